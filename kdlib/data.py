@@ -1,0 +1,217 @@
+"""Data sets as tensors in memory: a stratified validation split held out of train, a test split that logs its use."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import paths
+from .errors import InputError
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # train images, train labels, test images, test labels
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a data set is read, and which networks of Table 7 it uses."""
+
+    load: Callable[[Path], Arrays]
+    family: str = "mnist"
+    class_names: tuple[str, ...] | None = None
+    title: str = ""
+    sha256: str | None = None  # of the four arrays' bytes, where known
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory, on one device.
+
+    `images` [N, C, H, W] float32 in [0, 1] and `labels` [N] hold train and validation together; `train` and
+    `validation` index them. The test split is reached by `open_test` alone, which notes the reason in `openings`.
+    `digest` identifies the content, the subset and the split.
+    """
+
+    name: str
+    family: str
+    title: str
+    class_names: tuple[str, ...]
+    images: Tensor
+    labels: Tensor
+    train: Tensor
+    validation: Tensor
+    digest: str
+    _test: tuple[Tensor, Tensor] = field(repr=False)
+    openings: list[str] = field(default_factory=list)
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return tuple(self.images.shape[1:])
+
+    @property
+    def test_size(self) -> int:
+        return len(self._test[1])
+
+    def open_test(self, reason: str) -> tuple[Tensor, Tensor]:
+        """Test images and labels; the reason is recorded in `openings`, and from there in each result's provenance."""
+        if reason not in self.openings:
+            self.openings.append(reason)
+        return self._test
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "train", "validation")}
+        return replace(self, **moved, _test=tuple(t.to(device) for t in self._test))
+
+
+_sources: dict[str, Source] = {}
+
+
+def register_dataset(
+    name: str,
+    load: Callable[[Path], Arrays],
+    *,
+    family: str = "mnist",
+    class_names: tuple[str, ...] | None = None,
+    title: str | None = None,
+) -> None:
+    """Make a data set known by name to `load_dataset`, the notebooks and the command line.
+
+    Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W] or
+    [N, C, H, W], uint8 or floats in [0, 1]; labels are integers from 0. `family`: whose networks of Table 7 it uses.
+    """
+    if not name.isidentifier() or not name.islower():
+        raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
+    _sources[name] = Source(load, family, tuple(class_names) if class_names else None, title or name)
+
+
+def find_source(name: str) -> Source:
+    """The registered source of a data set. Raises `InputError`, naming what is allowed."""
+    paths.load_plugins()
+    if name not in _sources:
+        raise InputError(
+            f"unknown data set {name!r}; allowed: {', '.join(sorted(_sources))} "
+            "(kdlib.register_dataset in a file of plugins/ adds your own)"
+        )
+    return _sources[name]
+
+
+def dataset_names() -> list[str]:
+    paths.load_plugins()
+    return list(_sources)
+
+
+def load_dataset(
+    name: str, *, root: Path | str | None = None, examples: int | None = None, device: str | torch.device = "cpu"
+) -> Dataset:
+    """Read, check and split a data set.
+
+    Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, take a stratified subset
+    of that many training examples (seeded; the test split stays whole); `device` to hold the tensors.
+    10% of the training examples, stratified and seeded, become the validation split.
+    Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
+    """
+    from sklearn.model_selection import train_test_split
+
+    source = find_source(name)
+    arrays = _read(name, source, Path(root) if root else paths.data_dir())
+    train_x, train_y, test_x, test_y = arrays
+    classes = int(train_y.max()) + 1
+    if examples is not None and not 2 * 10 * classes <= examples <= len(train_y):
+        raise InputError(
+            f"examples={examples} cannot be taken from {name}: allowed are {20 * classes} to {len(train_y)}, or null"
+        )
+    if examples is not None and examples < len(train_y):
+        keep, _ = train_test_split(np.arange(len(train_y)), train_size=examples, stratify=train_y, random_state=0)
+        keep.sort()
+        train_x, train_y = train_x[keep], train_y[keep]
+    train, validation = train_test_split(np.arange(len(train_y)), test_size=0.1, stratify=train_y, random_state=0)
+    digest = _sha256(train_x, train_y, test_x, test_y, np.sort(train), np.sort(validation))
+    dataset = Dataset(
+        name=name,
+        family=source.family,
+        title=source.title,
+        class_names=source.class_names or tuple(str(c) for c in range(classes)),
+        images=_as_images(train_x),
+        labels=torch.from_numpy(train_y.astype(np.int64)),
+        train=torch.from_numpy(np.sort(train)),
+        validation=torch.from_numpy(np.sort(validation)),
+        digest=digest,
+        _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
+    )
+    return dataset.to(device)
+
+
+def select_examples(
+    labels: Tensor,
+    per_class: int,
+    *,
+    scores: Tensor | None = None,
+    order: str = "highest",
+    seed: int = 0,
+) -> Tensor:
+    """Indices of `per_class` examples of each class, by score or at random (paper, section 4.2).
+
+    Arguments: `labels` [N]; `scores` [N], such as the entropy of each response; `order` is `"highest"`, `"lowest"` or
+    `"random"` (which needs no scores and uses `seed`). Returns indices [classes * per_class], sorted.
+    Raises `InputError` where a class has fewer examples, or the order is unknown.
+    """
+    if order not in ("highest", "lowest", "random"):
+        raise InputError(f"unknown order of examples {order!r}; allowed: highest, lowest, random")
+    smallest = int(torch.bincount(labels).min())
+    if not 1 <= per_class <= smallest:
+        raise InputError(f"{per_class} examples per class were asked for; allowed: 1 to {smallest}")
+    if order == "random":
+        scores = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed)).to(labels.device)
+    elif scores is None:
+        raise InputError(f"order {order!r} needs scores")
+    chosen = []
+    for label in labels.unique():
+        members = (labels == label).nonzero().squeeze(1)
+        ranks = scores[members].argsort(descending=order != "lowest", stable=True)
+        chosen.append(members[ranks[:per_class]])
+    return torch.cat(chosen).sort().values
+
+
+def _read(name: str, source: Source, root: Path) -> Arrays:
+    try:
+        arrays = tuple(np.asarray(a) for a in source.load(root))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"data set {name!r} cannot be read under {root}: {type(error).__name__}: {error}. "
+            f"`kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
+            f"`kdlib data {name} --download` fetches it."
+        ) from error
+    for images, labels in (arrays[:2], arrays[2:]):
+        if len(images) != len(labels) or images.ndim not in (3, 4) or not len(labels):
+            raise InputError(f"data set {name!r}: images {images.shape} and labels {labels.shape} do not fit together")
+        if labels.dtype.kind not in "iu" or labels.min() < 0:
+            raise InputError(f"data set {name!r}: labels must be integers from 0")
+    if source.sha256 and _sha256(*arrays) != source.sha256:
+        raise InputError(
+            f"data set {name!r} under {root} is complete but altered: its checksum differs from the original's. "
+            f"Remove its folder and get it again: `kdlib data {name} --from DIR` or `--download`."
+        )
+    return arrays
+
+
+def _as_images(array: np.ndarray) -> Tensor:
+    images = torch.from_numpy(np.ascontiguousarray(array))
+    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    return images.unsqueeze(1) if images.ndim == 3 else images
+
+
+def _sha256(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

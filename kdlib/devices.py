@@ -1,0 +1,84 @@
+"""Which device runs, with how many threads, and what is recorded about it."""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import InputError
+
+PRECISIONS = ("fp32", "bf16")
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """`auto` is the first of cuda, mps, cpu that is there. Raises `InputError` for a device that is not."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"unknown device {name!r}; allowed: auto, cpu, cuda, cuda:N, mps") from error
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(device.type, False) or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise InputError(f"device {name!r} was asked for and is not on this machine; `auto` or `cpu` runs anywhere")
+    return device
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_threads(count: int) -> None:
+    """Fix the number of threads (it changes the last bits of a result) and flush denormals, which only cost time."""
+    torch.set_num_threads(count)
+    torch.set_flush_denormal(True)
+
+
+def adam(parameters: list[torch.Tensor], learning_rate: float, device: torch.device) -> torch.optim.Adam:
+    """Adam with PyTorch's defaults but the learning rate; fused where the device has it."""
+    return torch.optim.Adam(parameters, learning_rate, fused=device.type in ("cpu", "cuda"))
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a result's provenance says about the machine and the code."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {_processor()}",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "commit": _commit(),
+    }
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+
+
+@cache
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"
+
+
+@cache
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,9 @@
+"""Errors that a user can mend: what was wrong, what is allowed, what to do."""
+
+
+class InputError(ValueError):
+    """A parameter, file or device that cannot be used as asked. Raised before any work is done."""
+
+
+class StoreError(RuntimeError):
+    """The store cannot be written (no room, no permission)."""

@@ -1,0 +1,82 @@
+"""Soft labels and the losses of the paper's section 3 (equations 1 to 4). Pure functions of tensors."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _check_temperature(temperature: float | Tensor) -> None:
+    smallest = float(temperature.min()) if isinstance(temperature, Tensor) else temperature
+    if not (smallest > 0 and math.isfinite(smallest)):
+        raise ValueError(f"temperature must be positive and finite, got {smallest}")
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+
+
+def soft_labels(logits: Tensor, temperature: float | Tensor) -> Tensor:
+    """Class probabilities softened at a temperature: softmax(z / T) over the last axis (paper, section 2).
+
+    Arguments: `logits` [..., C]; `temperature` > 0, a number or a tensor that broadcasts against `logits`.
+    Returns: probabilities [..., C]. Raises `ValueError` for a temperature that is not positive and finite.
+    """
+    _check_temperature(temperature)
+    return F.softmax(logits / temperature, dim=-1)
+
+
+def label_smoothing_labels(labels: Tensor, classes: int, alpha: float) -> Tensor:
+    """Equation 1: (1 - alpha) one_hot + alpha / C.
+
+    Arguments: integer `labels` [...]; number of `classes` C; `alpha` in [0, 1]. Returns [..., C].
+    """
+    _check_fraction("alpha", alpha)
+    return F.one_hot(labels, classes).float() * (1 - alpha) + alpha / classes
+
+
+def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
+    """Equation 3: the cross-entropy with label-smoothing labels, mean over the batch, in nats.
+
+    Equation 2 writes it as (1 - alpha) H(q, p) + alpha KL(u, p); the two differ by the constant alpha H(u).
+
+    Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar.
+    """
+    targets = label_smoothing_labels(labels, logits.shape[-1], alpha)
+    return -(targets * F.log_softmax(logits, dim=-1)).sum(-1).mean()
+
+
+def kd_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    alpha: float,
+    t_squared: bool = False,
+) -> Tensor:
+    """Equation 4: (1 - alpha) H(p, q) + alpha KL(p_T^t, p_T); sum over classes, mean over the batch, in nats.
+
+    Arguments: `student_logits` and `teacher_logits` [B, C], `labels` [B], `temperature` T > 0, `alpha` in [0, 1].
+    `t_squared` multiplies the KL term by T^2 (Hinton et al. 2015, section 2.1); equation 4 does not.
+    Returns a scalar.
+    """
+    _check_temperature(temperature)
+    _check_fraction("alpha", alpha)
+    scale = temperature**2 if t_squared else 1.0
+    kl = kd_divergence(student_logits, teacher_logits, temperature)
+    return (1 - alpha) * F.cross_entropy(student_logits, labels) + alpha * scale * kl.mean()
+
+
+def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
+    """KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...]. Finite for any finite logits."""
+    log_teacher = F.log_softmax(teacher_logits / temperature, dim=-1)
+    log_student = F.log_softmax(student_logits / temperature, dim=-1)
+    return (log_teacher.exp() * (log_teacher - log_student)).sum(-1)
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """Entropy of each distribution in nats (paper, section 4.1): [..., C] -> [...], with 0 log 0 = 0."""
+    return torch.special.entr(probabilities).sum(-1)

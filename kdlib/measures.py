@@ -1,0 +1,161 @@
+"""Measures of responses, students and activations, and intervals over seeds. Pure functions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of examples [N, C] whose largest logit is the label's."""
+    return (logits.argmax(-1) == labels).float().mean().item()
+
+
+def confusion(logits: Tensor, labels: Tensor) -> Tensor:
+    """Counts [C, C] of labels (rows) and predictions (columns)."""
+    classes = logits.shape[-1]
+    return torch.bincount(labels * classes + logits.argmax(-1), minlength=classes**2).view(classes, classes)
+
+
+def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
+    """The shift of one class's logit that makes its mean predicted probability equal its prior. Takes no labels.
+
+    Hinton et al. (2015, section 3) raise the bias of a class that the transfer set lacks, tuned on test data; this
+    takes only unlabelled inputs. Arguments: student `logits` [N, C] on held-out inputs at temperature 1,
+    `missing_class`, `prior` in (0, 1). Returns a scalar; found by bisection, since the mean grows with the shift.
+    """
+    if not 0 < prior < 1:
+        raise ValueError(f"prior must lie in (0, 1), got {prior}")
+    logits = logits.double()
+    others = torch.cat([logits[:, :missing_class], logits[:, missing_class + 1 :]], dim=1).logsumexp(1)
+    margin = logits[:, missing_class] - others
+    low, high = (-margin.max() - 50).item(), (-margin.min() + 50).item()
+    for _ in range(100):
+        middle = (low + high) / 2
+        if torch.sigmoid(margin + middle).mean() < prior:
+            low = middle
+        else:
+            high = middle
+    return torch.tensor(high, dtype=torch.float32)
+
+
+def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
+    """How much the similarity labels vary (paper, section 3.3), raw and relative to their mean.
+
+    Arguments: responses [N, C], `labels` [N]. Row-wise: the variance of the C-1 non-target probabilities within an
+    example, averaged over examples. Column-wise: the variance of each non-target probability across the examples of
+    one class, averaged over classes and columns. Relative: standard deviation over mean non-target probability.
+    """
+    classes = probabilities.shape[-1]
+    target = F.one_hot(labels, classes).bool()
+    similarity = probabilities[~target].view(-1, classes - 1)
+    row = similarity.var(1).mean()
+    column = torch.stack(
+        [probabilities[labels == c][:, torch.arange(classes) != c].var(0).mean() for c in labels.unique()]
+    ).mean()
+    mean = similarity.mean()
+    return {
+        "row_variance": row.item(),
+        "column_variance": column.item(),
+        "row_relative": (row.sqrt() / mean).item(),
+        "column_relative": (column.sqrt() / mean).item(),
+    }
+
+
+def distance_to_label_smoothing(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """KL of each response from its label-smoothing surrogate of equal confidence, in nats: [N, C] -> [N].
+
+    The surrogate keeps the probability of the label and spreads the rest evenly: what is left of the response when
+    its similarity information is taken away (paper, section 3.4 and figure 2). 0 for a label-smoothing response.
+    """
+    classes = probabilities.shape[-1]
+    confidence = probabilities.gather(1, labels[:, None])
+    even = ((1 - confidence) / (classes - 1)).expand_as(probabilities)
+    surrogate = even.scatter(1, labels[:, None], confidence)
+    return (torch.xlogy(probabilities, probabilities) - torch.xlogy(probabilities, surrogate)).sum(-1)
+
+
+def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
+    """NC1 of Papyan et al. (2020): tr(S_W pinv(S_B)) / K. Smaller is tighter.
+
+    Arguments: `activations` [N, D], `labels` [N] with K distinct values.
+    """
+    activations = activations.double()
+    means = torch.stack([activations[labels == c].mean(0) for c in labels.unique()])
+    centred = activations - means[torch.searchsorted(labels.unique(), labels)]
+    within = centred.T @ centred / len(labels)
+    spread = means - means.mean(0)
+    between = spread.T @ spread / len(means)
+    return (torch.trace(within @ torch.linalg.pinv(between, rtol=1e-8)) / len(means)).item()
+
+
+def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Coordinates on the plane through three classes' templates (Müller et al. 2019, section 2).
+
+    A template is a row of the last layer with its bias; activations get a 1 appended. Q is an orthonormal basis of
+    [w2 - w1, w3 - w1]; the coordinates are (x - w1)^T Q.
+
+    Arguments: `activations` [N, D], `weights` [3, D] and `biases` [3] of the three classes. Returns [N, 2].
+    """
+    templates = torch.cat([weights, biases[:, None]], dim=1).double()
+    points = torch.cat([activations, torch.ones(len(activations), 1).to(activations)], dim=1).double()
+    basis, upper = torch.linalg.qr((templates[1:] - templates[0]).T)
+    basis = basis * upper.diagonal().sign()  # QR's signs are arbitrary: make the edges point the positive way
+    return ((points - templates[0]) @ basis).float()
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95% interval over `n` units; `kind` says how it was made."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    kind: str = "t"
+
+    def __str__(self) -> str:
+        digits = 1 if max(abs(self.mean), abs(self.high)) >= 10 else 3
+        if math.isnan(self.low):
+            return f"{self.mean:.{digits}f} (n={self.n})"
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}] (n={self.n})"
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's t interval of the mean over seeds. With one value it has no width, and the bounds are nan."""
+    from scipy import stats
+
+    sample = torch.tensor([float(v) for v in values], dtype=torch.float64)
+    sample = sample[~sample.isnan()]
+    n = len(sample)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = sample.mean().item()
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * sample.std().item() / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def ratio_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """The t interval on the log scale: of positive ratios, around their geometric mean."""
+    if any(v <= 0 for v in values):
+        raise ValueError("ratios must be positive")
+    logs = t_interval([math.log(v) for v in values], level)
+    return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n, "t of logarithms")
+
+
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share: what one seed's accuracy on `trials` test examples says (Wilson 1927)."""
+    from scipy import stats
+
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"{successes} of {trials} is no share")
+    z = stats.norm.ppf((1 + level) / 2)
+    share = successes / trials
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return Interval(share, centre - half, centre + half, trials, "Wilson, one seed")

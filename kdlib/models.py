@@ -1,0 +1,140 @@
+"""The networks of Table 7: plain stacks of 3x3 convolutions and dense layers.
+
+The paper prints only numbers of layers and of parameters. Which widths fit is worked out in `TABLE7`; activation
+(ReLU), padding (1 on each side) and initialisation (PyTorch's) are this companion's choice.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A stack of 3x3 convolutions, then dense layers, then the classification layer."""
+
+    widths: tuple[int, ...] = ()  # output channels of each convolution
+    strides: tuple[int, ...] = ()  # one for each convolution; empty: all 2
+    dense: tuple[int, ...] = ()  # hidden dense layers, the classification layer not counted
+    dropout: float = 0.0  # after each hidden dense layer
+    batch_norm: bool = False  # after each convolution
+    identified: str = "unique in its family"  # how surely the paper's count fixes it
+
+
+class ConvNet(nn.Module):
+    """`features` gives the penultimate activations, `head` the logits."""
+
+    def __init__(self, architecture: Architecture, shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.architecture = architecture
+        channels, height, width = shape
+        layers: list[nn.Module] = []
+        for out, stride in zip(architecture.widths, conv_strides(architecture), strict=True):
+            layers.append(nn.Conv2d(channels, out, 3, stride=stride, padding=1))
+            if architecture.batch_norm:
+                layers.append(nn.BatchNorm2d(out))
+            layers.append(nn.ReLU())
+            channels, height, width = out, math.ceil(height / stride), math.ceil(width / stride)
+        layers.append(nn.Flatten())
+        flat = channels * height * width
+        for out in architecture.dense:
+            layers += [nn.Linear(flat, out), nn.ReLU()]
+            if architecture.dropout:
+                layers.append(nn.Dropout(architecture.dropout))
+            flat = out
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(flat, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] -> logits [B, classes]."""
+        return self.head(self.features(images))
+
+
+def conv_strides(architecture: Architecture) -> tuple[int, ...]:
+    return architecture.strides or (2,) * len(architecture.widths)
+
+
+BASELINE = Architecture()  # a single classification layer
+
+# Table 7, by data set and role. Where the count leaves a choice, `identified` says so.
+TABLE7: dict[str, dict[str, Architecture]] = {
+    "mnist": {
+        "large_teacher": Architecture(
+            (128, 256, 512), dense=(128, 256), dropout=0.5, identified="one of a few that fit; dropout rate not given"
+        ),
+        "small_teacher": Architecture((256, 512)),
+        "general_student": Architecture((16, 32)),
+        "baseline_student": BASELINE,
+    },
+    "fashion_mnist": {
+        "large_teacher": Architecture(
+            (64, 128, 256, 512),
+            dense=(256, 512, 256),
+            dropout=0.5,
+            identified="one of a few that fit; dropout rate not given",
+        ),
+        "small_teacher": Architecture((128, 256, 512)),
+        "general_student": Architecture((32, 64)),
+        "baseline_student": BASELINE,
+    },
+    "cifar10": {
+        "large_teacher": Architecture(
+            (48, 48, 48, 48, 48, 48, 80, 384),
+            strides=(1, 2, 1, 2, 1, 1, 1, 2),
+            dense=(4096, 320),
+            dropout=0.5,
+            batch_norm=True,
+            identified="not identified by the paper: many irregular networks have this count (trainable parameters)",
+        ),
+        "small_teacher": Architecture(
+            (128, 256, 512), strides=(2, 2, 1), dense=(128,), identified="count needs 2 dense layers; Table 7 prints 1"
+        ),
+        "general_student": Architecture((32, 64, 128), identified="row not legible; this companion's choice"),
+        "baseline_student": BASELINE,
+    },
+}
+ROLES = ("large_teacher", "small_teacher", "general_student", "baseline_student")
+INPUT_SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+_networks: dict[str, Architecture] = {}
+
+
+def register_network(name: str, architecture: Architecture) -> None:
+    """Make an architecture known to `build_model` and to the notebooks' `networks` parameter under a name."""
+    _networks[name] = architecture
+
+
+def find_architecture(name: str, family: str = "mnist") -> Architecture:
+    """A registered network by name, else the role `name` in Table 7's networks for `family`."""
+    if name in _networks:
+        return _networks[name]
+    if family not in TABLE7:
+        raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(TABLE7)}")
+    if name not in TABLE7[family]:
+        raise InputError(f"unknown network {name!r}; allowed: {', '.join((*ROLES, *_networks))}")
+    return TABLE7[family][name]
+
+
+def build_model(
+    name: str, family: str = "mnist", shape: tuple[int, int, int] | None = None, classes: int = 10, seed: int = 0
+) -> ConvNet:
+    """A freshly initialised network of Table 7, or a registered one.
+
+    Arguments: `name`, a role such as `"small_teacher"` or a registered name; `family`, the data set of Table 7 whose
+    networks are meant; `shape` (channels, height, width) of the input, by default that family's; `seed` of the
+    initialisation (the global random state is left as it was). Raises `InputError` for an unknown name or family.
+    """
+    architecture = find_architecture(name, family)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ConvNet(architecture, shape or INPUT_SHAPES[family], classes)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,17 @@
+"""Progress that a person can follow: bars in a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+PLAIN = "{desc}: {n_fmt}/{total_fmt} after {elapsed}, {remaining} to go\n"
+
+
+def progress(items: Iterable[Item], title: str, total: int | None = None) -> Iterable[Item]:
+    """The same items, with the progress shown on standard error."""
+    if sys.stderr.isatty():
+        return tqdm(items, title, total, leave=False)
+    return tqdm(items, title, total, mininterval=10, delay=5, maxinterval=10, bar_format=PLAIN, leave=False)

@@ -1,0 +1,176 @@
+"""What was computed, kept under the digest of what was asked for.
+
+A unit (one teacher run, one student, one measurement) is one safetensors file, `store/<kind>/<key>.safetensors`. Its key
+is the sha256 of kind, recipe version and configuration; its header holds the configuration, the provenance and a
+checksum over all of it. Files are written under a temporary name and renamed, so a killed process leaves no half unit
+and two processes can share a store. What does not verify on reading is reported, set aside and computed again.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from . import paths
+from .errors import InputError, StoreError
+
+# Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
+RECIPES = {"teacher": 1, "student": 1, "measure": 1}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A stored result: named tensors, the configuration that they answer, and how they came about."""
+
+    kind: str
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return unit_key(self.kind, self.config)
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling for each value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def unit_key(kind: str, config: dict[str, Any]) -> str:
+    """The name under which a unit is stored."""
+    identity = {"kind": kind, "recipe": RECIPES[kind], "config": config}
+    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:32]
+
+
+def to_bytes(unit: Unit) -> bytes:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in unit.tensors.items()}
+    header = {"kind": unit.kind, "config": canonical(unit.config), "provenance": canonical(unit.provenance)}
+    return safetensors.torch.save(tensors, {**header, "sha256": _checksum(header, tensors)})
+
+
+def from_bytes(payload: bytes) -> Unit:
+    """The unit in a file's bytes. Raises `ValueError` if anything in it is not as it was written."""
+    try:
+        tensors = safetensors.torch.load(payload)
+        length = int.from_bytes(payload[:8], "little")
+        header = json.loads(payload[8 : 8 + length])["__metadata__"]
+        checksum = header.pop("sha256")
+        if checksum != _checksum(header, tensors):
+            raise ValueError("checksum differs")
+        return Unit(header["kind"], json.loads(header["config"]), tensors, json.loads(header["provenance"]))
+    except Exception as error:
+        raise ValueError(f"damaged ({error})") from error
+
+
+def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(canonical(header).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+class Store:
+    """Units on disk. `results/` of the project is a read-only layer under it: what it holds is not computed again."""
+
+    def __init__(self, root: Path | str | None = None, results: Path | str | None = None) -> None:
+        self.root = Path(root) if root else paths.store_dir()
+        self.results = Path(results) if results else paths.project_root() / "results"
+        self.fresh = False  # compute again what is there
+
+    def path(self, kind: str, config: dict[str, Any]) -> Path:
+        return self.root / kind / f"{unit_key(kind, config)}.safetensors"
+
+    def get(self, kind: str, config: dict[str, Any]) -> Unit | None:
+        """The verified unit, or None where it is missing or damaged (which is said on standard error)."""
+        if self.fresh:
+            return None
+        path = self.path(kind, config)
+        if path.exists():
+            try:
+                unit = from_bytes(path.read_bytes())
+                if unit.key != path.stem:
+                    raise ValueError("it answers another configuration")
+                return unit
+            except ValueError as error:
+                print(f"store: {kind}/{path.name} is {error}: it will be computed again", file=sys.stderr)
+                path.unlink(missing_ok=True)
+        payload = self._published.get(path.stem)
+        return from_bytes(payload) if payload else None
+
+    def has(self, kind: str, config: dict[str, Any]) -> bool:
+        path = self.path(kind, config)
+        return not self.fresh and (path.exists() or path.stem in self._published)
+
+    def put(self, unit: Unit) -> Unit:
+        """Write a unit atomically. Raises `StoreError` if the disk is full or may not be written."""
+        path = self.path(unit.kind, unit.config)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                file.write(to_bytes(unit))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(
+                f"the store {self.root} cannot be written: {error.strerror}. What is in it stays valid; make room "
+                "or choose another (KDLIB_STORE, --store), and run again to go on."
+            ) from error
+        return unit
+
+    def check_room(self, needed: int) -> None:
+        """Raise `InputError` if the store cannot be written or has less than `needed` bytes of room."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".room.{os.getpid()}.{secrets.token_hex(4)}"
+            probe.write_bytes(b"0")
+            probe.unlink()
+            free = shutil.disk_usage(self.root).free
+        except OSError as error:
+            free, reason = -1, error.strerror if error.errno != errno.ENOSPC else "no room"
+        else:
+            reason = f"{free >> 20} MiB of room, about {needed >> 20} MiB needed"
+        if free < needed:
+            raise InputError(f"the store {self.root} cannot take the results ({reason}): make room or set KDLIB_STORE")
+
+    def paths(self) -> Iterator[Path]:
+        yield from sorted(self.root.glob("*/*.safetensors"))
+
+    def verify(self) -> tuple[list[Path], list[tuple[Path, str]]]:
+        """Every unit's file, read and checked: the sound ones, and the damaged ones with what is wrong."""
+        sound, damaged = [], []
+        for path in self.paths():
+            try:
+                if from_bytes(path.read_bytes()).key != path.stem:
+                    raise ValueError("it answers another configuration or recipe")
+                sound.append(path)
+            except ValueError as error:
+                damaged.append((path, str(error)))
+        return sound, damaged
+
+    @cached_property
+    def _published(self) -> dict[str, bytes]:
+        files = sorted(self.results.glob("*/*.parquet"))
+        if not files:
+            return {}
+        import pyarrow.parquet as parquet
+
+        tables = (parquet.read_table(file, columns=["key", "payload"]) for file in files)
+        return {row["key"]: row["payload"] for table in tables for row in table.to_pylist()}

@@ -1,0 +1,176 @@
+"""Distillation: many student configurations from one teacher's responses.
+
+`distill` is given logits, never a teacher: they were computed once. `train_one` is the plain reference loop; tiny
+networks on tiny images, where a step is all overhead, run stacked (`stacked.py`) and are held equal to it by a test.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import stacked
+from .data import Dataset, select_examples
+from .devices import adam
+from .losses import entropy, kd_loss, soft_labels
+from .measures import accuracy, confusion, correct_bias
+from .models import ConvNet, build_model
+from .store import canonical
+from .teachers import Teacher, predict
+
+SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student's training. Everything here decides its numbers, and is its identity."""
+
+    teacher: Teacher
+    teacher_epoch: int  # whose responses are distilled
+    temperature: float
+    network: str = "general_student"
+    missing_class: int | None = None  # taken out of the transfer set (and so of the hard labels)
+    examples_per_class: int | None = None  # None: all
+    selection: str = "entropy"  # how examples are chosen: highest entropy at `temperature`, lowest, or random
+    alpha: float = 0.99
+    t_squared: bool = False
+    epochs: int = 20
+    steps: int | None = None  # given: train so many steps, whatever the size of the transfer set
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    replicate: int = 0
+
+    def config(self, dataset: Dataset) -> dict[str, Any]:
+        """The identity under which the result is stored."""
+        return {**asdict(self), "teacher": self.teacher.config(dataset), "data": dataset.digest}
+
+    def seed(self) -> int:
+        """Derived from the configuration, so that a student trained alone is the student of the sweep."""
+        return int.from_bytes(hashlib.sha256(canonical(asdict(self)).encode()).digest()[:6], "big")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which examples a student sees, in which order, and after which steps it is validated."""
+
+    batches: Tensor  # [steps, B], indices into the data set
+    validate_after: tuple[int, ...]
+
+
+def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
+    """Indices of the training examples that a student may see, sorted."""
+    members = dataset.train
+    if student.missing_class is not None:
+        members = members[dataset.labels[members] != student.missing_class]
+    if student.examples_per_class is None:
+        return members
+    scores = entropy(soft_labels(logits[members], student.temperature))
+    order = SELECTIONS[student.selection]
+    chosen = select_examples(
+        dataset.labels[members], student.examples_per_class, scores=scores, order=order, seed=student.seed()
+    )
+    return members[chosen]
+
+
+def schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
+    """Full batches cut from one shuffled pass over the transfer set after another; an epoch is one pass's worth."""
+    members = transfer_set(student, dataset, logits)
+    size = min(student.batch_size, len(members))
+    steps = student.steps or max(1, round(student.epochs * len(members) / size))
+    order = torch.Generator().manual_seed(student.seed())
+    passes = -(-steps * size // len(members))
+    stream = torch.cat([torch.randperm(len(members), generator=order) for _ in range(passes)])
+    batches = members[stream[: steps * size].to(members.device)].view(steps, size)
+    points = sorted({max(1, round(steps * (k + 1) / student.epochs)) for k in range(student.epochs)})
+    return Schedule(batches, tuple(points))
+
+
+def train_one(
+    student: Student, dataset: Dataset, logits: Tensor, plan: Schedule, observe: Callable[[ConvNet], None]
+) -> ConvNet:
+    """The reference loop: Adam on equation 4, one student; `observe` is called after each step of `validate_after`."""
+    device = dataset.images.device
+    model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
+    optimizer = adam(list(model.parameters()), student.learning_rate, device)
+    for step, batch in enumerate(plan.batches, start=1):
+        loss = kd_loss(
+            model(dataset.images[batch]),
+            logits[batch],
+            dataset.labels[batch],
+            temperature=student.temperature,
+            alpha=student.alpha,
+            t_squared=student.t_squared,
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step in plan.validate_after:
+            observe(model)
+    return model
+
+
+def distill(
+    students: Iterable[Student], dataset: Dataset, logits: Tensor, *, engine: str = "auto"
+) -> list[dict[str, Tensor]]:
+    """Train students on one teacher's responses, on the device that holds the data set.
+
+    Arguments: `students`; `logits` [N, C], the teacher's logits of every train and validation example by index;
+    `engine` is `"loop"`, `"stacked"` or `"auto"`.
+    Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
+    `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
+    logit; `validation_accuracy` [epochs] (fractions), and `steps`.
+    """
+    students = list(students)
+    logits = logits.to(dataset.images.device)
+    plans = [schedule(student, dataset, logits) for student in students]
+    results: list[dict[str, Tensor]] = [{} for _ in students]
+    for chunk, together in _chunks(students, plans, dataset, engine):
+        if together:
+            histories, models = stacked.train([students[i] for i in chunk], dataset, logits, [plans[i] for i in chunk])
+        else:
+            histories, models = zip(*(_train_in_loop(students[i], dataset, logits, plans[i]) for i in chunk), strict=True)
+        for i, history, model in zip(chunk, histories, models, strict=True):
+            results[i] = _evaluate(students[i], dataset, model) | {
+                "validation_accuracy": history,
+                "steps": torch.tensor(len(plans[i].batches)),
+            }
+    return results
+
+
+def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, plan: Schedule) -> tuple[Tensor, ConvNet]:
+    images, labels = dataset.images[dataset.validation], dataset.labels[dataset.validation]
+    history: list[float] = []
+    model = train_one(
+        student, dataset, logits, plan, lambda model: history.append(accuracy(predict(model, images), labels))
+    )
+    return torch.tensor(history), model
+
+
+def _chunks(
+    students: list[Student], plans: list[Schedule], dataset: Dataset, engine: str
+) -> Iterator[tuple[list[int], bool]]:
+    """Students that can run in lock-step (same network, sizes, validation points, rate), and whether they do."""
+    tiny = dataset.shape[1] * dataset.shape[2] <= stacked.TINY_PIXELS
+    groups: dict[tuple, list[int]] = {}
+    for i, (student, plan) in enumerate(zip(students, plans, strict=True)):
+        key = (student.network, plan.batches.shape, plan.validate_after, student.learning_rate)
+        groups.setdefault(key, []).append(i)
+    for group in groups.values():
+        for start in range(0, len(group), stacked.CHUNK):
+            yield group[start : start + stacked.CHUNK], engine == "stacked" or (engine == "auto" and tiny)
+
+
+def _evaluate(student: Student, dataset: Dataset, model: ConvNet) -> dict[str, Tensor]:
+    images, labels = dataset.open_test("student: confusion matrix of the trained student")
+    logits = predict(model, images)
+    plain = confusion(logits, labels)
+    if student.missing_class is None:
+        return {"confusion": plain, "corrected": plain, "bias": torch.tensor(0.0)}
+    held_out = predict(model, dataset.images[dataset.validation])
+    prior = (dataset.labels[dataset.train] == student.missing_class).float().mean().item()
+    bias = correct_bias(held_out, student.missing_class, prior)
+    logits[:, student.missing_class] += bias
+    return {"confusion": plain, "corrected": confusion(logits, labels), "bias": bias}

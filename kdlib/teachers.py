@@ -1,0 +1,138 @@
+"""Training a teacher, and its responses: the logits of every example, by data-set index, epoch by epoch."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .data import Dataset
+from .devices import adam
+from .errors import InputError
+from .models import ConvNet, build_model
+from .progress import progress
+
+MICRO_BATCH = 1024  # larger batches accumulate gradients: exact but for batch norm, and bounded in memory
+EVALUATION_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One training run. Everything here decides its numbers, and is its identity."""
+
+    network: str  # a role of Table 7, or a registered network
+    seed: int
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    precision: str = "fp32"  # or bf16: mixed precision with fp32 weights
+    kept_epochs: tuple[int, ...] = ()  # epochs whose responses are kept; empty: all
+    checkpoints: tuple[int, ...] = ()  # epochs whose weights are kept; empty: the last
+
+    def config(self, dataset: Dataset) -> dict[str, Any]:
+        """The identity under which the run is stored."""
+        return {**asdict(self), "dataset": dataset.name, "data": dataset.digest}
+
+    @property
+    def epochs_with_responses(self) -> tuple[int, ...]:
+        return self.kept_epochs or tuple(range(1, self.epochs + 1))
+
+
+def train_teacher(teacher: Teacher, dataset: Dataset) -> dict[str, Tensor]:
+    """Train with Adam on cross-entropy, on the device that holds the data set.
+
+    Returns named tensors: `logits` [kept epochs, N, C] of train and validation examples by index, `epochs` [kept],
+    `train_accuracy` and `validation_accuracy` [kept] (fractions), `test_logits` [N_test, C] of the last epoch, and
+    `weights/<epoch>/<parameter>` of the checkpoints.
+    """
+    if dataset.classes < 2 or max(teacher.epochs_with_responses) > teacher.epochs:
+        raise InputError(f"teacher: cannot keep epochs {teacher.epochs_with_responses} of {teacher.epochs}")
+    device = dataset.images.device
+    model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
+    if teacher.precision == "bf16":
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = adam(list(model.parameters()), teacher.learning_rate, device)
+    order = torch.Generator().manual_seed(teacher.seed)
+    result: dict[str, Tensor] = {}
+    logits, accuracies = [], []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(teacher.seed)  # dropout
+        title = f"teacher {teacher.network} seed {teacher.seed} batch {teacher.batch_size}"
+        for epoch in progress(range(1, teacher.epochs + 1), title):
+            for batch in _batches(dataset.train, teacher.batch_size, order):
+                _step(model, optimizer, dataset, batch, teacher.precision)
+            if epoch in teacher.epochs_with_responses:
+                logits.append(predict(model, dataset.images, teacher.precision))
+                right = logits[-1].argmax(-1) == dataset.labels
+                accuracies.append([right[part].float().mean() for part in (dataset.train, dataset.validation)])
+            if epoch in (teacher.checkpoints or (teacher.epochs,)):
+                result |= {f"weights/{epoch}/{name}": value.clone() for name, value in model.state_dict().items()}
+    test_images, _ = dataset.open_test("teacher: accuracy and responses at the last epoch")
+    train_accuracy, validation_accuracy = torch.tensor(accuracies).T
+    return result | {
+        "logits": torch.stack(logits),
+        "epochs": torch.tensor(teacher.epochs_with_responses),
+        "train_accuracy": train_accuracy,
+        "validation_accuracy": validation_accuracy,
+        "test_logits": predict(model, test_images, teacher.precision),
+    }
+
+
+def responses(run: dict[str, Tensor], epoch: int | None = None) -> Tensor:
+    """A teacher's logits [N, C] of every train and validation example, by index, after an epoch (default: the last).
+
+    Raises `InputError` for an epoch whose responses were not kept.
+    """
+    kept = run["epochs"].tolist()
+    epoch = kept[-1] if epoch is None else epoch
+    if epoch not in kept:
+        raise InputError(f"no responses were kept after epoch {epoch}; kept: {', '.join(map(str, kept))}")
+    return run["logits"][kept.index(epoch)]
+
+
+def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epoch: int | None = None) -> ConvNet:
+    """The trained network, in evaluation mode, from the weights kept after an epoch (default: the last)."""
+    prefix = f"weights/{epoch or teacher.epochs}/"
+    weights = {name.removeprefix(prefix): value for name, value in run.items() if name.startswith(prefix)}
+    if not weights:
+        raise InputError(f"no weights were kept after epoch {epoch}")
+    model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed)
+    model.load_state_dict(weights)
+    return model.to(dataset.images.device).eval()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor:
+    """Outputs [N, ...] of a model in evaluation mode, in fp32."""
+    training = model.training
+    model.eval()
+    with _autocast(images.device, precision):
+        outputs = [model(_layout(part, precision)).float() for part in images.split(EVALUATION_BATCH)]
+    model.train(training)
+    return torch.cat(outputs)
+
+
+def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor]:
+    shuffled = members[torch.randperm(len(members), generator=order).to(members.device)]
+    yield from shuffled.split(size)
+
+
+def _step(model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset, batch: Tensor, precision: str) -> None:
+    optimizer.zero_grad()
+    for part in batch.split(MICRO_BATCH):
+        with _autocast(batch.device, precision):
+            logits = model(_layout(dataset.images[part], precision))
+        loss = F.cross_entropy(logits.float(), dataset.labels[part], reduction="sum") / len(batch)
+        loss.backward()
+    optimizer.step()
+
+
+def _layout(images: Tensor, precision: str) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last) if precision == "bf16" else images
+
+
+def _autocast(device: torch.device, precision: str) -> Any:
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
