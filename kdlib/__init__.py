@@ -1,6 +1,6 @@
 """Response-based knowledge distillation: data sets, teachers, students, measures, and the paper's claims."""
 
-from . import sources as _sources  # noqa: F401  (registers the data sets known from the start)
+from . import sources as _sources  # registers the data sets known from the start
 from .data import Dataset, load_dataset, register_dataset, select_examples
 from .devices import find_device, use_threads
 from .errors import InputError, StoreError

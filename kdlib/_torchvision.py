@@ -21,6 +21,6 @@ except RuntimeError:
     _declare_missing_operators()
     from torchvision import datasets
 
-from torchvision.datasets import utils
+utils = datasets.utils
 
 __all__ = ["datasets", "utils"]

@@ -27,7 +27,9 @@ def find_device(name: str = "auto") -> torch.device:
     except RuntimeError as error:
         raise InputError(f"unknown device {name!r}; allowed: auto, cpu, cuda, cuda:N, mps") from error
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(device.type, False) or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+    if not present.get(device.type, False) or (
+        device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
+    ):
         raise InputError(f"device {name!r} was asked for and is not on this machine; `auto` or `cpu` runs anywhere")
     return device
 

@@ -86,10 +86,9 @@ def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
     activations = activations.double()
     means = torch.stack([activations[labels == c].mean(0) for c in labels.unique()])
     centred = activations - means[torch.searchsorted(labels.unique(), labels)]
-    within = centred.T @ centred / len(labels)
-    spread = means - means.mean(0)
-    between = spread.T @ spread / len(means)
-    return (torch.trace(within @ torch.linalg.pinv(between, rtol=1e-8)) / len(means)).item()
+    spread = means - means.mean(0)  # S_B = spread^T spread / K has rank K - 1: no D x D matrix is needed
+    inverse = torch.linalg.pinv(spread, rtol=1e-6)  # [D, K]
+    return ((centred @ inverse).square().sum() / len(labels)).item()
 
 
 def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor) -> Tensor:

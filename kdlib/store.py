@@ -1,7 +1,7 @@
 """What was computed, kept under the digest of what was asked for.
 
-A unit (one teacher run, one student, one measurement) is one safetensors file, `store/<kind>/<key>.safetensors`. Its key
-is the sha256 of kind, recipe version and configuration; its header holds the configuration, the provenance and a
+A unit (a teacher run, a student, a measurement) is one safetensors file, `store/<kind>/<key>.safetensors`. Its key is
+the sha256 of kind, recipe version and configuration; its header holds the configuration, the provenance and a
 checksum over all of it. Files are written under a temporary name and renamed, so a killed process leaves no half unit
 and two processes can share a store. What does not verify on reading is reported, set aside and computed again.
 """
@@ -90,15 +90,12 @@ class Store:
     def __init__(self, root: Path | str | None = None, results: Path | str | None = None) -> None:
         self.root = Path(root) if root else paths.store_dir()
         self.results = Path(results) if results else paths.project_root() / "results"
-        self.fresh = False  # compute again what is there
 
     def path(self, kind: str, config: dict[str, Any]) -> Path:
         return self.root / kind / f"{unit_key(kind, config)}.safetensors"
 
     def get(self, kind: str, config: dict[str, Any]) -> Unit | None:
         """The verified unit, or None where it is missing or damaged (which is said on standard error)."""
-        if self.fresh:
-            return None
         path = self.path(kind, config)
         if path.exists():
             try:
@@ -114,7 +111,7 @@ class Store:
 
     def has(self, kind: str, config: dict[str, Any]) -> bool:
         path = self.path(kind, config)
-        return not self.fresh and (path.exists() or path.stem in self._published)
+        return path.exists() or path.stem in self._published
 
     def put(self, unit: Unit) -> Unit:
         """Write a unit atomically. Raises `StoreError` if the disk is full or may not be written."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from . import stacked
 from .data import Dataset, select_examples
 from .devices import adam
+from .errors import InputError
 from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model
@@ -118,26 +119,41 @@ def distill(
     """Train students on one teacher's responses, on the device that holds the data set.
 
     Arguments: `students`; `logits` [N, C], the teacher's logits of every train and validation example by index;
-    `engine` is `"loop"`, `"stacked"` or `"auto"`.
+    `engine` is `"loop"`, `"stacked"` or `"auto"` (stacked for tiny images).
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
-    logit; `validation_accuracy` [epochs] (fractions), and `steps`.
+    logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
     """
     students = list(students)
+    results = dict(distill_each(students, dataset, logits, engine=engine))
+    return [results[i] for i in range(len(students))]
+
+
+def distill_each(
+    students: list[Student], dataset: Dataset, logits: Tensor, *, engine: str = "auto"
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """`distill`, giving (position, result) of each student as soon as it is trained."""
+    if engine not in ("auto", "loop", "stacked"):
+        raise InputError(f"unknown engine {engine!r}; allowed: auto, loop, stacked")
     logits = logits.to(dataset.images.device)
     plans = [schedule(student, dataset, logits) for student in students]
-    results: list[dict[str, Tensor]] = [{} for _ in students]
     for chunk, together in _chunks(students, plans, dataset, engine):
         if together:
-            histories, models = stacked.train([students[i] for i in chunk], dataset, logits, [plans[i] for i in chunk])
+            trained = zip(
+                *stacked.train([students[i] for i in chunk], dataset, logits, [plans[i] for i in chunk]), strict=True
+            )
         else:
-            histories, models = zip(*(_train_in_loop(students[i], dataset, logits, plans[i]) for i in chunk), strict=True)
-        for i, history, model in zip(chunk, histories, models, strict=True):
-            results[i] = _evaluate(students[i], dataset, model) | {
-                "validation_accuracy": history,
-                "steps": torch.tensor(len(plans[i].batches)),
-            }
-    return results
+            trained = (_train_in_loop(students[i], dataset, logits, plans[i]) for i in chunk)
+        for i, (history, model) in zip(chunk, trained, strict=True):
+            yield (
+                i,
+                _evaluate(students[i], dataset, model)
+                | {
+                    "validation_accuracy": history,
+                    "validated_steps": torch.tensor(plans[i].validate_after),
+                    "steps": torch.tensor(len(plans[i].batches)),
+                },
+            )
 
 
 def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, plan: Schedule) -> tuple[Tensor, ConvNet]:
@@ -168,7 +184,7 @@ def _evaluate(student: Student, dataset: Dataset, model: ConvNet) -> dict[str, T
     logits = predict(model, images)
     plain = confusion(logits, labels)
     if student.missing_class is None:
-        return {"confusion": plain, "corrected": plain, "bias": torch.tensor(0.0)}
+        return {"confusion": plain, "corrected": plain.clone(), "bias": torch.tensor(0.0)}
     held_out = predict(model, dataset.images[dataset.validation])
     prior = (dataset.labels[dataset.train] == student.missing_class).float().mean().item()
     bias = correct_bias(held_out, student.missing_class, prior)

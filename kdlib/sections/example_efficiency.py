@@ -1,0 +1,59 @@
+"""Section 4.2: how many examples of each class does distillation need? (figures 4 and 8)"""
+
+import pandas as pd
+
+from ..students import Student
+from ..study import CAPACITIES, Study
+from ..teachers import Teacher
+from .sweet_spot import TEMPERATURE, find_sweet_spot, search_map, test_percent, validation_percent
+
+LEVELS = (50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5)  # of validation accuracy, for speed
+
+
+def tables(study: Study) -> dict[str, pd.DataFrame]:
+    """`cells`, one for each seed, teacher, number of examples, selection and budget, and `steps_to_level`."""
+    spot = find_sweet_spot(search_map(study, "general_student"))
+    cells = [
+        (cell | {"seed": seed, "teacher": name}, student)
+        for seed in study.seeds
+        for name, teacher, epoch in _teachers(study, seed, spot)
+        for cell, student in _students(study, teacher, epoch)
+    ]
+    study.runs(student.teacher for _, student in cells)
+    rows, speed = [], []
+    for (cell, _), result in zip(cells, study.distilled(s for _, s in cells), strict=True):
+        rows.append(cell | {"validation_accuracy": validation_percent(result), "test_accuracy": test_percent(result)})
+        if cell["full"]:
+            reached = 100 * result["validation_accuracy"]
+            for level in LEVELS:
+                hits = result["validated_steps"][reached >= level]
+                steps = float(hits[0]) if len(hits) else float("nan")
+                speed.append({"seed": cell["seed"], "teacher": cell["teacher"], "level": level, "steps": steps})
+    return {
+        "cells": pd.DataFrame(rows),
+        "steps_to_level": pd.DataFrame(speed),
+        "chosen": pd.DataFrame([{"student": "general"} | spot]),
+    }
+
+
+def _teachers(study: Study, seed: int, spot: dict[str, float]) -> list[tuple[str, Teacher, int]]:
+    default = [(name, study.teacher(name, seed), study.settings.teacher_epochs) for name in CAPACITIES]
+    return [*default, ("large_sweet", study.teacher("large", seed, int(spot["batch_size"])), int(spot["epoch"]))]
+
+
+def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, Student]]:
+    """Every size with every selection, at equal epochs and at the steps of the whole set; then the whole set."""
+    s = study.settings
+    whole = len(study.dataset.train)
+    steps = max(1, round(s.student_epochs * whole / min(s.student_batch_size, whole)))
+    cells = []
+    for n in s.examples_per_class:
+        for selection in s.selections:
+            for budget, limit in (("epochs", None), ("steps", steps)):
+                cell = {"examples_per_class": n, "full": False, "selection": selection, "budget": budget}
+                changes = {"examples_per_class": n, "selection": selection, "steps": limit}
+                cells.append((cell, study.student(teacher, TEMPERATURE, epoch, **changes)))
+    for budget in ("epochs", "steps"):  # one student: for the whole set the two budgets are the same
+        cell = {"examples_per_class": whole / study.dataset.classes, "full": True, "budget": budget}
+        cells.append((cell | {"selection": "entropy"}, study.student(teacher, TEMPERATURE, epoch)))
+    return cells

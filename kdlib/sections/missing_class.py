@@ -1,0 +1,53 @@
+"""Section 4.1: can a student recognise a class that it never saw? (tables 4, 5 and 6)"""
+
+import pandas as pd
+from torch import Tensor
+
+from ..study import CAPACITIES, Study
+from . import entropy
+
+
+def tables(study: Study) -> dict[str, pd.DataFrame]:
+    """`cells`, one for each seed, teacher, missing class and temperature, and `taken_for`, what the class is called."""
+    cells, taken_for = [], []
+    wanted = [
+        ({"seed": seed, "teacher": capacity, "missing_class": c, "temperature": t}, study.teacher(capacity, seed))
+        for seed in study.seeds
+        for capacity in CAPACITIES
+        for c in study.missing_classes
+        for t in study.settings.temperatures
+    ]
+    study.runs(teacher for _, teacher in wanted)
+    students = [
+        study.student(teacher, cell["temperature"], missing_class=cell["missing_class"]) for cell, teacher in wanted
+    ]
+    entropies = _entropies(study)
+    for (cell, _), result in zip(wanted, study.distilled(students), strict=True):
+        cells.append(
+            cell
+            | cell_accuracies(result, cell["missing_class"])
+            | {"teacher_entropy": entropies[cell["teacher"], cell["seed"], cell["temperature"]]}
+        )
+        named = result["confusion"][cell["missing_class"]]
+        taken_for += [cell | {"predicted": c, "percent": p} for c, p in enumerate((100 * named / named.sum()).tolist())]
+    grouped = pd.DataFrame(taken_for).groupby(["seed", "teacher", "missing_class", "predicted"], as_index=False)
+    return {"cells": pd.DataFrame(cells), "taken_for": grouped["percent"].mean()}
+
+
+def cell_accuracies(result: dict[str, Tensor], missing: int) -> dict[str, float]:
+    """Percent of the removed class and of the other classes recognised, raw and after the bias correction."""
+    row: dict[str, float] = {}
+    for column, others, counts in (
+        ("raw", "others", result["confusion"]),
+        ("corrected", "others_corrected", result["corrected"]),
+    ):
+        right, total = counts.diagonal(), counts.sum(1)
+        row[column] = 100 * (right[missing] / total[missing]).item()
+        row[others] = 100 * ((right.sum() - right[missing]) / (total.sum() - total[missing])).item()
+    return row | {"n": int(result["confusion"][missing].sum())}
+
+
+def _entropies(study: Study) -> dict[tuple[str, int, float], float]:
+    """Mean entropy of each teacher's responses on the training split at the last epoch."""
+    table = entropy.tables(study)["position"]
+    return {(r.teacher, r.seed, r.temperature): r.entropy for r in table.itertuples()}

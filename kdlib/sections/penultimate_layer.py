@@ -1,0 +1,118 @@
+"""Section 4.3 and figure 7: how tight are the clusters of the penultimate layer? (figures 5 and 7)"""
+
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ..data import select_examples
+from ..losses import entropy, soft_labels
+from ..measures import penultimate_projection, within_between_scatter
+from ..study import CAPACITIES, Study
+from ..teachers import Teacher, load_teacher, predict, responses
+
+SHOWN_CLASSES, PER_CLASS = 3, 300
+TEMPERATURE = 9.0
+
+
+def tables(study: Study) -> dict[str, pd.DataFrame]:
+    """`tightness`, for each seed, teacher, setting and split, and `points`, the first seed's projections and UMAPs."""
+    wanted = [part for seed in study.seeds for part in _settings(study, seed)]
+    study.runs(teacher for *_, teacher, _ in wanted)
+    tightness, points = [], []
+    for seed, capacity, setting, teacher, epoch in wanted:
+        who = {"seed": seed, "teacher": capacity, "setting": setting}
+        measured = _measured(study, teacher, epoch)
+        for s, split in enumerate(("train", "validation")):
+            nc1, silhouette = measured["tightness"][s].tolist()
+            tightness.append(
+                who | {"split": split, "nc1": nc1, "silhouette": silhouette, "entropy": measured["entropy"].item()}
+            )
+        if seed == study.seeds[0]:
+            points += [who | row for row in _points(study, teacher, epoch, measured)]
+    return {"tightness": pd.DataFrame(tightness), "points": pd.DataFrame(points)}
+
+
+def shown_classes(study: Study) -> tuple[int, ...]:
+    """Three classes chosen at random, once (the seed is fixed)."""
+    chosen = torch.randperm(study.dataset.classes, generator=torch.Generator().manual_seed(0))[:SHOWN_CLASSES]
+    return tuple(sorted(chosen.tolist()))
+
+
+def _settings(study: Study, seed: int) -> list[tuple[int, str, str, Teacher, int]]:
+    default = [(seed, name, "default", study.teacher(name, seed), study.settings.teacher_epochs) for name in CAPACITIES]
+    spread = [
+        (seed, "large", f"{b}x{e}", study.teacher("large", seed, b), e) for b, e in study.settings.spread_settings
+    ]
+    return default + spread
+
+
+def _measured(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
+    config = {"teacher": teacher.config(study.dataset), "epoch": epoch, "version": 1}
+    return study.measure("penultimate", config, lambda: _measure(study, teacher, epoch))
+
+
+def _members(study: Study) -> tuple[Tensor, Tensor]:
+    """Up to 300 examples of each class: of train at random, of validation the first."""
+    dataset, members = study.dataset, []
+    for part, order in ((dataset.train, "random"), (dataset.validation, "random")):
+        labels = dataset.labels[part].cpu()
+        n = min(PER_CLASS, int(torch.bincount(labels).min()))
+        members.append(part[select_examples(labels, n, order=order).to(part.device)])
+    return members[0], members[1]
+
+
+def _measure(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
+    from sklearn.metrics import silhouette_score
+
+    dataset, run = study.dataset, study.run(teacher)
+    model = load_teacher(teacher, run, dataset, epoch)
+    tightness = []
+    for members in _members(study):
+        activations, labels = predict(model.features, dataset.images[members]).cpu(), dataset.labels[members].cpu()
+        silhouette = silhouette_score(activations.numpy(), labels.numpy())
+        tightness.append([within_between_scatter(activations, labels), float(silhouette)])
+    shown = _shown_members(study)
+    classes = list(shown_classes(study))
+    activations = predict(model.features, dataset.images[shown])
+    head = model.head
+    probabilities = soft_labels(responses(run, epoch)[dataset.train.cpu()], TEMPERATURE)
+    return {
+        "tightness": torch.tensor(tightness),
+        "entropy": entropy(probabilities).mean(),
+        "projection": penultimate_projection(activations, head.weight.detach()[classes], head.bias.detach()[classes]),
+    }
+
+
+def _shown_members(study: Study) -> Tensor:
+    members = _members(study)[0]
+    labels = study.dataset.labels[members]
+    return members[torch.isin(labels, torch.tensor(shown_classes(study), device=labels.device))]
+
+
+def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
+    """UMAP of the shown examples' activations: [n, 2]. Slow to import and to compile, so stored as a unit."""
+
+    def compute() -> dict[str, Tensor]:
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a fixed random state makes UMAP run on one thread, and say so
+            import umap
+
+            model = load_teacher(teacher, study.run(teacher), study.dataset, epoch)
+            activations = predict(model.features, study.dataset.images[_shown_members(study)]).cpu().numpy()
+            return {"embedding": torch.from_numpy(umap.UMAP(random_state=0).fit_transform(activations))}
+
+    config = {"teacher": teacher.config(study.dataset), "epoch": epoch, "version": 1}
+    return study.measure("umap", config, compute)["embedding"]
+
+
+def _points(study: Study, teacher: Teacher, epoch: int, measured: dict[str, Tensor]) -> list[dict[str, Any]]:
+    labels = study.dataset.labels[_shown_members(study)].tolist()
+    rows = []
+    for method, points in (("projection", measured["projection"]), ("umap", _embedding(study, teacher, epoch))):
+        for (x, y), label in zip(points.tolist(), labels, strict=True):
+            rows.append({"method": method, "class": label, "x": x, "y": y})
+    return rows

@@ -1,0 +1,163 @@
+"""Sections 3.4 and 5: batch size and epochs of the large teacher (figures 1(a), 6 and 9)."""
+
+import pandas as pd
+import torch
+
+from ..losses import entropy, soft_labels
+from ..study import CAPACITIES, Study
+from ..teachers import Teacher
+from .missing_class import cell_accuracies
+
+TEMPERATURE = 9.0  # at which the search distils
+STUDENTS = {"general": "general_student", "baseline": "baseline_student"}
+
+
+def tables(study: Study) -> dict[str, pd.DataFrame]:
+    """`entropy`, `map`, `chosen`, `baseline` and `missing`; each epoch of a batch size comes from one run."""
+    grid = large_runs(study)
+    study.runs(teacher for *_, teacher in grid)
+    search = {name: search_map(study, network) for name, network in STUDENTS.items()}
+    chosen = {name: find_sweet_spot(table) for name, table in search.items()}
+    return {
+        "entropy": pd.DataFrame([row for part in grid for row in _entropy_rows(study, *part)]),
+        "map": pd.concat([table.assign(student=name) for name, table in search.items()], ignore_index=True),
+        "chosen": pd.DataFrame([{"student": name} | spot for name, spot in chosen.items()]),
+        "baseline": _baseline(study, chosen["baseline"]),
+        "missing": _missing(study, chosen["general"]),
+    }
+
+
+def large_runs(study: Study) -> list[tuple[int, int, Teacher]]:
+    """(seed, batch size, run) of the large teacher for every batch size."""
+    return [(s, b, study.teacher("large", s, b)) for s in study.seeds for b in study.settings.batch_sizes]
+
+
+def search_map(study: Study, network: str) -> pd.DataFrame:
+    """Accuracy of a student distilled at T = 9 from every kept epoch of every batch size.
+
+    Columns: seed, batch_size, epoch, updates (optimizer steps of the teacher), validation_accuracy, test_accuracy.
+    """
+    cells = [
+        ({"seed": s, "batch_size": b, "epoch": e, "updates": updates(study, b, e)}, teacher, e)
+        for s, b, teacher in large_runs(study)
+        for e in teacher.epochs_with_responses
+    ]
+    results = study.distilled(study.student(teacher, TEMPERATURE, e, network=network) for _, teacher, e in cells)
+    return pd.DataFrame(
+        [
+            cell | {"validation_accuracy": validation_percent(r), "test_accuracy": test_percent(r)}
+            for (cell, *_), r in zip(cells, results, strict=True)
+        ]
+    )
+
+
+def find_sweet_spot(search: pd.DataFrame) -> dict[str, float]:
+    """The paper's procedure: the pair (batch size, epochs) of the large teacher whose student does best.
+
+    Arguments: `search` as from `search_map`. The choice is made on validation accuracy, averaged over teacher seeds;
+    of equal pairs the one with fewer updates. Returns `batch_size`, `epoch`, `validation_accuracy` [%] and what the
+    search cost in a seed: `runs` (one a batch size), `teacher_updates` and `students`.
+    """
+    mean = search.groupby(["batch_size", "epoch", "updates"], as_index=False)["validation_accuracy"].mean()
+    best = mean.sort_values(["validation_accuracy", "updates"], ascending=[False, True]).iloc[0]
+    return {
+        "batch_size": int(best.batch_size),
+        "epoch": int(best.epoch),
+        "validation_accuracy": float(best.validation_accuracy),
+        "runs": int(mean.batch_size.nunique()),
+        "teacher_updates": int(mean.groupby("batch_size").updates.max().sum()),
+        "students": len(mean),
+    }
+
+
+def updates(study: Study, batch_size: int, epoch: int) -> int:
+    """Optimizer steps of a teacher up to the end of an epoch."""
+    return epoch * -(-len(study.dataset.train) // batch_size)
+
+
+def validation_percent(result: dict[str, torch.Tensor]) -> float:
+    """Best validation accuracy over a student's epochs, in percent."""
+    return 100 * result["validation_accuracy"].max().item()
+
+
+def test_percent(result: dict[str, torch.Tensor]) -> float:
+    """Test accuracy of a student after its last step, in percent."""
+    counts = result["confusion"]
+    return 100 * (counts.diagonal().sum() / counts.sum()).item()
+
+
+def _entropy_rows(study: Study, seed: int, batch_size: int, teacher: Teacher) -> list[dict[str, float]]:
+    config = {"teacher": teacher.config(study.dataset), "temperatures": list(study.settings.temperatures)}
+    curves = study.measure("sweet_spot_entropy", config, lambda: _curves(study, teacher))
+    rows = []
+    for e, epoch in enumerate(teacher.epochs_with_responses):
+        for t, temperature in enumerate(study.settings.temperatures):
+            spread, confidence = curves["means"][e, t].tolist()
+            rows.append(
+                {
+                    "seed": seed,
+                    "batch_size": batch_size,
+                    "epoch": epoch,
+                    "updates": updates(study, batch_size, epoch),
+                    "temperature": temperature,
+                    "entropy": spread,
+                    "confidence": confidence,
+                    "validation_accuracy": 100 * curves["validation_accuracy"][e].item(),
+                }
+            )
+    return rows
+
+
+def _curves(study: Study, teacher: Teacher) -> dict[str, torch.Tensor]:
+    dataset, run = study.dataset, study.run(teacher)
+    train = dataset.train.cpu()
+    labels = dataset.labels.cpu()[train][:, None]
+    means = []
+    for logits in run["logits"]:
+        by_temperature = [soft_labels(logits[train], t) for t in study.settings.temperatures]
+        means.append([[entropy(p).mean().item(), p.gather(1, labels).mean().item()] for p in by_temperature])
+    return {"means": torch.tensor(means), "validation_accuracy": run["validation_accuracy"]}
+
+
+def _baseline(study: Study, spot: dict[str, float]) -> pd.DataFrame:
+    """Figure 9: the single-layer student of the small, the large, and the large teacher at its sweet spot."""
+    cells = [
+        ({"seed": seed, "teacher": name, "temperature": t}, teacher, epoch)
+        for seed in study.seeds
+        for name, teacher, epoch in _three_teachers(study, seed, spot)
+        for t in study.settings.temperatures
+    ]
+    results = study.distilled(
+        study.student(teacher, cell["temperature"], epoch, network="baseline_student") for cell, teacher, epoch in cells
+    )
+    return pd.DataFrame(
+        [
+            cell | {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)}
+            for (cell, *_), r in zip(cells, results, strict=True)
+        ]
+    )
+
+
+def _missing(study: Study, spot: dict[str, float]) -> pd.DataFrame:
+    """The missing-class test at T = 9 for the large teacher, as it is and at its sweet spot."""
+    cells = [
+        ({"seed": seed, "teacher": name, "missing_class": c, "temperature": TEMPERATURE}, teacher, epoch)
+        for seed in study.seeds
+        for name, teacher, epoch in _three_teachers(study, seed, spot)[1:]
+        for c in study.missing_classes
+    ]
+    results = study.distilled(
+        study.student(teacher, TEMPERATURE, epoch, missing_class=cell["missing_class"])
+        for cell, teacher, epoch in cells
+    )
+    return pd.DataFrame(
+        [
+            cell | {k: cell_accuracies(r, cell["missing_class"])[k] for k in ("raw", "corrected")}
+            for (cell, *_), r in zip(cells, results, strict=True)
+        ]
+    )
+
+
+def _three_teachers(study: Study, seed: int, spot: dict[str, float]) -> list[tuple[str, Teacher, int]]:
+    default = [(name, study.teacher(name, seed), study.settings.teacher_epochs) for name in CAPACITIES]
+    return [*default, ("large_sweet", study.teacher("large", seed, int(spot["batch_size"])), int(spot["epoch"]))]

@@ -1,0 +1,246 @@
+"""The parameters of a run: what was given, then the profile's value; checked before any work."""
+
+import ast
+import html
+import math
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .data import find_source
+from .devices import PRECISIONS, find_device
+from .errors import InputError
+from .students import SELECTIONS
+
+PROFILES_FILE = Path(__file__).with_name("profiles.toml")
+DEFAULT_PROFILE = "quick"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every parameter of the five sections, resolved. Accuracies are fractions, learning rates Adam's."""
+
+    dataset: str  # a data set known to kdlib
+    profile: str  # smoke, quick or paper
+    seeds: int  # teacher seeds: 0 .. seeds - 1
+    temperatures: tuple[float, ...]  # of distillation
+    alpha: float  # weight of the KL term in equation 4
+    t_squared: bool  # multiply the KL term by T^2 (equation 4 does not)
+    examples: int | None  # stratified subset of the training split; None: all
+    learning_rate: float
+    precision: str  # of the teachers: fp32 or bf16
+    teacher_epochs: int
+    teacher_batch_size: int
+    kept_epochs: tuple[int, ...]  # epochs whose responses are kept; empty: all
+    student_epochs: int
+    student_batch_size: int
+    missing_classes: tuple[int, ...]  # removed in turn; empty: every class
+    examples_per_class: tuple[int, ...]  # clipped to what the data set has
+    selections: tuple[str, ...]  # how examples are chosen
+    batch_sizes: tuple[int, ...]  # of the large teacher on the way to the sweet spot
+    sweet_spot_epochs: int  # of those runs
+    spread_settings: tuple[tuple[int, int], ...]  # pairs (batch size, epochs) of the penultimate layer
+    accuracy_floor: float  # on validation, that every teacher must pass
+    device: str  # auto, cpu, cuda, cuda:N, mps
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row'>{name}</th><td>{html.escape(_show(value))}</td></tr>"
+            for name, value in asdict(self).items()
+        )
+        return f"<details><summary>All resolved parameters</summary><table class='settings'>{rows}</table></details>"
+
+
+def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None, **given: Any) -> Settings:
+    """Check parameters and fill in the profile's values: given value > KDLIB_PROFILE > profile.
+
+    Arguments: `parameters`, such as a notebook's `globals()`; names that start with `_`, modules and what IPython puts
+    there are passed over, any other unknown name is an error. Values may be strings that read as a value ("1e-3",
+    "[3, 9]"), as papermill's `-p` gives them. None means: the profile's. `given` adds to `parameters`.
+    `allowed`: the names that make sense (default: every field of `Settings`).
+    Raises `InputError`: what was wrong, and what is allowed.
+    """
+    allowed = tuple(allowed or (f.name for f in fields(Settings)))
+    named = {k: v for k, v in {**parameters, **given}.items() if not _belongs_to_notebook(k, v)}
+    unknown = sorted(set(named) - set(allowed))
+    if unknown:
+        raise InputError(
+            f"unknown parameter{'s' * (len(unknown) > 1)} {', '.join(unknown)}; allowed: {', '.join(allowed)}"
+        )
+    named = {k: v for k, v in named.items() if v is not None}
+    profile = named.pop("profile", None) or os.environ.get("KDLIB_PROFILE") or DEFAULT_PROFILE
+    dataset = str(named.pop("dataset", "digits"))
+    find_source(dataset)
+    values = profile_values(str(profile), dataset)
+    for name, value in named.items():
+        values[name] = _check(name, value)
+    if not values["sweet_spot_epochs"]:
+        values["sweet_spot_epochs"] = values["teacher_epochs"]
+    last = max(values["teacher_epochs"], values["sweet_spot_epochs"])
+    if "kept_epochs" not in named:  # the profile's grid follows the epochs that were asked for
+        values["kept_epochs"] = tuple(e for e in values["kept_epochs"] if e <= last)
+        if values["kept_epochs"]:
+            values["kept_epochs"] = tuple(
+                sorted({*values["kept_epochs"], values["teacher_epochs"], values["sweet_spot_epochs"]})
+            )
+        values["spread_settings"] = tuple((b, min(e, last)) for b, e in values["spread_settings"])
+    find_device(values["device"])
+    return Settings(dataset=dataset, profile=str(profile), **values)
+
+
+def profile_names() -> list[str]:
+    return list(_profiles())
+
+
+def profile_values(profile: str, dataset: str) -> dict[str, Any]:
+    """All values that a profile sets for a data set. Raises `InputError` for an unknown profile."""
+    tables = _profiles()
+    if profile not in tables:
+        raise InputError(f"unknown profile {profile!r}; allowed: {', '.join(tables)}")
+    table = tables[profile]
+    merged = {k: v for k, v in table.items() if not isinstance(v, dict)} | table.get(dataset, {})
+    defaults = {
+        "examples": None,
+        "t_squared": False,
+        "kept_epochs": (),
+        "missing_classes": (),
+        "sweet_spot_epochs": 0,
+        "device": "auto",
+    }
+    if merged.get("examples") == 0:
+        del merged["examples"]
+    checked = {name: _check(name, value) for name, value in merged.items()}
+    return defaults | checked
+
+
+def _profiles() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(PROFILES_FILE.read_text())
+
+
+def _belongs_to_notebook(name: str, value: Any) -> bool:
+    return (
+        name.startswith("_")
+        or isinstance(value, ModuleType)
+        or (callable(value) and name in ("get_ipython", "exit", "quit", "open", "display"))
+        or name in ("In", "Out")
+        or (name == "PAPERMILL_OUTPUT_PATH" or name == "PAPERMILL_INPUT_PATH")
+    )
+
+
+def _literal(value: Any) -> Any:
+    """papermill passes `1e-3` and `[3, 9]` as strings: read them as what they say."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return value
+    return value
+
+
+def _check(name: str, value: Any) -> Any:
+    check, allowed = _CHECKS[name]
+    try:
+        return check(_literal(value))
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name}={value!r} cannot be used; allowed: {allowed}") from None
+
+
+def _number(low: float, high: float, *, strict: bool = False) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError
+        if not low <= value <= high or (strict and value == low):
+            raise ValueError
+        return float(value)
+
+    return check
+
+
+def _integer(low: int, high: int = 10**9) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or value != int(value) or not low <= value <= high:
+            raise ValueError
+        return int(value)
+
+    return check
+
+
+def _sequence(check: Callable[[Any], Any], *, empty: bool = False) -> Callable[[Any], tuple]:
+    def check_all(value: Any) -> tuple:
+        if isinstance(value, str | Mapping):
+            raise ValueError
+        items = tuple(check(_literal(item)) for item in (value if isinstance(value, list | tuple) else [value]))
+        if (not items and not empty) or len(set(items)) != len(items):
+            raise ValueError
+        return items
+
+    return check_all
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError
+        return value
+
+    return check
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    batch_size, epochs = value
+    return _integer(1)(batch_size), _integer(1)(epochs)
+
+
+def _device(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+_COUNTS = "a list of different whole numbers from 1"
+_CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "seeds": (_integer(1, 100), "a whole number from 1 to 100"),
+    "temperatures": (
+        _sequence(_number(0, 1e6, strict=True)),
+        "a list of different positive numbers, such as [3, 6, 9, 12, 15, 20]",
+    ),
+    "alpha": (_number(0, 1), "a number from 0 to 1"),
+    "t_squared": (_flag, "true or false"),
+    "examples": (_integer(20), "a whole number of training examples, or null for all"),
+    "learning_rate": (_number(0, 10, strict=True), "a positive number, such as 1e-3"),
+    "precision": (_one_of(*PRECISIONS), " or ".join(PRECISIONS)),
+    "teacher_epochs": (_integer(1, 10_000), "a whole number from 1"),
+    "teacher_batch_size": (_integer(1), "a whole number from 1"),
+    "kept_epochs": (_sequence(_integer(1), empty=True), _COUNTS + ", or [] for all"),
+    "student_epochs": (_integer(1, 10_000), "a whole number from 1"),
+    "student_batch_size": (_integer(1), "a whole number from 1"),
+    "missing_classes": (_sequence(_integer(0), empty=True), "a list of different class indices, or [] for all"),
+    "examples_per_class": (_sequence(_integer(1)), _COUNTS),
+    "selections": (_sequence(_one_of(*SELECTIONS)), f"a list of {', '.join(SELECTIONS)}"),
+    "batch_sizes": (_sequence(_integer(1)), _COUNTS),
+    "sweet_spot_epochs": (_integer(1, 10_000), "a whole number from 1"),
+    "spread_settings": (_sequence(_pair), "a list of pairs [batch size, epochs]"),
+    "accuracy_floor": (_number(0, 1), "a number from 0 to 1"),
+    "device": (_device, "auto, cpu, cuda, cuda:N or mps"),
+}
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_show(v) for v in value) or "all"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "all" if value is None else str(value)

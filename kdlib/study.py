@@ -1,0 +1,240 @@
+"""A study: settings, a data set and a store. It computes what the store lacks and reads the rest."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import data, devices, students, teachers
+from .data import Dataset, load_dataset
+from .errors import InputError
+from .progress import progress
+from .settings import Settings, resolve
+from .store import Store, Unit
+from .students import Student
+from .teachers import Teacher
+
+CAPACITIES = {"small": "small_teacher", "large": "large_teacher"}
+
+
+class Study:
+    """Everything that a section's measurements are made from.
+
+    `notes` says what was clipped to fit the data set; `cost` sums the seconds of the units used so far, also of those
+    that were computed earlier.
+    """
+
+    def __init__(self, settings: Settings, dataset: Dataset, store: Store, notes: list[str]) -> None:
+        self.settings, self.dataset, self.store, self.notes = settings, dataset, store, notes
+        self.used: dict[str, dict[str, Any]] = {}  # key -> kind and provenance of every unit used
+
+    @property
+    def seeds(self) -> range:
+        return range(self.settings.seeds)
+
+    @property
+    def missing_classes(self) -> tuple[int, ...]:
+        return self.settings.missing_classes or tuple(range(self.dataset.classes))
+
+    def teacher(self, capacity: str, seed: int, batch_size: int | None = None) -> Teacher:
+        """The run of a teacher; with a batch size, one on the way to the sweet spot (other number of epochs)."""
+        s = self.settings
+        epochs = s.teacher_epochs if batch_size is None else s.sweet_spot_epochs
+        batch_size = batch_size or s.teacher_batch_size
+        spread = {e for b, e in s.spread_settings if b == batch_size and e <= epochs and capacity == "large"}
+        return Teacher(
+            network=CAPACITIES[capacity],
+            seed=seed,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=s.learning_rate,
+            precision=s.precision,
+            kept_epochs=tuple(e for e in s.kept_epochs if e <= epochs),
+            checkpoints=tuple(sorted(spread | {epochs})),
+        )
+
+    def student(self, teacher: Teacher, temperature: float, epoch: int | None = None, **changes: Any) -> Student:
+        """A student with the study's settings, of a teacher's responses after an epoch (default: the last)."""
+        s = self.settings
+        values = {
+            "alpha": s.alpha,
+            "t_squared": s.t_squared,
+            "epochs": s.student_epochs,
+            "batch_size": s.student_batch_size,
+            "learning_rate": s.learning_rate,
+        }
+        return Student(teacher, epoch or teacher.epochs, float(temperature), **(values | changes))
+
+    def runs(self, wanted: Iterable[Teacher]) -> None:
+        """Train what the store lacks of these teachers, as many at once as there are workers."""
+        lacking = [t for t in dict.fromkeys(wanted) if not self.store.has("teacher", t.config(self.dataset))]
+        self._parallel(_train_and_store, [(t,) for t in lacking], "teachers")
+
+    def run(self, teacher: Teacher) -> dict[str, Tensor]:
+        """A teacher's tensors (see `train_teacher`), trained if the store lacks them."""
+        return self._use(_teacher_unit(self.store, self.dataset, teacher))
+
+    def distilled(self, wanted: Iterable[Student]) -> list[dict[str, Tensor]]:
+        """Results of students (see `distill`), in order; what the store lacks is trained, many at once."""
+        wanted = list(wanted)
+        units = [self.store.get("student", s.config(self.dataset)) for s in wanted]
+        lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]
+        if lacking:
+            self.runs(s.teacher for s in lacking)
+            groups: dict[tuple, list[Student]] = {}
+            for s in dict.fromkeys(lacking):  # what shares its sizes runs together
+                key = (
+                    s.teacher,
+                    s.teacher_epoch,
+                    s.network,
+                    s.missing_class,
+                    s.examples_per_class,
+                    s.selection,
+                    s.steps,
+                )
+                groups.setdefault(key, []).append(s)
+            self._parallel(_distill_and_store, [(group,) for group in groups.values()], "students")
+            units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
+        return [self._use(unit) for unit in units]
+
+    def measure(self, name: str, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """A small result derived from teachers, stored so that it can be read without them."""
+        identity = {"measure": name, "data": self.dataset.digest, **config}
+        unit = self.store.get("measure", identity)
+        if unit is None:
+            unit = _timed(self.store, "measure", identity, self.dataset, compute)
+        return self._use(unit)
+
+    def _use(self, unit: Unit) -> dict[str, Tensor]:
+        self.used[unit.key] = {"kind": unit.kind, **unit.provenance}
+        return unit.tensors
+
+    def _parallel(self, task: Callable, arguments: list[tuple], title: str) -> None:
+        if not arguments:
+            return
+        from joblib import Parallel, delayed
+
+        shared = (self.settings, data.find_source(self.settings.dataset), str(self.store.root))
+        workers = min(worker_count(self.settings.device), len(arguments))
+        if workers == 1:
+            for args in progress(arguments, title):
+                task(*shared, *args)
+            return
+        jobs = (delayed(task)(*shared, *args) for args in arguments)
+        for _ in progress(Parallel(workers, return_as="generator_unordered")(jobs), title, len(arguments)):
+            pass
+
+
+def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | None = None, **given: Any) -> Study:
+    """Check all parameters of a section, load its data set, and see that the store has room: before any work.
+
+    Arguments: `section`, one of the five; `parameters`, such as a notebook's `globals()` (see `settings.resolve`).
+    Raises `InputError` for whatever cannot be used as asked.
+    """
+    from .sections import PARAMETERS
+
+    settings = resolve(parameters, PARAMETERS[section], **given)
+    by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
+    device = devices.find_device(settings.device)
+    dataset = load_dataset(settings.dataset, examples=settings.examples, device=device)
+    settings, notes = _fit(settings, dataset, by_hand)
+    if device.type == "cpu":
+        devices.use_threads(1)
+    store = store or Store()
+    epochs = len(settings.kept_epochs) or settings.teacher_epochs
+    store.check_room(4 * (len(dataset.labels) * dataset.classes * epochs * 2 * settings.seeds) + 64 * 2**20)
+    return Study(settings, dataset, store, notes)
+
+
+def worker_count(device: str = "auto") -> int:
+    """KDLIB_WORKERS, else one for each CPU core (one on an accelerator)."""
+    if devices.find_device(device).type != "cpu":
+        return 1
+    text = os.environ.get("KDLIB_WORKERS") or str(devices.cores())
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"KDLIB_WORKERS={text!r} cannot be used; allowed: a whole number from 1")
+    return int(text)
+
+
+def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Settings, list[str]]:
+    """Clip the profile's grids to what the data set has; refuse what was asked for by hand and is not there."""
+    notes = []
+    if settings.examples:
+        notes.append(f"{settings.examples} training examples, a stratified subset")
+    if any(c >= dataset.classes for c in settings.missing_classes):
+        raise InputError(
+            f"missing_classes={list(settings.missing_classes)}: {dataset.name} has classes 0 to {dataset.classes - 1}"
+        )
+    available = int(torch.bincount(dataset.labels[dataset.train]).min())
+    for name, limit, what in (
+        ("examples_per_class", available, "training examples in the smallest class"),
+        ("batch_sizes", len(dataset.train), "training examples"),
+    ):
+        values = getattr(settings, name)
+        if all(v <= limit for v in values):
+            continue
+        if name in by_hand:
+            raise InputError(f"{name}={list(values)}: {dataset.name} has {limit} {what}")
+        kept = tuple(v for v in values if v <= limit) or (limit,)
+        notes.append(f"{name} clipped to {', '.join(map(str, kept))}: there are {limit} {what}")
+        settings = replace(settings, **{name: kept})
+    return settings, notes
+
+
+@lru_cache(maxsize=2)
+def _dataset(name: str, source: data.Source, examples: int | None, device: str) -> Dataset:
+    data._sources.setdefault(name, source)  # a set registered in the parent alone
+    return load_dataset(name, examples=examples, device=devices.find_device(device))
+
+
+def _worker_dataset(settings: Settings, source: data.Source) -> Dataset:
+    dataset = _dataset(settings.dataset, source, settings.examples, settings.device)
+    if dataset.images.device.type == "cpu":
+        devices.use_threads(1)
+    return dataset
+
+
+def _train_and_store(settings: Settings, source: data.Source, root: str, teacher: Teacher) -> None:
+    store, dataset = Store(root), _worker_dataset(settings, source)
+    _timed(store, "teacher", teacher.config(dataset), dataset, lambda: teachers.train_teacher(teacher, dataset))
+
+
+def _teacher_unit(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
+    config = teacher.config(dataset)
+    return store.get("teacher", config) or _timed(
+        store, "teacher", config, dataset, lambda: teachers.train_teacher(teacher, dataset)
+    )
+
+
+def _distill_and_store(settings: Settings, source: data.Source, root: str, group: list[Student]) -> None:
+    store, dataset = Store(root), _worker_dataset(settings, source)
+    run = _teacher_unit(store, dataset, group[0].teacher).tensors
+    logits = teachers.responses(run, group[0].teacher_epoch)
+    start = time.perf_counter()
+    for done, (i, tensors) in enumerate(students.distill_each(group, dataset, logits), start=1):
+        seconds = (time.perf_counter() - start) / done
+        store.put(Unit("student", group[i].config(dataset), tensors, _provenance(dataset, seconds)))
+
+
+def _timed(
+    store: Store, kind: str, config: dict[str, Any], dataset: Dataset, compute: Callable[[], dict[str, Tensor]]
+) -> Unit:
+    start = time.perf_counter()
+    tensors = compute()
+    return store.put(Unit(kind, config, tensors, _provenance(dataset, time.perf_counter() - start)))
+
+
+def _provenance(dataset: Dataset, seconds: float) -> dict[str, Any]:
+    return {
+        "seconds": round(seconds, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "peak_memory_mib": devices.peak_memory(),
+        "test_openings": list(dataset.openings),
+        **devices.environment(dataset.images.device),
+    }
