@@ -1,6 +1,8 @@
 """Response-based knowledge distillation: data sets, teachers, students, measures, and the paper's claims."""
 
+from . import figures, present
 from . import sources as _sources  # registers the data sets known from the start
+from .claims import evaluate, load_claims, scoreboard
 from .data import Dataset, load_dataset, register_dataset, select_examples
 from .devices import find_device, use_threads
 from .errors import InputError, StoreError
@@ -18,8 +20,11 @@ from .measures import (
     within_between_scatter,
 )
 from .models import TABLE7, Architecture, build_model, count_parameters, register_network
+from .record import record, verdicts
+from .settings import Settings, resolve
 from .store import Store
 from .students import Student, distill
+from .study import Study, open_study
 from .teachers import Teacher, responses, train_teacher
 
 __version__ = "0.1.0"

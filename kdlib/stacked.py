@@ -22,14 +22,15 @@ CHUNK = 12  # students at once; beyond a dozen a CPU gains nothing
 
 
 def train(
-    students: "list[Student]", dataset: "Dataset", logits: Tensor, plans: "list[Schedule]"
+    students: "list[Student]", dataset: "Dataset", logits: list[Tensor], plans: "list[Schedule]"
 ) -> tuple[list[Tensor], list[ConvNet]]:
     """Train students that share network, batch size, number of steps and learning rate.
 
-    Arguments: as `students.train_one`, one schedule each. Returns each student's validation accuracies and its network.
+    Arguments: as `students.train_one`, teacher logits [N, C] and a schedule for each student.
+    Returns each student's validation accuracies, and its network.
     """
     if len(students) == 1:  # a stack of one takes another path through the matrix library, with other last bits
-        histories, models = train(students * 2, dataset, logits, plans * 2)
+        histories, models = train(students * 2, dataset, logits * 2, plans * 2)
         return histories[:1], models[:1]
     device = dataset.images.device
     args = (students[0].network, dataset.family, dataset.shape, dataset.classes)
@@ -45,7 +46,7 @@ def train(
         torch.tensor([f(s) for s in students], device=device)
         for f in (lambda s: s.temperature, lambda s: s.alpha, lambda s: s.temperature**2 if s.t_squared else 1.0)
     )
-    soft = F.softmax(logits / temperatures[:, None, None], dim=-1)  # K N C
+    soft = F.softmax(torch.stack(logits) / temperatures[:, None, None], dim=-1)  # K N C
     rows = torch.arange(len(students), device=device)[:, None]
     batches = torch.stack([plan.batches for plan in plans], dim=1)  # steps K B
     validation, truth = images[dataset.validation][None], dataset.labels[dataset.validation]

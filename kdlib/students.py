@@ -5,7 +5,7 @@ networks on tiny images, where a step is all overhead, run stacked (`stacked.py`
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -76,11 +76,27 @@ def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
     return members[chosen]
 
 
+def lengths(student: Student, dataset: Dataset) -> tuple[int, int]:
+    """Batch size (at most the transfer set) and number of steps of a student's training."""
+    members = dataset.train
+    if student.missing_class is not None:
+        members = members[dataset.labels[members] != student.missing_class]
+    total = len(members)
+    if student.examples_per_class is not None:
+        total = student.examples_per_class * len(dataset.labels[members].unique())
+    size = min(student.batch_size, total)
+    return size, student.steps or max(1, round(student.epochs * total / size))
+
+
+def lock_step(student: Student, dataset: Dataset) -> tuple:
+    """Students for which this is equal can be trained in one stack."""
+    return (student.network, *lengths(student, dataset), student.epochs, student.learning_rate)
+
+
 def schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
     """Full batches cut from one shuffled pass over the transfer set after another; an epoch is one pass's worth."""
     members = transfer_set(student, dataset, logits)
-    size = min(student.batch_size, len(members))
-    steps = student.steps or max(1, round(student.epochs * len(members) / size))
+    size, steps = lengths(student, dataset)
     order = torch.Generator().manual_seed(student.seed())
     passes = -(-steps * size // len(members))
     stream = torch.cat([torch.randperm(len(members), generator=order) for _ in range(passes)])
@@ -114,46 +130,50 @@ def train_one(
 
 
 def distill(
-    students: Iterable[Student], dataset: Dataset, logits: Tensor, *, engine: str = "auto"
+    students: Sequence[Student], dataset: Dataset, logits: Tensor | Sequence[Tensor], *, engine: str = "auto"
 ) -> list[dict[str, Tensor]]:
-    """Train students on one teacher's responses, on the device that holds the data set.
+    """Train students on teachers' responses, on the device that holds the data set.
 
-    Arguments: `students`; `logits` [N, C], the teacher's logits of every train and validation example by index;
-    `engine` is `"loop"`, `"stacked"` or `"auto"` (stacked for tiny images).
+    Arguments: `students`; `logits` [N, C], the teacher's logits of every train and validation example by index, or
+    one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"` (stacked for tiny images).
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
     """
     students = list(students)
-    results = dict(distill_each(students, dataset, logits, engine=engine))
+    each = [logits] * len(students) if isinstance(logits, Tensor) else list(logits)
+    results = dict(distill_each(students, dataset, each, engine=engine))
     return [results[i] for i in range(len(students))]
 
 
 def distill_each(
-    students: list[Student], dataset: Dataset, logits: Tensor, *, engine: str = "auto"
+    students: list[Student], dataset: Dataset, logits: list[Tensor], *, engine: str = "auto"
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """`distill`, giving (position, result) of each student as soon as it is trained."""
     if engine not in ("auto", "loop", "stacked"):
         raise InputError(f"unknown engine {engine!r}; allowed: auto, loop, stacked")
-    logits = logits.to(dataset.images.device)
-    plans = [schedule(student, dataset, logits) for student in students]
-    for chunk, together in _chunks(students, plans, dataset, engine):
+    tiny = dataset.shape[1] * dataset.shape[2] <= stacked.TINY_PIXELS
+    together = engine == "stacked" or (engine == "auto" and tiny)
+    for chunk in chunks(students, dataset):
+        part = [students[i] for i in chunk]
+        targets = [logits[i].to(dataset.images.device) for i in chunk]
+        plans = [schedule(student, dataset, z) for student, z in zip(part, targets, strict=True)]
         if together:
-            trained = zip(
-                *stacked.train([students[i] for i in chunk], dataset, logits, [plans[i] for i in chunk]), strict=True
-            )
+            trained = zip(*stacked.train(part, dataset, targets, plans), strict=True)
         else:
-            trained = (_train_in_loop(students[i], dataset, logits, plans[i]) for i in chunk)
-        for i, (history, model) in zip(chunk, trained, strict=True):
-            yield (
-                i,
-                _evaluate(students[i], dataset, model)
-                | {
-                    "validation_accuracy": history,
-                    "validated_steps": torch.tensor(plans[i].validate_after),
-                    "steps": torch.tensor(len(plans[i].batches)),
-                },
-            )
+            trained = (_train_in_loop(s, dataset, z, p) for s, z, p in zip(part, targets, plans, strict=True))
+        for i, plan, (history, model) in zip(chunk, plans, trained, strict=True):
+            after = {"validated_steps": torch.tensor(plan.validate_after), "steps": torch.tensor(len(plan.batches))}
+            yield i, _evaluate(students[i], dataset, model) | {"validation_accuracy": history} | after
+
+
+def chunks(students: Sequence[Student], dataset: Dataset) -> list[list[int]]:
+    """Positions of students that can run in lock-step, at most `stacked.CHUNK` at once."""
+    groups: dict[tuple, list[int]] = {}
+    for i, student in enumerate(students):
+        groups.setdefault(lock_step(student, dataset), []).append(i)
+    size = stacked.CHUNK
+    return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]
 
 
 def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, plan: Schedule) -> tuple[Tensor, ConvNet]:
@@ -163,20 +183,6 @@ def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, plan: Sch
         student, dataset, logits, plan, lambda model: history.append(accuracy(predict(model, images), labels))
     )
     return torch.tensor(history), model
-
-
-def _chunks(
-    students: list[Student], plans: list[Schedule], dataset: Dataset, engine: str
-) -> Iterator[tuple[list[int], bool]]:
-    """Students that can run in lock-step (same network, sizes, validation points, rate), and whether they do."""
-    tiny = dataset.shape[1] * dataset.shape[2] <= stacked.TINY_PIXELS
-    groups: dict[tuple, list[int]] = {}
-    for i, (student, plan) in enumerate(zip(students, plans, strict=True)):
-        key = (student.network, plan.batches.shape, plan.validate_after, student.learning_rate)
-        groups.setdefault(key, []).append(i)
-    for group in groups.values():
-        for start in range(0, len(group), stacked.CHUNK):
-            yield group[start : start + stacked.CHUNK], engine == "stacked" or (engine == "auto" and tiny)
 
 
 def _evaluate(student: Student, dataset: Dataset, model: ConvNet) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """A study: settings, a data set and a store. It computes what the store lacks and reads the rest."""
 
+import html
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -8,6 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -30,8 +33,8 @@ class Study:
     that were computed earlier.
     """
 
-    def __init__(self, settings: Settings, dataset: Dataset, store: Store, notes: list[str]) -> None:
-        self.settings, self.dataset, self.store, self.notes = settings, dataset, store, notes
+    def __init__(self, section: str, settings: Settings, dataset: Dataset, store: Store, notes: list[str]) -> None:
+        self.section, self.settings, self.dataset, self.store, self.notes = section, settings, dataset, store, notes
         self.used: dict[str, dict[str, Any]] = {}  # key -> kind and provenance of every unit used
 
     @property
@@ -41,6 +44,49 @@ class Study:
     @property
     def missing_classes(self) -> tuple[int, ...]:
         return self.settings.missing_classes or tuple(range(self.dataset.classes))
+
+    @property
+    def shown_class(self) -> int:
+        """The paper shows digit 6; a data set with fewer classes shows its last."""
+        return min(6, self.dataset.classes - 1)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The section's tidy tables, one row for each cell and teacher seed."""
+        from .sections import SECTIONS
+
+        return SECTIONS[self.section].tables(self)
+
+    def umap_points(self) -> pd.DataFrame:
+        """UMAP of the shown examples' penultimate activations; not among the tables, which need no umap-learn."""
+        from .sections.penultimate_layer import umap_points
+
+        return umap_points(self)
+
+    def shown_images(self) -> np.ndarray:
+        """The five examples whose soft labels are shown: [5, C, H, W] in [0, 1]."""
+        return self.dataset.images[self.shown_examples()].cpu().numpy()
+
+    def shown_examples(self) -> Tensor:
+        """Their indices: the first of the shown class in the validation split."""
+        members = self.dataset.validation
+        return members[self.dataset.labels[members] == self.shown_class][:5]
+
+    def first_seed(self, table: pd.DataFrame) -> pd.DataFrame:
+        return table[table.seed == table.seed.min()]
+
+    def last_epoch(self, table: pd.DataFrame) -> pd.DataFrame:
+        return table[table.epoch == table.epoch.max()]
+
+    def _repr_html_(self) -> str:
+        s = self.settings
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        title = html.escape(self.dataset.title)
+        return (
+            f"<p><strong>{title}</strong>, profile <strong>{html.escape(s.profile)}</strong>: "
+            f"{len(self.dataset.train)} training, {len(self.dataset.validation)} validation and "
+            f"{self.dataset.test_size} test examples; {s.seeds} teacher seeds, both teachers {s.teacher_epochs} epochs "
+            f"at batch size {s.teacher_batch_size}.</p>" + f"<ul>{notes}</ul>" * bool(notes) + s._repr_html_()
+        )
 
     def teacher(self, capacity: str, seed: int, batch_size: int | None = None) -> Teacher:
         """The run of a teacher; with a batch size, one on the way to the sweet spot (other number of epochs)."""
@@ -87,19 +133,9 @@ class Study:
         lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]
         if lacking:
             self.runs(s.teacher for s in lacking)
-            groups: dict[tuple, list[Student]] = {}
-            for s in dict.fromkeys(lacking):  # what shares its sizes runs together
-                key = (
-                    s.teacher,
-                    s.teacher_epoch,
-                    s.network,
-                    s.missing_class,
-                    s.examples_per_class,
-                    s.selection,
-                    s.steps,
-                )
-                groups.setdefault(key, []).append(s)
-            self._parallel(_distill_and_store, [(group,) for group in groups.values()], "students")
+            lacking = list(dict.fromkeys(lacking))
+            groups = [[lacking[i] for i in chunk] for chunk in students.chunks(lacking, self.dataset)]
+            self._parallel(_distill_and_store, [(group,) for group in groups], "students")
             units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
         return [self._use(unit) for unit in units]
 
@@ -149,7 +185,7 @@ def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | No
     store = store or Store()
     epochs = len(settings.kept_epochs) or settings.teacher_epochs
     store.check_room(4 * (len(dataset.labels) * dataset.classes * epochs * 2 * settings.seeds) + 64 * 2**20)
-    return Study(settings, dataset, store, notes)
+    return Study(section, settings, dataset, store, notes)
 
 
 def worker_count(device: str = "auto") -> int:
@@ -214,12 +250,17 @@ def _teacher_unit(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
 
 def _distill_and_store(settings: Settings, source: data.Source, root: str, group: list[Student]) -> None:
     store, dataset = Store(root), _worker_dataset(settings, source)
-    run = _teacher_unit(store, dataset, group[0].teacher).tensors
-    logits = teachers.responses(run, group[0].teacher_epoch)
+    sources = {(s.teacher, s.teacher_epoch) for s in group}
+    targets = {
+        (teacher, epoch): teachers.responses(_teacher_unit(store, dataset, teacher).tensors, epoch).clone()
+        for teacher, epoch in sources
+    }
+    logits = [targets[s.teacher, s.teacher_epoch] for s in group]
     start = time.perf_counter()
-    for done, (i, tensors) in enumerate(students.distill_each(group, dataset, logits), start=1):
-        seconds = (time.perf_counter() - start) / done
+    for i, tensors in students.distill_each(group, dataset, logits):
+        seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
         store.put(Unit("student", group[i].config(dataset), tensors, _provenance(dataset, seconds)))
+        start = time.perf_counter()
 
 
 def _timed(

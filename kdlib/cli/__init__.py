@@ -1,0 +1,226 @@
+"""The command line, the outermost layer: only here do papermill and the book appear."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from .. import data, models, settings, sources
+from ..errors import InputError, StoreError
+from ..paper import paper_table
+from ..paths import data_dir
+from ..sections import PARAMETERS
+from ..store import Store, from_bytes
+from ..study import open_study
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+store_app = typer.Typer(no_args_is_help=True, help="What was computed here: list, remove, verify.")
+app.add_typer(store_app, name="store")
+
+Section = Annotated[str, typer.Argument(help=f"one of {', '.join(PARAMETERS)}, or all")]
+DatasetOption = Annotated[str | None, typer.Option(help="data set (default: digits)")]
+ProfileOption = Annotated[str | None, typer.Option(help="smoke, quick or paper (default: KDLIB_PROFILE, else quick)")]
+ParameterOption = Annotated[list[str] | None, typer.Option("-p", "--parameter", help="name=value, as papermill's")]
+StoreOption = Annotated[Path | None, typer.Option(help="folder of the store (default: KDLIB_STORE, else store/)")]
+
+
+def main() -> None:
+    """The entry point: a user's error is one line, and exit code 2; a store that cannot be written, 3."""
+    try:
+        app()
+    except (InputError, StoreError) as error:
+        typer.echo(f"kdlib: {error}", err=True)
+        raise SystemExit(2 if isinstance(error, InputError) else 3) from None
+
+
+@app.command("data")
+def data_command(
+    name: Annotated[str | None, typer.Argument(help="data set")] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="a folder in torchvision's layout")] = None,
+    download: Annotated[bool, typer.Option(help="fetch it from its publisher")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="all known data sets, and which are here")] = False,
+    verify: Annotated[bool, typer.Option(help="read and check it")] = False,
+) -> None:
+    """Get, list and check data sets."""
+    if list_all or name is None:
+        for known in data.dataset_names():
+            try:
+                dataset = data.load_dataset(known)
+                shape = "x".join(map(str, dataset.shape))
+                state = f"here: {len(dataset.labels)} training and {dataset.test_size} test images of {shape}"
+            except InputError as error:
+                state = "not here" if "not found" in str(error) else str(error)
+            typer.echo(f"{known:14} {state}")
+        return
+    data.find_source(name)
+    if source is not None or download:
+        sources.fetch(name, data_dir(), source)
+    dataset = data.load_dataset(name)
+    typer.echo(f"{name}: complete{', checksum right' * verify}, {len(dataset.labels)} training images (10% validation)")
+
+
+@app.command("models")
+def models_command(as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False) -> None:
+    """Table 7: our networks' parameter counts beside the paper's."""
+    printed = paper_table(7).set_index(["dataset", "role"]).parameters
+    rows = []
+    for family, networks in models.TABLE7.items():
+        for role, architecture in networks.items():
+            ours = models.count_parameters(models.build_model(role, family))
+            theirs = printed.get((family, role))
+            known = int(theirs) if pd.notna(theirs) else None
+            rows.append(
+                {
+                    "dataset": family,
+                    "network": role,
+                    "convolutions": len(architecture.widths),
+                    "dense": len(architecture.dense) + 1,
+                    "parameters": ours,
+                    "paper": known,
+                    "equal": None if known is None else known == ours,
+                    "identified": architecture.identified,
+                }
+            )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    typer.echo(f"{'data set':14} {'network':17} {'parameters':>11} {'paper':>12}  identified")
+    for row in rows:
+        paper = f"{row['paper']:,}" if row["paper"] else "not legible"
+        typer.echo(f"{row['dataset']:14} {row['network']:17} {row['parameters']:>11,} {paper:>12}  {row['identified']}")
+
+
+@app.command()
+def compute(
+    section: Section,
+    dataset: DatasetOption = None,
+    profile: ProfileOption = None,
+    parameter: ParameterOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Fill the store for a section (or all): what its notebook would compute, without papermill."""
+    names = list(PARAMETERS) if section == "all" else [section]
+    studies = []
+    for name in names:  # everything is checked before anything is computed
+        given = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
+        studies.append(open_study(name, given, store=Store(store)))
+    for study in studies:
+        study.tables()
+        typer.echo(f"{study.section}: {len(study.used)} units in {study.store.root}")
+
+
+@app.command()
+def run(
+    section: Section,
+    dataset: DatasetOption = None,
+    profile: ProfileOption = None,
+    parameter: ParameterOption = None,
+    store: StoreOption = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="where the page goes")] = None,
+    publish: Annotated[bool, typer.Option(help="write the reference page and its results")] = False,
+) -> None:
+    """Execute a section's notebook: its page for the book."""
+    from . import pages
+
+    for name in list(PARAMETERS) if section == "all" else [section]:
+        given = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
+        path = pages.run(name, given, store=store, output=output, publish=publish)
+        typer.echo(f"{name}: {path}")
+
+
+@app.command()
+def book(
+    build: Annotated[bool, typer.Option(help="render it, warnings are errors")] = True,
+    output: Annotated[Path | None, typer.Option(help="folder of the HTML (default: _build/html)")] = None,
+) -> None:
+    """Assemble the executed pages into the book and render it."""
+    from . import book as book_module
+
+    for line in book_module.make(build=build, output=output):
+        typer.echo(line)
+
+
+@app.command()
+def verify() -> None:
+    """Check that notebooks' halves, pages, claims and store belong together."""
+    from . import pages
+
+    problems = pages.problems()
+    sound, damaged = Store().verify()
+    problems += [f"store: {path.parent.name}/{path.name} is {what}" for path, what in damaged]
+    for problem in problems:
+        typer.echo(problem, err=True)
+    typer.echo(f"{len(sound)} units sound; {len(problems)} problems")
+    raise typer.Exit(1 if problems else 0)
+
+
+@store_app.command("ls")
+def store_ls(store: StoreOption = None) -> None:
+    """Every unit: kind, key, size, seconds, and what it is."""
+    for path in Store(store).paths():
+        try:
+            unit = from_bytes(path.read_bytes())
+        except ValueError as error:
+            typer.echo(f"{path.parent.name:8} {path.stem} {error}")
+            continue
+        config = unit.config
+        what = config.get("measure") or config.get("network")
+        inner = config.get("teacher") if isinstance(config.get("teacher"), dict) else config
+        about = f"{inner.get('dataset')} {what} seed {inner.get('seed')} batch {inner.get('batch_size')}"
+        size = path.stat().st_size
+        typer.echo(f"{unit.kind:8} {path.stem} {size:>10} B {unit.provenance.get('seconds', 0):>8.1f} s  {about}")
+
+
+@store_app.command("rm")
+def store_rm(
+    keys: Annotated[list[str], typer.Argument(help="keys as `store ls` prints them, or beginnings of them")],
+    store: StoreOption = None,
+) -> None:
+    """Remove units by key."""
+    chosen = []
+    known = list(Store(store).paths())
+    for key in keys:
+        found = [path for path in known if path.stem.startswith(key)]
+        if len(found) != 1:
+            raise InputError(f"key {key!r} names {len(found)} units; `kdlib store ls` lists them")
+        chosen += found
+    for path in chosen:
+        path.unlink()
+    typer.echo(f"{len(chosen)} removed")
+
+
+@store_app.command("verify")
+def store_verify(store: StoreOption = None) -> None:
+    """Read every unit and check it; exit code 1 if any is damaged."""
+    sound, damaged = Store(store).verify()
+    for path, what in damaged:
+        typer.echo(f"{path.parent.name}/{path.name}: {what}", err=True)
+    typer.echo(f"{len(sound)} sound, {len(damaged)} damaged (a run computes those again)")
+    raise typer.Exit(1 if damaged else 0)
+
+
+def parse_parameters(
+    section: str, dataset: str | None, profile: str | None, parameter: list[str] | None, *, strict: bool = True
+) -> dict[str, object]:
+    """Options and `-p name=value` as one dictionary; for `all`, a section takes those that it knows."""
+    if section not in PARAMETERS:
+        raise InputError(f"unknown section {section!r}; allowed: {', '.join(PARAMETERS)}, all")
+    given: dict[str, object] = {}
+    for text in parameter or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"-p {text!r} is not name=value")
+        known = {name for names in PARAMETERS.values() for name in names}
+        if strict or name not in known or name in PARAMETERS[section]:
+            given[name] = None if value.lower() in ("null", "none") else value
+    for name, value in (("dataset", dataset), ("profile", profile)):
+        if value is not None and given.get(name, value) != value:
+            raise InputError(f"--{name} {value} and -p {name}={given[name]} disagree: give one of them")
+        if value is not None:
+            given[name] = value
+    return {name: value for name, value in given.items() if value is not None}
+
+
+settings.profile_names()  # a broken profiles file is found at once

@@ -13,7 +13,7 @@ from ..study import CAPACITIES, Study
 from ..teachers import Teacher
 
 CURVE = tuple(float(t) for t in range(1, 21))  # temperatures of the curves; those of the run are added
-SHOWN_CLASS, SHOWN_EXAMPLES, SHOWN_TEMPERATURE = 6, 5, 9.0  # tables 2 and 3
+SHOWN_TEMPERATURE = 9.0  # of tables 2 and 3
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
@@ -42,17 +42,6 @@ def curve_temperatures(study: Study) -> tuple[float, ...]:
     return tuple(sorted({*CURVE, *study.settings.temperatures}))
 
 
-def shown_class(study: Study) -> int:
-    """The paper shows digit 6; a data set with fewer classes shows its last."""
-    return min(SHOWN_CLASS, study.dataset.classes - 1)
-
-
-def shown_examples(study: Study) -> Tensor:
-    """Indices of the five examples whose soft labels are shown: the first of their class in the validation split."""
-    members = study.dataset.validation
-    return members[study.dataset.labels[members] == shown_class(study)][:SHOWN_EXAMPLES]
-
-
 def _measure(study: Study, teacher: Teacher, temperatures: tuple[float, ...]) -> dict[str, Tensor]:
     dataset, run = study.dataset, study.run(teacher)
     splits = (dataset.train, dataset.validation)
@@ -77,7 +66,7 @@ def _measure(study: Study, teacher: Teacher, temperatures: tuple[float, ...]) ->
 
     _, test_labels = dataset.open_test("entropy: accuracy of the teachers, confidence on the shown class")
     test_logits, test_labels = run["test_logits"], test_labels.cpu()
-    of_class = soft_labels(test_logits[test_labels == shown_class(study)], SHOWN_TEMPERATURE)[:, shown_class(study)]
+    of_class = soft_labels(test_logits[test_labels == study.shown_class], SHOWN_TEMPERATURE)[:, study.shown_class]
     return {
         "epochs": run["epochs"],
         "accuracy": torch.stack([run["train_accuracy"], run["validation_accuracy"]]),
@@ -86,7 +75,7 @@ def _measure(study: Study, teacher: Teacher, temperatures: tuple[float, ...]) ->
         "variance": torch.tensor(variance),
         "position": torch.tensor(position),
         "shown": torch.stack([of_class.mean(), of_class.min(), of_class.max()]),
-        "soft_labels": soft_labels(run["logits"][-1][shown_examples(study).cpu()], SHOWN_TEMPERATURE),
+        "soft_labels": soft_labels(run["logits"][-1][study.shown_examples().cpu()], SHOWN_TEMPERATURE),
     }
 
 

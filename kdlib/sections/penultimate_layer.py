@@ -17,7 +17,7 @@ TEMPERATURE = 9.0
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
-    """`tightness`, for each seed, teacher, setting and split, and `points`, the first seed's projections and UMAPs."""
+    """`tightness`, for each seed, teacher, setting and split, and `points`, the first seed's projections."""
     wanted = [part for seed in study.seeds for part in _settings(study, seed)]
     study.runs(teacher for *_, teacher, _ in wanted)
     tightness, points = [], []
@@ -30,7 +30,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
                 who | {"split": split, "nc1": nc1, "silhouette": silhouette, "entropy": measured["entropy"].item()}
             )
         if seed == study.seeds[0]:
-            points += [who | row for row in _points(study, teacher, epoch, measured)]
+            points += [who | row for row in _points(study, measured["projection"])]
     return {"tightness": pd.DataFrame(tightness), "points": pd.DataFrame(points)}
 
 
@@ -54,12 +54,12 @@ def _measured(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
 
 
 def _members(study: Study) -> tuple[Tensor, Tensor]:
-    """Up to 300 examples of each class: of train at random, of validation the first."""
+    """Up to 300 examples of each class, at random: of train and of validation."""
     dataset, members = study.dataset, []
-    for part, order in ((dataset.train, "random"), (dataset.validation, "random")):
+    for part in (dataset.train, dataset.validation):
         labels = dataset.labels[part].cpu()
         n = min(PER_CLASS, int(torch.bincount(labels).min()))
-        members.append(part[select_examples(labels, n, order=order).to(part.device)])
+        members.append(part[select_examples(labels, n, order="random").to(part.device)])
     return members[0], members[1]
 
 
@@ -109,10 +109,16 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
     return study.measure("umap", config, compute)["embedding"]
 
 
-def _points(study: Study, teacher: Teacher, epoch: int, measured: dict[str, Tensor]) -> list[dict[str, Any]]:
-    labels = study.dataset.labels[_shown_members(study)].tolist()
+def umap_points(study: Study) -> pd.DataFrame:
+    """UMAP coordinates of the same examples and teachers as in `points` (needs umap-learn; slow to start)."""
+    seed = study.seeds[0]
     rows = []
-    for method, points in (("projection", measured["projection"]), ("umap", _embedding(study, teacher, epoch))):
-        for (x, y), label in zip(points.tolist(), labels, strict=True):
-            rows.append({"method": method, "class": label, "x": x, "y": y})
-    return rows
+    for _, capacity, setting, teacher, epoch in _settings(study, seed):
+        who = {"seed": seed, "teacher": capacity, "setting": setting}
+        rows += [who | row for row in _points(study, _embedding(study, teacher, epoch))]
+    return pd.DataFrame(rows)
+
+
+def _points(study: Study, points: Tensor) -> list[dict[str, Any]]:
+    labels = study.dataset.labels[_shown_members(study)].tolist()
+    return [{"class": label, "x": x, "y": y} for (x, y), label in zip(points.tolist(), labels, strict=True)]

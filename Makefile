@@ -1,0 +1,44 @@
+# `make book` and `make test` do all the set-up by themselves.
+PYTHON ?= python3
+CORES ?= all
+DATASETS ?= digits
+PROFILE ?= quick
+PORT ?= 8000
+
+VENV := .venv
+READY := $(VENV)/ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+
+.PHONY: book test serve clean help lint
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) CORES=$(CORES) PYTHON=$(PYTHON)"
+
+book: $(READY) ## execute the five notebooks (DATASETS, PROFILE) and build the book
+	@snakemake --snakefile workflow/Snakefile --cores $(CORES) --config datasets=$(DATASETS) profile=$(PROFILE) \
+		--nolock --rerun-incomplete --quiet rules host reason
+	@python -m kdlib book --no-build
+	@echo "The book: $(CURDIR)/_build/html/index.html (make serve shows it)"
+
+test: $(READY) lint ## every test
+	python -m pytest
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+
+serve: book ## show the book at http://localhost:PORT
+	python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+clean: ## remove what was built; the store, the data sets and .venv stay
+	rm -rf _build .snakemake .pytest_cache .ruff_cache
+
+# Made from nothing when a set-up was cut short: a half-installed package looks installed.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (make PYTHON=...)")'
+	@echo "Making the environment in $(VENV) (some minutes, about 2 GB)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,dev]'
+	@touch $(READY)

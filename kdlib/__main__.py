@@ -1,0 +1,5 @@
+"""`python -m kdlib`: the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,178 @@
+"""The paper's claims and the verdicts on them, by the rules at the head of data/paper/claims.yml."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from . import paths
+from .measures import Interval, ratio_interval, t_interval
+from .statistics import STATISTICS, Tables
+from .statistics.common import Sections
+
+PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
+
+_SHOWN_FIELDS = ("section", "notebook", "sentence", "derived", "unit")
+_COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "note")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An entry of claims.yml, whose head explains the fields."""
+
+    id: str
+    section: str
+    notebook: str
+    sentence: str | None
+    derived: bool
+    datasets: list[str]
+    value: float | dict[str, float] | None
+    unit: str | None
+    kind: str
+    side: str | None
+    null_value: float | None
+    margin: float | None
+    statistic: str
+    definition: str
+    reason: str | None
+
+    def applies_to(self, dataset: str) -> bool:
+        """Whether the claim is made for a data set; one that the paper does not have counts as `other`."""
+        return (dataset if dataset in PAPER_DATASETS else "other") in self.datasets
+
+    def paper_value(self, dataset: str) -> float | None:
+        """The paper's size for a data set, None where it gives none."""
+        return self.value.get(dataset) if isinstance(self.value, Mapping) else self.value
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the tables of a data set say of a claim.
+
+    `verdict` is one of the header's, or "not yet run", "one seed, no verdict", "no verdict". `estimate` is over teacher
+    seeds; None where there is no mean of seeds: the note then says what was found. `paper` is the paper's size.
+    """
+
+    claim: str
+    dataset: str
+    verdict: str
+    estimate: Interval | None = None
+    paper: float | None = None
+    note: str = ""
+
+
+def claims_file() -> Path:
+    return paths.paper_dir() / "claims.yml"
+
+
+def load_claims() -> list[Claim]:
+    """All claims, in the file's order."""
+    return [Claim(**entry) for entry in yaml.safe_load(claims_file().read_text(encoding="utf-8"))]
+
+
+def claims_digest() -> str:
+    """sha256 of claims.yml, which results record: which rules decided."""
+    return hashlib.sha256(claims_file().read_bytes()).hexdigest()
+
+
+def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
+    """The verdict that values of the claim's statistic give. Pure.
+
+    Arguments: `values`, one for each teacher seed (existence and exact: for each thing looked at); those that are not
+    finite are left out and counted in the note. Raises `ValueError` for a ratio that is not positive.
+    """
+    known = [float(v) for v in values if math.isfinite(v)]
+    blank = Verdict(claim.id, dataset, "no verdict", paper=claim.paper_value(dataset))
+    if claim.kind == "not_tested":
+        return replace(blank, verdict="not tested", note=claim.reason)
+    lacking = [f"{len(values) - len(known)} of {len(values)} without a value"] if len(known) < len(values) else []
+    if not known:
+        return replace(blank, note="; ".join(lacking) or "nothing to compute it from")
+    if claim.kind == "existence":
+        count = sum(v > claim.null_value for v in known)
+        verdict = "reproduced" if count == len(known) else "contradicted"
+        found = f"{count} of {len(known)} above {claim.null_value:g}, the smallest {min(known):.3g}"
+        return replace(blank, verdict=verdict, note="; ".join([found, *lacking]))
+    if claim.kind == "exact":
+        farthest = max(known, key=lambda v: abs(v - blank.paper))
+        verdict = "reproduced" if abs(farthest - blank.paper) <= claim.margin else "contradicted"
+        return replace(blank, verdict=verdict, note="; ".join([f"found {farthest:.3g}", *lacking]))
+    estimate = (ratio_interval if claim.unit == "ratio" else t_interval)(known)
+    if estimate.n == 1:
+        verdict = "one seed, no verdict"
+    elif claim.kind == "direction":
+        verdict = _direction(claim, blank.paper, estimate)
+    else:
+        verdict = _equivalence(claim, estimate)
+    return replace(blank, verdict=verdict, estimate=estimate, note="; ".join(lacking))
+
+
+def _direction(claim: Claim, size: float | None, estimate: Interval) -> str:
+    if estimate.low <= claim.null_value <= estimate.high:
+        return "undecided"
+    side = "greater" if estimate.low > claim.null_value else "less"
+    if side != claim.side:
+        return "contradicted"
+    reaches = size is None or (estimate.high >= size if side == "greater" else estimate.low <= size)
+    return "reproduced" if reaches else "direction only"
+
+
+def _equivalence(claim: Claim, estimate: Interval) -> str:
+    if claim.unit == "ratio":
+        low, high = 1 / (1 + claim.margin), 1 + claim.margin
+    else:
+        low, high = claim.null_value - claim.margin, claim.null_value + claim.margin
+    if low <= estimate.low and estimate.high <= high:
+        return "reproduced"
+    return "contradicted" if estimate.high < low or estimate.low > high else "undecided"
+
+
+def evaluate(dataset: str, tables: Sections, others: Mapping[str, Sections] | None = None) -> list[Verdict]:
+    """Verdicts on every claim that is made for a data set, in the file's order.
+
+    Arguments: `tables[section][name]`, what has been run; `others`, the same of further data sets by name, for claims
+    that compare two. A claim that lacks a table is "not yet run", and the note says which.
+    """
+    return [_evaluate(c, Tables(dataset, tables, others or {})) for c in load_claims() if c.applies_to(dataset)]
+
+
+def _evaluate(claim: Claim, tables: Tables) -> Verdict:
+    if claim.kind == "not_tested":
+        return judge(claim, tables.dataset, [])
+    paper = claim.paper_value(tables.dataset)
+    if claim.statistic not in STATISTICS:
+        return Verdict(claim.id, tables.dataset, "not yet run", paper=paper)
+    try:
+        values = STATISTICS[claim.statistic](tables)
+    except KeyError as missing:
+        return Verdict(claim.id, tables.dataset, "not yet run", paper=paper, note=f"lacks {missing.args[0]}")
+    verdict = judge(claim, tables.dataset, values.tolist())
+    return replace(verdict, note="; ".join(filter(None, [verdict.note, values.attrs.get("note")])))
+
+
+def scoreboard(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """One row for each verdict, with what the claim says.
+
+    Columns: `id`, `dataset`, `section`, `notebook`, `sentence` (None where the paper has none), `derived`, `unit`,
+    `paper` (the paper's size or NaN), `here` (estimate with its interval as text, else empty), `n` (seeds or NA),
+    `verdict`, `note`.
+    """
+    claims = {claim.id: claim for claim in load_claims()}
+    rows = [
+        {
+            "id": v.claim,
+            "dataset": v.dataset,
+            **{name: getattr(claims[v.claim], name) for name in _SHOWN_FIELDS},
+            "paper": math.nan if v.paper is None else v.paper,
+            "here": "" if v.estimate is None else str(v.estimate),
+            "n": pd.NA if v.estimate is None else v.estimate.n,
+            "verdict": v.verdict,
+            "note": v.note,
+        }
+        for v in verdicts
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"paper": float, "n": "Int64"})

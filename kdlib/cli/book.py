@@ -1,0 +1,298 @@
+"""Assembling the executed pages into the book: a copy of its sources, with pages, contents, scoreboard, statistics."""
+
+import html
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+import yaml
+
+from .. import paths
+from ..claims import Verdict, evaluate, load_claims
+from ..errors import InputError
+from ..record import MIME, read_tables
+from ..sections import PARAMETERS
+from .pages import page_record, pages_dir
+
+DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
+PROFILES = ("paper", "quick", "smoke")  # of several local runs the fuller is shown
+VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
+
+
+@dataclass(frozen=True)
+class Page:
+    """An executed page and what it carries."""
+
+    path: Path
+    notebook: nbformat.NotebookNode
+    record: dict[str, Any]
+    reference: bool
+
+    @property
+    def place(self) -> str:
+        return f"book/{self.record['dataset']}/{self.record['section']}"
+
+
+def make(*, build: bool = True, output: Path | None = None) -> Iterator[str]:
+    """Assemble, and render with warnings as errors. Yields lines for the reader: what was found, where the book is."""
+    pages = find_pages()
+    source = assemble(pages)
+    yield f"{len(pages)} executed pages, {len({p.record['dataset'] for p in pages})} data sets"
+    verdicts = _verdicts(pages)
+    yield from _short_table(verdicts)
+    if not build:
+        return
+    target = Path(output) if output else paths.project_root() / "_build"
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--path-output", str(target.parent)]
+    if output:
+        command[-1] = str(target)
+    log = paths.project_root() / "_build" / "book.log"
+    with open(log, "w") as file:
+        done = subprocess.run(
+            [*command, "-W", "-n", "--keep-going"], stdout=file, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode:
+        tail = "\n".join(log.read_text().splitlines()[-25:])
+        raise InputError(f"the book did not build without warnings (whole log: {log}):\n{tail}")
+    index = (target if output is None else target / "_build") / "html" / "index.html"
+    yield f"The book: {index}"
+
+
+def find_pages() -> list[Page]:
+    """For each data set and section its reference page, else the fullest local one."""
+    root = paths.project_root()
+    candidates: dict[tuple[str, str], list[tuple[int, Page]]] = {}
+    for path in sorted([*(root / "book").glob("*/*.ipynb"), *pages_dir().glob("*/*.ipynb")]):
+        notebook = nbformat.read(path, as_version=4)
+        record = page_record(notebook)
+        if record is None:
+            raise InputError(
+                f"{path.relative_to(root)} has no record: it did not run to its end. Remove it, or run it again"
+            )
+        reference = path.is_relative_to(root / "book")
+        profile = record["settings"]["profile"]
+        rank = 0 if reference else 1 + PROFILES.index(profile) if profile in PROFILES else 9
+        key = record["dataset"], record["section"]
+        candidates.setdefault(key, []).append((rank, Page(path, notebook, record, reference)))
+    chosen = [min(pages, key=lambda item: item[0])[1] for pages in candidates.values()]
+    order = {name: i for i, name in enumerate(DATASETS_FIRST)}
+    sections = list(PARAMETERS)
+    return sorted(
+        chosen,
+        key=lambda p: (sections.index(p.record["section"]), order.get(p.record["dataset"], 9), p.record["dataset"]),
+    )
+
+
+def assemble(pages: list[Page]) -> Path:
+    """The book's sources, complete, in `_build/source`. Returns that folder."""
+    root = paths.project_root()
+    source = root / "_build" / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
+    shutil.copyfile(root / "_config.yml", source / "_config.yml")
+    for page in pages:
+        target = source / f"{page.place}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(nbformat.writes(_fitted(page)))
+        for name, table in read_tables(page.record).items():
+            folder = source / "book" / "_static" / "tables" / page.record["dataset"] / page.record["section"]
+            folder.mkdir(parents=True, exist_ok=True)
+            table.to_csv(folder / f"{name}.csv", index=False)
+    contents = yaml.safe_load((root / "_toc.yml").read_text())
+    verdicts = _verdicts(pages)
+    if pages:
+        (source / "book" / "scoreboard.md").write_text(_scoreboard(verdicts, pages))
+        (source / "book" / "run_statistics.md").write_text(_statistics(pages))
+        found = [{"file": "book/scoreboard"}, {"file": "book/run_statistics"}]
+        contents["parts"].insert(0, {"caption": "What was found", "chapters": found})
+    for part in contents["parts"]:
+        for chapter in part["chapters"]:
+            section = Path(chapter["file"]).name
+            nested = [
+                p for p in pages if chapter["file"] == f"book/sections/{section}" and p.record["section"] == section
+            ]
+            if nested:
+                chapter["sections"] = [{"file": p.place, "title": p.record["title"]} for p in nested]
+            _replace(source / f"{chapter['file']}.md", "<!-- pages -->", _list_of_pages(nested))
+    _replace(source / "book" / "index.md", "<!-- found -->", _found(verdicts, pages))
+    (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False))
+    return source
+
+
+def _fitted(page: Page) -> nbformat.NotebookNode:
+    """A page as the book takes it: names made unique, the data set put into captions, a banner where it is due."""
+    notebook, record = nbformat.from_dict(json.loads(json.dumps(page.notebook))), page.record
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if "name" in figure:
+            figure["name"] = f"{record['dataset']}-{figure['name']}".replace("_", "-")
+        cell.metadata = json.loads(json.dumps(cell.metadata).replace("{dataset}", json.dumps(record["title"])[1:-1]))
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(MIME, None)
+        cell.source = cell.source.replace("$$ (eq-", f"$$ ({record['dataset']}-eq-")
+    title = notebook.cells[0]
+    heading, _, rest = title.source.partition("\n")
+    title.source = f"{heading} {record['title']}\n\n{_banner(record)}\n{rest}"
+    tables = ", ".join(
+        f"[{name}](../_static/tables/{record['dataset']}/{record['section']}/{name}.csv)" for name in record["tables"]
+    )
+    command = f"kdlib run {record['section']} --dataset {record['dataset']} --profile {record['settings']['profile']}"
+    notebook.cells.append(
+        nbformat.v4.new_markdown_cell(f"Tables as CSV: {tables}. To make this page again: `{command}`.", id="origin")
+    )
+    return notebook
+
+
+def _banner(record: dict[str, Any]) -> str:
+    profile = record["settings"]["profile"]
+    if profile == "paper":
+        return ""
+    notes = "; ".join(record["notes"])
+    return (
+        f":::{{admonition}} Reduced run: profile `{profile}`\n:class: profile-banner\n"
+        f"{record['settings']['seeds']} teacher seeds, {record['settings']['teacher_epochs']} epochs for both teachers"
+        f"{'; ' + notes if notes else ''}. It shows the experiment at small size; it is not the paper's scale.\n:::\n"
+    )
+
+
+def _verdicts(pages: list[Page]) -> dict[str, list[Verdict]]:
+    """The verdicts on every claim, for each data set, from all its pages' tables."""
+    tables: dict[str, dict[str, dict[str, pd.DataFrame]]] = {}
+    for page in pages:
+        tables.setdefault(page.record["dataset"], {})[page.record["section"]] = read_tables(page.record)
+    return {
+        name: evaluate(name, sections, {other: t for other, t in tables.items() if other != name})
+        for name, sections in tables.items()
+    }
+
+
+def _short_table(verdicts: dict[str, list[Verdict]]) -> Iterator[str]:
+    for name, found in verdicts.items():
+        counts = [f"{sum(v.verdict == kind for v in found)} {kind}" for kind in VERDICTS]
+        yield f"{name}: " + ", ".join(c for c in counts if not c.startswith("0 "))
+        for v in found:
+            if v.claim in ("entropy-order", "missing-mnist", "missing-fashion", "missing-cifar10", "efficiency-order"):
+                here = (
+                    ""
+                    if v.estimate is None
+                    else f"{v.estimate.mean:8.2f} [{v.estimate.low:.2f}, {v.estimate.high:.2f}]"
+                )
+                yield f"  {v.claim:18} {here:34} {v.verdict}"
+
+
+def _scoreboard(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
+    titles = {p.record["dataset"]: p.record["title"] for p in pages}
+    profiles = {p.record["dataset"]: p.record["settings"]["profile"] for p in pages}
+    lines = [
+        "# Scoreboard",
+        "",
+        "Every claim of the paper, the paper's value where it prints one, what was measured here with its 95% interval",
+        "over *n* teacher seeds, and the verdict by a rule fixed before the run. The rules and the exact definition of",
+        "each statistic are in `data/paper/claims.yml`.",
+        "",
+    ]
+    claims = {claim.id: claim for claim in load_claims()}
+    for name, found in verdicts.items():
+        lines += [
+            f"## {titles[name]} (profile `{profiles[name]}`)",
+            "",
+            "```{raw} html",
+            _claims_table(found, claims),
+            "```",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _claims_table(found: list[Verdict], claims: dict[str, Any]) -> str:
+    rows = []
+    for v in found:
+        claim = claims[v.claim]
+        sentence = claim.sentence or claim.definition
+        label = "reading: " if claim.derived else ""
+        paper = "" if v.paper is None else f"{v.paper:.4g}"
+        badge = v.verdict.split(",")[0].replace(" ", "-")
+        rows.append(
+            f"<tr><th scope='row'><details><summary>{html.escape(v.claim.replace('-', ' '))}</summary>"
+            f"<p>{label}“{html.escape(' '.join(sentence.split()))}” (section {html.escape(claim.section)})</p>"
+            f"<p>Measured: {html.escape(' '.join(claim.definition.split()))}</p>"
+            f"{f'<p>{html.escape(v.note)}</p>' if v.note else ''}</details></th>"
+            f"<td>{paper}</td><td>{_estimate(v)}</td><td>{html.escape(claim.unit or '')}</td>"
+            f"<td><span class='verdict verdict-{badge}'>{html.escape(v.verdict)}</span></td></tr>"
+        )
+    head = "<tr><th>claim</th><th>paper</th><th>here</th><th>unit</th><th>verdict</th></tr>"
+    table = f"<table class='dataframe scoreboard'><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return f"<div class='table-scroll' tabindex='0'>{table}</div>"
+
+
+def _estimate(verdict: Verdict) -> str:
+    e = verdict.estimate
+    if e is None or e.mean != e.mean:
+        return ""
+    if e.low != e.low:
+        return f"{e.mean:.3g} (n = {e.n})"
+    return f"{e.mean:.3g} [{e.low:.3g}, {e.high:.3g}] (n = {e.n})"
+
+
+def _found(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
+    if not pages:
+        return "No page has been executed yet: `make book` runs the five sections on the embedded digits."
+    titles = {p.record["dataset"]: p.record["title"] for p in pages}
+    lines = ["| data set | " + " | ".join(VERDICTS[:4]) + " |", "|---|" + "--:|" * 4]
+    for name, found in verdicts.items():
+        counts = [str(sum(v.verdict == kind for v in found)) for kind in VERDICTS[:4]]
+        lines.append(f"| {titles[name]} | " + " | ".join(counts) + " |")
+    return "\n".join([*lines, "", "Claim by claim, with values and intervals: [the scoreboard](scoreboard.md)."])
+
+
+def _statistics(pages: list[Page]) -> str:
+    rows = [
+        {
+            "data set": p.record["title"],
+            "section": p.record["section"].replace("_", " "),
+            "profile": p.record["settings"]["profile"],
+            "units": sum(p.record["cost"]["units"].values()),
+            "computing (s)": f"{p.record['cost']['seconds']:.0f}",
+            "largest memory (MiB)": p.record["cost"]["peak_memory_mib"],
+            "device": ", ".join(p.record["cost"]["devices"]),
+            "torch": ", ".join(p.record["cost"]["torch"]),
+            "finished": p.record["cost"]["finished"][:10],
+        }
+        for p in pages
+    ]
+    table = pd.DataFrame(rows).to_html(index=False, border=0, classes="dataframe")
+    return "\n".join(
+        [
+            "# Run statistics",
+            "",
+            "What each page cost, summed over the units that it uses; a teacher that several pages use counts in each.",
+            "Seconds are one thread's, on a shared machine: an order of magnitude, not a benchmark.",
+            "",
+            "```{raw} html",
+            f"<div class='table-scroll' tabindex='0'>{table}</div>",
+            "```",
+            "",
+        ]
+    )
+
+
+def _list_of_pages(pages: list[Page]) -> str:
+    if not pages:
+        return "*No data set has been run for this section yet.*"
+    return "\n".join(
+        f"- [{p.record['title']}](../{p.record['dataset']}/{p.record['section']}.ipynb), profile "
+        f"`{p.record['settings']['profile']}`" + ("" if p.reference else ", run on this machine")
+        for p in pages
+    )
+
+
+def _replace(path: Path, marker: str, text: str) -> None:
+    if path.exists():
+        path.write_text(path.read_text().replace(marker, text))

@@ -1,0 +1,199 @@
+"""Executing a notebook into a page: validated, atomic, stamped with what made it."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from .. import paths
+from ..errors import InputError
+from ..record import MIME, read_tables
+from ..sections import PARAMETERS
+from ..store import Store, Unit, to_bytes
+from ..study import open_study
+
+
+def notebook_path(section: str) -> Path:
+    return paths.project_root() / "notebooks" / f"{section}.ipynb"
+
+
+def pages_dir() -> Path:
+    return paths.project_root() / "_build" / "pages"
+
+
+def run(
+    section: str, given: dict[str, Any], *, store: Path | None = None, output: Path | None = None, publish: bool = False
+) -> Path:
+    """Execute a section's notebook with checked parameters. Returns the page's path.
+
+    The page appears whole or not at all. Raises `InputError` before any work for whatever cannot be used as asked.
+    """
+    import papermill
+
+    source = notebook_path(section)
+    check_halves(section)
+    study = open_study(section, given, store=Store(store))
+    if publish and (problem := _not_publishable(study.settings.examples, given)):
+        raise InputError(problem)
+    name = f"{study.settings.dataset}-{study.settings.profile}"
+    target = Path(output) if output else pages_dir() / name / f"{section}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
+    parameters = {"dataset": study.settings.dataset, "profile": study.settings.profile, **given}
+    try:
+        with _environment(KDLIB_STORE=str(study.store.root.resolve()), KDLIB_ROOT=str(paths.project_root())):
+            papermill.execute_notebook(
+                str(source), str(partial), parameters, kernel_name="python3", progress_bar=False, log_output=False
+            )
+        page = clean(nbformat.read(partial, as_version=4))
+        page.metadata["kdlib"] = {"section": section, "source": source_digest(section)}
+        partial.write_text(nbformat.writes(page))
+        os.replace(partial, target)
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "InputError":
+            raise InputError(error.evalue) from None
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+    if publish:
+        _publish(target, Store(store))
+    return target
+
+
+def clean(page: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A page without what differs from run to run: progress on standard error, papermill's times and paths."""
+    papermill_metadata = page.metadata.pop("papermill", {})
+    page.metadata["parameters"] = papermill_metadata.get("parameters", {})
+    for cell in page.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+    return page
+
+
+def page_record(page: nbformat.NotebookNode) -> dict[str, Any] | None:
+    """What the last cell's output carries for the book, or None for a page without it."""
+    for cell in reversed(page.cells):
+        for output in cell.get("outputs", []):
+            if MIME in output.get("data", {}):
+                return output["data"][MIME]
+    return None
+
+
+def source_digest(section: str) -> str:
+    """sha256 of a notebook's cells (not of its ids, which change when a half is made anew)."""
+    notebook = nbformat.read(notebook_path(section), as_version=4)
+    cells = [[c.cell_type, c.source, _kept(c.metadata)] for c in notebook.cells]
+    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
+
+
+def check_halves(section: str) -> None:
+    """Raise `InputError` if the text half and the .ipynb half of a notebook differ."""
+    import jupytext
+
+    source = notebook_path(section)
+    text = source.with_suffix(".py")
+    missing = [p.name for p in (source, text) if not p.exists()]
+    if missing:
+        raise InputError(f"notebooks/{missing[0]} is missing: {_directions(section)}")
+    halves = [[(c.cell_type, c.source, _kept(c.metadata)) for c in jupytext.read(p).cells] for p in (text, source)]
+    if halves[0] == halves[1]:
+        return
+    pairs = zip(*halves, strict=False)
+    where = next((i for i, (a, b) in enumerate(pairs) if a != b), min(map(len, halves)))
+    raise InputError(f"the two halves of notebooks/{section} differ from cell {where + 1} on: {_directions(section)}")
+
+
+def problems() -> list[str]:
+    """What does not belong together: differing halves, sources with outputs, stale or cleared pages, changed claims."""
+    from ..claims import claims_digest
+
+    found = []
+    for section in PARAMETERS:
+        try:
+            check_halves(section)
+        except InputError as error:
+            found.append(str(error))
+            continue
+        notebook = nbformat.read(notebook_path(section), as_version=4)
+        if any(c.get("outputs") for c in notebook.cells):
+            found.append(f"notebooks/{section}.ipynb carries outputs: make it anew from its text half")
+    root = paths.project_root()
+    for path in sorted([*(root / "book").glob("*/*.ipynb"), *pages_dir().glob("*/*.ipynb")]):
+        where = path.relative_to(root)
+        page = nbformat.read(path, as_version=4)
+        content = page_record(page)
+        if content is None:
+            found.append(f"{where} has no record: its outputs were cleared, or it did not run to its end")
+            continue
+        if page.metadata.get("kdlib", {}).get("source") != source_digest(content["section"]):
+            found.append(f"{where} is stale: its notebook has changed since (`kdlib run` makes it anew)")
+        if content["claims"] != claims_digest():
+            found.append(f"{where} was judged by other claims than data/paper/claims.yml now holds")
+    return found
+
+
+def _directions(section: str) -> str:
+    name = f"notebooks/{section}"
+    return (
+        f"`jupytext --update --to ipynb {name}.py` makes the text half win, "
+        f"`jupytext --update --to py:percent {name}.ipynb` the .ipynb half"
+    )
+
+
+def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {name: metadata[name] for name in ("tags", "mystnb") if metadata.get(name)}
+
+
+def _not_publishable(examples: int | None, given: dict[str, Any]) -> str | None:
+    extra = set(given) - {"dataset", "profile"}
+    if extra:
+        return f"--publish writes the reference page of a profile: leave out -p {', '.join(sorted(extra))}"
+    return None
+
+
+def _publish(page_path: Path, store: Store) -> None:
+    """The reference page into book/, and its tables and small units into results/ (a read-only layer of the store)."""
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    content = page_record(nbformat.read(page_path, as_version=4))
+    root, dataset, section = paths.project_root(), content["dataset"], content["section"]
+    reference = root / "book" / dataset / f"{section}.ipynb"
+    results = root / "results" / dataset
+    for folder in (reference.parent, results / section):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, table in read_tables(content).items():
+        table.to_csv(results / section / f"{name}.csv", index=False)
+    units = [unit for unit in _units(store, content["units"]) if unit.kind != "teacher"]
+    buffer = io.BytesIO()
+    parquet.write_table(
+        pyarrow.Table.from_pylist([{"key": u.key, "kind": u.kind, "payload": to_bytes(u)} for u in units]), buffer
+    )
+    (results / f"{section}.parquet").write_bytes(buffer.getvalue())
+    shutil.copyfile(page_path, reference)
+
+
+def _units(store: Store, keys: list[str]) -> list[Unit]:
+    wanted = set(keys)
+    from ..store import from_bytes
+
+    return [from_bytes(path.read_bytes()) for path in store.paths() if path.stem in wanted]
+
+
+@contextmanager
+def _environment(**values: str) -> Any:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

@@ -1,0 +1,368 @@
+"""The figures of the pages, from tidy tables. Each function returns a matplotlib figure and computes nothing new."""
+
+import math
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .measures import t_interval
+from .paper import missing_class_table
+
+# Okabe and Ito's colours, told apart with any colour vision; each teacher also has a marker of its own.
+COLOURS = {"small": "#0072B2", "large": "#D55E00", "large_sweet": "#007A5A"}
+MARKERS = {"small": "o", "large": "s", "large_sweet": "^"}
+NAMES = {"small": "small teacher", "large": "large teacher", "large_sweet": "large, sweet spot"}
+STYLE = {
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+}
+WIDTH = 8.0  # inches
+
+
+def _canvas(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
+    from matplotlib import pyplot  # with it a notebook shows returned figures; closed, so that it shows them once
+
+    with matplotlib.rc_context(STYLE):
+        figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **keywords)
+        pyplot.close(figure)
+    return figure, axes
+
+
+def _intervals(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Mean and 95% t interval over teacher seeds of `y` at each `x` (rows of one seed are averaged first)."""
+    by_seed = table.groupby([x, "seed"], as_index=False)[y].mean()
+    rows = [(value, t_interval(part[y])) for value, part in by_seed.groupby(x)]
+    return pd.DataFrame([{x: value, "mean": i.mean, "low": i.low, "high": i.high} for value, i in rows])
+
+
+def _curve(axes: Axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str, **style: object) -> None:
+    line = _intervals(table, x, y)
+    axes.plot(line[x], line["mean"], color=colour, label=label, markersize=4.5, **style)
+    axes.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+
+
+def _finish(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set(title=title, xlabel=x, ylabel=y)
+
+
+def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Sequence[str]) -> Figure:
+    """Figure 1(b) and (c) as measured: each example's image beside both teachers' soft labels, and label smoothing."""
+    classes = len(names)
+    figure, axes = _canvas(len(images), 3, 1.25 * len(images) + 0.6, width_ratios=(1, 4, 4), sharex="col")
+    top = 1.1 * labels.soft_label.max()
+    for row, image in enumerate(images):
+        picture = axes[row, 0]
+        picture.imshow(np.moveaxis(image, 0, -1), cmap="gray_r", vmin=0, vmax=1)
+        picture.set_axis_off()
+        for column, teacher in enumerate(("small", "large"), start=1):
+            part = labels[(labels.teacher == teacher) & (labels.example == row + 1)].sort_values("class")
+            bars = axes[row, column]
+            bars.bar(
+                part["class"],
+                part.soft_label,
+                color=[COLOURS[teacher] if c == shown else "#9a9a9a" for c in part["class"]],
+            )
+            bars.set(ylim=(0, top), xticks=range(classes))
+            if row == 0:
+                bars.set_title(NAMES[teacher])
+            if row == len(images) - 1:
+                bars.set_xlabel("class")
+        axes[row, 1].set_ylabel("probability")
+    return figure
+
+
+def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
+    """Figure 3: mean entropy of the responses against temperature; the dotted line is the largest possible."""
+    figure, axes = _canvas(1, 2, 3.4, sharey=True)
+    last = table[table.epoch == table.epoch.max()]
+    for panel, split in zip(axes[0], ("train", "validation"), strict=True):
+        for teacher in ("small", "large"):
+            part = last[(last.teacher == teacher) & (last.split == split)]
+            _curve(panel, part, "temperature", "entropy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
+        panel.axhline(math.log(classes), color="#555555", linestyle=":", linewidth=1)
+        panel.annotate(f"log {classes}", (1, math.log(classes)), (0, 3), textcoords="offset points", fontsize=8)
+        _finish(panel, f"{split} examples", "temperature T", "mean entropy (nats)" if split == "train" else "")
+    axes[0, 0].legend(loc="lower right")
+    return figure
+
+
+def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temperature: float) -> Figure:
+    """Mean entropy at one temperature, and validation accuracy, after each kept epoch."""
+    figure, axes = _canvas(1, 2, 3.2)
+    part = entropies[(entropies.temperature == temperature) & (entropies.split == "train")]
+    for teacher in ("small", "large"):
+        style = {"marker": MARKERS[teacher]}
+        _curve(axes[0, 0], part[part.teacher == teacher], "epoch", "entropy", COLOURS[teacher], NAMES[teacher], **style)
+        accuracy = teachers[teachers.teacher == teacher]
+        _curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", COLOURS[teacher], NAMES[teacher], **style)
+    _finish(axes[0, 0], f"entropy at T = {temperature:g}", "epochs of the teacher", "mean entropy (nats)")
+    _finish(axes[0, 1], "accuracy", "epochs of the teacher", "validation accuracy (%)")
+    axes[0, 0].legend()
+    return figure
+
+
+def between_one_hot_and_label_smoothing(position: pd.DataFrame, classes: int) -> Figure:
+    """Figures 2 and 10 as measured: entropy against confidence, with the curve on which label smoothing lies."""
+    figure, axes = _canvas(1, 2, 3.8)
+    panel, distance = axes[0]
+    confidence = np.linspace(1 / classes, 1 - 1e-6, 300)
+    rest = (1 - confidence) / (classes - 1)
+    smooth = -confidence * np.log(confidence) - (classes - 1) * rest * np.log(rest)
+    panel.plot(confidence, smooth, color="#555555", linestyle="--", linewidth=1.2, label="label smoothing")
+    panel.plot([1], [0], marker="*", markersize=11, color="black", linestyle="none", label="one-hot label")
+    for teacher in ("small", "large"):
+        mean = position[position.teacher == teacher].groupby("temperature", as_index=False).mean(numeric_only=True)
+        colour, marker = COLOURS[teacher], MARKERS[teacher]
+        panel.plot(mean.confidence, mean.entropy, color=colour, marker=marker, markersize=4, label=NAMES[teacher])
+        marked = mean[mean.temperature == 9]
+        panel.annotate(
+            "T = 9",
+            (marked.confidence.iloc[0], marked.entropy.iloc[0]),
+            (6, -12),
+            textcoords="offset points",
+            color=colour,
+        )
+        rows = position[position.teacher == teacher]
+        _curve(distance, rows, "temperature", "distance_to_label_smoothing", colour, NAMES[teacher], marker=marker)
+    _finish(panel, "where the responses lie", "mean confidence", "mean entropy (nats)")
+    _finish(distance, "distance from label smoothing", "temperature T", "mean KL (nats)")
+    panel.legend(fontsize=8, loc="lower left")
+    return figure
+
+
+def variance_against_temperature(variance: pd.DataFrame) -> Figure:
+    """Variance in response (section 3.3), raw and relative, within an example and across a class."""
+    figure, axes = _canvas(1, 4, 2.9)
+    titles = {
+        "row_variance": "row-wise",
+        "column_variance": "column-wise",
+        "row_relative": "row-wise, relative",
+        "column_relative": "column-wise, relative",
+    }
+    for panel, (column, title) in zip(axes[0], titles.items(), strict=True):
+        for teacher in ("small", "large"):
+            part = variance[variance.teacher == teacher]
+            _curve(panel, part, "temperature", column, COLOURS[teacher], NAMES[teacher])
+        _finish(panel, title, "T", "variance" if column == "row_variance" else "")
+        panel.tick_params(labelsize=8)
+        if "relative" not in column:
+            panel.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
+    """Accuracy on the class never seen, mean over classes, raw and bias corrected; the paper's as crosses."""
+    figure, axes = _canvas(1, 2, 3.5, sharey=True)
+    printed = missing_class_table(dataset)
+    for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
+        part, colour = cells[cells.teacher == teacher], COLOURS[teacher]
+        _curve(panel, part, "temperature", "raw", colour, "raw", marker=MARKERS[teacher])
+        _curve(panel, part, "temperature", "corrected", colour, "bias corrected", marker=".", linestyle="--")
+        _curve(panel, part, "temperature", "others", "#777777", "the other classes", linestyle=":")
+        if printed is not None:
+            mean = printed[printed.teacher == teacher].groupby("temperature").accuracy_percent.mean()
+            panel.plot(mean.index, mean, "kx", markersize=7, label="paper, raw")
+        _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
+        panel.set_ylim(-3, 103)
+        panel.legend(fontsize=8, loc="center right")
+    return figure
+
+
+def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """Accuracy on each removed class at each temperature: both teachers, raw and corrected."""
+    figure, axes = _canvas(1, 4, 4.0, sharey=True)
+    views = [("small", "raw"), ("large", "raw"), ("small", "corrected"), ("large", "corrected")]
+    for panel, (teacher, column) in zip(axes[0], views, strict=True):
+        grid = cells[cells.teacher == teacher].pivot_table(index="missing_class", columns="temperature", values=column)
+        _heatmap(panel, grid, 0, 100, "{:.0f}")
+        panel.set(yticks=range(len(grid)), yticklabels=[names[c] for c in grid.index], xlabel="T")
+        panel.set_title(f"{teacher}, {column}", fontsize=9.5)
+    return figure
+
+
+def taken_for(table: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """What the test examples of a removed class are called (rows: removed class), mean over temperatures and seeds."""
+    figure, axes = _canvas(1, 2, 4.2, sharey=True)
+    for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
+        part = table[table.teacher == teacher]
+        grid = part.pivot_table(index="missing_class", columns="predicted", values="percent")
+        _heatmap(panel, grid, 0, 100, "{:.0f}")
+        ticks = [names[c] for c in grid.columns]
+        panel.set_xticks(range(len(ticks)), ticks, rotation=90 if max(map(len, ticks)) > 2 else 0)
+        panel.set(yticks=range(len(grid)), yticklabels=[names[c] for c in grid.index], xlabel="called")
+        panel.set_title(NAMES[teacher])
+    axes[0, 0].set_ylabel("removed class")
+    return figure
+
+
+def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Sequence[str]) -> Figure:
+    """Figures 4 and 8: best validation accuracy against examples per class, at equal epochs and at equal steps."""
+    figure, axes = _canvas(1, 2, 3.5, sharey=True)
+    for panel, budget in zip(axes[0], ("epochs", "steps"), strict=True):
+        for teacher in teachers:
+            part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == budget)]
+            style = {"marker": MARKERS[teacher]}
+            _curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], NAMES[teacher], **style)
+        panel.set_xscale("log")
+        _finish(
+            panel, f"at equal {budget}", "examples per class", "validation accuracy (%)" if budget == "epochs" else ""
+        )
+    axes[0, 1].legend(loc="lower right")
+    return figure
+
+
+def selections_compared(cells: pd.DataFrame) -> Figure:
+    """Does choosing by entropy help? The selections of the run, at equal steps, for both teachers."""
+    figure, axes = _canvas(1, 2, 3.3, sharey=True)
+    styles = {"entropy": "-", "random": "--", "lowest": ":"}
+    for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
+        for selection in cells.selection.unique():
+            part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == "steps")]
+            label = {"entropy": "highest entropy", "lowest": "lowest entropy"}.get(selection, selection)
+            style = {"linestyle": styles[selection], "marker": MARKERS[teacher]}
+            _curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], label, **style)
+        panel.set_xscale("log")
+        _finish(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
+        panel.legend(loc="lower right")
+    return figure
+
+
+def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """Figures 5 and 7: three classes in the penultimate layer, one panel for each teacher and setting."""
+    panels = list(points.groupby(["teacher", "setting"], sort=False))
+    figure, axes = _canvas(1, len(panels), 2.9)
+    for panel, ((teacher, setting), rows) in zip(axes[0], panels, strict=True):
+        for (label, cluster), colour, marker in zip(
+            rows.groupby("class"), ("#0072B2", "#D55E00", "#009E73"), "os^", strict=False
+        ):
+            panel.scatter(
+                cluster.x, cluster.y, s=7, c=colour, marker=marker, alpha=0.55, linewidths=0, label=names[label]
+            )
+        panel.set_title(
+            NAMES[teacher] if setting == "default" else f"large, {setting.replace('x', ' × ')}", fontsize=9.5
+        )
+        panel.tick_params(labelsize=7)
+        panel.grid(False)
+    axes[0, 0].legend(fontsize=8, markerscale=1.6)
+    return figure
+
+
+def tightness(table: pd.DataFrame) -> Figure:
+    """NC1 (smaller is tighter) and silhouette (larger is tighter) of each teacher and setting, train and held-out."""
+    figure, axes = _canvas(1, 2, 2.8, sharey=True)
+    groups = list(table.groupby(["teacher", "setting"], sort=False))
+    for panel, column, title in zip(axes[0], ("nc1", "silhouette"), ("NC1", "silhouette"), strict=True):
+        for y, ((teacher, _), rows) in enumerate(groups):
+            for offset, (split, fill) in enumerate((("train", "full"), ("validation", "none"))):
+                interval = t_interval(rows[rows.split == split][column])
+                height = y + 0.16 * (2 * offset - 1)
+                panel.plot([interval.low, interval.high], [height] * 2, color=COLOURS[teacher])
+                panel.plot(interval.mean, height, MARKERS[teacher], color=COLOURS[teacher], fillstyle=fill)
+        if column == "nc1":
+            panel.set_xscale("log")
+        _finish(panel, title, "training (filled) and held-out (open) examples", "")
+    labels = [NAMES[t] if s == "default" else f"large, {s.replace('x', ' × ')}" for (t, s), _ in groups]
+    axes[0, 0].set(yticks=range(len(groups)), yticklabels=labels)
+    axes[0, 0].invert_yaxis()
+    return figure
+
+
+def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: int) -> Figure:
+    """Figure 6: entropy against temperature, for batch sizes at an epoch and for epochs at a batch size."""
+    figure, axes = _canvas(1, 3, 3.4)
+    views = (
+        (table[table.epoch == epoch], "batch_size", f"batch size, after {epoch} epochs"),
+        (table[table.batch_size == batch_size], "epoch", f"epochs, at batch size {batch_size}"),
+    )
+    for panel, (part, by, title) in zip(axes[0], views, strict=False):
+        values = sorted(part[by].unique())
+        for value, colour in zip(
+            values, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(values))), strict=True
+        ):
+            _curve(panel, part[part[by] == value], "temperature", "entropy", colour, f"{value}")
+        _finish(panel, title, "temperature T", "mean entropy (nats)")
+        panel.legend(fontsize=7, title=by.replace("_", " "), title_fontsize=8)
+    nine = table[table.temperature == table.temperature.unique()[np.abs(table.temperature.unique() - 9).argmin()]]
+    sizes = sorted(nine.batch_size.unique())
+    for size, colour in zip(sizes, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True):
+        _curve(axes[0, 2], nine[nine.batch_size == size], "updates", "entropy", colour, f"{size}", marker=".")
+    axes[0, 2].set_xscale("log")
+    _finish(axes[0, 2], f"at T = {nine.temperature.iloc[0]:g}", "updates of the teacher", "")
+    axes[0, 2].legend(fontsize=7, title="batch size", title_fontsize=8)
+    return figure
+
+
+def sweet_spot_map(search: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
+    """Figure 1(a) as measured: a student's validation accuracy over batch size and epochs, the chosen pair framed."""
+    figure, axes = _canvas(1, 2, 3.6)
+    for panel, student in zip(axes[0], ("general", "baseline"), strict=True):
+        part = search[search.student == student]
+        grid = part.pivot_table(index="batch_size", columns="epoch", values="validation_accuracy")
+        _heatmap(panel, grid, grid.min().min(), grid.max().max(), "{:.1f}")
+        spot = chosen[chosen.student == student].iloc[0]
+        row, column = grid.index.get_loc(spot.batch_size), grid.columns.get_loc(spot.epoch)
+        frame = matplotlib.patches.Rectangle(
+            (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLOURS["large"], linewidth=2.5
+        )
+        panel.add_patch(frame)
+        panel.set(yticks=range(len(grid)), yticklabels=grid.index, xlabel="epochs of the large teacher")
+        panel.set_title(f"{student} student, validation (%)")
+    axes[0, 0].set_ylabel("batch size")
+    return figure
+
+
+def accuracy_against_updates(search: pd.DataFrame) -> Figure:
+    """The same map against the number of the teacher's updates: is it the batch size, or the length of training?"""
+    figure, axes = _canvas(1, 2, 3.2)
+    for panel, student in zip(axes[0], ("general", "baseline"), strict=True):
+        part = search[search.student == student]
+        sizes = sorted(part.batch_size.unique())
+        for size, colour in zip(sizes, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True):
+            rows = part[part.batch_size == size]
+            _curve(panel, rows, "updates", "validation_accuracy", colour, f"{size}", marker=".")
+        panel.set_xscale("log")
+        _finish(panel, f"{student} student", "updates of the large teacher", "validation accuracy (%)")
+    axes[0, 0].legend(fontsize=8, title="batch size", loc="lower right")
+    return figure
+
+
+def baseline_student(table: pd.DataFrame) -> Figure:
+    """Figure 9: test accuracy of the single-layer student against temperature."""
+    figure, axes = _canvas(1, 1, 3.3)
+    panel = axes[0, 0]
+    for teacher in ("small", "large", "large_sweet"):
+        part = table[table.teacher == teacher]
+        _curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
+    _finish(panel, "single-layer student", "temperature T", "test accuracy (%)")
+    panel.legend()
+    return figure
+
+
+def _heatmap(axes: Axes, grid: pd.DataFrame, low: float, high: float, text: str) -> None:
+    axes.imshow(grid.to_numpy(), cmap="cividis", vmin=low, vmax=high, aspect="auto")
+    for (row, column), value in np.ndenumerate(grid.to_numpy()):
+        dark = (value - low) < 0.55 * ((high - low) or 1)
+        axes.text(
+            column, row, text.format(value), ha="center", va="center", fontsize=7, color="white" if dark else "black"
+        )
+    columns = [f"{c:g}" if isinstance(c, float) else str(c) for c in grid.columns]
+    axes.set_xticks(range(len(columns)), columns, fontsize=8)
+    axes.grid(False)

@@ -1,0 +1,314 @@
+"""Tables and sentences of the pages, made from measurements. Every number is a mean with an interval and n."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from .measures import Interval, t_interval, wilson_interval
+from .models import ROLES, TABLE7, build_model, count_parameters
+from .paper import missing_class_table, paper_table
+
+FAMILY_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+
+
+class Text(str):
+    """Markdown that a notebook shows as such."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def mean_and_half_width(values: Sequence[float], decimals: int = 1, trials: int | None = None) -> str:
+    """ "mean ± half-width" of the 95% t interval over seeds; of one seed, Wilson's for a percentage of `trials`."""
+    interval = t_interval(values)
+    if interval.n == 1 and trials:
+        interval = _wilson_percent(interval.mean, trials)
+    half = (interval.high - interval.low) / 2
+    if half != half:
+        return "–" if interval.n == 0 else f"{interval.mean:.{decimals}f}"
+    return f"{interval.mean:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def mean_over_seeds(table: pd.DataFrame, column: str) -> Interval:
+    """t interval over teacher seeds of a column's mean within each seed."""
+    return t_interval(table.groupby("seed")[column].mean())
+
+
+def spoken(interval: Interval, unit: str, decimals: int = 1) -> str:
+    """An interval in a sentence: "1.23 nats (95% interval 1.20 to 1.26, n = 3)"."""
+    text = f"{interval.mean:.{decimals}f}{unit}"
+    if interval.low != interval.low:
+        return f"{text} (n = {interval.n})"
+    return f"{text} (95% interval {interval.low:.{decimals}f} to {interval.high:.{decimals}f}, n = {interval.n})"
+
+
+def seeds_note(study_seeds: int) -> Text:
+    """How the intervals on the page are to be read."""
+    if study_seeds == 1:
+        return Text("*One teacher seed: intervals are Wilson's, over test examples; no verdict is drawn.*")
+    return Text(f"*Each number is a mean ± the half-width of its 95% t interval over n = {study_seeds} teacher seeds.*")
+
+
+def teachers(table: pd.DataFrame, floor: float) -> pd.DataFrame:
+    """Both teachers at the last epoch: parameters, accuracies, and whether every seed passes the accuracy floor."""
+    last = table[table.epoch == table.epoch.max()]
+    rows = []
+    for name in ("small", "large"):
+        part = last[last.teacher == name]
+        passed = (part.validation_accuracy >= 100 * floor).all()
+        rows.append(
+            {
+                "teacher": name,
+                "parameters": f"{int(part.parameters.iloc[0]):,}",
+                **{
+                    f"{split} accuracy (%)": mean_and_half_width(part[f"{split}_accuracy"])
+                    for split in ("train", "validation", "test")
+                },
+                f"floor of {100 * floor:g}% on validation": "passed" if passed else "NOT passed",
+            }
+        )
+    return pd.DataFrame(rows).set_index("teacher")
+
+
+def label_smoothing_table(alpha: float, classes: int, shown: int) -> pd.DataFrame:
+    """Table 1: equation 1's labels beside the printed ones (which are for ten classes and digit 6)."""
+    import torch
+
+    from .losses import label_smoothing_labels
+
+    ours = label_smoothing_labels(torch.tensor([shown]), classes, alpha)[0].tolist()
+    table = pd.DataFrame({"here": [f"{v:.2f}" for v in ours]}, index=range(classes))
+    if classes == 10 and shown == 6:
+        table.insert(0, "paper", [f"{v:.2f}" for v in paper_table(1).sort_values("class").soft_label])
+    return table.T.rename_axis("class", axis=1)
+
+
+def soft_labels_beside_paper(labels: pd.DataFrame, shown_names: Sequence[str]) -> pd.DataFrame:
+    """Tables 2 and 3: five examples' soft labels of the first teacher seed, and the printed ones' confidence."""
+    part = labels[labels.seed == labels.seed.min()]
+    ours = part.pivot_table(index=["teacher", "example"], columns="class", values="soft_label", sort=False)
+    ours.columns = [shown_names[c] for c in ours.columns]
+    table = ours.map("{:.3f}".format)
+    table.index = pd.MultiIndex.from_tuples(
+        [("here", teacher, example) for teacher, example in table.index], names=["", "teacher", "example"]
+    )
+    return table
+
+
+def printed_soft_labels() -> pd.DataFrame:
+    """Tables 2 and 3 as printed."""
+    parts = []
+    for number, teacher in ((2, "small"), (3, "large")):
+        grid = paper_table(number).pivot_table(index="example", columns="class", values="soft_label")
+        grid.index = pd.MultiIndex.from_tuples(
+            [("paper", teacher, e) for e in grid.index], names=["", "teacher", "example"]
+        )
+        parts.append(grid)
+    return pd.concat(parts).map("{:.3f}".format)
+
+
+def confidence_on_shown_class(shown: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Mean and range over the test examples of the shown class at T = 9, beside the five printed labels (MNIST)."""
+    rows = []
+    for number, teacher in ((2, "small"), (3, "large")):
+        part = shown[shown.teacher == teacher]
+        row = {
+            "teacher": teacher,
+            "mean": mean_and_half_width(part["mean"], 3),
+            "smallest": mean_and_half_width(part.low, 3),
+            "largest": mean_and_half_width(part.high, 3),
+        }
+        if dataset in ("mnist", "digits"):
+            printed = paper_table(number)
+            confidence = printed[printed["class"] == 6].soft_label
+            row["paper (five examples, MNIST)"] = f"{confidence.min():.3f} to {confidence.max():.3f}"
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("teacher")
+
+
+def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[float], decimals: int = 2) -> pd.DataFrame:
+    """One row for each teacher, one column for each temperature."""
+    part = table[table.temperature.isin(temperatures)]
+    grid = part.groupby(["teacher", "temperature", "seed"])[column].mean().groupby(level=[0, 1], sort=False)
+    shown = grid.apply(lambda v: mean_and_half_width(v, decimals)).unstack("temperature")
+    shown.columns = [f"T = {t:g}" for t in shown.columns]
+    return shown.loc[[t for t in ("small", "large", "large_sweet") if t in shown.index]]
+
+
+def table7() -> pd.DataFrame:
+    """Table 7: the networks, their parameter counts, and the printed counts."""
+    printed = paper_table(7).set_index(["dataset", "role"]).parameters
+    rows = []
+    for family, networks in TABLE7.items():
+        for role in ROLES:
+            ours, theirs = count_parameters(build_model(role, family)), printed.get((family, role))
+            known = pd.notna(theirs)
+            rows.append(
+                {
+                    "data set": FAMILY_TITLES[family],
+                    "network": role.replace("_", " "),
+                    "parameters here": f"{ours:,}",
+                    "paper": f"{int(theirs):,}" if known else "not legible",
+                    "equal": ("yes" if int(theirs) == ours else "NO") if known else "–",
+                    "identified": networks[role].identified,
+                }
+            )
+    return pd.DataFrame(rows).set_index(["data set", "network"])
+
+
+def missing_class(cells: pd.DataFrame, names: Sequence[str], teacher: str, column: str = "raw") -> pd.DataFrame:
+    """One half of tables 4-6 as measured here: rows are removed classes, columns temperatures, percent."""
+    part = cells[cells.teacher == teacher]
+    grid = part.groupby(["missing_class", "temperature"]).apply(
+        lambda cell: mean_and_half_width(cell[column], 1, int(cell.n.iloc[0])), include_groups=False
+    )
+    return _by_class(grid.unstack("temperature"), names)
+
+
+def missing_class_beside_paper(
+    cells: pd.DataFrame, names: Sequence[str], teacher: str, dataset: str
+) -> pd.DataFrame | None:
+    """The printed half table and the difference (here minus paper) in each cell; None where the paper has none."""
+    printed = missing_class_table(dataset)
+    if printed is None:
+        return None
+    ours = cells[cells.teacher == teacher].pivot_table(index="missing_class", columns="temperature", values="raw")
+    part = printed[printed.teacher == teacher]
+    theirs = part.pivot_table(index="missing_class", columns="temperature", values="accuracy_percent")
+    theirs.columns = theirs.columns.astype(float)
+    difference = ours - theirs.reindex_like(ours)
+    parts = {"paper": theirs.reindex_like(ours).map("{:.1f}".format), "difference": difference.map("{:+.1f}".format)}
+    return pd.concat({name: _by_class(part, names) for name, part in parts.items()}, axis=1)
+
+
+def missing_class_summary(cells: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """Means over classes and temperatures for each teacher, and the printed tables' means."""
+    printed, rows = missing_class_table(dataset), []
+    for teacher in ("small", "large"):
+        part = cells[cells.teacher == teacher].groupby("seed")
+        row = {"teacher": teacher}
+        if printed is not None:
+            row["paper, raw (%)"] = f"{printed[printed.teacher == teacher].accuracy_percent.mean():.1f}"
+        row |= {
+            "here, raw (%)": mean_and_half_width(part.raw.mean()),
+            "bias corrected (%)": mean_and_half_width(part.corrected.mean()),
+            "the other classes (%)": mean_and_half_width(part.others.mean()),
+            "others after correction (%)": mean_and_half_width(part.others_corrected.mean()),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("teacher")
+
+
+def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy") -> pd.DataFrame:
+    """Accuracy [%] by number of examples per class (rows) and teacher (columns)."""
+    part = cells[(cells.selection == selection) & (cells.budget == budget)]
+    grid = part.groupby(["examples_per_class", "teacher"])[column].apply(mean_and_half_width).unstack("teacher")
+    grid = grid[[t for t in ("small", "large", "large_sweet") if t in grid]]
+    grid.index = [f"{n:g}" if n == int(n) else f"all ({n:.0f})" for n in grid.index]
+    return grid.rename_axis("examples per class")
+
+
+def tightness(table: pd.DataFrame) -> pd.DataFrame:
+    """NC1 and silhouette of each teacher and setting, on training and held-out examples."""
+    rows = []
+    for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False):
+        row = {"teacher": teacher, "setting": setting}
+        for split in ("train", "validation"):
+            one = part[part.split == split]
+            row[f"NC1, {split}"] = mean_and_half_width(one.nc1, 3)
+            row[f"silhouette, {split}"] = mean_and_half_width(one.silhouette, 3)
+        rows.append(row | {"entropy at T = 9 (nats)": mean_and_half_width(part.entropy, 2)})
+    return pd.DataFrame(rows).set_index(["teacher", "setting"])
+
+
+def chosen_pairs(chosen: pd.DataFrame) -> pd.DataFrame:
+    """The sweet spot of each student, and what the search for it cost in a teacher seed."""
+    table = chosen.set_index("student").rename(
+        columns={
+            "batch_size": "batch size",
+            "epoch": "epochs",
+            "validation_accuracy": "student's validation accuracy (%)",
+            "runs": "teacher runs of the search",
+            "teacher_updates": "their updates",
+            "students": "students trained",
+        }
+    )
+    return table.map(lambda v: f"{v:.1f}" if isinstance(v, float) else f"{v:,}")
+
+
+def missing_at_sweet_spot(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy [%] on the removed class of students of the large teacher, as it is and at its sweet spot."""
+    rows = []
+    for teacher in ("large", "large_sweet"):
+        part = table[table.teacher == teacher].groupby("seed")
+        raw, corrected = mean_and_half_width(part.raw.mean()), mean_and_half_width(part.corrected.mean())
+        rows.append(
+            {
+                "teacher": teacher.replace("_", ", ") + " spot" * (teacher != "large"),
+                "raw": raw,
+                "bias corrected": corrected,
+            }
+        )
+    return pd.DataFrame(rows).set_index("teacher")
+
+
+def entropy_finding(tables: dict[str, pd.DataFrame]) -> Text:
+    last = tables["entropy"][tables["entropy"].epoch == tables["entropy"].epoch.max()]
+    nine = last[(last.temperature == 9) & (last.split == "train")]
+    small, large = (spoken(mean_over_seeds(nine[nine.teacher == t], "entropy"), " nats", 2) for t in ("small", "large"))
+    return Text(
+        f"At T = 9 the mean entropy of the small teacher's responses is {small}, of the large teacher's {large}."
+    )
+
+
+def missing_class_finding(cells: pd.DataFrame) -> Text:
+    sentences = []
+    for teacher in ("small", "large"):
+        part = cells[cells.teacher == teacher]
+        raw, corrected = (spoken(mean_over_seeds(part, column), "%") for column in ("raw", "corrected"))
+        sentences.append(
+            f"Students of the **{teacher}** teacher recognise {raw} of the class that they never saw; "
+            f"once one bias is corrected, without labels, {corrected}."
+        )
+    return Text(" ".join(sentences) + " These are means over all removed classes and temperatures.")
+
+
+def efficiency_finding(cells: pd.DataFrame) -> Text:
+    part = cells[(cells.selection == "entropy") & (cells.budget == "epochs") & ~cells.full.astype(bool)]
+    sentences = []
+    for n in (part.examples_per_class.min(), part.examples_per_class.max()):
+        at = part[part.examples_per_class == n]
+        small, large = (
+            spoken(mean_over_seeds(at[at.teacher == t], "validation_accuracy"), "%") for t in ("small", "large")
+        )
+        sentences.append(
+            f"With {n:g} examples of each class the small teacher's student reaches {small}, the large one's {large}."
+        )
+    return Text(" ".join(sentences) + " (Best validation accuracy, equal epochs, examples chosen by entropy.)")
+
+
+def sweet_spot_finding(tables: dict[str, pd.DataFrame]) -> Text:
+    table, chosen = tables["baseline"], tables["chosen"].set_index("student").loc["baseline"]
+    sweet, large = (table[table.teacher == t].groupby("seed").accuracy.mean() for t in ("large_sweet", "large"))
+    return Text(
+        f"For the single-layer student the search chooses batch size {chosen.batch_size}, {chosen.epoch} epochs; its "
+        f"test accuracy, a mean over temperatures, changes by {spoken(t_interval(sweet - large), ' points')}."
+    )
+
+
+def tightness_finding(table: pd.DataFrame) -> Text:
+    part = table[(table.setting == "default") & (table.split == "train")]
+    small, large = (spoken(t_interval(part[part.teacher == t].nc1), "", 3) for t in ("small", "large"))
+    return Text(f"NC1 on training examples, smaller being tighter: small teacher {small}, large teacher {large}.")
+
+
+def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    grid = grid.copy()
+    grid.index = [names[c] for c in grid.index]
+    grid.columns = [f"T = {t:g}" for t in grid.columns]
+    return grid.rename_axis("removed class")
+
+
+def _wilson_percent(percent: float, trials: int) -> Interval:
+    share = wilson_interval(round(percent / 100 * trials), trials)
+    return Interval(percent, 100 * share.low, 100 * share.high, trials, share.kind)

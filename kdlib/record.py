@@ -1,0 +1,86 @@
+"""What an executed page carries for the book: its settings, tables and provenance, as one output of its last cell."""
+
+import hashlib
+import html
+import io
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from .claims import claims_digest, evaluate, scoreboard
+from .study import Study
+
+MIME = "application/vnd.kdlib.record+json"
+
+
+class Record:
+    """Shown as one line of origin; read by the book as JSON."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {MIME: self.content, "text/html": self._html(), "text/plain": "kdlib record"}
+
+    def _html(self) -> str:
+        c = self.content
+        settings, cost = c["settings"], c["cost"]
+        units = ", ".join(f"{n} {kind}s" for kind, n in sorted(cost["units"].items()))
+        parts = [
+            f"Profile <strong>{html.escape(settings['profile'])}</strong>",
+            f"{settings['seeds']} teacher seeds",
+            html.escape("; ".join(cost["devices"])),
+            f"{units}: {cost['seconds']:.0f} s of computing",
+            f"finished {cost['finished']}",
+            f"code {html.escape(', '.join(cost['commits']))}",
+        ]
+        return f"<p class='origin'>{' · '.join(parts)}</p>"
+
+
+def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
+    """The record of a section's page."""
+    used = list(study.used.values())
+    return Record(
+        {
+            "section": study.section,
+            "dataset": study.dataset.name,
+            "title": study.dataset.title,
+            "family": study.dataset.family,
+            "settings": asdict(study.settings),
+            "notes": study.notes,
+            "tables": {name: table.to_csv(index=False) for name, table in tables.items()},
+            "digest": digest(tables),
+            "claims": claims_digest(),
+            "units": sorted(study.used),
+            "cost": {
+                "seconds": sum(u["seconds"] for u in used),
+                "units": dict(Counter(u["kind"] for u in used)),
+                "devices": sorted({u["device"] for u in used}),
+                "threads": sorted({u["threads"] for u in used}),
+                "torch": sorted({u["torch"] for u in used}),
+                "commits": sorted({u["commit"] for u in used}),
+                "finished": max((u["finished"] for u in used), default=""),
+                "peak_memory_mib": max((u["peak_memory_mib"] for u in used), default=0),
+                "test_openings": sorted({o for u in used for o in u["test_openings"]}),
+            },
+        }
+    )
+
+
+def digest(tables: dict[str, pd.DataFrame]) -> str:
+    """sha256 over all tables as CSV: equal digests mean equal numbers, bit for bit."""
+    text = "".join(f"{name}\n{tables[name].to_csv(index=False)}" for name in sorted(tables))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_tables(content: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """The tables of a record's content."""
+    return {name: pd.read_csv(io.StringIO(text)) for name, text in content["tables"].items()}
+
+
+def verdicts(study: Study, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The claims that this section's tables alone decide, with their verdicts by the rules fixed beforehand."""
+    found = [v for v in evaluate(study.dataset.name, {study.section: tables}) if v.verdict != "not yet run"]
+    return scoreboard(found)

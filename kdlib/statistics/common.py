@@ -1,0 +1,99 @@
+"""The registry of statistics, and what they share: selections of rows, and numbers that are nan where none exist."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from pandas import DataFrame, Series
+from scipy import stats
+
+Sections = Mapping[str, Mapping[str, DataFrame]]
+
+SIX_TEMPERATURES = (3, 6, 9, 12, 15, 20)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of one data set, as `tables["entropy"]["teachers"]`; `others` holds those of further data sets."""
+
+    dataset: str
+    sections: Sections
+    others: Mapping[str, Sections] = field(default_factory=dict)
+
+    def __getitem__(self, section: str) -> Mapping[str, DataFrame]:
+        return self.sections[section]
+
+
+STATISTICS: dict[str, Callable[[Tables], Series]] = {}
+
+
+def statistic(function: Callable[[Tables], Series]) -> Callable[[Tables], Series]:
+    """Enter a function in the registry under its own name, the `statistic` of a claim."""
+    STATISTICS[function.__name__] = function
+    return function
+
+
+def each_seed(table: DataFrame, value: Callable[[DataFrame], float]) -> Series:
+    """A number from the rows of each teacher seed, indexed by seed."""
+    return Series({seed: value(rows) for seed, rows in table.groupby("seed")}, dtype=float)
+
+
+def at(rows: DataFrame, **values: object) -> DataFrame:
+    """The rows with these values in these columns."""
+    for column, value in values.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def six(rows: DataFrame) -> DataFrame:
+    """The rows at the paper's six temperatures: at those of the six that the table holds."""
+    return rows[rows["temperature"].isin(SIX_TEMPERATURES)]
+
+
+def last_epoch(rows: DataFrame) -> DataFrame:
+    """The rows at the last epoch of each teacher of each seed."""
+    return rows[rows["epoch"] == rows.groupby(["seed", "teacher"])["epoch"].transform("max")]
+
+
+def difference(rows: DataFrame, column: str, of: str, minus: str) -> float:
+    """A column's mean over one teacher's rows minus that over another's."""
+    return at(rows, teacher=of)[column].mean() - at(rows, teacher=minus)[column].mean()
+
+
+def teacher_ratio(rows: DataFrame, column: str, of: str = "small", to: str = "large") -> float:
+    """A column's mean over one teacher's rows divided by that over another's."""
+    return ratio(at(rows, teacher=of)[column].mean(), at(rows, teacher=to)[column].mean())
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    """A positive ratio; nan where either is not positive, since it has no logarithm."""
+    return numerator / denominator if numerator > 0 and denominator > 0 else np.nan
+
+
+def geometric_mean(ratios: Iterable[float]) -> float:
+    """Geometric mean of positive numbers, nan left out; nan if none are left."""
+    values = np.asarray(list(ratios), dtype=float)
+    values = values[~np.isnan(values)]
+    return float(np.exp(np.log(values).mean())) if len(values) else np.nan
+
+
+def slope(line: Series) -> float:
+    """Least-squares slope of values on their index; nan with fewer than two points."""
+    line = line.dropna()
+    if len(line) < 2:
+        return np.nan
+    return float(stats.linregress(line.index.to_numpy(dtype=float), line.to_numpy(dtype=float)).slope)
+
+
+def spearman(x: Series, y: Series) -> float:
+    """Spearman's rank correlation of two columns; nan with fewer than three pairs or where one is constant."""
+    known = x.notna() & y.notna()
+    x, y = x[known], y[known]
+    if len(x) < 3 or x.nunique() == 1 or y.nunique() == 1:
+        return np.nan
+    return float(stats.spearmanr(x, y).statistic)
+
+
+def nearest(values: Iterable[float], wanted: float) -> float:
+    """The value of a grid nearest to the paper's: the last where all are smaller."""
+    return min(values, key=lambda value: abs(value - wanted))

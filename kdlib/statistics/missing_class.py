@@ -1,0 +1,91 @@
+"""Statistics of the notebook `missing_class` (paper, sections 3.3 and 4.1, tables 4 to 6)."""
+
+import numpy as np
+from pandas import DataFrame, Series
+
+from .common import Tables, at, difference, each_seed, six, slope, spearman, statistic
+
+
+@statistic
+def correlation_of_row_variance_with_missing_class_accuracy(tables: Tables) -> Series:
+    """Rank correlation over (teacher, temperature) of row-wise variance and raw missing-class accuracy."""
+    cells = _mean_over_classes(tables).merge(tables["entropy"]["variance"], on=["seed", "teacher", "temperature"])
+    return each_seed(cells, lambda rows: spearman(rows["row_variance"], rows["raw"]))
+
+
+@statistic
+def correlation_of_entropy_with_missing_class_accuracy(tables: Tables) -> Series:
+    """Rank correlation over (teacher, temperature) of the teacher's entropy and raw missing-class accuracy."""
+    return each_seed(_mean_over_classes(tables), lambda rows: spearman(rows["teacher_entropy"], rows["raw"]))
+
+
+@statistic
+def within_teacher_correlation_of_entropy_with_missing_class_accuracy(tables: Tables) -> Series:
+    """The same over the temperatures of one teacher, mean of the two teachers."""
+
+    def value(rows: DataFrame) -> float:
+        groups = (at(rows, teacher=teacher) for teacher in ("small", "large"))
+        return np.mean([spearman(group["teacher_entropy"], group["raw"]) for group in groups])
+
+    return each_seed(_mean_over_classes(tables), value)
+
+
+@statistic
+def missing_class_accuracy_difference(tables: Tables) -> Series:
+    """Raw missing-class accuracy, mean over missing classes and the six temperatures, small minus large."""
+    return each_seed(_cells(tables), lambda rows: difference(rows, "raw", "small", "large"))
+
+
+@statistic
+def smallest_missing_class_accuracy_above_chance_small(tables: Tables) -> Series:
+    """The small teacher's smallest raw missing-class accuracy minus chance, over missing classes and temperatures."""
+    cells = _cells(tables)
+    chance = 100 / (1 + cells["missing_class"].max())
+
+    def value(rows: DataFrame) -> float:
+        return at(rows, teacher="small").groupby(["missing_class", "temperature"])["raw"].mean().min() - chance
+
+    return each_seed(cells, value)
+
+
+@statistic
+def missing_class_slope_in_temperature_small(tables: Tables) -> Series:
+    """Slope on T of the raw missing-class accuracy, small teacher."""
+    return _slope_in_temperature(tables, "small")
+
+
+@statistic
+def missing_class_slope_in_temperature_large(tables: Tables) -> Series:
+    """Slope on T of the raw missing-class accuracy, large teacher."""
+    return _slope_in_temperature(tables, "large")
+
+
+@statistic
+def corrected_gap_minus_half_raw_gap(tables: Tables) -> Series:
+    """Gap small minus large after the bias correction, minus half the raw gap; nan where the raw gap is not above 0."""
+
+    def value(rows: DataFrame) -> float:
+        raw = difference(rows, "raw", "small", "large")
+        return difference(rows, "corrected", "small", "large") - raw / 2 if raw > 0 else np.nan
+
+    return each_seed(_cells(tables), value)
+
+
+@statistic
+def corrected_missing_class_accuracy_difference(tables: Tables) -> Series:
+    """Bias-corrected missing-class accuracy, mean over classes and the six temperatures, small minus large."""
+    return each_seed(_cells(tables), lambda rows: difference(rows, "corrected", "small", "large"))
+
+
+def _cells(tables: Tables) -> DataFrame:
+    return six(tables["missing_class"]["cells"])
+
+
+def _mean_over_classes(tables: Tables) -> DataFrame:
+    """`raw` and `teacher_entropy` of each (seed, teacher, temperature)."""
+    groups = _cells(tables).groupby(["seed", "teacher", "temperature"], as_index=False)
+    return groups[["raw", "teacher_entropy"]].mean()
+
+
+def _slope_in_temperature(tables: Tables, teacher: str) -> Series:
+    return each_seed(_cells(tables), lambda rows: slope(at(rows, teacher=teacher).groupby("temperature")["raw"].mean()))

@@ -1,0 +1,168 @@
+"""Statistics of the notebook `sweet_spot` (paper, sections 3.4, 5 and 6, figures 6 to 9)."""
+
+import math
+
+import numpy as np
+from pandas import DataFrame, Series
+
+from ..measures import t_interval
+from .common import Tables, at, difference, each_seed, nearest, six, spearman, statistic
+from .example_efficiency import examples_ratios
+
+PAIR = ["batch_size", "epoch"]
+
+
+@statistic
+def interior_optimal_batch_size(tables: Tables) -> Series:
+    """Best batch size's validation accuracy minus that of each end of the grid, means over seeds, at best epochs.
+
+    Indexed by the two ends, general student. Empty with fewer than three batch sizes: then none lies between.
+    """
+    best = _accuracy_by_seed(tables, "general").mean(axis=1).groupby("batch_size").max()
+    if len(best) < 3:
+        return Series(dtype=float)
+    return best.max() - best.iloc[[0, -1]]
+
+
+@statistic
+def correlation_of_epochs_to_confidence_with_batch_size(tables: Tables) -> Series:
+    """Rank correlation of batch size and the first epoch whose confidence at T = 9 reaches a level that all reach."""
+
+    def value(rows: DataFrame) -> float:
+        confidence = rows.pivot_table(index="epoch", columns="batch_size", values="confidence")
+        level = confidence.ffill().iloc[-1].min()
+        first = (confidence >= level).idxmax()
+        return spearman(Series(first.index, dtype=float), Series(first.to_numpy(), dtype=float))
+
+    return each_seed(at(tables["sweet_spot"]["entropy"], temperature=9), value)
+
+
+@statistic
+def correlation_of_entropy_with_batch_size(tables: Tables) -> Series:
+    """Rank correlation of batch size and entropy at epoch 50, else at the nearest kept one, mean over the six T."""
+    table = six(tables["sweet_spot"]["entropy"])
+    if table.empty:
+        return Series(dtype=float)
+    return _mean_correlation(at(table, epoch=nearest(table["epoch"], 50)), "batch_size")
+
+
+@statistic
+def correlation_of_entropy_with_epochs(tables: Tables) -> Series:
+    """Rank correlation of epoch and entropy at batch size 4096, else at the nearest one, mean over the six T."""
+    table = six(tables["sweet_spot"]["entropy"])
+    if table.empty:
+        return Series(dtype=float)
+    return _mean_correlation(at(table, batch_size=nearest(table["batch_size"], 4096)), "epoch")
+
+
+@statistic
+def partial_correlation_of_entropy_with_batch_size_given_updates(tables: Tables) -> Series:
+    """Partial rank correlation of entropy and batch size given the number of updates, all cells at T = 9."""
+
+    def value(rows: DataFrame) -> float:
+        direct = spearman(rows["entropy"], rows["batch_size"])
+        entropy, batch_size = (spearman(rows[column], rows["updates"]) for column in ("entropy", "batch_size"))
+        left = (1 - entropy**2) * (1 - batch_size**2)
+        # Where updates determine a rank there is nothing left to correlate, and rounding alone keeps it from 0.
+        return (direct - entropy * batch_size) / math.sqrt(left) if left > 1e-12 else np.nan
+
+    return each_seed(at(tables["sweet_spot"]["entropy"], temperature=9), value)
+
+
+@statistic
+def pairs_within_an_interval_of_the_best(tables: Tables) -> Series:
+    """Number of pairs at other batch sizes than the best pair's that its 95% half-width reaches; general student.
+
+    nan with one seed, where there is no interval.
+    """
+    by_seed = _accuracy_by_seed(tables, "general")
+    if by_seed.empty:
+        return Series(dtype=float)
+    mean = by_seed.mean(axis=1)
+    best = mean.idxmax()
+    interval = t_interval(by_seed.loc[best].tolist())
+    if interval.n < 2:
+        return Series([np.nan])
+    near = mean[mean >= interval.low]  # the half-width below the best pair's mean
+    return Series([float((near.index.get_level_values("batch_size") != best[0]).sum())])
+
+
+@statistic
+def gain_from_the_students_own_pair(tables: Tables) -> Series:
+    """Validation accuracy at a student's own pair minus that at the other's, pairs chosen on the other seeds."""
+    students = ("general", "baseline")
+    general, baseline = (_accuracy_by_seed(tables, student) for student in students)
+    pairs = general.index.intersection(baseline.index)
+    by_seed = {"general": general.loc[pairs], "baseline": baseline.loc[pairs]}
+
+    def gain(seed: int) -> float:
+        others = {student: table.drop(columns=seed).mean(axis=1).dropna() for student, table in by_seed.items()}
+        if any(mean.empty for mean in others.values()):
+            return np.nan
+        own = {student: mean.idxmax() for student, mean in others.items()}
+        gains = [
+            by_seed[student].loc[own[student], seed] - by_seed[student].loc[own[other], seed]
+            for student, other in (students, students[::-1])
+        ]
+        return np.mean(gains)
+
+    return Series({seed: gain(seed) for seed in by_seed["general"].columns}, dtype=float)
+
+
+@statistic
+def examples_ratio_default_to_sweet_spot(tables: Tables) -> Series:
+    """Examples ratio of the large teacher's curve by default to that at its sweet spot, equal epochs."""
+    cells = tables["example_efficiency"]["cells"]
+    if "large_sweet" not in set(cells["teacher"]):
+        raise KeyError("large_sweet")  # the other half of the notebook ran, this one not yet
+    return examples_ratios(cells, "large", "large_sweet")
+
+
+@statistic
+def baseline_student_gain(tables: Tables) -> Series:
+    """Test accuracy of the single-layer student, large teacher at its sweet spot minus by default, mean over T."""
+    return each_seed(
+        tables["sweet_spot"]["baseline"], lambda rows: difference(rows, "accuracy", "large_sweet", "large")
+    )
+
+
+@statistic
+def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Series:
+    """The same gain at each temperature, mean over seeds, indexed by temperature."""
+    rows = tables["sweet_spot"]["baseline"]
+    by_seed = {
+        teacher: at(rows, teacher=teacher).groupby(["seed", "temperature"])["accuracy"].mean()
+        for teacher in ("large_sweet", "large")
+    }
+    return (by_seed["large_sweet"] - by_seed["large"]).groupby("temperature").mean()
+
+
+@statistic
+def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Series:
+    """The same gain minus half of (small minus large), means over T; nan where small is not above large."""
+
+    def value(rows: DataFrame) -> float:
+        gap = difference(rows, "accuracy", "small", "large")
+        return difference(rows, "accuracy", "large_sweet", "large") - gap / 2 if gap > 0 else np.nan
+
+    return each_seed(tables["sweet_spot"]["baseline"], value)
+
+
+@statistic
+def missing_class_gain_at_the_sweet_spot(tables: Tables) -> Series:
+    """Raw missing-class accuracy, large teacher at its sweet spot minus by default, over classes and the six T."""
+    return each_seed(six(tables["sweet_spot"]["missing"]), lambda rows: difference(rows, "raw", "large_sweet", "large"))
+
+
+def _accuracy_by_seed(tables: Tables, student: str) -> DataFrame:
+    """Validation accuracy of a student for each (batch size, epoch), a column for each teacher seed."""
+    rows = at(tables["sweet_spot"]["map"], student=student)
+    return rows.pivot_table(index=PAIR, columns="seed", values="validation_accuracy")
+
+
+def _mean_correlation(table: DataFrame, column: str) -> Series:
+    """Rank correlation of a column and the entropy at each temperature, averaged over temperatures."""
+    return each_seed(
+        table,
+        lambda rows: np.mean([spearman(group[column], group["entropy"]) for _, group in rows.groupby("temperature")]),
+    )
