@@ -19,8 +19,7 @@ help: ## what can be made
 book: $(READY) ## execute the five notebooks (DATASETS, PROFILE) and build the book
 	@snakemake --snakefile workflow/Snakefile --cores $(CORES) --config datasets=$(DATASETS) profile=$(PROFILE) \
 		--nolock --rerun-incomplete --quiet rules host reason
-	@python -m kdlib book --no-build
-	@echo "The book: $(CURDIR)/_build/html/index.html (make serve shows it)"
+	@cat _build/book.txt
 
 test: $(READY) lint ## every test
 	python -m pytest

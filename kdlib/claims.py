@@ -135,7 +135,7 @@ def evaluate(dataset: str, tables: Sections, others: Mapping[str, Sections] | No
     """Verdicts on every claim that is made for a data set, in the file's order.
 
     Arguments: `tables[section][name]`, what has been run; `others`, the same of further data sets by name, for claims
-    that compare two. A claim that lacks a table is "not yet run", and the note says which.
+    that compare two. A claim whose notebook or table is lacking is "not yet run", and the note says what it lacks.
     """
     return [_evaluate(c, Tables(dataset, tables, others or {})) for c in load_claims() if c.applies_to(dataset)]
 
@@ -143,13 +143,12 @@ def evaluate(dataset: str, tables: Sections, others: Mapping[str, Sections] | No
 def _evaluate(claim: Claim, tables: Tables) -> Verdict:
     if claim.kind == "not_tested":
         return judge(claim, tables.dataset, [])
-    paper = claim.paper_value(tables.dataset)
-    if claim.statistic not in STATISTICS:
-        return Verdict(claim.id, tables.dataset, "not yet run", paper=paper)
     try:
+        tables[claim.notebook]  # also for a statistic that takes no table of it
         values = STATISTICS[claim.statistic](tables)
-    except KeyError as missing:
-        return Verdict(claim.id, tables.dataset, "not yet run", paper=paper, note=f"lacks {missing.args[0]}")
+    except KeyError as lacking:
+        paper = claim.paper_value(tables.dataset)
+        return Verdict(claim.id, tables.dataset, "not yet run", paper=paper, note=f"lacks {lacking.args[0]}")
     verdict = judge(claim, tables.dataset, values.tolist())
     return replace(verdict, note="; ".join(filter(None, [verdict.note, values.attrs.get("note")])))
 

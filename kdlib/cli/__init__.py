@@ -136,9 +136,9 @@ def book(
     output: Annotated[Path | None, typer.Option(help="folder of the HTML (default: _build/html)")] = None,
 ) -> None:
     """Assemble the executed pages into the book and render it."""
-    from . import book as book_module
+    from . import assembly
 
-    for line in book_module.make(build=build, output=output):
+    for line in assembly.make(build=build, output=output):
         typer.echo(line)
 
 

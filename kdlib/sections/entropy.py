@@ -34,7 +34,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
 def measure(study: Study, teacher: Teacher) -> dict[str, Tensor]:
     """What the section keeps of one teacher's responses: a few small tensors, stored as a unit of their own."""
     temperatures = curve_temperatures(study)
-    config = {"teacher": teacher.config(study.dataset), "temperatures": list(temperatures), "version": 1}
+    config = {"teacher": teacher.config(study.dataset), "temperatures": list(temperatures), "version": 2}
     return study.measure("entropy", config, lambda: _measure(study, teacher, temperatures))
 
 
@@ -54,7 +54,7 @@ def _measure(study: Study, teacher: Teacher, temperatures: tuple[float, ...]) ->
             for s, part in enumerate(splits):
                 means[e, t, s] = torch.stack([spread[part].mean(), confidence[part].mean()])
 
-    logits, labels = run["logits"][-1][dataset.train.cpu()], dataset.labels[dataset.train].cpu()
+    logits, labels = run["logits"][-1][dataset.train.cpu()].double(), dataset.labels[dataset.train].cpu()
     wrong = ~torch.nn.functional.one_hot(labels, dataset.classes).bool()
     variance, position, before = [], [], None
     for temperature in temperatures:

@@ -1,9 +1,8 @@
 """Statistics of the notebook `penultimate_layer` (paper, sections 4.3 and 5, figures 5 and 7)."""
 
-import pandas as pd
 from pandas import DataFrame, Series
 
-from .common import Tables, at, difference, each_seed, last_epoch, ratio, spearman, statistic, teacher_ratio
+from .common import Tables, at, difference, each_seed, ratio, spearman, statistic, teacher_ratio
 
 DEFAULT = "default"
 PRINTED = ("4096x50", "8192x40")  # the paper's settings of the large teacher, batch size x epochs
@@ -30,13 +29,8 @@ def silhouette_difference(tables: Tables) -> Series:
 @statistic
 def correlation_of_nc1_with_entropy(tables: Tables) -> Series:
     """Rank correlation over a seed's (teacher, setting) pairs of nc1 and the mean training entropy at T = 9."""
-    default = last_epoch(at(tables["entropy"]["entropy"], split="train", temperature=9)).assign(setting=DEFAULT)
-    trained = at(tables["sweet_spot"]["entropy"], temperature=9)
-    setting = trained["batch_size"].astype(str) + "x" + trained["epoch"].astype(str)
-    entropies = pd.concat([default, trained.assign(setting=setting, teacher="large")])
-    keys = ["seed", "teacher", "setting"]
-    joined = at(tables["penultimate_layer"]["tightness"], split="train").merge(entropies[[*keys, "entropy"]], on=keys)
-    return each_seed(joined, lambda rows: spearman(rows["nc1"], rows["entropy"]))
+    tightness = at(tables["penultimate_layer"]["tightness"], split="train")
+    return each_seed(tightness, lambda rows: spearman(rows["nc1"], rows["entropy"]))
 
 
 @statistic
