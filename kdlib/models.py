@@ -94,7 +94,7 @@ TABLE7: dict[str, dict[str, Architecture]] = {
         "small_teacher": Architecture(
             (128, 256, 512), strides=(2, 2, 1), dense=(128,), identified="count needs 2 dense layers; Table 7 prints 1"
         ),
-        "general_student": Architecture((32, 64, 128), identified="row not legible; this companion's choice"),
+        "general_student": Architecture((32, 64), identified="row not legible; this companion's choice"),
         "baseline_student": BASELINE,
     },
 }

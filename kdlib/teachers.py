@@ -15,8 +15,9 @@ from .errors import InputError
 from .models import ConvNet, build_model
 from .progress import progress
 
-MICRO_BATCH = 1024  # larger batches accumulate gradients: exact but for batch norm, and bounded in memory
-EVALUATION_BATCH = 2048
+# Larger batches accumulate gradients over parts of this size: exact but for batch norm, bounded in memory, and on a CPU
+# faster, since a part's activations stay in the cache.
+MICRO_BATCH = {"cpu": 256, "cuda": 4096, "mps": 1024}
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor
     training = model.training
     model.eval()
     with _autocast(images.device, precision):
-        outputs = [model(_layout(part, precision)).float() for part in images.split(EVALUATION_BATCH)]
+        outputs = [model(_layout(part, precision)).float() for part in images.split(MICRO_BATCH[images.device.type])]
     model.train(training)
     return torch.cat(outputs)
 
@@ -122,7 +123,7 @@ def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Ten
 
 def _step(model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset, batch: Tensor, precision: str) -> None:
     optimizer.zero_grad()
-    for part in batch.split(MICRO_BATCH):
+    for part in batch.split(MICRO_BATCH[batch.device.type]):
         with _autocast(batch.device, precision):
             logits = model(_layout(dataset.images[part], precision))
         loss = F.cross_entropy(logits.float(), dataset.labels[part], reduction="sum") / len(batch)

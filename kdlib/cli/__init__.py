@@ -133,7 +133,9 @@ def run(
 @app.command()
 def book(
     build: Annotated[bool, typer.Option(help="render it, warnings are errors")] = True,
-    output: Annotated[Path | None, typer.Option(help="folder of the HTML (default: _build/html)")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="folder of the HTML that gets _build/html (default: the project)")
+    ] = None,
 ) -> None:
     """Assemble the executed pages into the book and render it."""
     from . import assembly

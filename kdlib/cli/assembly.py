@@ -19,7 +19,7 @@ from ..claims import Verdict, evaluate, load_claims
 from ..errors import InputError
 from ..record import MIME, read_tables
 from ..sections import PARAMETERS
-from .pages import page_record, pages_dir
+from .pages import executed, page_record
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
 PROFILES = ("paper", "quick", "smoke")  # of several local runs the fuller is shown
@@ -49,27 +49,29 @@ def make(*, build: bool = True, output: Path | None = None) -> Iterator[str]:
     yield from _short_table(verdicts)
     if not build:
         return
-    target = Path(output) if output else paths.project_root() / "_build"
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--path-output", str(target.parent)]
-    if output:
-        command[-1] = str(target)
-    log = paths.project_root() / "_build" / "book.log"
+    yield f"The book: {_render(source, Path(output) if output else paths.project_root())}"
+
+
+def _render(source: Path, target: Path) -> Path:
+    """Jupyter Book over the assembled sources, anew, into `target`/_build/html. Returns the landing page's path."""
+    built = target / "_build" / "html"
+    shutil.rmtree(built, ignore_errors=True)
+    log = source.parent / "book.log"
+    program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    options = ["build", str(source), "--path-output", str(target), "--all", "-W", "-n", "--keep-going"]
     with open(log, "w") as file:
-        done = subprocess.run(
-            [*command, "-W", "-n", "--keep-going"], stdout=file, stderr=subprocess.STDOUT, check=False
-        )
-    if done.returncode:
-        tail = "\n".join(log.read_text().splitlines()[-25:])
-        raise InputError(f"the book did not build without warnings (whole log: {log}):\n{tail}")
-    index = (target if output is None else target / "_build") / "html" / "index.html"
-    yield f"The book: {index}"
+        done = subprocess.run([*program, *options], stdout=file, stderr=subprocess.STDOUT, check=False)
+    if done.returncode or not (built / "index.html").exists():
+        warnings = [line for line in log.read_text().splitlines() if "WARNING" in line or "ERROR" in line]
+        raise InputError("\n".join([f"the book did not build without warnings (whole log: {log}):", *warnings[:20]]))
+    return built / "index.html"
 
 
 def find_pages() -> list[Page]:
     """For each data set and section its reference page, else the fullest local one."""
     root = paths.project_root()
     candidates: dict[tuple[str, str], list[tuple[int, Page]]] = {}
-    for path in sorted([*(root / "book").glob("*/*.ipynb"), *pages_dir().glob("*/*.ipynb")]):
+    for path in executed():
         notebook = nbformat.read(path, as_version=4)
         record = page_record(notebook)
         if record is None:

@@ -27,6 +27,12 @@ def pages_dir() -> Path:
     return paths.project_root() / "_build" / "pages"
 
 
+def executed() -> list[Path]:
+    """Every reference page and local page; not those that are being written."""
+    reference, local = (paths.project_root() / "book").glob("*/*.ipynb"), pages_dir().glob("*/*.ipynb")
+    return sorted(path for path in (*reference, *local) if not path.name.startswith("."))
+
+
 def run(
     section: str, given: dict[str, Any], *, store: Path | None = None, output: Path | None = None, publish: bool = False
 ) -> Path:
@@ -126,7 +132,7 @@ def problems() -> list[str]:
         if any(c.get("outputs") for c in notebook.cells):
             found.append(f"notebooks/{section}.ipynb carries outputs: make it anew from its text half")
     root = paths.project_root()
-    for path in sorted([*(root / "book").glob("*/*.ipynb"), *pages_dir().glob("*/*.ipynb")]):
+    for path in executed():
         where = path.relative_to(root)
         page = nbformat.read(path, as_version=4)
         content = page_record(page)

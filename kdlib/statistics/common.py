@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from pandas import DataFrame, Series
-from scipy import stats
 
 Sections = Mapping[str, Mapping[str, DataFrame]]
 
@@ -82,6 +81,8 @@ def slope(line: Series) -> float:
     line = line.dropna()
     if len(line) < 2:
         return np.nan
+    from scipy import stats
+
     return float(stats.linregress(line.index.to_numpy(dtype=float), line.to_numpy(dtype=float)).slope)
 
 
@@ -91,6 +92,8 @@ def spearman(x: Series, y: Series) -> float:
     x, y = x[known], y[known]
     if len(x) < 3 or x.nunique() == 1 or y.nunique() == 1:
         return np.nan
+    from scipy import stats
+
     return float(stats.spearmanr(x, y).statistic)
 
 
