@@ -104,8 +104,8 @@ def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
 
 
 def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temperature: float) -> Figure:
-    """Mean entropy at one temperature, and validation accuracy, after each kept epoch."""
-    figure, axes = _canvas(1, 2, 3.2)
+    """Mean entropy at one temperature, validation accuracy, and one against the other, after each kept epoch."""
+    figure, axes = _canvas(1, 3, 3.2)
     part = entropies[(entropies.temperature == temperature) & (entropies.split == "train")]
     for teacher in ("small", "large"):
         style = {"marker": MARKERS[teacher]}
@@ -113,7 +113,11 @@ def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temp
         accuracy = teachers[teachers.teacher == teacher]
         _curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", COLOURS[teacher], NAMES[teacher], **style)
     _finish(axes[0, 0], f"entropy at T = {temperature:g}", "epochs of the teacher", "mean entropy (nats)")
+        both = part[part.teacher == teacher].merge(accuracy, on=["seed", "teacher", "epoch"])
+        path = both.groupby("epoch")[["validation_accuracy", "entropy"]].mean()
+        axes[0, 2].plot(path.validation_accuracy, path.entropy, color=COLOURS[teacher], markersize=4.5, **style)
     _finish(axes[0, 1], "accuracy", "epochs of the teacher", "validation accuracy (%)")
+    _finish(axes[0, 2], "at equal accuracy", "validation accuracy (%)", "mean entropy (nats)")
     axes[0, 0].legend()
     return figure
 
@@ -182,7 +186,7 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
             panel.plot(mean.index, mean, "kx", markersize=7, label="paper, raw")
         _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
         panel.set_ylim(-3, 103)
-        panel.legend(fontsize=8, loc="center right")
+        panel.legend(fontsize=8)
     return figure
 
 

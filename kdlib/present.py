@@ -167,11 +167,11 @@ def missing_class(cells: pd.DataFrame, names: Sequence[str], teacher: str, colum
 
 def missing_class_beside_paper(
     cells: pd.DataFrame, names: Sequence[str], teacher: str, dataset: str
-) -> pd.DataFrame | None:
-    """The printed half table and the difference (here minus paper) in each cell; None where the paper has none."""
+) -> pd.DataFrame | Text:
+    """The printed half table and the difference (here minus paper) in each cell; a note where the paper has none."""
     printed = missing_class_table(dataset)
     if printed is None:
-        return None
+        return Text("*The paper prints no such table for this data set.*")
     ours = cells[cells.teacher == teacher].pivot_table(index="missing_class", columns="temperature", values="raw")
     part = printed[printed.teacher == teacher]
     theirs = part.pivot_table(index="missing_class", columns="temperature", values="accuracy_percent")

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +57,8 @@ def unit_key(kind: str, config: dict[str, Any]) -> str:
 
 
 def to_bytes(unit: Unit) -> bytes:
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in unit.tensors.items()}
+    plain = torch.contiguous_format  # strides too: those of a single element may be anything
+    tensors = {name: tensor.detach().cpu().clone(memory_format=plain) for name, tensor in unit.tensors.items()}
     header = {"kind": unit.kind, "config": canonical(unit.config), "provenance": canonical(unit.provenance)}
     return safetensors.torch.save(tensors, {**header, "sha256": _checksum(header, tensors)})
 
@@ -66,13 +68,24 @@ def from_bytes(payload: bytes) -> Unit:
     try:
         tensors = safetensors.torch.load(payload)
         length = int.from_bytes(payload[:8], "little")
-        header = json.loads(payload[8 : 8 + length])["__metadata__"]
+        text = payload[8 : 8 + length]
+        if not text.rstrip(b" ").endswith(b"}"):  # its padding is outside of the checksum
+            raise ValueError("header differs")
+        header = json.loads(text)["__metadata__"]
         checksum = header.pop("sha256")
         if checksum != _checksum(header, tensors):
             raise ValueError("checksum differs")
         return Unit(header["kind"], json.loads(header["config"]), tensors, json.loads(header["provenance"]))
     except Exception as error:
         raise ValueError(f"damaged ({error})") from error
+
+
+def _answer(payload: bytes, key: str) -> Unit:
+    """The unit in a file's bytes, if it is the one of this key; else `ValueError`."""
+    unit = from_bytes(payload)
+    if unit.key != key:
+        raise ValueError("of another configuration or recipe")
+    return unit
 
 
 def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
@@ -97,17 +110,19 @@ class Store:
     def get(self, kind: str, config: dict[str, Any]) -> Unit | None:
         """The verified unit, or None where it is missing or damaged (which is said on standard error)."""
         path = self.path(kind, config)
-        if path.exists():
+        try:
+            return _answer(path.read_bytes(), path.stem)
+        except FileNotFoundError:
+            pass
+        except ValueError as error:
+            print(f"store: {kind}/{path.name} is {error}: it will be computed again", file=sys.stderr)
+            path.unlink(missing_ok=True)
+        if payload := self._published.get(path.stem):
             try:
-                unit = from_bytes(path.read_bytes())
-                if unit.key != path.stem:
-                    raise ValueError("it answers another configuration")
-                return unit
+                return _answer(payload, path.stem)
             except ValueError as error:
-                print(f"store: {kind}/{path.name} is {error}: it will be computed again", file=sys.stderr)
-                path.unlink(missing_ok=True)
-        payload = self._published.get(path.stem)
-        return from_bytes(payload) if payload else None
+                print(f"store: {path.stem} in {self.results} is {error}: it will be computed again", file=sys.stderr)
+        return None
 
     def has(self, kind: str, config: dict[str, Any]) -> bool:
         path = self.path(kind, config)
@@ -125,7 +140,8 @@ class Store:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             raise StoreError(
                 f"the store {self.root} cannot be written: {error.strerror}. What is in it stays valid; make room "
                 "or choose another (KDLIB_STORE, --store), and run again to go on."
@@ -155,8 +171,7 @@ class Store:
         sound, damaged = [], []
         for path in self.paths():
             try:
-                if from_bytes(path.read_bytes()).key != path.stem:
-                    raise ValueError("it answers another configuration or recipe")
+                _answer(path.read_bytes(), path.stem)
                 sound.append(path)
             except ValueError as error:
                 damaged.append((path, str(error)))
@@ -169,5 +184,12 @@ class Store:
             return {}
         import pyarrow.parquet as parquet
 
-        tables = (parquet.read_table(file, columns=["key", "payload"]) for file in files)
-        return {row["key"]: row["payload"] for table in tables for row in table.to_pylist()}
+        units = {}
+        for file in files:
+            try:
+                rows = parquet.read_table(file, columns=["key", "payload"]).to_pylist()
+            except (OSError, ValueError, KeyError) as error:
+                print(f"store: {file} is damaged ({error}): what it held will be computed again", file=sys.stderr)
+                continue
+            units |= {row["key"]: row["payload"] for row in rows}
+        return units

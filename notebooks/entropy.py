@@ -34,7 +34,7 @@ temperatures: list = None  # temperatures, such as [3, 6, 9, 12, 15, 20]
 examples: int = None  # stratified subset of the training examples
 teacher_epochs: int = None  # epochs of both teachers
 teacher_batch_size: int = None  # batch size of both teachers
-learning_rate: float = None  # Adam's
+learning_rate: float = None  # Adam's learning rate
 precision: str = None  # of the teachers: fp32 or bf16
 device: str = None  # auto, cpu, cuda, cuda:N or mps
 
@@ -116,9 +116,9 @@ kdlib.present.by_temperature(study.last_epoch(tables["entropy"]), "entropy", stu
 # ## Training length
 #
 # Entropy falls while a teacher trains. Which teacher's is higher can depend on when one looks: here it is after every
-# kept epoch, for both alike.
+# kept epoch, for both alike, and against the accuracy that the teacher has by then.
 
-# %% mystnb={"figure": {"caption": "Mean entropy at T = 9 and validation accuracy after each kept epoch, both teachers ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "entropy-epochs"}, "image": {"alt": "Two panels on {dataset}. Horizontal axis: epochs of the teacher. Left vertical axis: mean entropy in nats at T = 9. Right vertical axis: validation accuracy in percent. One line for each teacher."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Mean entropy at T = 9, validation accuracy, and one against the other, after each kept epoch of both teachers ({dataset}). Bands are 95% t intervals over teacher seeds; in the right panel each mark is one epoch, a mean over seeds.", "name": "entropy-epochs"}, "image": {"alt": "Three panels on {dataset}. Left and middle: mean entropy in nats at T = 9, and validation accuracy in percent, against epochs of the teacher. Right: mean entropy against validation accuracy. One line for each teacher."}} tags=["hide-input"]
 kdlib.figures.entropy_against_epochs(tables["entropy"], tables["teachers"], 9)
 
 # %% [markdown]

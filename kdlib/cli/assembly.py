@@ -236,7 +236,9 @@ def _claims_table(found: list[Verdict], claims: dict[str, Any]) -> str:
 
 def _estimate(verdict: Verdict) -> str:
     e = verdict.estimate
-    if e is None or e.mean != e.mean:
+    if e is None:
+        return "" if verdict.verdict in ("not yet run", "not tested") else html.escape(verdict.note)
+    if e.mean != e.mean:
         return ""
     if e.low != e.low:
         return f"{e.mean:.3g} (n = {e.n})"

@@ -1,0 +1,191 @@
+"""The rendered book, built from digits and from a user's own data set at smoke size."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+from bs4 import BeautifulSoup
+
+from kdlib.claims import load_claims
+from kdlib.sections import PARAMETERS
+
+from .conftest import ROOT
+
+pytestmark = pytest.mark.book
+PLUGIN = """
+import numpy as np
+import kdlib
+
+
+def load(data_dir):
+    rng = np.random.default_rng(0)
+    labels = np.arange(600) % 3
+    images = rng.integers(0, 90, (600, 3, 12, 12), dtype=np.uint8)
+    images[np.arange(600), labels, 3:9, 3:9] += 120
+    return images[:450], labels[:450], images[450:], labels[450:]
+
+
+kdlib.register_dataset("colour_patches", load, class_names=("red", "green", "blue"), title="Colour patches")
+"""
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A copy of the sources, in which pages are made and the book is built."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("book", "notebooks", "data/paper"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
+    (copy / "plugins").mkdir()
+    (copy / "plugins" / "colour_patches.py").write_text(PLUGIN)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def kdlib_in(project):
+    import os
+
+    environment = os.environ | {
+        "KDLIB_ROOT": str(project),
+        "KDLIB_STORE": str(project / "store"),
+        "KDLIB_PLUGINS": str(project / "plugins"),
+    }
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "kdlib", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def html(project, kdlib_in):
+    for dataset in ("digits", "colour_patches"):
+        done = kdlib_in("run", "all", "--dataset", dataset, "--profile", "smoke")
+        assert done.returncode == 0, done.stderr[-3000:]
+    done = kdlib_in("book")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return project / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def documents(html):
+    return {
+        path.relative_to(html): BeautifulSoup(path.read_text(), "html.parser")
+        for path in sorted(html.rglob("*.html"))
+        if "_static" not in path.parts
+    }
+
+
+def test_every_section_has_a_page_for_each_data_set_a_users_own_too(documents):
+    for dataset in ("digits", "colour_patches"):
+        for section in PARAMETERS:
+            assert Path("book", dataset, f"{section}.html") in documents
+
+
+def test_no_link_and_no_picture_is_broken(html, documents):
+    broken = []
+    for path, document in documents.items():
+        for tag, attribute in (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src")):
+            for element in document.find_all(tag, **{attribute: True}):
+                target, fragment = urldefrag(unquote(element[attribute]))
+                if re.match(r"[a-z]+:", target) or not target:
+                    continue
+                file = (html / path.parent / target.split("?")[0]).resolve()
+                if not file.exists():
+                    broken.append((str(path), target))
+                    continue
+                page = documents.get(file.relative_to(html)) if tag == "a" else None
+                if fragment and page is not None and not page.find(id=fragment):
+                    broken.append((str(path), f"{target}#{fragment}"))
+    assert not broken
+
+
+def test_no_page_asks_another_address_for_anything(documents):
+    for path, document in documents.items():
+        for tag, attribute in (("img", "src"), ("link", "href"), ("script", "src"), ("iframe", "src")):
+            for element in document.find_all(tag, **{attribute: True}):
+                if (
+                    tag == "link"
+                    and "stylesheet" not in element.get("rel", [])
+                    and "icon" not in element.get("rel", [])
+                ):
+                    continue
+                assert not re.match(r"(https?:)?//", element[attribute]), (path, element)
+
+
+def test_alt_texts_are_telling_and_unique_on_their_page(documents):
+    figures = 0
+    for path, document in documents.items():
+        alts = [image.get("alt", "") for image in document.select("article img, .bd-article img")]
+        assert len(set(alts)) == len(alts), path
+        for alt in alts:
+            assert len(alt) > 60 and "/" not in alt and "{dataset}" not in alt, (path, alt)
+        figures += len(alts)
+    assert figures >= 2 * 15
+
+
+def test_no_page_shows_a_traceback_or_a_path_of_this_machine(html, project):
+    for path in html.rglob("*.html"):
+        text = path.read_text()
+        assert "Traceback (most recent call last)" not in text
+        for machine in (str(project), str(ROOT), str(Path.home()) + "/"):
+            assert machine not in text, (path, machine)
+
+
+def test_a_text_page_weighs_at_most_1_mb(html):
+    assert max(path.stat().st_size for path in html.rglob("*.html")) < 1_000_000
+
+
+def test_a_reduced_run_says_so(documents):
+    for section in PARAMETERS:
+        assert "Reduced run: profile smoke" in documents[Path("book/digits", f"{section}.html")].get_text()
+
+
+def test_the_scoreboard_has_every_claim_that_applies_with_a_verdict(documents):
+    rows = documents[Path("book/scoreboard.html")].select("table.scoreboard tbody tr")
+    applying = [claim for claim in load_claims() if claim.applies_to("digits")]
+    assert len(rows) == 2 * len(applying)
+    assert all(row.select_one(".verdict").get_text() for row in rows)
+
+
+def test_the_tables_of_a_page_can_be_downloaded_as_csv(html, documents):
+    page = documents[Path("book/digits/missing_class.html")]
+    links = [a["href"] for a in page.find_all("a", href=True) if a["href"].endswith(".csv")]
+    assert links
+    for link in links:
+        assert (html / "book/digits" / link).resolve().read_text().count("\n") > 1
+
+
+def test_one_touched_notebook_makes_its_pages_stale_and_a_cleared_page_is_noticed(project, kdlib_in, html):
+    assert kdlib_in("verify").returncode == 0
+    text = project / "notebooks" / "entropy.py"
+    source = text.read_text()
+    notebook = text.with_suffix(".ipynb")
+    before = notebook.read_text()
+    try:
+        text.write_text(source.replace("# ## The teachers", "# ## Both teachers"))
+        differing = kdlib_in("verify")
+        assert differing.returncode == 1 and "the two halves of notebooks/entropy differ" in differing.stderr
+        refused = kdlib_in("run", "entropy", "--profile", "smoke")
+        assert refused.returncode == 2 and "jupytext --update --to ipynb notebooks/entropy.py" in refused.stderr
+        notebook.write_text(before.replace("## The teachers", "## Both teachers"))
+        stale = kdlib_in("verify")
+        assert stale.returncode == 1 and stale.stderr.count("is stale") == 2
+        assert "missing_class.ipynb is stale" not in stale.stderr
+    finally:
+        text.write_text(source)
+        notebook.write_text(before)
+    page = project / "_build/pages/digits-smoke/entropy.ipynb"
+    whole = page.read_text()
+    try:
+        page.write_text(re.sub(r'"outputs": \[[^\0]*?\n   \]', '"outputs": []', whole))
+        cleared = kdlib_in("verify")
+        assert cleared.returncode == 1 and "has no record" in cleared.stderr
+    finally:
+        page.write_text(whole)

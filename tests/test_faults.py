@@ -1,0 +1,14 @@
+import pytest
+from faults import Copy, try_faults
+
+from kdlib import open_study
+from kdlib.record import digest
+from kdlib.sections import SECTIONS
+
+
+@pytest.mark.book
+def test_make_book_goes_on_after_kill_9_to_the_tables_of_an_undisturbed_computation(tmp_path):
+    studies = {section: open_study(section, {"profile": "smoke"}) for section in SECTIONS}
+    expected = {section: digest(study.tables()) for section, study in studies.items()}
+    copy = Copy(tmp_path / "copy")
+    assert try_faults(copy, expected, duration=50, kills=3, seed=0, in_a_row=3) == 3, copy.tail()
