@@ -108,14 +108,13 @@ def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temp
     figure, axes = _canvas(1, 3, 3.2)
     part = entropies[(entropies.temperature == temperature) & (entropies.split == "train")]
     for teacher in ("small", "large"):
-        style = {"marker": MARKERS[teacher]}
-        _curve(axes[0, 0], part[part.teacher == teacher], "epoch", "entropy", COLOURS[teacher], NAMES[teacher], **style)
-        accuracy = teachers[teachers.teacher == teacher]
-        _curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", COLOURS[teacher], NAMES[teacher], **style)
+        colour, style = COLOURS[teacher], {"marker": MARKERS[teacher]}
+        curve, accuracy = part[part.teacher == teacher], teachers[teachers.teacher == teacher]
+        _curve(axes[0, 0], curve, "epoch", "entropy", colour, NAMES[teacher], **style)
+        _curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", colour, NAMES[teacher], **style)
+        path = curve.merge(accuracy, on=["seed", "teacher", "epoch"]).groupby("epoch").mean(numeric_only=True)
+        axes[0, 2].plot(path.validation_accuracy, path.entropy, color=colour, markersize=4.5, **style)
     _finish(axes[0, 0], f"entropy at T = {temperature:g}", "epochs of the teacher", "mean entropy (nats)")
-        both = part[part.teacher == teacher].merge(accuracy, on=["seed", "teacher", "epoch"])
-        path = both.groupby("epoch")[["validation_accuracy", "entropy"]].mean()
-        axes[0, 2].plot(path.validation_accuracy, path.entropy, color=COLOURS[teacher], markersize=4.5, **style)
     _finish(axes[0, 1], "accuracy", "epochs of the teacher", "validation accuracy (%)")
     _finish(axes[0, 2], "at equal accuracy", "validation accuracy (%)", "mean entropy (nats)")
     axes[0, 0].legend()
