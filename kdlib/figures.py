@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -39,9 +40,8 @@ WIDTH = 8.0  # inches
 def _canvas(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
     from matplotlib import pyplot  # with it a notebook shows returned figures; closed, so that it shows them once
 
-    with matplotlib.rc_context(STYLE):
-        figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **keywords)
-        pyplot.close(figure)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **keywords)
+    pyplot.close(figure)
     return figure, axes
 
 
@@ -62,6 +62,7 @@ def _finish(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set(title=title, xlabel=x, ylabel=y)
 
 
+@matplotlib.rc_context(STYLE)
 def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Sequence[str]) -> Figure:
     """Figure 1(b) and (c) as measured: each example's image beside both teachers' soft labels, and label smoothing."""
     classes = len(names)
@@ -88,6 +89,7 @@ def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Seq
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
     """Figure 3: mean entropy of the responses against temperature; the dotted line is the largest possible."""
     figure, axes = _canvas(1, 2, 3.4, sharey=True)
@@ -103,6 +105,7 @@ def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temperature: float) -> Figure:
     """Mean entropy at one temperature, validation accuracy, and one against the other, after each kept epoch."""
     figure, axes = _canvas(1, 3, 3.2)
@@ -121,6 +124,7 @@ def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temp
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def between_one_hot_and_label_smoothing(position: pd.DataFrame, classes: int) -> Figure:
     """Figures 2 and 10 as measured: entropy against confidence, with the curve on which label smoothing lies."""
     figure, axes = _canvas(1, 2, 3.8)
@@ -150,33 +154,37 @@ def between_one_hot_and_label_smoothing(position: pd.DataFrame, classes: int) ->
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def variance_against_temperature(variance: pd.DataFrame) -> Figure:
     """Variance in response (section 3.3), raw and relative, within an example and across a class."""
     figure, axes = _canvas(1, 4, 2.9)
     titles = {
         "row_variance": "row-wise",
         "column_variance": "column-wise",
-        "row_relative": "row-wise, relative",
-        "column_relative": "column-wise, relative",
+        "row_relative": "row, relative",
+        "column_relative": "column, relative",
     }
     for panel, (column, title) in zip(axes[0], titles.items(), strict=True):
         for teacher in ("small", "large"):
             part = variance[variance.teacher == teacher]
+            part = part.assign(**{column: part[column] * (1 if "relative" in column else 1000)})
             _curve(panel, part, "temperature", column, COLOURS[teacher], NAMES[teacher])
-        _finish(panel, title, "T", "variance" if column == "row_variance" else "")
+        _finish(panel, title, "temperature T", "" if "relative" in column else "variance (1/1000)")
         panel.tick_params(labelsize=8)
-        if "relative" not in column:
-            panel.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+        if "relative" in column:
+            panel.set_yscale("log")
     axes[0, 0].legend(fontsize=8)
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
     """Accuracy on the class never seen, mean over classes, raw and bias corrected; the paper's as crosses."""
     figure, axes = _canvas(1, 2, 3.5, sharey=True)
     printed = missing_class_table(dataset)
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
         part, colour = cells[cells.teacher == teacher], COLOURS[teacher]
+        panel.set_xticks(sorted(cells.temperature.unique()))
         _curve(panel, part, "temperature", "raw", colour, "raw", marker=MARKERS[teacher])
         _curve(panel, part, "temperature", "corrected", colour, "bias corrected", marker=".", linestyle="--")
         _curve(panel, part, "temperature", "others", "#777777", "the other classes", linestyle=":")
@@ -189,6 +197,7 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str]) -> Figure:
     """Accuracy on each removed class at each temperature: both teachers, raw and corrected."""
     figure, axes = _canvas(1, 4, 4.0, sharey=True)
@@ -201,6 +210,7 @@ def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str]) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def taken_for(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     """What the test examples of a removed class are called (rows: removed class), mean over temperatures and seeds."""
     figure, axes = _canvas(1, 2, 4.2, sharey=True)
@@ -216,6 +226,7 @@ def taken_for(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Sequence[str]) -> Figure:
     """Figures 4 and 8: best validation accuracy against examples per class, at equal epochs and at equal steps."""
     figure, axes = _canvas(1, 2, 3.5, sharey=True)
@@ -232,6 +243,7 @@ def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Seq
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def selections_compared(cells: pd.DataFrame) -> Figure:
     """Does choosing by entropy help? The selections of the run, at equal steps, for both teachers."""
     figure, axes = _canvas(1, 2, 3.3, sharey=True)
@@ -248,6 +260,7 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
     """Figures 5 and 7: three classes in the penultimate layer, one panel for each teacher and setting."""
     panels = list(points.groupby(["teacher", "setting"], sort=False))
@@ -268,6 +281,7 @@ def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def tightness(table: pd.DataFrame) -> Figure:
     """NC1 (smaller is tighter) and silhouette (larger is tighter) of each teacher and setting, train and held-out."""
     figure, axes = _canvas(1, 2, 2.8, sharey=True)
@@ -281,6 +295,9 @@ def tightness(table: pd.DataFrame) -> Figure:
                 panel.plot(interval.mean, height, MARKERS[teacher], color=COLOURS[teacher], fillstyle=fill)
         if column == "nc1":
             panel.set_xscale("log")
+            panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+            panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         _finish(panel, title, "training (filled) and held-out (open) examples", "")
     labels = [NAMES[t] if s == "default" else f"large, {s.replace('x', ' × ')}" for (t, s), _ in groups]
     axes[0, 0].set(yticks=range(len(groups)), yticklabels=labels)
@@ -288,6 +305,7 @@ def tightness(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: int) -> Figure:
     """Figure 6: entropy against temperature, for batch sizes at an epoch and for epochs at a batch size."""
     figure, axes = _canvas(1, 3, 3.4)
@@ -313,6 +331,7 @@ def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: in
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def sweet_spot_map(search: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """Figure 1(a) as measured: a student's validation accuracy over batch size and epochs, the chosen pair framed."""
     figure, axes = _canvas(1, 2, 3.6)
@@ -332,6 +351,7 @@ def sweet_spot_map(search: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def accuracy_against_updates(search: pd.DataFrame) -> Figure:
     """The same map against the number of the teacher's updates: is it the batch size, or the length of training?"""
     figure, axes = _canvas(1, 2, 3.2)
@@ -347,10 +367,12 @@ def accuracy_against_updates(search: pd.DataFrame) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def baseline_student(table: pd.DataFrame) -> Figure:
     """Figure 9: test accuracy of the single-layer student against temperature."""
     figure, axes = _canvas(1, 1, 3.3)
     panel = axes[0, 0]
+    panel.set_xticks(sorted(table.temperature.unique()))
     for teacher in ("small", "large", "large_sweet"):
         part = table[table.teacher == teacher]
         _curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])

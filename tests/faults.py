@@ -22,7 +22,7 @@ import nbformat
 from kdlib.cli.pages import page_record
 
 ROOT = Path(__file__).resolve().parent.parent
-SET_UP = 4  # seconds that the stand-in takes, about
+SET_UP = 3  # seconds that the stand-in takes, about
 STAND_IN = """#!/bin/sh
 case "$1 $2" in
 "-m venv") rm -rf .venv && mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;

@@ -1,0 +1,299 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kdlib import (
+    InputError,
+    Student,
+    Teacher,
+    build_model,
+    distill,
+    entropy,
+    register_network,
+    responses,
+    soft_labels,
+    stacked,
+    students,
+    teachers,
+    train_teacher,
+    use_threads,
+)
+from kdlib.models import Architecture
+from kdlib.students import chunks, lock_step, schedule, train_one, transfer_set
+from kdlib.teachers import load_teacher, predict
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    use_threads(1)
+
+
+@pytest.fixture(scope="module")
+def logits(tiny_run):
+    return responses(tiny_run)
+
+
+@pytest.fixture(scope="module")
+def student(tiny_teacher):
+    return Student(tiny_teacher, 2, 9.0, epochs=2, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def sweep(student):
+    """Twelve students that can share a stack."""
+    mixed = [
+        replace(student, steps=20, temperature=t, alpha=alpha, t_squared=t_squared)
+        for t in (3.0, 20.0)
+        for alpha in (0.5, 0.99)
+        for t_squared in (False, True)
+    ]
+    without = [replace(student, steps=20, missing_class=c) for c in (0, 6)]
+    few = [replace(student, steps=20, examples_per_class=5, selection=s) for s in ("entropy", "random")]
+    return mixed + without + few
+
+
+def assert_identical(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+@pytest.mark.parametrize("network", ["general_student", "baseline_student"])
+def test_a_stack_trains_each_student_as_the_reference_loop_does(network, sweep, logits, digits):
+    swept = [replace(s, network=network) for s in sweep]
+    other = 5 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
+    targets = [other if i % 3 == 1 else logits for i in range(len(swept))]  # two teachers in one stack
+    plans = [schedule(s, digits, z) for s, z in zip(swept, targets, strict=True)]
+    histories, models = stacked.train(swept, digits, targets, plans)
+    for one, target, plan, history, model in zip(swept, targets, plans, histories, models, strict=True):
+        accuracies = []
+        alone = train_one(
+            one,
+            digits,
+            target,
+            plan,
+            lambda m, seen=accuracies: seen.append(
+                (predict(m, digits.images[digits.validation]).argmax(1) == digits.labels[digits.validation])
+                .float()
+                .mean()
+            ),
+        )
+        torch.testing.assert_close(predict(model, digits.images), predict(alone, digits.images), rtol=1e-5, atol=1e-5)
+        assert (torch.stack(accuracies) - history).abs().max() <= 1 / len(digits.validation)
+
+
+def test_a_stack_of_strided_and_unstrided_convolutions_and_dense_layers_is_the_loop_too(student, logits, digits):
+    register_network("mixed_student", Architecture(widths=(4, 6), strides=(1, 2), dense=(10,)))
+    swept = [replace(student, network="mixed_student", steps=20, replicate=k) for k in range(3)]
+    plans = [schedule(s, digits, logits) for s in swept]
+    _, models = stacked.train(swept, digits, [logits] * 3, plans)
+    for one, plan, model in zip(swept, plans, models, strict=True):
+        alone = train_one(one, digits, logits, plan, lambda m: None)
+        torch.testing.assert_close(predict(model, digits.images), predict(alone, digits.images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["general_student", "baseline_student"])
+def test_a_student_trained_alone_is_bit_for_bit_the_student_of_the_sweep(network, sweep, logits, digits):
+    swept = [replace(s, network=network) for s in sweep]
+    whole = distill(swept, digits, logits)
+    assert len(chunks(swept, digits)) == 1
+    for start in (0, 5):
+        for ours, theirs in zip(distill(swept[start : start + 5], digits, logits), whole[start:], strict=False):
+            assert_identical(ours, theirs)
+    for i in (0, 7, 11):
+        assert_identical(distill([swept[i]], digits, logits)[0], whole[i])
+
+
+def test_a_stack_gives_each_student_its_weights_whatever_its_company(sweep, logits, digits):
+    plans = [schedule(s, digits, logits) for s in sweep]
+    _, together = stacked.train(sweep, digits, [logits] * len(sweep), plans)
+    for company in ([8], [8, 3], [1, 2, 8, 9, 10]):
+        _, few = stacked.train([sweep[i] for i in company], digits, [logits] * len(company), [plans[i] for i in company])
+        assert_identical(few[company.index(8)].state_dict(), together[8].state_dict())
+
+
+@pytest.mark.parametrize("engine", ["loop", "stacked"])
+def test_the_same_configuration_gives_the_same_result_and_another_replicate_another(engine, student, logits, digits):
+    first, again = (distill([student], digits, logits, engine=engine)[0] for _ in range(2))
+    assert_identical(first, again)
+    other = distill([replace(student, replicate=1)], digits, logits, engine=engine)[0]
+    assert not torch.equal(first["confusion"], other["confusion"])
+
+
+def test_distilling_leaves_the_global_random_state_alone(student, logits, digits):
+    before = torch.random.get_rng_state()
+    distill([student], digits, logits)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_missing_class_occurs_in_no_batch(student, logits, digits):
+    for missing in range(10):
+        batches = schedule(replace(student, missing_class=missing), digits, logits).batches
+        assert set(digits.labels[batches].flatten().tolist()) == set(range(10)) - {missing}
+
+
+@pytest.mark.parametrize("missing", [None, 6])
+@pytest.mark.parametrize("selection", students.SELECTIONS)
+def test_a_student_sees_the_asked_number_of_examples_of_each_class(selection, missing, student, logits, digits):
+    asked = replace(student, examples_per_class=7, selection=selection, missing_class=missing)
+    seen = schedule(asked, digits, logits).batches.unique()
+    counts = torch.bincount(digits.labels[seen], minlength=10).tolist()
+    assert counts == [0 if c == missing else 7 for c in range(10)]
+    assert set(seen.tolist()) <= set(digits.train.tolist())
+
+
+@pytest.mark.parametrize(("selection", "sign"), [("entropy", 1), ("lowest", -1)])
+def test_selection_by_entropy_takes_the_extreme_examples_of_each_class(selection, sign, student, logits, digits):
+    asked = replace(student, examples_per_class=7, selection=selection)
+    chosen = transfer_set(asked, digits, logits)
+    scores = sign * entropy(soft_labels(logits, asked.temperature))
+    left = digits.train[~torch.isin(digits.train, chosen)]
+    for c in range(10):
+        taken, others = (scores[part[digits.labels[part] == c]] for part in (chosen, left))
+        assert len(taken) == 7 and taken.min() >= others.max()
+
+
+def test_random_selection_is_the_students_own(student, logits, digits):
+    asked = replace(student, examples_per_class=7, selection="random")
+    chosen = transfer_set(asked, digits, logits)
+    assert torch.equal(chosen, transfer_set(asked, digits, logits))
+    assert not torch.equal(chosen, transfer_set(replace(asked, replicate=1), digits, logits))
+    assert not torch.equal(chosen, transfer_set(replace(asked, selection="entropy"), digits, logits))
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "steps"),
+    [
+        ({}, 32, 22),  # 2 epochs of 360 examples: 22.5 batches, halves to even
+        ({"epochs": 5}, 32, 56),
+        ({"steps": 7}, 32, 7),
+        ({"batch_size": 1000}, 360, 2),
+        ({"examples_per_class": 5}, 32, 3),
+        ({"examples_per_class": 2}, 20, 2),
+        ({"examples_per_class": 2, "steps": 50}, 20, 50),
+        ({"examples_per_class": 2, "missing_class": 3}, 18, 2),
+    ],
+)
+def test_a_schedule_is_as_long_as_its_epochs_or_steps_say(changes, size, steps, student, logits, digits):
+    asked = replace(student, **changes)
+    plan = schedule(asked, digits, logits)
+    assert tuple(plan.batches.shape) == (steps, size)
+    assert plan.validate_after[-1] == steps
+    assert len(plan.validate_after) == min(asked.epochs, steps)
+    assert list(plan.validate_after) == sorted(set(plan.validate_after))
+
+
+def test_a_schedule_passes_over_the_whole_transfer_set_again_and_again(student, logits, digits):
+    stream = schedule(replace(student, epochs=3), digits, logits).batches.flatten()
+    members = digits.train.sort().values
+    for start in (0, len(members)):
+        assert torch.equal(stream[start : start + len(members)].sort().values, members)
+    assert not torch.equal(stream[: len(members)], stream[len(members) : 2 * len(members)])
+
+
+def test_students_are_chunked_completely_in_lock_step_and_boundedly(sweep, student, digits):
+    many = [replace(s, replicate=k) for k in range(3) for s in [*sweep, student, replace(student, epochs=1)]]
+    groups = chunks(many, digits)
+    assert sorted(i for group in groups for i in group) == list(range(len(many)))
+    assert max(map(len, groups)) == stacked.CHUNK
+    assert all(len({lock_step(many[i], digits) for i in group}) == 1 for group in groups)
+
+
+@pytest.mark.parametrize("engine", ["loop", "stacked"])
+def test_the_confusion_counts_every_test_example_in_the_row_of_its_class(engine, student, logits, digits):
+    _, labels = digits.open_test("test")
+    for missing in (None, 6):
+        [result] = distill([replace(student, missing_class=missing)], digits, logits, engine=engine)
+        for name in ("confusion", "corrected"):
+            assert torch.equal(result[name].sum(1), torch.bincount(labels, minlength=10))
+        assert result["confusion"].sum() == digits.test_size
+        assert len(result["validation_accuracy"]) == len(result["validated_steps"]) == 2
+
+
+def test_the_bias_correction_moves_examples_only_into_the_missing_class_or_only_out_of_it(student, logits, digits):
+    removed = [replace(student, missing_class=c, epochs=6) for c in range(10)]
+    moved = 0
+    for one, result in zip(removed, distill(removed, digits, logits), strict=True):
+        change = result["bias"].sign() * (result["corrected"] - result["confusion"])
+        others = [c for c in range(10) if c != one.missing_class]
+        assert (change[:, one.missing_class] >= 0).all() and (change[:, others] <= 0).all()
+        moved += change.abs().sum()
+    assert moved > 0
+
+
+def test_without_a_missing_class_there_is_no_correction(student, logits, digits):
+    [result] = distill([student], digits, logits)
+    assert result["bias"] == 0 and torch.equal(result["corrected"], result["confusion"])
+
+
+def test_a_student_learns_from_its_teacher(student, logits, digits):
+    [result] = distill([replace(student, epochs=20)], digits, logits)
+    assert result["confusion"].diagonal().sum() / digits.test_size > 0.7
+
+
+def test_an_unknown_engine_is_refused_with_what_is_allowed(student, logits, digits):
+    with pytest.raises(InputError, match="allowed: auto, loop, stacked"):
+        distill([student], digits, logits, engine="fast")
+
+
+def test_networks_with_dropout_are_not_stacked(student, logits, digits):
+    with pytest.raises(ValueError, match="cannot be stacked"):
+        distill([replace(student, network="large_teacher", steps=1)], digits, logits, engine="stacked")
+
+
+@pytest.mark.parametrize("network", ["small_teacher", "large_teacher"])
+def test_a_teacher_is_the_same_for_the_same_seed_and_differs_for_another(network, digits):
+    teacher = Teacher(network, seed=3, epochs=1, batch_size=128)
+    before = torch.random.get_rng_state()
+    first, again = train_teacher(teacher, digits), train_teacher(teacher, digits)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert_identical(first, again)
+    assert not torch.equal(first["logits"], train_teacher(replace(teacher, seed=4), digits)["logits"])
+
+
+def test_the_responses_of_an_epoch_are_those_of_the_weights_kept_after_it(tiny_teacher, digits):
+    teacher = replace(tiny_teacher, network="large_teacher", epochs=3, kept_epochs=(1, 3), checkpoints=(1, 3))
+    run = train_teacher(teacher, digits)
+    for epoch in (1, 3):
+        model = load_teacher(teacher, run, digits, epoch)
+        assert torch.equal(predict(model, digits.images), responses(run, epoch))
+    assert torch.equal(responses(run), responses(run, 3))
+    assert torch.equal(predict(model, digits.open_test("test")[0]), run["test_logits"])
+    right = responses(run, 1)[digits.validation].argmax(1) == digits.labels[digits.validation]
+    assert run["validation_accuracy"][0] == right.float().mean()
+
+
+def test_keeping_fewer_epochs_changes_no_number(tiny_teacher, tiny_run, digits):
+    run = train_teacher(replace(tiny_teacher, kept_epochs=(2,), checkpoints=(1, 2)), digits)
+    assert torch.equal(run["logits"], tiny_run["logits"][1:])
+    assert torch.equal(run["test_logits"], tiny_run["test_logits"])
+
+
+def test_what_was_not_kept_is_refused_with_what_was(tiny_teacher, tiny_run, digits):
+    with pytest.raises(InputError, match="epoch 5; kept: 1, 2"):
+        responses(tiny_run, 5)
+    with pytest.raises(InputError, match="no weights were kept after epoch 1"):
+        load_teacher(tiny_teacher, tiny_run, digits, 1)
+    with pytest.raises(InputError, match="cannot keep epochs"):
+        train_teacher(replace(tiny_teacher, kept_epochs=(3,)), digits)
+
+
+def test_micro_batches_have_the_gradient_of_the_whole_batch(monkeypatch, digits):
+    def gradients(micro_batch: int) -> list[torch.Tensor]:
+        monkeypatch.setattr(teachers, "MICRO_BATCH", {"cpu": micro_batch})
+        model = build_model("small_teacher", shape=digits.shape)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        teachers._step(model, optimizer, digits, digits.train[:100], "fp32")
+        return [p.grad for p in model.parameters()]
+
+    for part, whole in zip(gradients(16), gradients(1024), strict=True):
+        torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_mixed_precision_stays_near_full_precision_and_is_another_run(tiny_teacher, digits):
+    full = replace(tiny_teacher, epochs=1)
+    mixed = replace(full, precision="bf16")
+    a, b = (train_teacher(teacher, digits)["logits"] for teacher in (full, mixed))
+    assert b.dtype == torch.float32 and not torch.equal(a, b)
+    assert (a - b).abs().mean() < 0.05 * a.std()
+    assert full.config(digits) != mixed.config(digits)
