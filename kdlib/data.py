@@ -108,12 +108,18 @@ def dataset_names() -> list[str]:
 
 
 def load_dataset(
-    name: str, *, root: Path | str | None = None, examples: int | None = None, device: str | torch.device = "cpu"
+    name: str,
+    *,
+    root: Path | str | None = None,
+    examples: int | None = None,
+    clip: bool = False,
+    device: str | torch.device = "cpu",
 ) -> Dataset:
     """Read, check and split a data set.
 
     Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, take a stratified subset
-    of that many training examples (seeded; the test split stays whole); `device` to hold the tensors.
+    of that many training examples (seeded; the test split stays whole), and with `clip` all where there are fewer;
+    `device` to hold the tensors.
     10% of the training examples, stratified and seeded, become the validation split.
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
     """
@@ -123,6 +129,8 @@ def load_dataset(
     arrays = _read(name, source, Path(root) if root else paths.data_dir())
     train_x, train_y, test_x, test_y = arrays
     classes = int(train_y.max()) + 1
+    if clip and examples is not None:
+        examples = min(examples, len(train_y))
     if examples is not None and not 2 * 10 * classes <= examples <= len(train_y):
         raise InputError(
             f"examples={examples} cannot be taken from {name}: allowed are {20 * classes} to {len(train_y)}, or null"
@@ -131,7 +139,10 @@ def load_dataset(
         keep, _ = train_test_split(np.arange(len(train_y)), train_size=examples, stratify=train_y, random_state=0)
         keep.sort()
         train_x, train_y = train_x[keep], train_y[keep]
-    train, validation = train_test_split(np.arange(len(train_y)), test_size=0.1, stratify=train_y, random_state=0)
+    try:
+        train, validation = train_test_split(np.arange(len(train_y)), test_size=0.1, stratify=train_y, random_state=0)
+    except ValueError as error:
+        raise InputError(f"data set {name!r} is too small for a validation split of 10%: {error}") from error
     digest = _sha256(train_x, train_y, test_x, test_y, np.sort(train), np.sort(validation))
     dataset = Dataset(
         name=name,
@@ -182,12 +193,14 @@ def select_examples(
 def _read(name: str, source: Source, root: Path) -> Arrays:
     try:
         arrays = tuple(np.asarray(a) for a in source.load(root))
+        if len(arrays) != 4:
+            raise ValueError(f"{len(arrays)} arrays instead of train images and labels, test images and labels")
     except InputError:
         raise
     except Exception as error:
         raise InputError(
             f"data set {name!r} cannot be read under {root}: {type(error).__name__}: {error}. "
-            f"`kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
+            f"Remove what is there; `kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
             f"`kdlib data {name} --download` fetches it."
         ) from error
     for images, labels in (arrays[:2], arrays[2:]):

@@ -48,4 +48,5 @@ def load_plugins() -> None:
         try:
             spec.loader.exec_module(module)
         except Exception as error:
+            _loaded.discard(path)
             raise InputError(f"plug-in {path.name} cannot be imported: {type(error).__name__}: {error}") from error

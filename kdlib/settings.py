@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from .data import find_source
@@ -58,14 +57,15 @@ class Settings:
 def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None, **given: Any) -> Settings:
     """Check parameters and fill in the profile's values: given value > KDLIB_PROFILE > profile.
 
-    Arguments: `parameters`, such as a notebook's `globals()`; names that start with `_`, modules and what IPython puts
-    there are passed over, any other unknown name is an error. Values may be strings that read as a value ("1e-3",
+    Arguments: `parameters`, such as a notebook's `globals()`; names that start with `_`, what IPython puts there and
+    what cannot be a parameter (modules, functions, tables of an earlier run) are passed over, any other unknown name is
+    an error. Values may be strings that read as a value ("1e-3",
     "[3, 9]"), as papermill's `-p` gives them. None means: the profile's. `given` adds to `parameters`.
     `allowed`: the names that make sense (default: every field of `Settings`).
     Raises `InputError`: what was wrong, and what is allowed.
     """
     allowed = tuple(allowed or (f.name for f in fields(Settings)))
-    named = {k: v for k, v in {**parameters, **given}.items() if not _belongs_to_notebook(k, v)}
+    named = {k: v for k, v in {**parameters, **given}.items() if k in allowed or not _belongs_to_notebook(k, v)}
     unknown = sorted(set(named) - set(allowed))
     if unknown:
         raise InputError(
@@ -87,7 +87,15 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
             values["kept_epochs"] = tuple(
                 sorted({*values["kept_epochs"], values["teacher_epochs"], values["sweet_spot_epochs"]})
             )
-        values["spread_settings"] = tuple((b, min(e, last)) for b, e in values["spread_settings"])
+    epochs, kept = values["sweet_spot_epochs"], values["kept_epochs"]
+    if "spread_settings" not in named:
+        values["spread_settings"] = tuple(dict.fromkeys((b, min(e, epochs)) for b, e in values["spread_settings"]))
+    elif not {e for _, e in values["spread_settings"]} <= set(kept or range(1, epochs + 1)):
+        allowed_epochs = ", ".join(str(e) for e in kept if e <= epochs) or f"1 to {epochs}"
+        raise InputError(
+            f"spread_settings={[list(pair) for pair in values['spread_settings']]}: responses are kept after epochs "
+            f"{allowed_epochs} of the large teacher's runs"
+        )
     find_device(values["device"])
     return Settings(dataset=dataset, profile=str(profile), **values)
 
@@ -122,13 +130,21 @@ def _profiles() -> dict[str, dict[str, Any]]:
 
 
 def _belongs_to_notebook(name: str, value: Any) -> bool:
+    """Whether a global of a notebook is none of its parameters."""
     return (
         name.startswith("_")
-        or isinstance(value, ModuleType)
-        or (callable(value) and name in ("get_ipython", "exit", "quit", "open", "display"))
-        or name in ("In", "Out")
-        or (name == "PAPERMILL_OUTPUT_PATH" or name == "PAPERMILL_INPUT_PATH")
+        or name in ("In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
+        or not _plain(value)
     )
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value is of a kind that papermill can pass: None, a number, text, or a list or dictionary of these."""
+    if isinstance(value, Mapping):
+        return all(_plain(item) for item in value.values())
+    if isinstance(value, list | tuple | set):
+        return all(_plain(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _literal(value: Any) -> Any:
@@ -174,7 +190,7 @@ def _integer(low: int, high: int = 10**9) -> Callable[[Any], int]:
 
 def _sequence(check: Callable[[Any], Any], *, empty: bool = False) -> Callable[[Any], tuple]:
     def check_all(value: Any) -> tuple:
-        if isinstance(value, str | Mapping):
+        if isinstance(value, Mapping):
             raise ValueError
         items = tuple(check(_literal(item)) for item in (value if isinstance(value, list | tuple) else [value]))
         if (not items and not empty) or len(set(items)) != len(items):

@@ -70,7 +70,7 @@ def fetch(name: str, root: Path, source: Path | None) -> None:
         if item.is_dir():
             shutil.copytree(item, root / item.name, dirs_exist_ok=True)
         else:
-            for part in source.glob(item.name.split("_")[0] + "*" if name == "usps" else "*_32x32.mat"):
+            for part in source.glob("usps*.bz2" if name == "usps" else "*_32x32.mat"):
                 shutil.copy2(part, root / part.name)
     data.load_dataset(name, root=root)
 
@@ -100,7 +100,10 @@ def _unpack_raw(name: str, root: Path) -> None:
         if (raw / file.removesuffix(".gz")).exists() or not packed.exists():
             continue
         if not utils.check_integrity(str(packed), md5):
-            raise InputError(f"{packed} is damaged (its md5 is not {md5}): remove it and get {name!r} again")
+            raise InputError(
+                f"{packed} is damaged (its md5 is not {md5}): remove it and get it again with `kdlib data {name} --from "
+                f"DIR` or `kdlib data {name} --download`"
+            )
         utils.extract_archive(str(packed), str(raw))
 
 

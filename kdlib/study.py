@@ -178,7 +178,8 @@ def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | No
     settings = resolve(parameters, PARAMETERS[section], **given)
     by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
     device = devices.find_device(settings.device)
-    dataset = load_dataset(settings.dataset, examples=settings.examples, device=device)
+    worker_count(settings.device)
+    dataset = load_dataset(settings.dataset, examples=settings.examples, clip="examples" not in by_hand, device=device)
     settings, notes = _fit(settings, dataset, by_hand)
     if device.type == "cpu":
         devices.use_threads(1)
@@ -201,12 +202,16 @@ def worker_count(device: str = "auto") -> int:
 def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Settings, list[str]]:
     """Clip the profile's grids to what the data set has; refuse what was asked for by hand and is not there."""
     notes = []
+    if settings.examples and settings.examples > len(dataset.labels):
+        settings = replace(settings, examples=None)
     if settings.examples:
         notes.append(f"{settings.examples} training examples, a stratified subset")
     if any(c >= dataset.classes for c in settings.missing_classes):
-        raise InputError(
-            f"missing_classes={list(settings.missing_classes)}: {dataset.name} has classes 0 to {dataset.classes - 1}"
-        )
+        if "missing_classes" in by_hand:
+            asked, last = list(settings.missing_classes), dataset.classes - 1
+            raise InputError(f"missing_classes={asked}: {dataset.name} has classes 0 to {last}")
+        there = tuple(c for c in settings.missing_classes if c < dataset.classes)
+        settings = replace(settings, missing_classes=there)
     available = int(torch.bincount(dataset.labels[dataset.train]).min())
     for name, limit, what in (
         ("examples_per_class", available, "training examples in the smallest class"),

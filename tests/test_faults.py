@@ -1,5 +1,5 @@
 import pytest
-from faults import Copy, try_faults
+from .faults import Copy, try_faults
 
 from kdlib import open_study
 from kdlib.record import digest

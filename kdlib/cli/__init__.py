@@ -51,7 +51,7 @@ def data_command(
                 shape = "x".join(map(str, dataset.shape))
                 state = f"here: {len(dataset.labels)} training and {dataset.test_size} test images of {shape}"
             except InputError as error:
-                state = "not here" if "not found" in str(error) else str(error)
+                state = "not here" if "was not found under" in str(error) else str(error)
             typer.echo(f"{known:14} {state}")
         return
     data.find_source(name)

@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 
 from .. import paths
-from ..errors import InputError
+from ..errors import InputError, StoreError
 from ..record import MIME, read_tables
 from ..sections import PARAMETERS
 from ..store import Store, Unit, to_bytes
@@ -64,6 +64,8 @@ def run(
     except papermill.PapermillExecutionError as error:
         if error.ename == "InputError":
             raise InputError(error.evalue) from None
+        if error.ename == "StoreError":
+            raise StoreError(error.evalue) from None
         raise
     finally:
         partial.unlink(missing_ok=True)

@@ -1,0 +1,281 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import jupytext
+import papermill
+import pandas as pd
+import pytest
+import torch
+
+from kdlib import Store, StoreError, data
+from kdlib.cli import main, pages
+from kdlib.paper import paper_table
+from kdlib.sections import PARAMETERS
+
+from .conftest import ROOT
+
+SMALL = [
+    "--profile", "smoke", "-p", "seeds=1", "-p", "temperatures=9", "-p", "missing_classes=0",
+    "-p", "teacher_epochs=1", "-p", "student_epochs=1",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "1")
+
+
+@pytest.fixture
+def kdlib(monkeypatch, capsys):
+    """The command line in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["kdlib", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A copy of the notebooks and what is checked beside them, without any executed page."""
+    root = tmp_path / "project"
+    for name in ("notebooks", "data/paper"):
+        shutil.copytree(ROOT / name, root / name)
+    shutil.copy(ROOT / "jupytext.toml", root)
+    monkeypatch.setenv("KDLIB_ROOT", str(root))
+    return root
+
+
+def assert_one_line(result: tuple[int, str, str], message: str, code: int = 2) -> None:
+    assert result[0] == code and result[1] == ""
+    [line] = result[2].splitlines()
+    assert line.startswith("kdlib: ") and message in line
+
+
+def test_models_is_table_7(kdlib):
+    code, out, _ = kdlib("models", "--json")
+    rows = {(row["dataset"], row["network"]): row for row in json.loads(out)}
+    printed = [row for row in paper_table(7).itertuples() if pd.notna(row.parameters)]
+    assert code == 0 and len(rows) == 12 and len(printed) >= 9
+    for row in printed:
+        ours = rows[row.dataset, row.role]
+        assert ours["parameters"] == ours["paper"] == row.parameters and ours["equal"] is True
+    assert sum(row["paper"] is not None for row in rows.values()) == len(printed)
+
+
+def test_models_in_words_names_every_network_and_what_is_not_legible(kdlib):
+    _, out, _ = kdlib("models")
+    assert len(out.splitlines()) == 13
+    assert "not legible" in out and "large_teacher" in out
+
+
+def test_data_lists_every_data_set_and_which_are_here(kdlib, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "none"))
+    code, out, _ = kdlib("data", "--list")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert code == 0 and set(lines) == set(data.dataset_names())
+    assert lines.pop("digits") == "here: 1300 training and 497 test images of 1x8x8"
+    assert set(lines.values()) == {"not here"}
+
+
+def test_data_says_what_is_wrong_with_files_that_are_here(kdlib, tmp_path, monkeypatch):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"short")
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    _, out, _ = kdlib("data", "--list")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert "cannot be read" in lines["cifar10"] and "kdlib data cifar10 --from DIR" in lines["cifar10"]
+
+
+def test_data_verifies_one(kdlib):
+    assert kdlib("data", "digits", "--verify")[:2] == (
+        0,
+        "digits: complete, checksum right, 1300 training images (10% validation)\n",
+    )
+
+
+def test_compute_fills_the_store_and_then_computes_nothing_twice(kdlib, tmp_path):
+    code, out, _ = kdlib("compute", "missing_class", "--profile", "smoke")
+    units = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*/*.safetensors")}
+    assert (code, out) == (0, f"missing_class: {len(units)} units in {tmp_path / 'store'}\n")
+    kinds = [path.parent.name for path in units]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"teacher": 4, "measure": 4, "student": 24}
+    assert kdlib("compute", "missing_class", "--profile", "smoke")[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*/*.safetensors")} == units
+
+
+def test_all_shares_units_between_sections_and_takes_each_sections_parameters(kdlib, tmp_path):
+    code, out, _ = kdlib("compute", "all", *SMALL, "-p", "examples_per_class=5", "--store", tmp_path / "other")
+    assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == list(PARAMETERS)
+    teachers = list((tmp_path / "other" / "teacher").iterdir())
+    assert len(teachers) == 4  # both capacities, and the large one at each of two batch sizes
+    assert not (tmp_path / "store").exists()
+
+
+def test_the_store_is_listed_verified_and_removed_from_by_key(kdlib, tmp_path):
+    kdlib("compute", "missing_class", *SMALL)
+    store = Store(tmp_path / "store")
+    keys = [path.stem for path in store.paths()]
+    _, listed, _ = kdlib("store", "ls")
+    assert [line.split()[1] for line in listed.splitlines()] == keys
+    assert all(" digits " in line and " B " in line and " s " in line for line in listed.splitlines())
+    assert kdlib("store", "verify")[:2] == (0, f"{len(keys)} sound, 0 damaged (a run computes those again)\n")
+
+    assert_one_line(kdlib("store", "rm", "zz"), "key 'zz' names 0 units; `kdlib store ls` lists them")
+    assert_one_line(kdlib("store", "rm", keys[0], ""), f"key '' names {len(keys)} units")
+    assert [path.stem for path in store.paths()] == keys
+    assert kdlib("store", "rm", keys[0][:12], keys[1]) == (0, "2 removed\n", "")
+    assert [path.stem for path in store.paths()] == keys[2:]
+
+
+@pytest.mark.parametrize("kind", ["student", "measure"])
+def test_a_damaged_unit_is_listed_makes_verify_fail_and_is_computed_again(kind, kdlib, tmp_path):
+    kdlib("compute", "missing_class", *SMALL)
+    path = next(path for path in Store(tmp_path / "store").paths() if path.parent.name == kind)
+    path.write_bytes(path.read_bytes()[:-1])
+    code, out, err = kdlib("store", "verify")
+    assert code == 1 and " 1 damaged" in out and f"{kind}/{path.name}: damaged" in err
+    assert f"{path.stem} damaged" in kdlib("store", "ls")[1]
+    assert path.name in kdlib("compute", "missing_class", *SMALL)[2]
+    assert kdlib("store", "verify")[0] == 0
+
+
+BAD = {
+    "section": (["compute", "conclusion"], "unknown section 'conclusion'; allowed: entropy, missing_class"),
+    "data set": (["compute", "entropy", "--dataset", "imagenet"], "unknown data set 'imagenet'; allowed: "),
+    "profile": (["compute", "entropy", "--profile", "huge"], "unknown profile 'huge'; allowed: smoke, quick, paper"),
+    "name": (["compute", "missing_class", "-p", "temprature=9"], "unknown parameter temprature; allowed: dataset"),
+    "name for all": (["compute", "all", "-p", "temprature=9"], "unknown parameter temprature; allowed: "),
+    "no value": (["compute", "entropy", "-p", "seeds"], "-p 'seeds' is not name=value"),
+    "word": (["compute", "entropy", "-p", "temperatures=hot"], "temperatures='hot' cannot be used; allowed: "),
+    "empty": (["compute", "entropy", "-p", "temperatures=[]"], "temperatures='[]' cannot be used; allowed: "),
+    "0": (["compute", "entropy", "-p", "temperatures=[0]"], "temperatures='[0]' cannot be used; allowed: "),
+    "alpha": (["compute", "missing_class", "-p", "alpha=1.5"], "alpha='1.5' cannot be used; allowed: a number from 0"),
+    "class": (["compute", "missing_class", "-p", "missing_classes=[10]"], "digits has classes 0 to 9"),
+    "examples": (["compute", "example_efficiency", "-p", "examples_per_class=[500]"], "training examples in the small"),
+    "both": (
+        ["compute", "entropy", "--dataset", "digits", "-p", "dataset=mnist"],
+        "--dataset digits and -p dataset=mnist disagree: give one of them",
+    ),
+    "both profiles": (
+        ["run", "entropy", "--profile", "smoke", "-p", "profile=quick"],
+        "--profile smoke and -p profile=quick disagree: give one of them",
+    ),
+    "run: word": (["run", "entropy", "-p", "temperatures=hot"], "temperatures='hot' cannot be used; allowed: "),
+    "run: name": (["run", "entropy", "-p", "alpha=0.5"], "unknown parameter alpha; allowed: dataset"),
+    "publish": (["run", "entropy", "--publish", "-p", "seeds=1"], "leave out -p seeds"),
+    "fetch": (["data", "digits", "--download"], "'digits' needs no files"),
+    "no such set": (["data", "imagenet"], "unknown data set 'imagenet'; allowed: "),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_leaves_no_trace(case, kdlib, tmp_path, monkeypatch):
+    arguments, message = BAD[case]
+    monkeypatch.setattr(pages, "pages_dir", lambda: tmp_path / "pages")
+    assert_one_line(kdlib(*arguments), message)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has cuda")
+def test_a_device_that_is_not_there_is_one_line(kdlib, tmp_path):
+    assert_one_line(kdlib("compute", "entropy", "-p", "device=cuda"), "device 'cuda' was asked for and is not on this")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_is_not_there_is_one_line(kdlib, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "none"))
+    assert_one_line(kdlib("compute", "entropy", "--dataset", "mnist"), "`kdlib data mnist --from DIR`")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_itself_ends_with_one_line_and_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "kdlib", "compute", "missing_class", "-p", "alpha=1.5"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert_one_line((done.returncode, done.stdout, done.stderr), "alpha='1.5' cannot be used")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_and_a_parameter_that_agree_are_accepted(kdlib):
+    assert kdlib("compute", "missing_class", "--dataset", "digits", "-p", "dataset=digits", *SMALL)[0] == 0
+
+
+def test_null_means_the_profiles_value(kdlib, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_PROFILE", "smoke")
+    code, out, _ = kdlib("compute", "entropy", "-p", "seeds=1", "-p", "temperatures=null", "-p", "examples=None")
+    assert (code, out) == (0, f"entropy: 4 units in {tmp_path / 'store'}\n")
+
+
+def test_too_little_room_is_one_line_before_any_work(kdlib, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+    assert_one_line(kdlib("compute", "missing_class", *SMALL), "1 MiB of room, about ")
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_a_store_that_fills_meanwhile_is_one_line_and_another_exit_code(kdlib, monkeypatch):
+    def full(self, unit):
+        raise StoreError("the store cannot be written: No space left on device")
+
+    monkeypatch.setattr(Store, "put", full)
+    code, _, err = kdlib("compute", "missing_class", *SMALL)
+    assert (code, err) == (3, "kdlib: the store cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize(("name", "code"), [("InputError", 2), ("StoreError", 3)])
+def test_an_error_inside_of_a_notebook_is_one_line_and_leaves_no_page(name, code, kdlib, tmp_path, monkeypatch):
+    def fail(source, target, *args, **kwargs):
+        shutil.copy(source, target)
+        raise papermill.PapermillExecutionError(0, 1, "study", name, "what went wrong", ["a", "traceback"])
+
+    monkeypatch.setattr(papermill, "execute_notebook", fail)
+    result = kdlib("run", "entropy", "--profile", "smoke", "-o", tmp_path / "pages" / "entropy.ipynb")
+    assert_one_line(result, "what went wrong", code)
+    assert list((tmp_path / "pages").iterdir()) == []
+
+
+def halves(root) -> list[list[tuple[str, str]]]:
+    paths = (root / "notebooks" / f"entropy.{end}" for end in ("py", "ipynb"))
+    return [[(cell.cell_type, cell.source) for cell in jupytext.read(path).cells] for path in paths]
+
+
+@pytest.mark.parametrize("end", ["py", "ipynb"])
+def test_a_notebook_whose_halves_differ_is_refused_and_each_named_command_mends_it(end, kdlib, project, monkeypatch):
+    text = project / "notebooks" / "entropy.py"
+    text.write_text(text.read_text().replace("\nstudy = ", "\n# changed\nstudy = "))
+    changed = dict(zip(("py", "ipynb"), halves(project), strict=True))
+    assert changed["py"] != changed["ipynb"]
+    code, out, err = result = kdlib("run", "entropy", "--profile", "smoke")
+    assert_one_line(result, "the two halves of notebooks/entropy differ from cell 3 on")
+    commands = {half: command for command in err.split("`")[1::2] for half in ("py", "ipynb") if command.endswith(half)}
+    assert set(commands) == {"py", "ipynb"}
+    assert not (project / "_build").exists() and not (project.parent / "store").exists()
+
+    monkeypatch.chdir(project)
+    subprocess.run([sys.executable, "-m", *commands[end].split()], check=True, capture_output=True)
+    assert halves(project) == [changed[end]] * 2
+    pages.check_halves("entropy")
+
+
+@pytest.mark.parametrize("end", ["py", "ipynb"])
+def test_a_missing_half_is_refused(end, kdlib, project):
+    (project / "notebooks" / f"entropy.{end}").unlink()
+    assert_one_line(kdlib("run", "entropy", "--profile", "smoke"), f"notebooks/entropy.{end} is missing: `jupytext")
+
+
+def test_verify_finds_nothing_in_a_fresh_copy_and_then_what_was_changed(kdlib, project):
+    assert kdlib("verify") == (0, "0 units sound; 0 problems\n", "")
+    text = project / "notebooks" / "entropy.py"
+    text.write_text(text.read_text() + "\n# %%\nstudy\n")
+    (project / "_build" / "pages" / "digits-smoke").mkdir(parents=True)
+    shutil.copy(project / "notebooks" / "missing_class.ipynb", project / "_build" / "pages" / "digits-smoke")
+    code, out, err = kdlib("verify")
+    assert (code, out) == (1, "0 units sound; 2 problems\n")
+    assert "the two halves of notebooks/entropy differ" in err
+    assert "_build/pages/digits-smoke/missing_class.ipynb has no record" in err
