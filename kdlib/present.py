@@ -135,24 +135,43 @@ def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[floa
     return shown.loc[[t for t in ("small", "large", "large_sweet") if t in shown.index]]
 
 
-def table7() -> pd.DataFrame:
-    """Table 7: the networks, their parameter counts, and the printed counts."""
+def table7_rows() -> list[dict[str, object]]:
+    """Table 7, a row for each network: layers and parameters here, and the printed count (None: not legible)."""
     printed = paper_table(7).set_index(["dataset", "role"]).parameters
     rows = []
     for family, networks in TABLE7.items():
         for role in ROLES:
-            ours, theirs = count_parameters(build_model(role, family)), printed.get((family, role))
-            known = pd.notna(theirs)
+            theirs = printed.get((family, role))
+            theirs = None if pd.isna(theirs) else int(theirs)
+            ours = count_parameters(build_model(role, family))
             rows.append(
                 {
-                    "data set": FAMILY_TITLES[family],
-                    "network": role.replace("_", " "),
-                    "parameters here": f"{ours:,}",
-                    "paper": f"{int(theirs):,}" if known else "not legible",
-                    "equal": ("yes" if int(theirs) == ours else "NO") if known else "–",
+                    "dataset": family,
+                    "network": role,
+                    "convolutions": len(networks[role].widths),
+                    "dense": len(networks[role].dense) + 1,
+                    "parameters": ours,
+                    "paper": theirs,
+                    "equal": None if theirs is None else theirs == ours,
                     "identified": networks[role].identified,
                 }
             )
+    return rows
+
+
+def table7() -> pd.DataFrame:
+    """Table 7: the networks, their parameter counts, and the printed counts."""
+    rows = [
+        {
+            "data set": FAMILY_TITLES[row["dataset"]],
+            "network": row["network"].replace("_", " "),
+            "parameters here": f"{row['parameters']:,}",
+            "paper": f"{row['paper']:,}" if row["paper"] else "not legible",
+            "equal": {True: "yes", False: "NO", None: "–"}[row["equal"]],
+            "identified": row["identified"],
+        }
+        for row in table7_rows()
+    ]
     return pd.DataFrame(rows).set_index(["data set", "network"])
 
 

@@ -101,8 +101,8 @@ def _unpack_raw(name: str, root: Path) -> None:
             continue
         if not utils.check_integrity(str(packed), md5):
             raise InputError(
-                f"{packed} is damaged (its md5 is not {md5}): remove it and get it again with `kdlib data {name} --from "
-                f"DIR` or `kdlib data {name} --download`"
+                f"{packed} is damaged (its md5 is not {md5}): remove it and get it again with "
+                f"`kdlib data {name} --from DIR` or `kdlib data {name} --download`"
             )
         utils.extract_archive(str(packed), str(raw))
 

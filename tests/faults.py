@@ -110,14 +110,14 @@ def try_faults(copy: Copy, expected: dict[str, str], duration: float, kills: int
     tried = survived = 0
     while tried < kills:
         copy.clear()
-        points = [moments.uniform(0, SET_UP)]
-        points += [moments.uniform(0, duration) for _ in range(min(in_a_row, kills - tried) - 1)]
+        ends = [SET_UP] + [duration] * (min(in_a_row, kills - tried) - 1)
         finished: dict[str, tuple[int, int]] = {}
         faults, hit = [], 0
-        for point, before in zip(sorted(points), [0, *sorted(points)], strict=False):
-            code, seconds = copy.make(kill_after=point - before)
-            if code != -signal.SIGKILL:
-                break  # it was done before its moment came
+        for end in ends:
+            code, seconds = copy.make(kill_after=moments.uniform(0, end))
+            if code != -signal.SIGKILL:  # it ended before its moment came
+                faults += [f"exit code {code}:\n{copy.tail()}"] * bool(code)
+                break
             hit += 1
             faults += _repeated(finished, copy.units())
             finished = copy.units()

@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 import jupytext
-import papermill
 import pandas as pd
+import papermill
 import pytest
 import torch
 
@@ -114,7 +114,7 @@ def test_all_shares_units_between_sections_and_takes_each_sections_parameters(kd
     code, out, _ = kdlib("compute", "all", *SMALL, "-p", "examples_per_class=5", "--store", tmp_path / "other")
     assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == list(PARAMETERS)
     teachers = list((tmp_path / "other" / "teacher").iterdir())
-    assert len(teachers) == 4  # both capacities, and the large one at each of two batch sizes
+    assert len(teachers) == 3  # both capacities, and the large one at the other batch size
     assert not (tmp_path / "store").exists()
 
 

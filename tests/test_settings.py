@@ -85,7 +85,9 @@ def test_bad_input_is_refused_with_what_is_allowed_and_leaves_nothing(case, tmp_
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has cuda")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_a_device_that_is_not_there_is_refused(device, tmp_path):
-    with pytest.raises(InputError, match=f"device '{device}' was asked for and is not on this machine; `auto` or `cpu`"):
+    with pytest.raises(
+        InputError, match=f"device '{device}' was asked for and is not on this machine; `auto` or `cpu`"
+    ):
         open_study("entropy", SMOKE | {"device": device}, store=Store(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
 
@@ -178,7 +180,9 @@ def test_the_profiles_own_grids_are_clipped_to_the_data_set_and_the_study_says_s
     assert study.settings.examples_per_class == (5, 10, 20)
     assert "300 training examples, a stratified subset" in study.notes
     assert "batch_sizes clipped to 32, 128: there are 270 training examples" in study.notes
-    assert "examples_per_class clipped to 5, 10, 20: there are 26 training examples in the smallest class" in study.notes
+    assert (
+        "examples_per_class clipped to 5, 10, 20: there are 26 training examples in the smallest class" in study.notes
+    )
     assert all(note in study._repr_html_() for note in study.notes)
 
 

@@ -108,7 +108,9 @@ def test_a_stack_gives_each_student_its_weights_whatever_its_company(sweep, logi
     plans = [schedule(s, digits, logits) for s in sweep]
     _, together = stacked.train(sweep, digits, [logits] * len(sweep), plans)
     for company in ([8], [8, 3], [1, 2, 8, 9, 10]):
-        _, few = stacked.train([sweep[i] for i in company], digits, [logits] * len(company), [plans[i] for i in company])
+        _, few = stacked.train(
+            [sweep[i] for i in company], digits, [logits] * len(company), [plans[i] for i in company]
+        )
         assert_identical(few[company.index(8)].state_dict(), together[8].state_dict())
 
 

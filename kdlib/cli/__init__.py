@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
-from .. import data, models, settings, sources
+from .. import data, settings, sources
 from ..errors import InputError, StoreError
-from ..paper import paper_table
 from ..paths import data_dir
+from ..present import table7_rows
 from ..sections import PARAMETERS
 from ..store import Store, from_bytes
 from ..study import open_study
@@ -64,25 +63,7 @@ def data_command(
 @app.command("models")
 def models_command(as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False) -> None:
     """Table 7: our networks' parameter counts beside the paper's."""
-    printed = paper_table(7).set_index(["dataset", "role"]).parameters
-    rows = []
-    for family, networks in models.TABLE7.items():
-        for role, architecture in networks.items():
-            ours = models.count_parameters(models.build_model(role, family))
-            theirs = printed.get((family, role))
-            known = int(theirs) if pd.notna(theirs) else None
-            rows.append(
-                {
-                    "dataset": family,
-                    "network": role,
-                    "convolutions": len(architecture.widths),
-                    "dense": len(architecture.dense) + 1,
-                    "parameters": ours,
-                    "paper": known,
-                    "equal": None if known is None else known == ours,
-                    "identified": architecture.identified,
-                }
-            )
+    rows = table7_rows()
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return

@@ -44,9 +44,9 @@ def run(
 
     source = notebook_path(section)
     check_halves(section)
+    if publish and (extra := sorted(set(given) - {"dataset", "profile"})):
+        raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
     study = open_study(section, given, store=Store(store))
-    if publish and (problem := _not_publishable(study.settings.examples, given)):
-        raise InputError(problem)
     name = f"{study.settings.dataset}-{study.settings.profile}"
     target = Path(output) if output else pages_dir() / name / f"{section}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -152,19 +152,12 @@ def _directions(section: str) -> str:
     name = f"notebooks/{section}"
     return (
         f"`jupytext --update --to ipynb {name}.py` makes the text half win, "
-        f"`jupytext --update --to py:percent {name}.ipynb` the .ipynb half"
+        f"`jupytext --to py:percent {name}.ipynb` the .ipynb half"
     )
 
 
 def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
     return {name: metadata[name] for name in ("tags", "mystnb") if metadata.get(name)}
-
-
-def _not_publishable(examples: int | None, given: dict[str, Any]) -> str | None:
-    extra = set(given) - {"dataset", "profile"}
-    if extra:
-        return f"--publish writes the reference page of a profile: leave out -p {', '.join(sorted(extra))}"
-    return None
 
 
 def _publish(page_path: Path, store: Store) -> None:

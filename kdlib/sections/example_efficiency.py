@@ -3,9 +3,9 @@
 import pandas as pd
 
 from ..students import Student
-from ..study import CAPACITIES, Study
+from ..study import Study
 from ..teachers import Teacher
-from .sweet_spot import TEMPERATURE, find_sweet_spot, search_map, test_percent, validation_percent
+from .sweet_spot import TEMPERATURE, find_sweet_spot, search_map, test_percent, three_teachers, validation_percent
 
 LEVELS = (50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5)  # of validation accuracy, for speed
 
@@ -16,7 +16,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     cells = [
         (cell | {"seed": seed, "teacher": name}, student)
         for seed in study.seeds
-        for name, teacher, epoch in _teachers(study, seed, spot)
+        for name, teacher, epoch in three_teachers(study, seed, spot)
         for cell, student in _students(study, teacher, epoch)
     ]
     study.runs(student.teacher for _, student in cells)
@@ -34,11 +34,6 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
         "steps_to_level": pd.DataFrame(speed),
         "chosen": pd.DataFrame([{"student": "general"} | spot]),
     }
-
-
-def _teachers(study: Study, seed: int, spot: dict[str, float]) -> list[tuple[str, Teacher, int]]:
-    default = [(name, study.teacher(name, seed), study.settings.teacher_epochs) for name in CAPACITIES]
-    return [*default, ("large_sweet", study.teacher("large", seed, int(spot["batch_size"])), int(spot["epoch"]))]
 
 
 def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, Student]]:

@@ -124,7 +124,7 @@ def _baseline(study: Study, spot: dict[str, float]) -> pd.DataFrame:
     cells = [
         ({"seed": seed, "teacher": name, "temperature": t}, teacher, epoch)
         for seed in study.seeds
-        for name, teacher, epoch in _three_teachers(study, seed, spot)
+        for name, teacher, epoch in three_teachers(study, seed, spot)
         for t in study.settings.temperatures
     ]
     results = study.distilled(
@@ -143,7 +143,7 @@ def _missing(study: Study, spot: dict[str, float]) -> pd.DataFrame:
     cells = [
         ({"seed": seed, "teacher": name, "missing_class": c, "temperature": TEMPERATURE}, teacher, epoch)
         for seed in study.seeds
-        for name, teacher, epoch in _three_teachers(study, seed, spot)[1:]
+        for name, teacher, epoch in three_teachers(study, seed, spot)[1:]
         for c in study.missing_classes
     ]
     results = study.distilled(
@@ -158,6 +158,7 @@ def _missing(study: Study, spot: dict[str, float]) -> pd.DataFrame:
     )
 
 
-def _three_teachers(study: Study, seed: int, spot: dict[str, float]) -> list[tuple[str, Teacher, int]]:
+def three_teachers(study: Study, seed: int, spot: dict[str, float]) -> list[tuple[str, Teacher, int]]:
+    """(name, run, epoch) of the small, the large, and the large teacher at its sweet spot."""
     default = [(name, study.teacher(name, seed), study.settings.teacher_epochs) for name in CAPACITIES]
     return [*default, ("large_sweet", study.teacher("large", seed, int(spot["batch_size"])), int(spot["epoch"]))]
