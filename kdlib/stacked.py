@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TINY_PIXELS = 16 * 16
 CHUNK = 12  # students at once; beyond a dozen a CPU gains nothing
+LANES = 64  # a multiple of every processor's vector width
 
 
 def train(
@@ -36,8 +37,8 @@ def train(
     args = (students[0].network, dataset.family, dataset.shape, dataset.classes)
     models = [build_model(*args, seed=student.seed()).to(device) for student in students]
     strides = conv_strides(models[0].architecture)
-    weights = _stack(models)
-    optimizer = adam(weights, students[0].learning_rate, device)
+    flat, weights = _stack(models)
+    optimizer = adam([flat], students[0].learning_rate, device)
 
     images = dataset.images.permute(0, 2, 3, 1).contiguous()  # N H W C
     if strides:  # the first layer's patches never change
@@ -60,7 +61,7 @@ def train(
         # The teacher's own entropy is a constant of KL: it has no gradient.
         kl = -(soft[rows, batch] * log_student).sum(-1).mean(1)
         loss = ((1 - alphas) * hard + alphas * scales * kl).sum()
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=False)
         loss.backward()
         optimizer.step()
         if step in plans[0].validate_after:
@@ -137,13 +138,26 @@ def _input_channels(layers: list[nn.Module]) -> list[int]:
     return [before.out_channels if isinstance(before, nn.Conv2d) else 1 for before in (None, *layers[:-1])]
 
 
-def _stack(models: list[ConvNet]) -> list[Tensor]:
-    weights = []
-    stacks = zip(*(_layers(model) for model in models), strict=True)
-    for layers, channels in zip(stacks, _input_channels(_layers(models[0])), strict=True):
-        weights.append(torch.stack([_matrix(layer, channels) for layer in layers]).contiguous())
-        weights.append(torch.stack([layer.bias.detach() for layer in layers])[:, None].contiguous())
-    return [weight.requires_grad_() for weight in weights]
+def _stack(models: list[ConvNet]) -> tuple[Tensor, list[Tensor]]:
+    """All weights of all students in one vector, and the matrices [K, in, out] and biases [K, 1, out] that lie in it.
+
+    The vector is padded to whole `LANES`: Adam rounds what is left over after the last full vector differently, and so
+    a student's weights would depend on how many others are in the stack.
+    """
+    stacks = []
+    for layers, channels in zip(
+        zip(*(_layers(model) for model in models), strict=True), _input_channels(_layers(models[0])), strict=True
+    ):
+        stacks.append(torch.stack([_matrix(layer, channels) for layer in layers]))
+        stacks.append(torch.stack([layer.bias.detach() for layer in layers])[:, None])
+    values = torch.cat([stack.flatten() for stack in stacks])
+    flat = F.pad(values, (0, -len(values) % LANES))
+    flat.grad = torch.zeros_like(flat)
+    sizes = [stack.numel() for stack in stacks]
+    weights = [part.view_as(stack) for part, stack in zip(flat[: len(values)].split(sizes), stacks, strict=True)]
+    for weight, part in zip(weights, flat.grad[: len(values)].split(sizes), strict=True):
+        weight.requires_grad_().grad = part.view_as(weight)
+    return flat, weights
 
 
 @torch.no_grad()

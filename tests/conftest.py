@@ -12,6 +12,7 @@ def own_store(tmp_path, monkeypatch):
     """No test touches the user's store, and none depends on the user's profile."""
     monkeypatch.setenv("KDLIB_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("KDLIB_ROOT", str(ROOT))
+    monkeypatch.setenv("KDLIB_WORKERS", "1")  # tests run side by side already
     monkeypatch.delenv("KDLIB_PROFILE", raising=False)
 
 

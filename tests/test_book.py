@@ -54,6 +54,7 @@ def kdlib_in(project):
         "KDLIB_ROOT": str(project),
         "KDLIB_STORE": str(project / "store"),
         "KDLIB_PLUGINS": str(project / "plugins"),
+        "KDLIB_WORKERS": "1",
     }
 
     def run(*arguments):

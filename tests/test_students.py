@@ -104,14 +104,21 @@ def test_a_student_trained_alone_is_bit_for_bit_the_student_of_the_sweep(network
         assert_identical(distill([swept[i]], digits, logits)[0], whole[i])
 
 
-def test_a_stack_gives_each_student_its_weights_whatever_its_company(sweep, logits, digits):
-    plans = [schedule(s, digits, logits) for s in sweep]
-    _, together = stacked.train(sweep, digits, [logits] * len(sweep), plans)
-    for company in ([8], [8, 3], [1, 2, 8, 9, 10]):
-        _, few = stacked.train(
-            [sweep[i] for i in company], digits, [logits] * len(company), [plans[i] for i in company]
+@pytest.mark.parametrize("network", ["general_student", "baseline_student"])
+def test_a_student_has_the_same_weights_whatever_its_company(network, sweep, logits, digits):
+    longer = [replace(s, network=network, steps=150) for s in sweep]
+    plans = [schedule(s, digits, logits) for s in longer]
+
+    def train(*chosen: int) -> dict[int, dict[str, torch.Tensor]]:
+        _, models = stacked.train(
+            [longer[i] for i in chosen], digits, [logits] * len(chosen), [plans[i] for i in chosen]
         )
-        assert_identical(few[company.index(8)].state_dict(), together[8].state_dict())
+        return {i: model.state_dict() for i, model in zip(chosen, models, strict=True)}
+
+    together = train(*range(12))
+    for company in ([0], [11], [3, 11], [11, 0], [9, 10, 11], [1, 2, 8, 9, 11]):
+        for i, weights in train(*company).items():
+            assert_identical(weights, together[i])
 
 
 @pytest.mark.parametrize("engine", ["loop", "stacked"])

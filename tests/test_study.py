@@ -1,0 +1,57 @@
+"""A study: what it computes, what it reads, and that the number of workers changes nothing."""
+
+import pytest
+
+import kdlib
+from kdlib.record import digest
+
+
+def study(store, section="missing_class"):
+    return kdlib.open_study(section, {}, dataset="digits", profile="smoke", seeds=1, store=kdlib.Store(store))
+
+
+def test_two_workers_give_the_tables_of_one_bit_for_bit(tmp_path, monkeypatch):
+    digests = []
+    for workers in ("1", "2"):
+        monkeypatch.setenv("KDLIB_WORKERS", workers)
+        digests.append(digest(study(tmp_path / workers).tables()))
+    assert digests[0] == digests[1]
+
+
+def test_what_is_in_the_store_is_not_computed_again(tmp_path, monkeypatch):
+    first = digest(study(tmp_path).tables())
+    monkeypatch.setattr(kdlib.teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained again"))
+    monkeypatch.setattr(kdlib.students, "distill_each", lambda *_: pytest.fail("a student was trained again"))
+    assert digest(study(tmp_path).tables()) == first
+
+
+def test_a_cell_computed_alone_is_the_cell_of_the_sweep(tmp_path):
+    whole = study(tmp_path / "a").tables()["cells"]
+    alone = kdlib.open_study(
+        "missing_class",
+        {"temperatures": [9], "missing_classes": [6]},
+        profile="smoke",
+        seeds=1,
+        store=kdlib.Store(tmp_path / "b"),
+    ).tables()["cells"]
+    same = whole[(whole.temperature == 9) & (whole.missing_class == 6)].reset_index(drop=True)
+    assert len(alone) == 2
+    assert alone.equals(same)
+
+
+def test_sections_share_their_teachers(tmp_path):
+    units = [set(), set()]
+    for used, section in zip(units, ("entropy", "missing_class"), strict=True):
+        one = study(tmp_path, section)
+        one.tables()
+        used |= {key for key, about in one.used.items() if about["kind"] in ("teacher", "measure")}
+    assert units[0] & units[1]
+    assert len(list((tmp_path / "teacher").iterdir())) == 2
+
+
+def test_every_unit_says_what_it_opened_the_test_split_for(tmp_path):
+    one = study(tmp_path)
+    one.tables()
+    students = [about for about in one.used.values() if about["kind"] == "student"]
+    assert students
+    assert all(any(reason.startswith("student") for reason in about["test_openings"]) for about in students)
