@@ -115,7 +115,8 @@ def try_faults(copy: Copy, expected: dict[str, str], duration: float, kills: int
         faults, hit = [], 0
         for end in ends:
             code, seconds = copy.make(kill_after=moments.uniform(0, end))
-            if code != -signal.SIGKILL:  # it ended before its moment came
+            if code != -signal.SIGKILL:
+                print(f"ended after {seconds:.1f} s, before its moment came", flush=True)
                 faults += [f"exit code {code}:\n{copy.tail()}"] * bool(code)
                 break
             hit += 1
