@@ -41,7 +41,8 @@ class Record:
 
 def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
     """The record of a section's page."""
-    used = list(study.used.values())
+    origins = study.origins()
+    used = list(origins.values())
     return Record(
         {
             "section": study.section,
@@ -53,7 +54,7 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
             "tables": {name: table.to_csv(index=False) for name, table in tables.items()},
             "digest": digest(tables),
             "claims": claims_digest(),
-            "units": sorted(study.used),
+            "units": sorted(origins),
             "cost": {
                 "seconds": sum(u["seconds"] for u in used),
                 "units": dict(Counter(u["kind"] for u in used)),

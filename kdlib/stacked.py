@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .devices import adam
-from .models import ConvNet, build_model, conv_strides
+from .models import Architecture, ConvNet, build_model, conv_strides
 
 if TYPE_CHECKING:
     from .data import Dataset
@@ -71,6 +71,11 @@ def train(
     return list(torch.stack(history, dim=1)), models
 
 
+def can_stack(architecture: Architecture) -> bool:
+    """Whether a network's students can run in lock-step: batch norm and dropout are not written for stacks."""
+    return not (architecture.batch_norm or architecture.dropout)
+
+
 class _Patches(torch.autograd.Function):
     """[..., H, W, C] -> [..., H', W', 9 C]: what a 3x3 convolution with padding 1 sees at each place.
 
@@ -119,10 +124,7 @@ def _forward(weights: list[Tensor], inputs: Tensor, strides: tuple[int, ...]) ->
 
 
 def _layers(model: ConvNet) -> list[nn.Module]:
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    if any(isinstance(m, nn.BatchNorm2d | nn.Dropout) for m in model.modules()):
-        raise ValueError("networks with batch norm or dropout cannot be stacked: use the loop")
-    return layers
+    return [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 
 def _matrix(layer: nn.Module, channels: int) -> Tensor:

@@ -128,6 +128,15 @@ class Store:
         path = self.path(kind, config)
         return path.exists() or path.stem in self._published
 
+    def provenance(self, kind: str, config: dict[str, Any]) -> dict[str, Any] | None:
+        """How a stored unit came about, from its header alone: its tensors are neither read nor checked."""
+        try:
+            with open(self.path(kind, config), "rb") as file:
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            return json.loads(header["__metadata__"]["provenance"])
+        except (OSError, ValueError, KeyError, OverflowError, MemoryError):
+            return None
+
     def put(self, unit: Unit) -> Unit:
         """Write a unit atomically. Raises `StoreError` if the disk is full or may not be written."""
         path = self.path(unit.kind, unit.config)

@@ -18,7 +18,7 @@ from .devices import adam
 from .errors import InputError
 from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
-from .models import ConvNet, build_model
+from .models import ConvNet, build_model, find_architecture
 from .store import canonical
 from .teachers import Teacher, predict
 
@@ -158,7 +158,7 @@ def distill_each(
         part = [students[i] for i in chunk]
         targets = [logits[i].to(dataset.images.device) for i in chunk]
         plans = [schedule(student, dataset, z) for student, z in zip(part, targets, strict=True)]
-        if together:
+        if together and stacked.can_stack(find_architecture(students[chunk[0]].network, dataset.family)):
             trained = zip(*stacked.train(part, dataset, targets, plans), strict=True)
         else:
             trained = (_train_in_loop(s, dataset, z, p) for s, z, p in zip(part, targets, plans, strict=True))

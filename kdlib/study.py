@@ -19,7 +19,7 @@ from .data import Dataset, load_dataset
 from .errors import InputError
 from .progress import progress
 from .settings import Settings, resolve
-from .store import Store, Unit
+from .store import Store, Unit, unit_key
 from .students import Student
 from .teachers import Teacher
 
@@ -35,6 +35,7 @@ class Study:
 
     def __init__(self, section: str, settings: Settings, dataset: Dataset, store: Store, notes: list[str]) -> None:
         self.section, self.settings, self.dataset, self.store, self.notes = section, settings, dataset, store, notes
+        self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
         self.used: dict[str, dict[str, Any]] = {}  # key -> kind and provenance of every unit used
 
     @property
@@ -94,7 +95,7 @@ class Study:
         epochs = s.teacher_epochs if batch_size is None else s.sweet_spot_epochs
         batch_size = batch_size or s.teacher_batch_size
         spread = {e for b, e in s.spread_settings if b == batch_size and e <= epochs and capacity == "large"}
-        return Teacher(
+        run = Teacher(
             network=CAPACITIES[capacity],
             seed=seed,
             epochs=epochs,
@@ -104,6 +105,8 @@ class Study:
             kept_epochs=tuple(e for e in s.kept_epochs if e <= epochs),
             checkpoints=tuple(sorted(spread | {epochs})),
         )
+        self.teachers[run] = None
+        return run
 
     def student(self, teacher: Teacher, temperature: float, epoch: int | None = None, **changes: Any) -> Student:
         """A student with the study's settings, of a teacher's responses after an epoch (default: the last)."""
@@ -141,11 +144,27 @@ class Study:
 
     def measure(self, name: str, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """A small result derived from teachers, stored so that it can be read without them."""
-        identity = {"measure": name, "data": self.dataset.digest, **config}
+        identity = self._measure_identity(name, config)
         unit = self.store.get("measure", identity)
         if unit is None:
             unit = _timed(self.store, "measure", identity, self.dataset, compute)
         return self._use(unit)
+
+    def measured(self, name: str, config: dict[str, Any]) -> bool:
+        """Whether a measure is stored already, so that its teacher is not needed."""
+        return self.store.has("measure", self._measure_identity(name, config))
+
+    def origins(self) -> dict[str, dict[str, Any]]:
+        """Kind and provenance, by key, of every unit used, and of the teachers behind them where they are here."""
+        found = dict(self.used)
+        for teacher in self.teachers:
+            config = teacher.config(self.dataset)
+            if provenance := self.store.provenance("teacher", config):
+                found[unit_key("teacher", config)] = {"kind": "teacher", **provenance}
+        return found
+
+    def _measure_identity(self, name: str, config: dict[str, Any]) -> dict[str, Any]:
+        return {"measure": name, "data": self.dataset.digest, **config}
 
     def _use(self, unit: Unit) -> dict[str, Tensor]:
         self.used[unit.key] = {"kind": unit.kind, **unit.provenance}
@@ -211,6 +230,7 @@ def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Setti
             asked, last = list(settings.missing_classes), dataset.classes - 1
             raise InputError(f"missing_classes={asked}: {dataset.name} has classes 0 to {last}")
         there = tuple(c for c in settings.missing_classes if c < dataset.classes)
+        notes.append(f"missing_classes clipped to {', '.join(map(str, there)) or 'every class'}")
         settings = replace(settings, missing_classes=there)
     available = int(torch.bincount(dataset.labels[dataset.train]).min())
     for name, limit, what in (

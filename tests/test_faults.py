@@ -12,4 +12,4 @@ def test_make_book_goes_on_after_kill_9_to_the_tables_of_an_undisturbed_computat
     studies = {section: open_study(section, {"profile": "smoke"}) for section in SECTIONS}
     expected = {section: digest(study.tables()) for section, study in studies.items()}
     copy = Copy(tmp_path / "copy")
-    assert try_faults(copy, expected, duration=30, kills=3, seed=0, in_a_row=3) == 3, copy.tail()
+    assert try_faults(copy, expected, duration=20, kills=3, seed=0, in_a_row=3) == 3, copy.tail()

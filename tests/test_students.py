@@ -245,9 +245,11 @@ def test_an_unknown_engine_is_refused_with_what_is_allowed(student, logits, digi
         distill([student], digits, logits, engine="fast")
 
 
-def test_networks_with_dropout_are_not_stacked(student, logits, digits):
-    with pytest.raises(ValueError, match="cannot be stacked"):
-        distill([replace(student, network="large_teacher", steps=1)], digits, logits, engine="stacked")
+def test_a_network_with_dropout_is_trained_in_the_loop_also_on_tiny_images(student, logits, digits):
+    register_network("dropping_student", Architecture(widths=(8,), dense=(8,), dropout=0.5))
+    dropping = replace(student, network="dropping_student", steps=3)
+    (result,) = distill([dropping], digits, logits)
+    assert result["confusion"].sum() == digits.test_size
 
 
 @pytest.mark.parametrize("network", ["small_teacher", "large_teacher"])

@@ -67,6 +67,8 @@ def run(
         if error.ename == "StoreError":
             raise StoreError(error.evalue) from None
         raise
+    except OSError as error:
+        raise StoreError(f"the page {target} cannot be written: {error.strerror}. Make room, and run again.") from error
     finally:
         partial.unlink(missing_ok=True)
     if publish:

@@ -19,7 +19,7 @@ SHOWN_TEMPERATURE = 9.0  # of tables 2 and 3
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`teachers`, `entropy`, `variance`, `position`, `shown` and `soft_labels`, for both teachers of every seed."""
     wanted = [(capacity, seed, study.teacher(capacity, seed)) for seed in study.seeds for capacity in CAPACITIES]
-    study.runs(teacher for *_, teacher in wanted)
+    study.runs(teacher for *_, teacher in wanted if not study.measured("entropy", _config(study, teacher)))
     rows: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("teachers", "entropy", "variance", "position", "shown", "soft_labels")
     }
@@ -34,8 +34,11 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
 def measure(study: Study, teacher: Teacher) -> dict[str, Tensor]:
     """What the section keeps of one teacher's responses: a few small tensors, stored as a unit of their own."""
     temperatures = curve_temperatures(study)
-    config = {"teacher": teacher.config(study.dataset), "temperatures": list(temperatures), "version": 2}
-    return study.measure("entropy", config, lambda: _measure(study, teacher, temperatures))
+    return study.measure("entropy", _config(study, teacher), lambda: _measure(study, teacher, temperatures))
+
+
+def _config(study: Study, teacher: Teacher) -> dict[str, Any]:
+    return {"teacher": teacher.config(study.dataset), "temperatures": list(curve_temperatures(study)), "version": 2}
 
 
 def curve_temperatures(study: Study) -> tuple[float, ...]:

@@ -19,7 +19,6 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
         for name, teacher, epoch in three_teachers(study, seed, spot)
         for cell, student in _students(study, teacher, epoch)
     ]
-    study.runs(student.teacher for _, student in cells)
     rows, speed = [], []
     for (cell, _), result in zip(cells, study.distilled(s for _, s in cells), strict=True):
         rows.append(cell | {"validation_accuracy": validation_percent(result), "test_accuracy": test_percent(result)})

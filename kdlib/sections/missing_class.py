@@ -17,12 +17,12 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
         for c in study.missing_classes
         for t in study.settings.temperatures
     ]
-    study.runs(teacher for _, teacher in wanted)
     students = [
         study.student(teacher, cell["temperature"], missing_class=cell["missing_class"]) for cell, teacher in wanted
     ]
+    results = study.distilled(students)
     entropies = _entropies(study)
-    for (cell, _), result in zip(wanted, study.distilled(students), strict=True):
+    for (cell, _), result in zip(wanted, results, strict=True):
         cells.append(
             cell
             | cell_accuracies(result, cell["missing_class"])

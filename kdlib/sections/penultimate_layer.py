@@ -19,7 +19,9 @@ TEMPERATURE = 9.0
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`tightness`, for each seed, teacher, setting and split, and `points`, the first seed's projections."""
     wanted = [part for seed in study.seeds for part in _settings(study, seed)]
-    study.runs(teacher for *_, teacher, _ in wanted)
+    study.runs(
+        teacher for *_, teacher, epoch in wanted if not study.measured("penultimate", _config(study, teacher, epoch))
+    )
     tightness, points = [], []
     for seed, capacity, setting, teacher, epoch in wanted:
         who = {"seed": seed, "teacher": capacity, "setting": setting}
@@ -49,8 +51,11 @@ def _settings(study: Study, seed: int) -> list[tuple[int, str, str, Teacher, int
 
 
 def _measured(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
-    config = {"teacher": teacher.config(study.dataset), "epoch": epoch, "version": 1}
-    return study.measure("penultimate", config, lambda: _measure(study, teacher, epoch))
+    return study.measure("penultimate", _config(study, teacher, epoch), lambda: _measure(study, teacher, epoch))
+
+
+def _config(study: Study, teacher: Teacher, epoch: int) -> dict[str, Any]:
+    return {"teacher": teacher.config(study.dataset), "epoch": epoch, "version": 1}
 
 
 def _members(study: Study) -> tuple[Tensor, Tensor]:
@@ -105,8 +110,7 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
             activations = predict(model.features, study.dataset.images[_shown_members(study)]).cpu().numpy()
             return {"embedding": torch.from_numpy(umap.UMAP(random_state=0).fit_transform(activations))}
 
-    config = {"teacher": teacher.config(study.dataset), "epoch": epoch, "version": 1}
-    return study.measure("umap", config, compute)["embedding"]
+    return study.measure("umap", _config(study, teacher, epoch), compute)["embedding"]
 
 
 def umap_points(study: Study) -> pd.DataFrame:

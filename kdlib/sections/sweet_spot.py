@@ -1,5 +1,7 @@
 """Sections 3.4 and 5: batch size and epochs of the large teacher (figures 1(a), 6 and 9)."""
 
+from typing import Any
+
 import pandas as pd
 import torch
 
@@ -15,7 +17,7 @@ STUDENTS = {"general": "general_student", "baseline": "baseline_student"}
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`entropy`, `map`, `chosen`, `baseline` and `missing`; each epoch of a batch size comes from one run."""
     grid = large_runs(study)
-    study.runs(teacher for *_, teacher in grid)
+    study.runs(run for *_, run in grid if not study.measured("sweet_spot_entropy", _curves_config(study, run)))
     search = {name: search_map(study, network) for name, network in STUDENTS.items()}
     chosen = {name: find_sweet_spot(table) for name, table in search.items()}
     return {
@@ -87,8 +89,7 @@ def test_percent(result: dict[str, torch.Tensor]) -> float:
 
 
 def _entropy_rows(study: Study, seed: int, batch_size: int, teacher: Teacher) -> list[dict[str, float]]:
-    config = {"teacher": teacher.config(study.dataset), "temperatures": list(study.settings.temperatures)}
-    curves = study.measure("sweet_spot_entropy", config, lambda: _curves(study, teacher))
+    curves = study.measure("sweet_spot_entropy", _curves_config(study, teacher), lambda: _curves(study, teacher))
     rows = []
     for e, epoch in enumerate(teacher.epochs_with_responses):
         for t, temperature in enumerate(study.settings.temperatures):
@@ -106,6 +107,10 @@ def _entropy_rows(study: Study, seed: int, batch_size: int, teacher: Teacher) ->
                 }
             )
     return rows
+
+
+def _curves_config(study: Study, teacher: Teacher) -> dict[str, Any]:
+    return {"teacher": teacher.config(study.dataset), "temperatures": list(study.settings.temperatures)}
 
 
 def _curves(study: Study, teacher: Teacher) -> dict[str, torch.Tensor]:
