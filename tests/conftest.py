@@ -2,9 +2,16 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers():
+    """kdlib flushes them for speed, for the whole process; hypothesis needs them."""
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(autouse=True)
