@@ -22,7 +22,7 @@ book: $(READY) ## execute the five notebooks (DATASETS, PROFILE) and build the b
 	@cat _build/book.txt
 
 test: $(READY) lint ## every test
-	python -m pytest --numprocesses auto --dist loadfile
+	python -m pytest --numprocesses auto --dist loadgroup
 
 lint: $(READY)
 	ruff check .

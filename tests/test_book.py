@@ -15,7 +15,7 @@ from kdlib.sections import PARAMETERS
 
 from .conftest import ROOT
 
-pytestmark = pytest.mark.book
+pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]  # one worker builds it, once
 PLUGIN = """
 import numpy as np
 import kdlib
