@@ -112,14 +112,15 @@ def load_dataset(
     *,
     root: Path | str | None = None,
     examples: int | None = None,
+    test_examples: int | None = None,
     clip: bool = False,
     device: str | torch.device = "cpu",
 ) -> Dataset:
     """Read, check and split a data set.
 
     Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, take a stratified subset
-    of that many training examples (seeded; the test split stays whole), and with `clip` all where there are fewer;
-    `device` to hold the tensors.
+    of that many training examples (seeded), and with `clip` all where there are fewer;
+    `test_examples`, at most so many of the test split, stratified; `device` to hold the tensors.
     10% of the training examples, stratified and seeded, become the validation split.
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
     """
@@ -143,6 +144,9 @@ def load_dataset(
         train, validation = train_test_split(np.arange(len(train_y)), test_size=0.1, stratify=train_y, random_state=0)
     except ValueError as error:
         raise InputError(f"data set {name!r} is too small for a validation split of 10%: {error}") from error
+    if test_examples is not None and test_examples < len(test_y) - classes:
+        keep, _ = train_test_split(np.arange(len(test_y)), train_size=test_examples, stratify=test_y, random_state=0)
+        test_x, test_y = test_x[np.sort(keep)], test_y[np.sort(keep)]
     digest = _sha256(train_x, train_y, test_x, test_y, np.sort(train), np.sort(validation))
     dataset = Dataset(
         name=name,

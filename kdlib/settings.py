@@ -30,6 +30,7 @@ class Settings:
     alpha: float  # weight of the KL term in equation 4
     t_squared: bool  # multiply the KL term by T^2 (equation 4 does not)
     examples: int | None  # stratified subset of the training split; None: all
+    test_examples: int | None  # of the test split; only the smoke profile takes fewer than all
     learning_rate: float
     precision: str  # of the teachers: fp32 or bf16
     teacher_epochs: int
@@ -113,6 +114,7 @@ def profile_values(profile: str, dataset: str) -> dict[str, Any]:
     merged = {k: v for k, v in table.items() if not isinstance(v, dict)} | table.get(dataset, {})
     defaults = {
         "examples": None,
+        "test_examples": None,
         "t_squared": False,
         "kept_epochs": (),
         "missing_classes": (),
@@ -236,6 +238,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "alpha": (_number(0, 1), "a number from 0 to 1"),
     "t_squared": (_flag, "true or false"),
     "examples": (_integer(20), "a whole number of training examples, or null for all"),
+    "test_examples": (_integer(20), "a whole number of test examples, or null for all"),
     "learning_rate": (_number(0, 10, strict=True), "a positive number, such as 1e-3"),
     "precision": (_one_of(*PRECISIONS), " or ".join(PRECISIONS)),
     "teacher_epochs": (_integer(1, 10_000), "a whole number from 1"),

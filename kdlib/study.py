@@ -78,6 +78,9 @@ class Study:
     def last_epoch(self, table: pd.DataFrame) -> pd.DataFrame:
         return table[table.epoch == table.epoch.max()]
 
+    def __repr__(self) -> str:
+        return f"Study({self.section}, {self.dataset.name}, profile {self.settings.profile})"
+
     def _repr_html_(self) -> str:
         s = self.settings
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
@@ -198,7 +201,13 @@ def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | No
     by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
     device = devices.find_device(settings.device)
     worker_count(settings.device)
-    dataset = load_dataset(settings.dataset, examples=settings.examples, clip="examples" not in by_hand, device=device)
+    dataset = load_dataset(
+        settings.dataset,
+        examples=settings.examples,
+        test_examples=settings.test_examples,
+        clip="examples" not in by_hand,
+        device=device,
+    )
     settings, notes = _fit(settings, dataset, by_hand)
     if device.type == "cpu":
         devices.use_threads(1)
@@ -249,13 +258,13 @@ def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Setti
 
 
 @lru_cache(maxsize=2)
-def _dataset(name: str, source: data.Source, examples: int | None, device: str) -> Dataset:
+def _dataset(name: str, source: data.Source, examples: int | None, test_examples: int | None, device: str) -> Dataset:
     data._sources.setdefault(name, source)  # a set registered in the parent alone
-    return load_dataset(name, examples=examples, device=devices.find_device(device))
+    return load_dataset(name, examples=examples, test_examples=test_examples, device=devices.find_device(device))
 
 
 def _worker_dataset(settings: Settings, source: data.Source) -> Dataset:
-    dataset = _dataset(settings.dataset, source, settings.examples, settings.device)
+    dataset = _dataset(settings.dataset, source, settings.examples, settings.test_examples, settings.device)
     if dataset.images.device.type == "cpu":
         devices.use_threads(1)
     return dataset
