@@ -42,13 +42,6 @@ def spoken(interval: Interval, unit: str, decimals: int = 1) -> str:
     return f"{text} (95% interval {interval.low:.{decimals}f} to {interval.high:.{decimals}f}, n = {interval.n})"
 
 
-def seeds_note(study_seeds: int) -> Text:
-    """How the intervals on the page are to be read."""
-    if study_seeds == 1:
-        return Text("*One teacher seed: intervals are Wilson's, over test examples; no verdict is drawn.*")
-    return Text(f"*Each number is a mean ± the half-width of its 95% t interval over n = {study_seeds} teacher seeds.*")
-
-
 def teachers(table: pd.DataFrame, floor: float) -> pd.DataFrame:
     """Both teachers at the last epoch: parameters, accuracies, and whether every seed passes the accuracy floor."""
     last = table[table.epoch == table.epoch.max()]

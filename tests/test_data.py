@@ -319,19 +319,20 @@ def test_a_file_that_cannot_be_read_is_one_error_that_names_the_command(tmp_path
 
 @pytest.fixture
 def real_mnist(tmp_path):
-    """A folder with links to the real files."""
+    """A folder with links to the real archives, and their contents."""
     raw = data_dir() / "MNIST" / "raw"
     if not all((raw / f"{name}.gz").exists() for name in RAW):
         pytest.skip("MNIST is not in the data folder: `kdlib data mnist --download` or `--from DIR` gets it")
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     for name in RAW:
-        for path in (raw / name, raw / f"{name}.gz"):
-            (tmp_path / "MNIST" / "raw" / path.name).symlink_to(path)
+        archive = tmp_path / "MNIST" / "raw" / f"{name}.gz"
+        archive.symlink_to(raw / archive.name)
+        archive.with_suffix("").write_bytes(gzip.decompress(archive.read_bytes()))
     return tmp_path
 
 
 def alter(path, change):
-    """Put a changed copy in the place of a link."""
+    """Put a changed copy in the place of a file or link."""
     content = bytearray(path.read_bytes())
     path.unlink()
     path.write_bytes(change(content))

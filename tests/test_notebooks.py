@@ -130,7 +130,7 @@ def test_plain_papermill_accepts_its_strings_and_runs_from_any_folder(tmp_path):
         ("temperatures", "warm", "temperatures='warm' cannot be used; allowed: a list of different positive numbers"),
         ("alpha", "1.5", "alpha=1.5 cannot be used; allowed: a number from 0 to 1"),
         ("dataset", "imagenet", "unknown data set 'imagenet'; allowed:"),
-        ("missing_classes", "[11]", "digits has classes 0 to 9"),
+        ("missing_classes", "[11]", "missing_classes=[11]: digits has classes 0 to 9"),
     ],
 )
 def test_plain_papermill_stops_at_a_bad_parameter_with_one_message_and_no_work(name, value, message, tmp_path):
