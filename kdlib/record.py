@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from .claims import claims_digest, evaluate, scoreboard
+from .claims import claims_digest, evaluate
 from .study import Study
+from .verdict_table import VerdictTable
 
 MIME = "application/vnd.kdlib.record+json"
 
@@ -81,7 +82,7 @@ def read_tables(content: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(io.StringIO(text)) for name, text in content["tables"].items()}
 
 
-def verdicts(study: Study, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def verdicts(study: Study, tables: dict[str, pd.DataFrame]) -> VerdictTable:
     """The claims that this section's tables alone decide, with their verdicts by the rules fixed beforehand."""
-    found = [v for v in evaluate(study.dataset.name, {study.section: tables}) if v.verdict != "not yet run"]
-    return scoreboard(found)
+    found = evaluate(study.dataset.name, {study.section: tables})
+    return VerdictTable(v for v in found if v.verdict != "not yet run")

@@ -22,6 +22,7 @@ LAYERS = (
     ("study",),
     ("sections", "statistics"),
     ("claims", "present", "figures"),
+    ("verdict_table",),
     ("record",),
     ("cli",),
     ("__main__", "__init__"),

@@ -1,6 +1,5 @@
 """Assembling the executed pages into the book: a copy of its sources, with pages, contents, scoreboard, statistics."""
 
-import html
 import json
 import shutil
 import subprocess
@@ -15,10 +14,11 @@ import pandas as pd
 import yaml
 
 from .. import paths
-from ..claims import Verdict, evaluate, load_claims
+from ..claims import Verdict, evaluate
 from ..errors import InputError
 from ..record import MIME, read_tables
 from ..sections import PARAMETERS
+from ..verdict_table import VerdictTable
 from .pages import executed, page_record
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
@@ -200,49 +200,16 @@ def _scoreboard(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
         "each statistic are in `data/paper/claims.yml`.",
         "",
     ]
-    claims = {claim.id: claim for claim in load_claims()}
     for name, found in verdicts.items():
         lines += [
             f"## {titles[name]} (profile `{profiles[name]}`)",
             "",
             "```{raw} html",
-            _claims_table(found, claims),
+            VerdictTable(found)._repr_html_(),
             "```",
             "",
         ]
     return "\n".join(lines)
-
-
-def _claims_table(found: list[Verdict], claims: dict[str, Any]) -> str:
-    rows = []
-    for v in found:
-        claim = claims[v.claim]
-        sentence = claim.sentence or claim.definition
-        label = "reading: " if claim.derived else ""
-        paper = "" if v.paper is None else f"{v.paper:.4g}"
-        badge = v.verdict.split(",")[0].replace(" ", "-")
-        rows.append(
-            f"<tr><th scope='row'><details><summary>{html.escape(v.claim.replace('-', ' '))}</summary>"
-            f"<p>{label}“{html.escape(' '.join(sentence.split()))}” (section {html.escape(claim.section)})</p>"
-            f"<p>Measured: {html.escape(' '.join(claim.definition.split()))}</p>"
-            f"{f'<p>{html.escape(v.note)}</p>' if v.note else ''}</details></th>"
-            f"<td>{paper}</td><td>{_estimate(v)}</td><td>{html.escape(claim.unit or '')}</td>"
-            f"<td><span class='verdict verdict-{badge}'>{html.escape(v.verdict)}</span></td></tr>"
-        )
-    head = "<tr><th>claim</th><th>paper</th><th>here</th><th>unit</th><th>verdict</th></tr>"
-    table = f"<table class='dataframe scoreboard'><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-    return f"<div class='table-scroll' tabindex='0'>{table}</div>"
-
-
-def _estimate(verdict: Verdict) -> str:
-    e = verdict.estimate
-    if e is None:
-        return "" if verdict.verdict in ("not yet run", "not tested") else html.escape(verdict.note)
-    if e.mean != e.mean:
-        return ""
-    if e.low != e.low:
-        return f"{e.mean:.3g} (n = {e.n})"
-    return f"{e.mean:.3g} [{e.low:.3g}, {e.high:.3g}] (n = {e.n})"
 
 
 def _found(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
