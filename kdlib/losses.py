@@ -70,6 +70,48 @@ def kd_loss(
     return (1 - alpha) * F.cross_entropy(student_logits, labels) + alpha * scale * kl.mean()
 
 
+def kd_targets(
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float | Tensor,
+    alpha: float | Tensor,
+    t_squared: bool | Tensor = False,
+) -> Tensor:
+    """What of equation 4's gradient does not depend on the student: (1 - alpha) one_hot + alpha s / T softmax(z^t / T).
+
+    Here s is T^2 with `t_squared` and 1 without. Computed once for all examples, it serves every step.
+
+    Arguments: `teacher_logits` [..., C], `labels` [...]; the others numbers, or tensors that broadcast against the
+    logits. Returns [..., C].
+    """
+    hard, soft = _weights(temperature, alpha, t_squared)
+    one_hot = F.one_hot(labels, teacher_logits.shape[-1])
+    return hard * one_hot + soft * F.softmax(teacher_logits / temperature, dim=-1)
+
+
+def kd_gradient(
+    student_logits: Tensor,
+    targets: Tensor,
+    *,
+    temperature: float | Tensor,
+    alpha: float | Tensor,
+    t_squared: bool | Tensor = False,
+) -> Tensor:
+    """The gradient of equation 4, mean over a batch, by the student's logits: what `kd_loss(...).backward()` gives.
+
+    Arguments: `student_logits` [..., B, C]; `targets` [..., B, C] from `kd_targets` with the same settings.
+    """
+    hard, soft = _weights(temperature, alpha, t_squared)
+    ours = hard * F.softmax(student_logits, dim=-1) + soft * F.softmax(student_logits / temperature, dim=-1)
+    return (ours - targets) / student_logits.shape[-2]
+
+
+def _weights(temperature: float | Tensor, alpha: float | Tensor, t_squared: bool | Tensor) -> tuple:
+    """Of the gradients of equation 4's two terms, d KL(p_T^t, p_T) / dz being (p_T - p_T^t) / T."""
+    return 1 - alpha, alpha * temperature ** (2 * t_squared - 1)
+
+
 def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
     """KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...]. Finite for any finite logits."""
     log_teacher = F.log_softmax(teacher_logits / temperature, dim=-1)

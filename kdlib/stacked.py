@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .devices import adam
+from .flat import flatten
+from .losses import kd_gradient, kd_targets
 from .models import Architecture, ConvNet, build_model, conv_strides
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 TINY_PIXELS = 16 * 16
 CHUNK = 12  # students at once; beyond a dozen a CPU gains nothing
-LANES = 64  # a multiple of every processor's vector width
 
 
 def train(
@@ -37,17 +38,17 @@ def train(
     args = (students[0].network, dataset.family, dataset.shape, dataset.classes)
     models = [build_model(*args, seed=student.seed()).to(device) for student in students]
     strides = conv_strides(models[0].architecture)
-    flat, weights = _stack(models)
-    optimizer = adam([flat], students[0].learning_rate, device)
+    vector, weights = flatten(_stack(models))
+    optimizer = adam([vector], students[0].learning_rate)
 
     images = dataset.images.permute(0, 2, 3, 1).contiguous()  # N H W C
     if strides:  # the first layer's patches never change
         images = _Patches.apply(images, strides[0])
-    temperatures, alphas, scales = (
-        torch.tensor([f(s) for s in students], device=device)
-        for f in (lambda s: s.temperature, lambda s: s.alpha, lambda s: s.temperature**2 if s.t_squared else 1.0)
-    )
-    soft = F.softmax(torch.stack(logits) / temperatures[:, None, None], dim=-1)  # K N C
+    settings = {
+        name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None]
+        for name in ("temperature", "alpha", "t_squared")
+    }
+    targets = kd_targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
     rows = torch.arange(len(students), device=device)[:, None]
     batches = torch.stack([plan.batches for plan in plans], dim=1)  # steps K B
     validation, truth = images[dataset.validation][None], dataset.labels[dataset.validation]
@@ -55,15 +56,9 @@ def train(
     history = []
     for step, batch in enumerate(batches, start=1):
         outputs = _forward(weights, images[batch], strides)
-        labels = dataset.labels[batch]
-        hard = F.cross_entropy(outputs.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels).mean(1)
-        log_student = F.log_softmax(outputs / temperatures[:, None, None], dim=-1)
-        # The teacher's own entropy is a constant of KL: it has no gradient.
-        kl = -(soft[rows, batch] * log_student).sum(-1).mean(1)
-        loss = ((1 - alphas) * hard + alphas * scales * kl).sum()
-        optimizer.zero_grad(set_to_none=False)
-        loss.backward()
+        outputs.backward(kd_gradient(outputs.detach(), targets[rows, batch], **settings))
         optimizer.step()
+        vector.grad.zero_()
         if step in plans[0].validate_after:
             with torch.no_grad():
                 history.append((_forward(weights, validation, strides).argmax(-1) == truth).float().mean(1))
@@ -127,50 +122,29 @@ def _layers(model: ConvNet) -> list[nn.Module]:
     return [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 
-def _matrix(layer: nn.Module, channels: int) -> Tensor:
-    """A layer's weights as [in, out]: taps before channels for a convolution, channels last for what follows one."""
+def _matrix(layer: nn.Module) -> Tensor:
+    """A layer's weights as [in, out]: of a convolution, taps before channels."""
     weight = layer.weight.detach()
     if isinstance(layer, nn.Conv2d):
-        return weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
-    return weight.view(len(weight), channels, -1).transpose(1, 2).reshape(len(weight), -1).T
+        weight = weight.permute(0, 2, 3, 1).flatten(1)
+    return weight.T
 
 
-def _input_channels(layers: list[nn.Module]) -> list[int]:
-    """For each dense layer, how many channels its flattened input has: those of the convolution before it, else 1."""
-    return [before.out_channels if isinstance(before, nn.Conv2d) else 1 for before in (None, *layers[:-1])]
-
-
-def _stack(models: list[ConvNet]) -> tuple[Tensor, list[Tensor]]:
-    """All weights of all students in one vector, and the matrices [K, in, out] and biases [K, 1, out] that lie in it.
-
-    The vector is padded to whole `LANES`: Adam rounds what is left over after the last full vector differently, and so
-    a student's weights would depend on how many others are in the stack.
-    """
+def _stack(models: list[ConvNet]) -> list[Tensor]:
+    """All students' matrices [K, in, out] and biases [K, 1, out], layer by layer."""
     stacks = []
-    for layers, channels in zip(
-        zip(*(_layers(model) for model in models), strict=True), _input_channels(_layers(models[0])), strict=True
-    ):
-        stacks.append(torch.stack([_matrix(layer, channels) for layer in layers]))
+    for layers in zip(*(_layers(model) for model in models), strict=True):
+        stacks.append(torch.stack([_matrix(layer) for layer in layers]))
         stacks.append(torch.stack([layer.bias.detach() for layer in layers])[:, None])
-    values = torch.cat([stack.flatten() for stack in stacks])
-    flat = F.pad(values, (0, -len(values) % LANES))
-    flat.grad = torch.zeros_like(flat)
-    sizes = [stack.numel() for stack in stacks]
-    weights = [part.view_as(stack) for part, stack in zip(flat[: len(values)].split(sizes), stacks, strict=True)]
-    for weight, part in zip(weights, flat.grad[: len(values)].split(sizes), strict=True):
-        weight.requires_grad_().grad = part.view_as(weight)
-    return flat, weights
+    return stacks
 
 
 @torch.no_grad()
 def _unstack(weights: list[Tensor], models: list[ConvNet]) -> None:
     for k, model in enumerate(models):
-        layers = _layers(model)
-        for depth, (layer, channels) in enumerate(zip(layers, _input_channels(layers), strict=True)):
-            matrix, bias = weights[2 * depth][k], weights[2 * depth + 1][k, 0]
+        for layer, matrix, bias in zip(_layers(model), weights[::2], weights[1::2], strict=True):
+            weight = matrix[k].T
             if isinstance(layer, nn.Conv2d):
-                out, inputs = layer.weight.shape[:2]
-                layer.weight.copy_(matrix.view(3, 3, inputs, out).permute(3, 2, 0, 1))
-            else:
-                layer.weight.copy_(matrix.T.view(len(layer.weight), -1, channels).transpose(1, 2).flatten(1))
-            layer.bias.copy_(bias)
+                weight = weight.view(len(weight), 3, 3, -1).permute(0, 3, 1, 2)
+            layer.weight.copy_(weight)
+            layer.bias.copy_(bias[k, 0])

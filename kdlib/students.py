@@ -1,7 +1,8 @@
 """Distillation: many student configurations from one teacher's responses.
 
-`distill` is given logits, never a teacher: they were computed once. `train_one` is the plain reference loop; tiny
-networks on tiny images, where a step is all overhead, run stacked (`stacked.py`) and are held equal to it by a test.
+`distill` is given logits, never a teacher: they were computed once. `train_one` is the plain reference loop. Where a
+step is all overhead, on an accelerator and for tiny images, students run stacked (`stacked.py`), and a test holds them
+equal to it. Convolutions of larger images fill a CPU core as they are: there the loop is as fast as anything tried.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from .models import ConvNet, build_model, find_architecture
 from .store import canonical
 from .teachers import Teacher, predict
 
+ENGINES = ("loop", "stacked")
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
 
 
@@ -111,7 +113,7 @@ def train_one(
     """The reference loop: Adam on equation 4, one student; `observe` is called after each step of `validate_after`."""
     device = dataset.images.device
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
-    optimizer = adam(list(model.parameters()), student.learning_rate, device)
+    optimizer = adam(list(model.parameters()), student.learning_rate)
     for step, batch in enumerate(plan.batches, start=1):
         loss = kd_loss(
             model(dataset.images[batch]),
@@ -135,7 +137,8 @@ def distill(
     """Train students on teachers' responses, on the device that holds the data set.
 
     Arguments: `students`; `logits` [N, C], the teacher's logits of every train and validation example by index, or
-    one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"` (stacked for tiny images).
+    one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"`: stacked on an accelerator and for
+    tiny images. A network that cannot be stacked is trained in the loop.
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
@@ -150,21 +153,28 @@ def distill_each(
     students: list[Student], dataset: Dataset, logits: list[Tensor], *, engine: str = "auto"
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """`distill`, giving (position, result) of each student as soon as it is trained."""
-    if engine not in ("auto", "loop", "stacked"):
-        raise InputError(f"unknown engine {engine!r}; allowed: auto, loop, stacked")
-    tiny = dataset.shape[1] * dataset.shape[2] <= stacked.TINY_PIXELS
-    together = engine == "stacked" or (engine == "auto" and tiny)
+    if engine not in ("auto", *ENGINES):
+        raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
     for chunk in chunks(students, dataset):
         part = [students[i] for i in chunk]
         targets = [logits[i].to(dataset.images.device) for i in chunk]
         plans = [schedule(student, dataset, z) for student, z in zip(part, targets, strict=True)]
-        if together and stacked.can_stack(find_architecture(students[chunk[0]].network, dataset.family)):
+        if choose_engine(students[chunk[0]], dataset, engine) == "stacked":
             trained = zip(*stacked.train(part, dataset, targets, plans), strict=True)
         else:
             trained = (_train_in_loop(s, dataset, z, p) for s, z, p in zip(part, targets, plans, strict=True))
         for i, plan, (history, model) in zip(chunk, plans, trained, strict=True):
             after = {"validated_steps": torch.tensor(plan.validate_after), "steps": torch.tensor(len(plan.batches))}
             yield i, _evaluate(students[i], dataset, model) | {"validation_accuracy": history} | after
+
+
+def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> str:
+    """The engine that trains a student: the one asked for, else the fastest; a stack only where its network allows."""
+    tiny = dataset.shape[1] * dataset.shape[2] <= stacked.TINY_PIXELS
+    if engine == "auto":
+        engine = "stacked" if tiny or dataset.images.device.type == "cuda" else "loop"
+    stackable = stacked.can_stack(find_architecture(student.network, dataset.family))
+    return engine if stackable else "loop"
 
 
 def chunks(students: Sequence[Student], dataset: Dataset) -> list[list[int]]:

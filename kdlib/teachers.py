@@ -53,9 +53,7 @@ def train_teacher(teacher: Teacher, dataset: Dataset) -> dict[str, Tensor]:
         raise InputError(f"teacher: cannot keep epochs {teacher.epochs_with_responses} of {teacher.epochs}")
     device = dataset.images.device
     model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
-    if teacher.precision == "bf16":
-        model = model.to(memory_format=torch.channels_last)
-    optimizer = adam(list(model.parameters()), teacher.learning_rate, device)
+    optimizer = adam(list(model.parameters()), teacher.learning_rate)
     order = torch.Generator().manual_seed(teacher.seed)
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
@@ -111,7 +109,7 @@ def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor
     training = model.training
     model.eval()
     with _autocast(images.device, precision):
-        outputs = [model(_layout(part, precision)).float() for part in images.split(MICRO_BATCH[images.device.type])]
+        outputs = [model(_layout(part)).float() for part in images.split(MICRO_BATCH[images.device.type])]
     model.train(training)
     return torch.cat(outputs)
 
@@ -125,14 +123,14 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset, 
     optimizer.zero_grad()
     for part in batch.split(MICRO_BATCH[batch.device.type]):
         with _autocast(batch.device, precision):
-            logits = model(_layout(dataset.images[part], precision))
+            logits = model(_layout(dataset.images[part]))
         loss = F.cross_entropy(logits.float(), dataset.labels[part], reduction="sum") / len(batch)
         loss.backward()
     optimizer.step()
 
 
-def _layout(images: Tensor, precision: str) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last) if precision == "bf16" else images
+def _layout(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def _autocast(device: torch.device, precision: str) -> Any:

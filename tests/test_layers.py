@@ -12,7 +12,7 @@ from .conftest import ROOT
 PACKAGE = ROOT / "kdlib"
 # Each may import those above it. A subpackage counts as one.
 LAYERS = (
-    ("errors", "progress", "losses", "measures", "_torchvision"),
+    ("errors", "progress", "flat", "losses", "measures", "_torchvision"),
     ("paths", "devices", "models"),
     ("data", "paper", "store"),
     ("sources", "teachers"),

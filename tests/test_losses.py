@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdlib import entropy, kd_loss, label_smoothing_labels, label_smoothing_loss, soft_labels
+from kdlib.losses import kd_gradient, kd_targets
 
 B, C = 16, 10
 
@@ -45,6 +46,26 @@ def test_kd_gradient_is_its_formula(temperature, alpha, t_squared, seed):
     soft = (F.softmax(student.detach() / temperature, -1) - F.softmax(teacher / temperature, -1)) / temperature
     scale = temperature**2 if t_squared else 1
     torch.testing.assert_close(student.grad, ((1 - alpha) * (p - q) + alpha * scale * soft) / B)
+
+
+@settings(max_examples=40, deadline=None)
+@given(temperature=st.floats(0.5, 30), alpha=st.floats(0, 1), t_squared=st.booleans(), seed=st.integers(0, 10_000))
+def test_the_gradient_by_formula_is_autograds_for_one_and_for_many_students(temperature, alpha, t_squared, seed):
+    student, teacher, labels = draw(seed)
+    student.requires_grad_()
+    chosen = {"temperature": temperature, "alpha": alpha, "t_squared": t_squared}
+    kd_loss(student, teacher, labels, **chosen).backward()
+    z = student.detach()
+    one = kd_gradient(z, kd_targets(teacher, labels, **chosen), **chosen)
+    torch.testing.assert_close(one, student.grad)
+    stack = {
+        name: torch.tensor([value, other])[:, None, None]
+        for (name, value), other in zip(chosen.items(), (1.0, 0.0, True), strict=True)
+    }
+    targets = kd_targets(teacher.expand(2, -1, -1), labels.expand(2, -1), **stack)
+    torch.testing.assert_close(
+        kd_gradient(z.expand(2, -1, -1), targets, **stack)[0], student.grad, rtol=1e-5, atol=1e-8
+    )
 
 
 def test_kd_from_a_uniform_teacher_at_t_1_is_label_smoothing_up_to_a_constant():

@@ -23,6 +23,8 @@ from kdlib.models import Architecture
 from kdlib.students import chunks, lock_step, schedule, train_one, transfer_set
 from kdlib.teachers import load_teacher, predict
 
+MIXED = Architecture(widths=(4, 6), strides=(1, 2), dense=(10,))
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
@@ -83,7 +85,7 @@ def test_a_stack_trains_each_student_as_the_reference_loop_does(network, sweep, 
 
 
 def test_a_stack_of_strided_and_unstrided_convolutions_and_dense_layers_is_the_loop_too(student, logits, digits):
-    register_network("mixed_student", Architecture(widths=(4, 6), strides=(1, 2), dense=(10,)))
+    register_network("mixed_student", MIXED)
     swept = [replace(student, network="mixed_student", steps=20, replicate=k) for k in range(3)]
     plans = [schedule(s, digits, logits) for s in swept]
     _, models = stacked.train(swept, digits, [logits] * 3, plans)
@@ -121,7 +123,7 @@ def test_a_student_has_the_same_weights_whatever_its_company(network, sweep, log
             assert_identical(weights, together[i])
 
 
-@pytest.mark.parametrize("engine", ["loop", "stacked"])
+@pytest.mark.parametrize("engine", students.ENGINES)
 def test_the_same_configuration_gives_the_same_result_and_another_replicate_another(engine, student, logits, digits):
     first, again = (distill([student], digits, logits, engine=engine)[0] for _ in range(2))
     assert_identical(first, again)
@@ -208,7 +210,7 @@ def test_students_are_chunked_completely_in_lock_step_and_boundedly(sweep, stude
     assert all(len({lock_step(many[i], digits) for i in group}) == 1 for group in groups)
 
 
-@pytest.mark.parametrize("engine", ["loop", "stacked"])
+@pytest.mark.parametrize("engine", students.ENGINES)
 def test_the_confusion_counts_every_test_example_in_the_row_of_its_class(engine, student, logits, digits):
     _, labels = digits.open_test("test")
     for missing in (None, 6):
