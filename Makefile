@@ -17,8 +17,8 @@ help: ## what can be made
 	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) CORES=$(CORES) PYTHON=$(PYTHON)"
 
 book: $(READY) ## execute the five notebooks (DATASETS, PROFILE) and build the book
-	@snakemake --snakefile workflow/Snakefile --cores $(CORES) --config datasets=$(DATASETS) profile=$(PROFILE) \
-		--nolock --rerun-incomplete --quiet rules host reason
+	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \
+		--config datasets=$(DATASETS) profile=$(PROFILE)
 	@cat _build/book.txt
 
 test: $(READY) lint ## every test

@@ -16,11 +16,11 @@ def _declare_missing_operators() -> None:
 
 
 try:
-    from torchvision import datasets
+    from torchvision import datasets, transforms
 except RuntimeError:
     _declare_missing_operators()
-    from torchvision import datasets
+    from torchvision import datasets, transforms
 
 utils = datasets.utils
 
-__all__ = ["datasets", "utils"]
+__all__ = ["datasets", "transforms", "utils"]

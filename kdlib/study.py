@@ -111,6 +111,10 @@ class Study:
         self.teachers[run] = None
         return run
 
+    def default_teachers(self) -> list[Teacher]:
+        """The runs of both teachers, for every seed."""
+        return [self.teacher(capacity, seed) for seed in self.seeds for capacity in CAPACITIES]
+
     def student(self, teacher: Teacher, temperature: float, epoch: int | None = None, **changes: Any) -> Student:
         """A student with the study's settings, of a teacher's responses after an epoch (default: the last)."""
         s = self.settings
@@ -123,9 +127,14 @@ class Study:
         }
         return Student(teacher, epoch or teacher.epochs, float(temperature), **(values | changes))
 
+    def stored(self, unit: Teacher | Student) -> bool:
+        """Whether the store holds a teacher's run or a student's result."""
+        kind = "teacher" if isinstance(unit, Teacher) else "student"
+        return self.store.has(kind, unit.config(self.dataset))
+
     def runs(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
-        lacking = [t for t in dict.fromkeys(wanted) if not self.store.has("teacher", t.config(self.dataset))]
+        lacking = [teacher for teacher in dict.fromkeys(wanted) if not self.stored(teacher)]
         self._parallel(_train_and_store, [(t,) for t in lacking], "teachers")
 
     def run(self, teacher: Teacher) -> dict[str, Tensor]:

@@ -62,7 +62,7 @@ def train_teacher(teacher: Teacher, dataset: Dataset) -> dict[str, Tensor]:
         title = f"teacher {teacher.network} seed {teacher.seed} batch {teacher.batch_size}"
         for epoch in progress(range(1, teacher.epochs + 1), title):
             for batch in _batches(dataset.train, teacher.batch_size, order):
-                _step(model, optimizer, dataset, batch, teacher.precision)
+                train_step(model, optimizer, dataset, batch, teacher.precision)
             if epoch in teacher.epochs_with_responses:
                 logits.append(predict(model, dataset.images, teacher.precision))
                 right = logits[-1].argmax(-1) == dataset.labels
@@ -119,7 +119,10 @@ def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Ten
     yield from shuffled.split(size)
 
 
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset, batch: Tensor, precision: str) -> None:
+def train_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset, batch: Tensor, precision: str
+) -> None:
+    """One step on the examples of `batch` [B], indices into the data set, in parts of `MICRO_BATCH`."""
     optimizer.zero_grad()
     for part in batch.split(MICRO_BATCH[batch.device.type]):
         with _autocast(batch.device, precision):

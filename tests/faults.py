@@ -92,7 +92,7 @@ class Copy:
     def stage(self) -> str:
         if not (self.folder / ".venv" / "ready").exists():
             return "set-up"
-        if not list((self.folder / "_build" / "computed").glob("*.done")):
+        if not list((self.folder / "_build" / "computed").glob("*/*.done")):
             return "computing"
         return "notebooks" if len(self.pages()) < 5 else "book"
 

@@ -21,7 +21,7 @@ LAYERS = (
     ("settings",),
     ("study",),
     ("sections", "statistics"),
-    ("claims", "present", "figures"),
+    ("claims", "present", "figures", "plan", "bench"),
     ("verdict_table",),
     ("record",),
     ("cli",),

@@ -296,7 +296,7 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch(monkeypatch, digits)
         monkeypatch.setattr(teachers, "MICRO_BATCH", {"cpu": micro_batch})
         model = build_model("small_teacher", shape=digits.shape)
         optimizer = torch.optim.SGD(model.parameters(), 0.1)
-        teachers._step(model, optimizer, digits, digits.train[:100], "fp32")
+        teachers.train_step(model, optimizer, digits, digits.train[:100], "fp32")
         return [p.grad for p in model.parameters()]
 
     for part, whole in zip(gradients(16), gradients(1024), strict=True):

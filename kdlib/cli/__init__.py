@@ -1,6 +1,7 @@
 """The command line, the outermost layer: only here do papermill and the book appear."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,11 @@ import typer
 from .. import data, settings, sources
 from ..errors import InputError, StoreError
 from ..paths import data_dir
+from ..plan import teacher_runs
 from ..present import table7_rows
 from ..sections import PARAMETERS
 from ..store import Store, from_bytes
-from ..study import open_study
+from ..study import Study, open_study
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 store_app = typer.Typer(no_args_is_help=True, help="What was computed here: list, remove, verify.")
@@ -80,16 +82,69 @@ def compute(
     profile: ProfileOption = None,
     parameter: ParameterOption = None,
     store: StoreOption = None,
+    only: Annotated[str | None, typer.Option(help="teachers: their runs alone")] = None,
+    part: Annotated[str, typer.Option(help="i/n: the i-th of n disjoint parts, for as many jobs")] = "1/1",
 ) -> None:
     """Fill the store for a section (or all): what its notebook would compute, without papermill."""
-    names = list(PARAMETERS) if section == "all" else [section]
-    studies = []
-    for name in names:  # everything is checked before anything is computed
-        given = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
-        studies.append(open_study(name, given, store=Store(store)))
+    if only not in (None, "teachers"):
+        raise InputError(f"--only {only!r} cannot be used; allowed: teachers")
+    index, slash, count = part.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise InputError(f"--part {part!r} cannot be used; allowed: i/n with i from 1 to n, such as 2/5")
+    if only is None and part != "1/1":
+        raise InputError("--part divides teachers: give --only teachers with it")
+    studies = open_studies(section, dataset, profile, parameter, store)
+    if only:
+        runs = teacher_runs(studies)[int(index) - 1 :: int(count)]
+        studies[0].runs(runs)
+        typer.echo(f"{len(runs)} teachers in {studies[0].store.root}")
+        return
     for study in studies:
         study.tables()
         typer.echo(f"{study.section}: {len(study.used)} units in {study.store.root}")
+
+
+@app.command()
+def plan(
+    section: Section,
+    dataset: DatasetOption = None,
+    profile: ProfileOption = None,
+    parameter: ParameterOption = None,
+    store: StoreOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False,
+) -> None:
+    """What a section (or all) still lacks, what it will cost on this device, and how earlier estimates fared."""
+    from . import plans
+
+    studies = open_studies(section, dataset, profile, parameter, store)
+    command = ["kdlib", "compute", section, "--dataset", studies[0].dataset.name]
+    command += ["--profile", studies[0].settings.profile]
+    command += [word for text in parameter or [] for word in ("-p", text)]
+    command += ["--store", str(store)] if store else []
+    report = plans.report(studies, shlex.join(command))
+    typer.echo(json.dumps(report, indent=1) if as_json else plans.text(report))
+
+
+@app.command()
+def bench(
+    dataset: Annotated[str, typer.Option(help="a data set that torchvision has")] = "mnist",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    epochs: Annotated[int, typer.Option(min=1, help="of each student that is trained; of table 4's there are 20")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False,
+    save: Annotated[bool, typer.Option(help="keep the rows in results/, for the book's page on performance")] = False,
+) -> None:
+    """Measure side by side what a user would write and what kdlib does: some minutes."""
+    from . import performance
+
+    rows = []
+    for row in performance.measure(dataset, device, epochs):
+        rows.append(row)
+        if not as_json:
+            typer.echo(performance.line(row))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    if save:
+        typer.echo(f"kept in {performance.save(rows, dataset)}", err=True)
 
 
 @app.command()
@@ -182,6 +237,15 @@ def store_verify(store: StoreOption = None) -> None:
         typer.echo(f"{path.parent.name}/{path.name}: {what}", err=True)
     typer.echo(f"{len(sound)} sound, {len(damaged)} damaged (a run computes those again)")
     raise typer.Exit(1 if damaged else 0)
+
+
+def open_studies(
+    section: str, dataset: str | None, profile: str | None, parameter: list[str] | None, store: Path | None
+) -> list[Study]:
+    """The studies of a section, or of all: everything is checked before anything is computed."""
+    names = list(PARAMETERS) if section == "all" else [section]
+    given = [parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in names]
+    return [open_study(name, own, store=Store(store)) for name, own in zip(names, given, strict=True)]
 
 
 def parse_parameters(

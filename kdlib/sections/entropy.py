@@ -9,6 +9,7 @@ from torch import Tensor
 from ..losses import entropy, soft_labels
 from ..measures import accuracy, distance_to_label_smoothing, variance_in_response
 from ..models import build_model, count_parameters
+from ..students import Student
 from ..study import CAPACITIES, Study
 from ..teachers import Teacher
 
@@ -16,10 +17,15 @@ CURVE = tuple(float(t) for t in range(1, 21))  # temperatures of the curves; tho
 SHOWN_TEMPERATURE = 9.0  # of tables 2 and 3
 
 
+def units(study: Study) -> tuple[list[Teacher], list[Student]]:
+    """Runs whose measures are lacking, and all students: what `tables` takes."""
+    return [t for t in study.default_teachers() if not study.measured("entropy", _config(study, t))], []
+
+
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`teachers`, `entropy`, `variance`, `position`, `shown` and `soft_labels`, for both teachers of every seed."""
     wanted = [(capacity, seed, study.teacher(capacity, seed)) for seed in study.seeds for capacity in CAPACITIES]
-    study.runs(teacher for *_, teacher in wanted if not study.measured("entropy", _config(study, teacher)))
+    study.runs(units(study)[0])
     rows: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("teachers", "entropy", "variance", "position", "shown", "soft_labels")
     }

@@ -5,20 +5,30 @@ import pandas as pd
 from ..students import Student
 from ..study import Study
 from ..teachers import Teacher
-from .sweet_spot import TEMPERATURE, find_sweet_spot, search_map, test_percent, three_teachers, validation_percent
+from .sweet_spot import (
+    TEMPERATURE,
+    find_sweet_spot,
+    known_spot,
+    search_cells,
+    search_map,
+    test_percent,
+    three_teachers,
+    validation_percent,
+)
 
 LEVELS = (50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5)  # of validation accuracy, for speed
+
+
+def units(study: Study) -> tuple[list[Teacher], list[Student]]:
+    """No runs of its own, and all students that `tables` takes; of a provisional pair before the search is made."""
+    search = [student for _, student in search_cells(study, "general_student")]
+    return [], search + [student for _, student in _cells(study, known_spot(study, "general_student"))]
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`cells`, one for each seed, teacher, number of examples, selection and budget, and `steps_to_level`."""
     spot = find_sweet_spot(search_map(study, "general_student"))
-    cells = [
-        (cell | {"seed": seed, "teacher": name}, student)
-        for seed in study.seeds
-        for name, teacher, epoch in three_teachers(study, seed, spot)
-        for cell, student in _students(study, teacher, epoch)
-    ]
+    cells = _cells(study, spot)
     rows, speed = [], []
     for (cell, _), result in zip(cells, study.distilled(s for _, s in cells), strict=True):
         rows.append(cell | {"validation_accuracy": validation_percent(result), "test_accuracy": test_percent(result)})
@@ -33,6 +43,15 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
         "steps_to_level": pd.DataFrame(speed),
         "chosen": pd.DataFrame([{"student": "general"} | spot]),
     }
+
+
+def _cells(study: Study, spot: dict[str, float]) -> list[tuple[dict, Student]]:
+    return [
+        (cell | {"seed": seed, "teacher": name}, student)
+        for seed in study.seeds
+        for name, teacher, epoch in three_teachers(study, seed, spot)
+        for cell, student in _students(study, teacher, epoch)
+    ]
 
 
 def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, Student]]:

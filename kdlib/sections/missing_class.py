@@ -1,26 +1,26 @@
 """Section 4.1: can a student recognise a class that it never saw? (tables 4, 5 and 6)"""
 
+from typing import Any
+
 import pandas as pd
 from torch import Tensor
 
+from ..students import Student
 from ..study import CAPACITIES, Study
+from ..teachers import Teacher
 from . import entropy
+
+
+def units(study: Study) -> tuple[list[Teacher], list[Student]]:
+    """Runs whose measures are lacking, and all students: what `tables` takes."""
+    return entropy.units(study)[0], [student for _, student in _cells(study)]
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`cells`, one for each seed, teacher, missing class and temperature, and `taken_for`, what the class is called."""
     cells, taken_for = [], []
-    wanted = [
-        ({"seed": seed, "teacher": capacity, "missing_class": c, "temperature": t}, study.teacher(capacity, seed))
-        for seed in study.seeds
-        for capacity in CAPACITIES
-        for c in study.missing_classes
-        for t in study.settings.temperatures
-    ]
-    students = [
-        study.student(teacher, cell["temperature"], missing_class=cell["missing_class"]) for cell, teacher in wanted
-    ]
-    results = study.distilled(students)
+    wanted = _cells(study)
+    results = study.distilled(student for _, student in wanted)
     entropies = _entropies(study)
     for (cell, _), result in zip(wanted, results, strict=True):
         cells.append(
@@ -32,6 +32,19 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
         taken_for += [cell | {"predicted": c, "percent": p} for c, p in enumerate((100 * named / named.sum()).tolist())]
     grouped = pd.DataFrame(taken_for).groupby(["seed", "teacher", "missing_class", "predicted"], as_index=False)
     return {"cells": pd.DataFrame(cells), "taken_for": grouped["percent"].mean()}
+
+
+def _cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+    return [
+        (
+            {"seed": seed, "teacher": capacity, "missing_class": c, "temperature": t},
+            study.student(study.teacher(capacity, seed), t, missing_class=c),
+        )
+        for seed in study.seeds
+        for capacity in CAPACITIES
+        for c in study.missing_classes
+        for t in study.settings.temperatures
+    ]
 
 
 def cell_accuracies(result: dict[str, Tensor], missing: int) -> dict[str, float]:

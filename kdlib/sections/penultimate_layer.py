@@ -9,6 +9,7 @@ from torch import Tensor
 from ..data import select_examples
 from ..losses import entropy, soft_labels
 from ..measures import penultimate_projection, within_between_scatter
+from ..students import Student
 from ..study import CAPACITIES, Study
 from ..teachers import Teacher, load_teacher, predict, responses
 
@@ -16,12 +17,16 @@ SHOWN_CLASSES, PER_CLASS = 3, 300
 TEMPERATURE = 9.0
 
 
+def units(study: Study) -> tuple[list[Teacher], list[Student]]:
+    """Runs whose measures are lacking, and all students: what `tables` takes."""
+    wanted = [part for seed in study.seeds for part in _settings(study, seed)]
+    return [t for *_, t, e in wanted if not study.measured("penultimate", _config(study, t, e))], []
+
+
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`tightness`, for each seed, teacher, setting and split, and `points`, the first seed's projections."""
     wanted = [part for seed in study.seeds for part in _settings(study, seed)]
-    study.runs(
-        teacher for *_, teacher, epoch in wanted if not study.measured("penultimate", _config(study, teacher, epoch))
-    )
+    study.runs(units(study)[0])
     tightness, points = [], []
     for seed, capacity, setting, teacher, epoch in wanted:
         who = {"seed": seed, "teacher": capacity, "setting": setting}

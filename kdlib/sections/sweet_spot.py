@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from ..losses import entropy, soft_labels
+from ..students import Student
 from ..study import CAPACITIES, Study
 from ..teachers import Teacher
 from .missing_class import cell_accuracies
@@ -14,10 +15,19 @@ TEMPERATURE = 9.0  # at which the search distils
 STUDENTS = {"general": "general_student", "baseline": "baseline_student"}
 
 
+def units(study: Study) -> tuple[list[Teacher], list[Student]]:
+    """Runs whose measures are lacking, and all students that `tables` takes; of provisional pairs before the search."""
+    runs = [t for *_, t in large_runs(study) if not study.measured("sweet_spot_entropy", _curves_config(study, t))]
+    cells = [cell for network in STUDENTS.values() for cell in search_cells(study, network)]
+    cells += _baseline_cells(study, known_spot(study, "baseline_student"))
+    cells += _missing_cells(study, known_spot(study, "general_student"))
+    return runs, [student for _, student in cells]
+
+
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`entropy`, `map`, `chosen`, `baseline` and `missing`; each epoch of a batch size comes from one run."""
     grid = large_runs(study)
-    study.runs(run for *_, run in grid if not study.measured("sweet_spot_entropy", _curves_config(study, run)))
+    study.runs(units(study)[0])
     search = {name: search_map(study, network) for name, network in STUDENTS.items()}
     chosen = {name: find_sweet_spot(table) for name, table in search.items()}
     return {
@@ -39,18 +49,34 @@ def search_map(study: Study, network: str) -> pd.DataFrame:
 
     Columns: seed, batch_size, epoch, updates (optimizer steps of the teacher), validation_accuracy, test_accuracy.
     """
-    cells = [
-        ({"seed": s, "batch_size": b, "epoch": e, "updates": updates(study, b, e)}, teacher, e)
-        for s, b, teacher in large_runs(study)
-        for e in teacher.epochs_with_responses
-    ]
-    results = study.distilled(study.student(teacher, TEMPERATURE, e, network=network) for _, teacher, e in cells)
+    cells = search_cells(study, network)
+    results = study.distilled(student for _, student in cells)
     return pd.DataFrame(
         [
             cell | {"validation_accuracy": validation_percent(r), "test_accuracy": test_percent(r)}
-            for (cell, *_), r in zip(cells, results, strict=True)
+            for (cell, _), r in zip(cells, results, strict=True)
         ]
     )
+
+
+def search_cells(study: Study, network: str) -> list[tuple[dict[str, int], Student]]:
+    """(cell, student) of `search_map`."""
+    return [
+        (
+            {"seed": s, "batch_size": b, "epoch": e, "updates": updates(study, b, e)},
+            study.student(teacher, TEMPERATURE, e, network=network),
+        )
+        for s, b, teacher in large_runs(study)
+        for e in teacher.epochs_with_responses
+    ]
+
+
+def known_spot(study: Study, network: str) -> dict[str, float]:
+    """The pair of the search if its students are all in the store, else a provisional one, for what a plan needs."""
+    cells = search_cells(study, network)
+    if all(study.stored(student) for _, student in cells):
+        return find_sweet_spot(search_map(study, network))
+    return {name: cells[-1][0][name] for name in ("batch_size", "epoch")}
 
 
 def find_sweet_spot(search: pd.DataFrame) -> dict[str, float]:
@@ -126,41 +152,50 @@ def _curves(study: Study, teacher: Teacher) -> dict[str, torch.Tensor]:
 
 def _baseline(study: Study, spot: dict[str, float]) -> pd.DataFrame:
     """Figure 9: the single-layer student of the small, the large, and the large teacher at its sweet spot."""
-    cells = [
-        ({"seed": seed, "teacher": name, "temperature": t}, teacher, epoch)
+    cells = _baseline_cells(study, spot)
+    results = study.distilled(student for _, student in cells)
+    return pd.DataFrame(
+        [
+            cell | {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)}
+            for (cell, _), r in zip(cells, results, strict=True)
+        ]
+    )
+
+
+def _baseline_cells(study: Study, spot: dict[str, float]) -> list[tuple[dict[str, Any], Student]]:
+    return [
+        (
+            {"seed": seed, "teacher": name, "temperature": t},
+            study.student(teacher, t, epoch, network="baseline_student"),
+        )
         for seed in study.seeds
         for name, teacher, epoch in three_teachers(study, seed, spot)
         for t in study.settings.temperatures
     ]
-    results = study.distilled(
-        study.student(teacher, cell["temperature"], epoch, network="baseline_student") for cell, teacher, epoch in cells
-    )
-    return pd.DataFrame(
-        [
-            cell | {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)}
-            for (cell, *_), r in zip(cells, results, strict=True)
-        ]
-    )
 
 
 def _missing(study: Study, spot: dict[str, float]) -> pd.DataFrame:
     """The missing-class test at T = 9 for the large teacher, as it is and at its sweet spot."""
-    cells = [
-        ({"seed": seed, "teacher": name, "missing_class": c, "temperature": TEMPERATURE}, teacher, epoch)
+    cells = _missing_cells(study, spot)
+    results = study.distilled(student for _, student in cells)
+    return pd.DataFrame(
+        [
+            cell | {k: cell_accuracies(r, cell["missing_class"])[k] for k in ("raw", "corrected")}
+            for (cell, _), r in zip(cells, results, strict=True)
+        ]
+    )
+
+
+def _missing_cells(study: Study, spot: dict[str, float]) -> list[tuple[dict[str, Any], Student]]:
+    return [
+        (
+            {"seed": seed, "teacher": name, "missing_class": c, "temperature": TEMPERATURE},
+            study.student(teacher, TEMPERATURE, epoch, missing_class=c),
+        )
         for seed in study.seeds
         for name, teacher, epoch in three_teachers(study, seed, spot)[1:]
         for c in study.missing_classes
     ]
-    results = study.distilled(
-        study.student(teacher, TEMPERATURE, epoch, missing_class=cell["missing_class"])
-        for cell, teacher, epoch in cells
-    )
-    return pd.DataFrame(
-        [
-            cell | {k: cell_accuracies(r, cell["missing_class"])[k] for k in ("raw", "corrected")}
-            for (cell, *_), r in zip(cells, results, strict=True)
-        ]
-    )
 
 
 def three_teachers(study: Study, seed: int, spot: dict[str, float]) -> list[tuple[str, Teacher, int]]:

@@ -1,0 +1,316 @@
+"""What the engine gains: side by side, in one run, at equal work, against the loops that a user would write.
+
+Each measurement runs in a process of its own, so that none inherits another's threads or memory. Of a sweep a few
+students are trained and the whole is extrapolated from them; the table says so.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import devices, teachers
+from .data import Dataset, load_dataset
+from .losses import kd_loss
+from .measures import accuracy, t_interval
+from .models import ConvNet, build_model
+from .sources import TORCHVISION
+from .students import Student, distill
+from .teachers import Teacher
+
+TABLE4 = {"students": 120, "epochs": 20}  # what is extrapolated to: ten classes, six temperatures, two teachers
+BATCH = 128
+SAMPLE = ((0, 3.0), (4, 9.0), (8, 20.0))  # missing class and temperature of the students that are trained, each teacher
+CAPACITIES = ("small_teacher", "large_teacher")
+NETWORKS = ("general_student", "baseline_student")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is measured: on which data set and device, for how many epochs of each student."""
+
+    dataset: str
+    device: str
+    epochs: int
+
+    @property
+    def data(self) -> Dataset:
+        return _load(self.dataset, self.device)
+
+    def teacher(self, capacity: str) -> Teacher:
+        return Teacher(capacity, seed=0, epochs=1, batch_size=BATCH, precision="bf16")
+
+    def students(self, capacity: str, network: str) -> list[Student]:
+        return [
+            Student(self.teacher(capacity), 1, t, network, missing_class=c, epochs=self.epochs, batch_size=BATCH)
+            for c, t in SAMPLE
+        ]
+
+
+def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterator[dict[str, Any]]:
+    """Yield one row after another: the machine, its teachers, and the two sweeps of students.
+
+    Arguments: `dataset`, one of torchvision's, from where a user's loop reads it; `epochs` of each trained student.
+    Raises `InputError` for a data set or device that is not here.
+    """
+    job = Job(dataset, str(devices.find_device(device)), epochs)
+    machine = apart(machine_rates, job)
+    yield machine
+    runs = {}
+    for capacity in CAPACITIES:
+        row = apart(teacher_step, job, capacity)
+        yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
+        runs[capacity] = apart(train, job, capacity)
+    for network in NETWORKS:
+        yield from sweep(job, network, runs)
+
+
+def apart(measure: Callable, *arguments: object) -> Any:
+    """The result of a measurement made in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+def machine_rates(job: Job) -> dict[str, Any]:
+    """Rate of a square matrix product in GFLOP/s, on one thread of a CPU or on the accelerator: best of several."""
+    device = torch.device(job.device)
+    devices.use_threads(1)
+    rates = {}
+    for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = torch.randn(2, 2048, 2048, device=device).to(kind)
+        rates[precision] = 2 * 2048**3 / min(_times(lambda a=a, b=b: a @ b, device, 6)) / 1e9
+    return {"row": "machine", "kind": device.type, "workers": _workers(job)} | devices.environment(device) | rates
+
+
+def teacher_step(job: Job, capacity: str) -> dict[str, Any]:
+    """One training step: as a user writes it (fp32, PyTorch's defaults), and as kdlib does it (bf16), on one thread.
+
+    A step's operations: forward and twice as many backward, without the gradient by the images.
+    """
+    device = torch.device(job.device)
+    operations = BATCH * training_operations(build_model(capacity, job.data.family, job.data.shape), job.data.shape)
+    batch = job.data.train[:BATCH]
+    seconds = {}
+    torch.set_num_threads(1)
+    model = build_model(capacity, job.data.family, job.data.shape).to(device, memory_format=torch.contiguous_format)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+
+    def plain_step() -> None:
+        loss = F.cross_entropy(model(job.data.images[batch]), job.data.labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    seconds["user"] = min(_times(plain_step, device, 5))
+    devices.use_threads(1)
+    for precision in devices.PRECISIONS:
+        model = build_model(capacity, job.data.family, job.data.shape).to(device)
+        fused = devices.adam(list(model.parameters()), 1e-3)
+        step = lambda m=model, o=fused, p=precision: teachers.train_step(m, o, job.data, batch, p)  # noqa: E731
+        seconds[precision] = min(_times(step, device, 5))
+    return {"row": "teacher step", "network": capacity, "gflop": operations / 1e9, "seconds": seconds}
+
+
+def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
+    """Floating-point operations of one example's forward and backward pass, in convolutions and dense layers."""
+    forward: list[int] = []
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        forward.append(2 * output[0].numel() * layer.weight[0].numel())
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    model.train()
+    return 3 * sum(forward) - forward[0]
+
+
+def train(job: Job, capacity: str) -> dict[str, Any]:
+    """The teacher of the sweeps: its weights, and its test accuracy."""
+    devices.use_threads(devices.cores())
+    found = teachers.train_teacher(job.teacher(capacity), job.data)
+    right = accuracy(found["test_logits"].cpu(), job.data.open_test("bench")[1].cpu())
+    return {name: value.cpu() for name, value in found.items() if name.startswith("weights/")} | {"accuracy": right}
+
+
+def sweep(job: Job, network: str, runs: dict[str, dict]) -> Iterator[dict[str, Any]]:
+    """Rows (a) to (c) for one kind of student: seconds of the trained students and of all of table 4's."""
+    found: dict[str, dict[str, Any]] = {}
+    for way, cached in (("user", False), ("cached", True)):
+        seconds, accuracies, choices = [], [], []
+        for capacity in CAPACITIES:
+            best = min(
+                _loader_choices(job), key=lambda c, k=capacity: apart(probe, job, k, runs[k], network, cached, *c)
+            )
+            part = apart(users_students, job, capacity, runs[capacity], network, cached, *best)
+            seconds += part["seconds"]
+            accuracies += part["accuracies"]
+            choices.append(best)
+        found[way] = {"seconds": seconds, "accuracies": accuracies, "threads_and_workers": choices}
+        per_student = float(np.mean(seconds)) * TABLE4["epochs"] / job.epochs
+        found[way]["table4_seconds"] = TABLE4["students"] * per_student
+    found["kdlib"] = kdlibs_students(job, network, runs)
+    for way, row in found.items():
+        differences = [
+            ours - theirs for ours, theirs in zip(row["accuracies"], found["user"]["accuracies"], strict=True)
+        ]
+        gain = found["user"]["table4_seconds"] / row["table4_seconds"]
+        interval = t_interval(differences)
+        yield (
+            {"row": "sweep", "way": way, "network": network, "gain": gain, "trained": len(row["accuracies"])}
+            | row
+            | {"accuracy_difference": [interval.mean, interval.low, interval.high]}
+        )
+
+
+def probe(job: Job, capacity: str, run: dict, network: str, cached: bool, threads: int, workers: int) -> float:
+    """Seconds of 30 steps of a user's loop."""
+    return users_students(job, capacity, run, network, cached, threads, workers, steps=30)["seconds"][0]
+
+
+def users_students(
+    job: Job,
+    capacity: str,
+    run: dict[str, Tensor],
+    network: str,
+    cached: bool,
+    threads: int,
+    workers: int,
+    steps: int | None = None,
+) -> dict[str, list[float]]:
+    """The sample's students in the loop that a user would write: DataLoader, teacher forward on each batch, Adam.
+
+    `cached`: the teacher's logits were computed once. `steps`: so many steps of the first student alone.
+    Returns for each student `seconds` of its training and `accuracies`, percent on the test split.
+    """
+    torch.set_num_threads(threads)
+    device, dataset = torch.device(job.device), job.data
+    teacher = teachers.load_teacher(job.teacher(capacity), run, dataset).to(memory_format=torch.contiguous_format)
+    examples = _UsersExamples(job.dataset, teachers.predict(teacher, dataset.images).cpu() if cached else None)
+    found: dict[str, list[float]] = {"seconds": [], "accuracies": []}
+    for student in job.students(capacity, network)[: 1 if steps else None]:
+        start = time.perf_counter()
+        kept = dataset.train[dataset.labels[dataset.train] != student.missing_class]
+        loader = torch.utils.data.DataLoader(
+            torch.utils.data.Subset(examples, kept.tolist()), BATCH, shuffle=True, num_workers=workers
+        )
+        model = build_model(network, dataset.family, dataset.shape, dataset.classes, student.seed())
+        model = model.to(device, memory_format=torch.contiguous_format)
+        optimizer = torch.optim.Adam(model.parameters(), student.learning_rate)
+        for _ in range(job.epochs):
+            for step, (images, labels, logits) in enumerate(loader, start=1):
+                images, labels = images.to(device), labels.to(device)
+                if cached:
+                    logits = logits.to(device)
+                else:
+                    with torch.no_grad():
+                        logits = teacher(images)
+                loss = kd_loss(model(images), logits, labels, temperature=student.temperature, alpha=student.alpha)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                loss.item()  # for the log that a user keeps
+                if step == steps:
+                    break
+        found["seconds"].append(time.perf_counter() - start)
+        images, labels = dataset.open_test("bench")
+        found["accuracies"].append(100 * accuracy(teachers.predict(model, images), labels))
+    return found
+
+
+def kdlibs_students(job: Job, network: str, runs: dict[str, dict]) -> dict[str, Any]:
+    """The same students by kdlib, on as many workers as it would use; the responses' pass is counted once, in full."""
+    workers = _workers(job)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        tasks = [(capacity, k) for capacity in CAPACITIES for k in range(len(SAMPLE))]
+        if workers == 1:
+            tasks = [(capacity, None) for capacity in CAPACITIES]
+        list(pool.map(_warm, [job] * 4 * workers))
+        start = time.perf_counter()
+        logits = dict(zip(CAPACITIES, pool.map(_respond, [job] * 2, CAPACITIES, runs.values()), strict=True))
+        passed = time.perf_counter() - start
+        start = time.perf_counter()
+        parts = pool.map(_distill, [job] * len(tasks), [c for c, _ in tasks], [network] * len(tasks),
+                         [k for _, k in tasks], [logits[c] for c, _ in tasks])  # fmt: skip
+        accuracies = [value for part in parts for value in part]
+        trained = time.perf_counter() - start
+    scale = TABLE4["students"] / len(accuracies) * TABLE4["epochs"] / job.epochs
+    return {
+        "seconds": [trained],
+        "responses_seconds": passed,
+        "accuracies": accuracies,
+        "workers": workers,
+        "table4_seconds": passed + scale * trained,
+    }
+
+
+def _warm(job: Job) -> None:
+    """Import and load what a worker keeps."""
+    devices.use_threads(1)
+    len(job.data.labels)
+    time.sleep(0.5)  # so that each worker gets one
+
+
+def _respond(job: Job, capacity: str, run: dict[str, Tensor]) -> Tensor:
+    teacher = teachers.load_teacher(job.teacher(capacity), run, job.data)
+    return teachers.predict(teacher, job.data.images, "bf16").cpu()
+
+
+def _distill(job: Job, capacity: str, network: str, which: int | None, logits: Tensor) -> list[float]:
+    chosen = job.students(capacity, network)
+    results = distill(chosen if which is None else [chosen[which]], job.data, logits)
+    return [100 * (r["confusion"].diagonal().sum() / r["confusion"].sum()).item() for r in results]
+
+
+@cache
+def _load(name: str, device: str) -> Dataset:
+    return load_dataset(name, device=devices.find_device(device))
+
+
+def _workers(job: Job) -> int:
+    return devices.cores() if job.device == "cpu" else 1
+
+
+def _loader_choices(job: Job) -> list[tuple[int, int]]:
+    """(threads, loader workers) among which a user would find the best."""
+    return [(threads, workers) for threads in sorted({1, devices.cores()}) for workers in (0, 2)]
+
+
+def _times(work: Callable[[], object], device: torch.device, repeats: int) -> Sequence[float]:
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return times[1:]
+
+
+class _UsersExamples(torch.utils.data.Dataset):
+    """torchvision's training split with its transform, and the teacher's logits by index (0 without)."""
+
+    def __init__(self, name: str, logits: Tensor | None) -> None:
+        from ._torchvision import datasets, transforms
+        from .paths import data_dir
+
+        kind, _, train, _ = TORCHVISION[name]
+        self.images = getattr(datasets, kind)(str(data_dir()), transform=transforms.ToTensor(), **train)
+        self.logits = logits
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, Tensor | int]:
+        image, label = self.images[index]
+        return image, label, 0 if self.logits is None else self.logits[index]
+
+    def __len__(self) -> int:
+        return len(self.images)

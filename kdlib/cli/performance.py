@@ -1,0 +1,52 @@
+"""`kdlib bench`: its rows as lines of text, kept as JSON, and as the book's page on performance."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .. import bench, paths
+from ..errors import InputError
+from ..sources import TORCHVISION
+
+WAYS = {
+    "user": "(a) a user's loop: DataLoader, teacher forward on every batch",
+    "cached": "(b) the same with the teacher's logits computed once",
+    "kdlib": "(c) kdlib, its pass over the teacher's responses included",
+}
+
+
+def measure(dataset: str, device: str, epochs: int) -> Iterator[dict[str, Any]]:
+    """The rows of a benchmark, as they come."""
+    if dataset not in TORCHVISION:
+        raise InputError(f"bench needs a data set of torchvision's, got {dataset!r}; allowed: {', '.join(TORCHVISION)}")
+    yield from bench.run(dataset, device, epochs)
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row as text."""
+    if row["row"] == "machine":
+        return (
+            f"{row['device']}, {row['workers']} workers, torch {row['torch']}; one thread's matrix product: "
+            f"{row['fp32']:.0f} GFLOP/s in fp32, {row['bf16']:.0f} in bf16"
+        )
+    if row["row"] == "teacher step":
+        user, fp32, bf16 = (row["seconds"][way] for way in ("user", "fp32", "bf16"))
+        return (
+            f"{row['network']:13} step of 128, one thread: user's fp32 {1e3 * user:.0f} ms, kdlib fp32 "
+            f"{1e3 * fp32:.0f} ms, bf16 {1e3 * bf16:.0f} ms: {user / bf16:.2f}x, {row['gflop'] / bf16:.0f} GFLOP/s, "
+            f"{100 * row['share']:.0f}% of the matrix product's"
+        )
+    low, high = row["accuracy_difference"][1:]
+    return (
+        f"{row['network']:16} {WAYS[row['way']]}: table 4 in {row['table4_seconds'] / 60:.1f} min (extrapolated from "
+        f"{row['trained']} students), {row['gain']:.1f}x; accuracy minus (a)'s [{low:+.2f}, {high:+.2f}] points"
+    )
+
+
+def save(rows: list[dict[str, Any]], dataset: str) -> Path:
+    """Keep rows for the book."""
+    path = paths.project_root() / "results" / "performance" / f"{dataset}-{rows[0]['kind']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+    return path

@@ -1,0 +1,196 @@
+"""What a study still lacks, and what that will cost on this device: a few seconds of calibration, then arithmetic."""
+
+import heapq
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+
+import torch
+
+from . import stacked, students, teachers
+from .devices import peak_memory
+from .models import build_model
+from .sections import SECTIONS
+from .store import unit_key
+from .students import Schedule, Student
+from .study import Study, worker_count
+from .teachers import MICRO_BATCH, Teacher
+
+Unit = Teacher | Student
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one unit on one worker; a student's is its share of the stack that it is trained in."""
+
+    seconds: float
+    mebibytes: float  # largest resident size of the process
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The units that a study lacks, with what each will cost, and the wall time of all on so many workers."""
+
+    costs: dict[Unit, Cost]
+    workers: int
+    seconds: float
+
+    @property
+    def mebibytes(self) -> float:
+        return max((cost.mebibytes for cost in self.costs.values()), default=0.0)
+
+
+def missing_units(studies: Sequence[Study]) -> list[Unit]:
+    """Teacher runs, then students, that the sections' tables need and the store lacks.
+
+    Of students of a sweet spot that is not known yet, those of a provisional pair stand for them: as many, as costly.
+    """
+    runs: dict[Unit, None] = {}
+    lacking: dict[Unit, None] = {}
+    for study in studies:
+        own, wanted = SECTIONS[study.section].units(study)
+        new = [student for student in wanted if not study.stored(student)]
+        runs |= dict.fromkeys(t for t in [*own, *(s.teacher for s in new)] if not study.stored(t))
+        lacking |= dict.fromkeys(new)
+    return [*runs, *lacking]
+
+
+def teacher_runs(studies: Sequence[Study]) -> list[Teacher]:
+    """All runs behind the sections' tables, in the store or not, in an order that does not depend on the store."""
+    for study in studies:
+        SECTIONS[study.section].units(study)
+    return list(dict.fromkeys(run for study in studies for run in study.teachers))
+
+
+def make_plan(studies: Sequence[Study]) -> Plan:
+    """Estimate every unit that studies of one data set lack, and write the estimates into the store, for `compare`."""
+    started = time.process_time()  # what a worker will spend too before it begins: imports and the data set
+    study = studies[0]
+    calibration = Calibration(study)
+    costs = {unit: calibration.cost(unit) for unit in missing_units(studies)}
+    workers = worker_count(study.settings.device)
+    by_kind = [[c.seconds for u, c in costs.items() if isinstance(u, kind)] for kind in (Teacher, Student)]
+    seconds = sum(makespan(durations, workers) for durations in by_kind) + started * bool(costs)
+    _remember(study, costs)
+    return Plan(costs, workers, seconds)
+
+
+def makespan(durations: Iterable[float], workers: int) -> float:
+    """Wall time of jobs given to the first free worker, the longest first."""
+    free = [0.0] * workers
+    for duration in sorted(durations, reverse=True):
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)
+
+
+def compare(studies: Sequence[Study]) -> dict[Unit, tuple[float, float]]:
+    """Estimated and actual seconds of every unit of the sections that was planned and is now in the store."""
+    found = {}
+    for study in studies:
+        estimates = _estimates(study)
+        _, wanted = SECTIONS[study.section].units(study)
+        for unit in dict.fromkeys([*study.teachers, *wanted]):
+            kind, config = _identity(study, unit)
+            estimate, actual = estimates.get(unit_key(kind, config)), study.store.provenance(kind, config)
+            if estimate and actual:
+                found[unit] = (estimate["seconds"], actual["seconds"])
+    return found
+
+
+class Calibration:
+    """Times single steps of each kind of training that a study has, once for each network and size of batch."""
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.dataset = study, study.dataset
+        self.device = study.dataset.images.device
+        self._step, self._predict = cache(self._time_step), cache(self._time_predict)
+        self._student_step = cache(self._time_student_step)
+
+    def cost(self, unit: Unit) -> Cost:
+        return self._teacher(unit) if isinstance(unit, Teacher) else self._student(unit)
+
+    def _teacher(self, teacher: Teacher) -> Cost:
+        examples, everything = len(self.dataset.train), len(self.dataset.labels)
+        part = min(teacher.batch_size, examples, MICRO_BATCH[self.device.type])
+        kept = len(teacher.epochs_with_responses)
+        training = teacher.epochs * examples / part * self._step(teacher.network, teacher.precision, part)
+        predicting = (kept * everything + self.dataset.test_size) * self._predict(teacher.network, teacher.precision)
+        logits = 4 * everything * self.dataset.classes * kept / 2**20
+        return Cost(training + predicting, peak_memory() + 2 * logits)  # kept in a list, then stacked
+
+    def _student(self, student: Student) -> Cost:
+        size, steps = students.lengths(student, self.dataset)
+        engine = students.choose_engine(student, self.dataset)
+        validated = min(student.epochs, steps) * len(self.dataset.validation)
+        at_last = self.dataset.test_size + len(self.dataset.validation) * (student.missing_class is not None)
+        predicting = (validated + at_last) * self._predict(student.network, "fp32")
+        return Cost(steps * self._student_step(student.network, size, engine) + predicting, peak_memory())
+
+    def _model(self, network: str) -> torch.nn.Module:
+        d = self.dataset
+        return build_model(network, d.family, d.shape, d.classes).to(self.device)
+
+    def _time_step(self, network: str, precision: str, size: int) -> float:
+        model = self._model(network)
+        optimizer = teachers.adam(list(model.parameters()), 1e-3)
+        batch = self.dataset.train[:size]
+        return _seconds(lambda: teachers.train_step(model, optimizer, self.dataset, batch, precision), self.device)
+
+    def _time_predict(self, network: str, precision: str) -> float:
+        """Seconds an image."""
+        model, images = self._model(network), self.dataset.images[: MICRO_BATCH[self.device.type]]
+        return _seconds(lambda: teachers.predict(model, images, precision), self.device) / len(images)
+
+    def _time_student_step(self, network: str, size: int, engine: str) -> float:
+        """Seconds a step and student: of a full stack, a student's share."""
+        count = stacked.CHUNK if engine == "stacked" else 1
+        steps = 20
+        run = Teacher("small_teacher", 0, 1, size)
+        group = [Student(run, 1, 9.0, network, batch_size=size, replicate=k) for k in range(count)]
+        logits = torch.zeros(len(self.dataset.labels), self.dataset.classes, device=self.device)
+        order = torch.Generator().manual_seed(0)
+        rows = torch.randint(len(self.dataset.train), (steps, size), generator=order).to(self.device)
+        schedules = [Schedule(self.dataset.train[rows], (steps,))] * count
+
+        def train() -> None:
+            if engine == "stacked":
+                stacked.train(group, self.dataset, [logits] * count, schedules)
+            else:
+                students.train_one(group[0], self.dataset, logits, schedules[0], lambda model: None)
+
+        return _seconds(train, self.device) / steps / count
+
+
+def _seconds(work: Callable[[], object], device: torch.device, repeats: int = 3) -> float:
+    """Median time of a piece of work, after one that warms up."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return sorted(times[1:])[repeats // 2]
+
+
+def _identity(study: Study, unit: Unit) -> tuple[str, dict]:
+    return "teacher" if isinstance(unit, Teacher) else "student", unit.config(study.dataset)
+
+
+def _estimates(study: Study) -> dict[str, dict[str, float]]:
+    try:
+        return json.loads((study.store.root / "estimates.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(study: Study, costs: dict[Unit, Cost]) -> None:
+    path = study.store.root / "estimates.json"
+    known = _estimates(study) | {unit_key(*_identity(study, unit)): asdict(cost) for unit, cost in costs.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temporary.write_text(json.dumps(known))
+    os.replace(temporary, path)
