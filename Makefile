@@ -10,10 +10,10 @@ READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: book test serve clean help lint
+.PHONY: book test test-cluster faults serve clean help lint
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) CORES=$(CORES) PYTHON=$(PYTHON)"
 
 book: $(READY) ## execute the five notebooks (DATASETS, PROFILE) and build the book
@@ -22,7 +22,13 @@ book: $(READY) ## execute the five notebooks (DATASETS, PROFILE) and build the b
 	@cat _build/book.txt
 
 test: $(READY) lint ## every test
-	python -m pytest --numprocesses auto --dist loadgroup
+	python -m pytest --numprocesses auto --dist loadgroup -m "not cluster"
+
+test-cluster: $(READY) ## the workflow on a one-node SLURM of Debian's packages munge, slurmctld, slurmd, slurm-client
+	python -m pytest -m cluster -s tests/test_cluster.py
+
+faults: $(READY) ## forty faults of every kind while the book is made
+	python -m tests.faults
 
 lint: $(READY)
 	ruff check .

@@ -7,7 +7,7 @@ students are trained and the whole is extrapolated from them; the table says so.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from typing import Any
@@ -147,17 +147,9 @@ def sweep(job: Job, network: str, runs: dict[str, dict]) -> Iterator[dict[str, A
     """Rows (a) to (c) for one kind of student: seconds of the trained students and of all of table 4's."""
     found: dict[str, dict[str, Any]] = {}
     for way, cached in (("user", False), ("cached", True)):
-        seconds, accuracies, choices = [], [], []
-        for capacity in CAPACITIES:
-            best = min(
-                _loader_choices(job), key=lambda c, k=capacity: apart(probe, job, k, runs[k], network, cached, *c)
-            )
-            part = apart(users_students, job, capacity, runs[capacity], network, cached, *best)
-            seconds += part["seconds"]
-            accuracies += part["accuracies"]
-            choices.append(best)
-        found[way] = {"seconds": seconds, "accuracies": accuracies, "threads_and_workers": choices}
-        per_student = float(np.mean(seconds)) * TABLE4["epochs"] / job.epochs
+        parts = [apart(users_students, job, capacity, runs[capacity], network, cached) for capacity in CAPACITIES]
+        found[way] = {name: [value for part in parts for value in part[name]] for name in parts[0]}
+        per_student = float(np.mean(found[way]["seconds"])) * TABLE4["epochs"] / job.epochs
         found[way]["table4_seconds"] = TABLE4["students"] * per_student
     found["kdlib"] = kdlibs_students(job, network, runs)
     for way, row in found.items():
@@ -173,36 +165,26 @@ def sweep(job: Job, network: str, runs: dict[str, dict]) -> Iterator[dict[str, A
         )
 
 
-def probe(job: Job, capacity: str, run: dict, network: str, cached: bool, threads: int, workers: int) -> float:
-    """Seconds of 30 steps of a user's loop."""
-    return users_students(job, capacity, run, network, cached, threads, workers, steps=30)["seconds"][0]
-
-
-def users_students(
-    job: Job,
-    capacity: str,
-    run: dict[str, Tensor],
-    network: str,
-    cached: bool,
-    threads: int,
-    workers: int,
-    steps: int | None = None,
-) -> dict[str, list[float]]:
+def users_students(job: Job, capacity: str, run: dict[str, Tensor], network: str, cached: bool) -> dict[str, list[Any]]:
     """The sample's students in the loop that a user would write: DataLoader, teacher forward on each batch, Adam.
 
-    `cached`: the teacher's logits were computed once. `steps`: so many steps of the first student alone.
-    Returns for each student `seconds` of its training and `accuracies`, percent on the test split.
+    `cached`: the teacher's logits were computed once. Returns for each student `seconds` of its training and
+    `accuracies` (percent, test split), and `threads_and_workers`, the loader's fastest, found by 30 steps with each.
     """
-    torch.set_num_threads(threads)
     device, dataset = torch.device(job.device), job.data
     teacher = teachers.load_teacher(job.teacher(capacity), run, dataset).to(memory_format=torch.contiguous_format)
     examples = _UsersExamples(job.dataset, teachers.predict(teacher, dataset.images).cpu() if cached else None)
-    found: dict[str, list[float]] = {"seconds": [], "accuracies": []}
-    for student in job.students(capacity, network)[: 1 if steps else None]:
+
+    def train(student: Student, threads: int, workers: int, steps: int | None = None) -> tuple[float, float]:
+        torch.set_num_threads(threads)
         start = time.perf_counter()
         kept = dataset.train[dataset.labels[dataset.train] != student.missing_class]
         loader = torch.utils.data.DataLoader(
-            torch.utils.data.Subset(examples, kept.tolist()), BATCH, shuffle=True, num_workers=workers
+            torch.utils.data.Subset(examples, kept.tolist()),
+            BATCH,
+            shuffle=True,
+            num_workers=workers,
+            multiprocessing_context="fork" if workers else None,  # as in a script; a spawned process spawns by default
         )
         model = build_model(network, dataset.family, dataset.shape, dataset.classes, student.seed())
         model = model.to(device, memory_format=torch.contiguous_format)
@@ -222,35 +204,42 @@ def users_students(
                 loss.item()  # for the log that a user keeps
                 if step == steps:
                     break
-        found["seconds"].append(time.perf_counter() - start)
-        images, labels = dataset.open_test("bench")
-        found["accuracies"].append(100 * accuracy(teachers.predict(model, images), labels))
-    return found
+        seconds = time.perf_counter() - start
+        test_images, test_labels = dataset.open_test("bench")
+        return seconds, 100 * accuracy(teachers.predict(model, test_images), test_labels)
+
+    students = job.students(capacity, network)
+    choices = [(threads, workers) for threads in sorted({1, devices.cores()}) for workers in (0, 2)]
+    best = min(choices, key=lambda choice: train(students[0], *choice, steps=30)[0])
+    seconds, accuracies = zip(*(train(student, *best) for student in students), strict=True)
+    return {"seconds": list(seconds), "accuracies": list(accuracies), "threads_and_workers": [best]}
 
 
 def kdlibs_students(job: Job, network: str, runs: dict[str, dict]) -> dict[str, Any]:
-    """The same students by kdlib, on as many workers as it would use; the responses' pass is counted once, in full."""
+    """The same students by kdlib, on as many workers as it would use: for the user's epochs, for their accuracies, and
+    then timed at table 4's length. The pass over the teachers' responses is counted in full."""
     workers = _workers(job)
+    tasks = [(capacity, k) for capacity in CAPACITIES for k in (range(len(SAMPLE)) if workers > 1 else [None])]
+
+    def distill_all(pool: ProcessPoolExecutor, length: Job) -> list[float]:
+        futures = [pool.submit(_distill, length, capacity, network, k, logits[capacity]) for capacity, k in tasks]
+        return [value for future in futures for value in future.result()]
+
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        tasks = [(capacity, k) for capacity in CAPACITIES for k in range(len(SAMPLE))]
-        if workers == 1:
-            tasks = [(capacity, None) for capacity in CAPACITIES]
         list(pool.map(_warm, [job] * 4 * workers))
         start = time.perf_counter()
         logits = dict(zip(CAPACITIES, pool.map(_respond, [job] * 2, CAPACITIES, runs.values()), strict=True))
         passed = time.perf_counter() - start
+        accuracies = distill_all(pool, job)
         start = time.perf_counter()
-        parts = pool.map(_distill, [job] * len(tasks), [c for c, _ in tasks], [network] * len(tasks),
-                         [k for _, k in tasks], [logits[c] for c, _ in tasks])  # fmt: skip
-        accuracies = [value for part in parts for value in part]
+        distill_all(pool, replace(job, epochs=TABLE4["epochs"]))
         trained = time.perf_counter() - start
-    scale = TABLE4["students"] / len(accuracies) * TABLE4["epochs"] / job.epochs
     return {
         "seconds": [trained],
         "responses_seconds": passed,
         "accuracies": accuracies,
         "workers": workers,
-        "table4_seconds": passed + scale * trained,
+        "table4_seconds": passed + TABLE4["students"] / len(accuracies) * trained,
     }
 
 
@@ -279,11 +268,6 @@ def _load(name: str, device: str) -> Dataset:
 
 def _workers(job: Job) -> int:
     return devices.cores() if job.device == "cpu" else 1
-
-
-def _loader_choices(job: Job) -> list[tuple[int, int]]:
-    """(threads, loader workers) among which a user would find the best."""
-    return [(threads, workers) for threads in sorted({1, devices.cores()}) for workers in (0, 2)]
 
 
 def _times(work: Callable[[], object], device: torch.device, repeats: int) -> Sequence[float]:

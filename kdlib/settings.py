@@ -24,7 +24,7 @@ class Settings:
     """Every parameter of the five sections, resolved. Accuracies are fractions, learning rates Adam's."""
 
     dataset: str  # a data set known to kdlib
-    profile: str  # smoke, quick or paper
+    profile: str  # smoke, quick, paper-cpu or paper
     seeds: int  # teacher seeds: 0 .. seeds - 1
     temperatures: tuple[float, ...]  # of distillation
     alpha: float  # weight of the KL term in equation 4

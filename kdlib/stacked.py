@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TINY_PIXELS = 16 * 16
 CHUNK = 12  # students at once; beyond a dozen a CPU gains nothing
+CUDA_CHUNK = 128
+MEMORY_SHARE = 0.5  # of an accelerator's free memory, for activations
 
 
 def train(
@@ -69,6 +71,26 @@ def train(
 def can_stack(architecture: Architecture) -> bool:
     """Whether a network's students can run in lock-step: batch norm and dropout are not written for stacks."""
     return not (architecture.batch_norm or architecture.dropout)
+
+
+def most_at_once(architecture: Architecture, shape: tuple[int, int, int], batch_size: int, device: torch.device) -> int:
+    """How many students a stack may have: on CUDA as many as its free memory holds."""
+    if device.type != "cuda":
+        return CHUNK
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(CUDA_CHUNK, int(MEMORY_SHARE * free / step_bytes(architecture, shape, batch_size))))
+
+
+def step_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_size: int) -> int:
+    """Memory of a student's activations and patches in a step, with as much again for their gradients."""
+    channels, height, width = shape
+    numbers = 0
+    for out, stride in zip(architecture.widths, conv_strides(architecture), strict=True):
+        height, width = -(-height // stride), -(-width // stride)
+        numbers += height * width * (9 * channels + 2 * out)  # patches, sums, and what ReLU leaves of them
+        channels = out
+    numbers += channels * height * width + 2 * sum(architecture.dense)
+    return 2 * 4 * batch_size * numbers
 
 
 class _Patches(torch.autograd.Function):

@@ -6,6 +6,7 @@ equal to it. Convolutions of larger images fill a CPU core as they are: there th
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -153,14 +154,12 @@ def distill_each(
     students: list[Student], dataset: Dataset, logits: list[Tensor], *, engine: str = "auto"
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """`distill`, giving (position, result) of each student as soon as it is trained."""
-    if engine not in ("auto", *ENGINES):
-        raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
     for chunk in chunks(students, dataset):
         part = [students[i] for i in chunk]
         targets = [logits[i].to(dataset.images.device) for i in chunk]
         plans = [schedule(student, dataset, z) for student, z in zip(part, targets, strict=True)]
         if choose_engine(students[chunk[0]], dataset, engine) == "stacked":
-            trained = zip(*stacked.train(part, dataset, targets, plans), strict=True)
+            trained = zip(*_train_stack(part, dataset, targets, plans), strict=True)
         else:
             trained = (_train_in_loop(s, dataset, z, p) for s, z, p in zip(part, targets, plans, strict=True))
         for i, plan, (history, model) in zip(chunk, plans, trained, strict=True):
@@ -168,22 +167,49 @@ def distill_each(
             yield i, _evaluate(students[i], dataset, model) | {"validation_accuracy": history} | after
 
 
+def _train_stack(
+    students: list[Student], dataset: Dataset, logits: list[Tensor], plans: list[Schedule]
+) -> tuple[list[Tensor], list[ConvNet]]:
+    """`stacked.train`, in halves where the accelerator's memory does not hold all."""
+    try:
+        return stacked.train(students, dataset, logits, plans)
+    except torch.OutOfMemoryError:
+        if len(students) == 1:
+            raise
+        half = len(students) // 2
+        parts = [_train_stack(students[p], dataset, logits[p], plans[p]) for p in (slice(half), slice(half, None))]
+        return tuple(first + second for first, second in zip(*parts, strict=True))
+
+
 def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> str:
-    """The engine that trains a student: the one asked for, else the fastest; a stack only where its network allows."""
+    """The engine that trains a student: the one asked for, else KDLIB_ENGINE, else the fastest.
+
+    A stack only where the network allows one. Raises `InputError` for an engine that does not exist.
+    """
     tiny = dataset.shape[1] * dataset.shape[2] <= stacked.TINY_PIXELS
     if engine == "auto":
-        engine = "stacked" if tiny or dataset.images.device.type == "cuda" else "loop"
+        engine = os.environ.get("KDLIB_ENGINE") or (
+            "stacked" if tiny or dataset.images.device.type == "cuda" else "loop"
+        )
+    if engine not in ENGINES:
+        raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
     stackable = stacked.can_stack(find_architecture(student.network, dataset.family))
     return engine if stackable else "loop"
 
 
 def chunks(students: Sequence[Student], dataset: Dataset) -> list[list[int]]:
-    """Positions of students that can run in lock-step, at most `stacked.CHUNK` at once."""
+    """Positions of students that can run in lock-step, at most `stacked.most_at_once` of them together."""
     groups: dict[tuple, list[int]] = {}
     for i, student in enumerate(students):
         groups.setdefault(lock_step(student, dataset), []).append(i)
-    size = stacked.CHUNK
-    return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]
+    found = []
+    for group in groups.values():
+        first = students[group[0]]
+        architecture = find_architecture(first.network, dataset.family)
+        batch_size, _ = lengths(first, dataset)
+        size = stacked.most_at_once(architecture, dataset.shape, batch_size, dataset.images.device)
+        found += [group[start : start + size] for start in range(0, len(group), size)]
+    return found
 
 
 def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, plan: Schedule) -> tuple[Tensor, ConvNet]:

@@ -2,8 +2,10 @@
 
 import html
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,13 +18,14 @@ from torch import Tensor
 
 from . import data, devices, students, teachers
 from .data import Dataset, load_dataset
-from .errors import InputError
+from .errors import InputError, StoreError
 from .progress import progress
 from .settings import Settings, resolve
 from .store import Store, Unit, unit_key
 from .students import Student
 from .teachers import Teacher
 
+LOST_WORKERS = 3  # after so many the fault is taken to be none of chance
 CAPACITIES = {"small": "small_teacher", "large": "large_teacher"}
 
 
@@ -134,8 +137,8 @@ class Study:
 
     def runs(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
-        lacking = [teacher for teacher in dict.fromkeys(wanted) if not self.stored(teacher)]
-        self._parallel(_train_and_store, [(t,) for t in lacking], "teachers")
+        wanted = list(dict.fromkeys(wanted))
+        self._until_stored(_train_and_store, lambda: [t for t in wanted if not self.stored(t)], "teachers")
 
     def run(self, teacher: Teacher) -> dict[str, Tensor]:
         """A teacher's tensors (see `train_teacher`), trained if the store lacks them."""
@@ -149,8 +152,7 @@ class Study:
         if lacking:
             self.runs(s.teacher for s in lacking)
             lacking = list(dict.fromkeys(lacking))
-            groups = [[lacking[i] for i in chunk] for chunk in students.chunks(lacking, self.dataset)]
-            self._parallel(_distill_and_store, [(group,) for group in groups], "students")
+            self._until_stored(_distill_and_store, lambda: self._groups(lacking), "students")
             units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
         return [self._use(unit) for unit in units]
 
@@ -182,7 +184,24 @@ class Study:
         self.used[unit.key] = {"kind": unit.kind, **unit.provenance}
         return unit.tensors
 
-    def _parallel(self, task: Callable, arguments: list[tuple], title: str) -> None:
+    def _groups(self, wanted: list[Student]) -> list[list[Student]]:
+        """Of these students those that the store lacks, in groups that are trained together."""
+        lacking = [student for student in wanted if not self.stored(student)]
+        return [[lacking[i] for i in chunk] for chunk in students.chunks(lacking, self.dataset)]
+
+    def _until_stored(self, task: Callable, find_lacking: Callable[[], list], title: str) -> None:
+        """Do a task for everything that is lacking; when a worker is killed, go on with what is lacking then."""
+        for _ in range(LOST_WORKERS):
+            try:
+                return self._parallel(task, find_lacking(), title)
+            except BrokenProcessPool:
+                print(f"{title}: a worker was killed; going on with what the store lacks", file=sys.stderr)
+        raise StoreError(
+            f"{title}: workers were killed {LOST_WORKERS} times. What is finished is kept; if memory ran out, set "
+            "KDLIB_WORKERS to fewer, and run again to go on."
+        )
+
+    def _parallel(self, task: Callable, arguments: list, title: str) -> None:
         if not arguments:
             return
         from joblib import Parallel, delayed
@@ -190,10 +209,10 @@ class Study:
         shared = (self.settings, data.find_source(self.settings.dataset), str(self.store.root))
         workers = min(worker_count(self.settings.device), len(arguments))
         if workers == 1:
-            for args in progress(arguments, title):
-                task(*shared, *args)
+            for argument in progress(arguments, title):
+                task(*shared, argument)
             return
-        jobs = (delayed(task)(*shared, *args) for args in arguments)
+        jobs = (delayed(task)(*shared, argument) for argument in arguments)
         for _ in progress(Parallel(workers, return_as="generator_unordered")(jobs), title, len(arguments)):
             pass
 

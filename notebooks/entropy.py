@@ -28,7 +28,7 @@
 
 # %% tags=["parameters"]
 dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
-profile: str = None  # smoke, quick or paper; None: KDLIB_PROFILE, else quick
+profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
 temperatures: list = None  # temperatures, such as [3, 6, 9, 12, 15, 20]
 examples: int = None  # stratified subset of the training examples

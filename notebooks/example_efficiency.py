@@ -29,7 +29,7 @@
 
 # %% tags=["parameters"]
 dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
-profile: str = None  # smoke, quick or paper; None: KDLIB_PROFILE, else quick
+profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
 examples_per_class: list = None  # sizes of the transfer set, such as [5, 10, 20]
 selections: list = None  # how examples are chosen: entropy, random, lowest

@@ -1,9 +1,16 @@
-"""`make book` killed at random moments: does the next one go on, without repeating a unit, and to the same numbers?
+"""Faults of every kind while `make book` runs: does it, or the next one, go on to the numbers of an undisturbed run?
 
-    python tests/faults.py --kills 20 --seed 0
+    python tests/faults.py                               # at least forty, some minutes each ten
+    python tests/faults.py --engine 20 --worker 0 ...    # so many of each kind
 
-Works on a copy of the tree in a temporary folder, with its own store. Its environment is a stand-in, made slowly out of
-links to the one that runs this script: it shows what becomes of a set-up cut short, without downloading anything.
+- engine: kill -9 of the whole process group at a random moment; no finished unit is computed again.
+- worker: kill -9 of a single worker process; the run goes on by itself.
+- disk: the store's disk is full from a random moment on; one clear error, and once there is room the run goes on.
+- twins: two engines at the same time on one store.
+
+Works on copies of the tree in a temporary folder, with their own store. Their environment is a stand-in, made slowly
+out of links to the one that runs this script: it shows what becomes of a set-up cut short, and downloads nothing.
+`tests/test_cluster.py` adds `scancel` of a cluster's job.
 """
 
 import argparse
@@ -15,10 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 
+from kdlib import Store
 from kdlib.cli.pages import page_record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +49,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.store, self.log = folder, folder / "store", folder / "make.log"
+        folder.mkdir(parents=True, exist_ok=True)
         listed = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         for name in filter(None, subprocess.check_output(listed, text=True).split("\0")):
             if (ROOT / name).is_file():
@@ -50,18 +60,17 @@ class Copy:
         python.chmod(0o755)
         own = {k: v for k, v in os.environ.items() if not k.startswith(("KDLIB_", "MAKE", "MFLAGS", "PYTEST_"))}
         self.environment = own | {"KDLIB_STORE": str(self.store), "PYTHONPATH": str(folder)}
-        self.command = ["make", "book", f"PYTHON={python}", "PROFILE=smoke", "DATASETS=digits"]
+        self.command = ["make", "book", f"PYTHON={python}", "PROFILE=smoke", "DATASETS=digits", "CORES=2"]
 
     def clear(self) -> None:
         """As after cloning."""
         for name in (".venv", "store", "_build", ".snakemake"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
-    def make(self, kill_after: float | None = None) -> tuple[int, float]:
-        """`make book`, its whole process group killed after some seconds. Returns exit code and seconds."""
-        start = time.monotonic()
+    def start(self) -> subprocess.Popen:
+        """`make book` in a process group of its own."""
         with open(self.log, "a") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 self.command,
                 cwd=self.folder,
                 env=self.environment,
@@ -70,11 +79,15 @@ class Copy:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            try:
-                process.wait(kill_after)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+
+    def make(self, kill_after: float | None = None) -> tuple[int, float]:
+        """`make book`, its whole process group killed after some seconds. Returns exit code and seconds."""
+        start, process = time.monotonic(), self.start()
+        try:
+            process.wait(kill_after)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         return process.returncode, time.monotonic() - start
 
     def units(self) -> dict[str, tuple[int, int]]:
@@ -100,7 +113,7 @@ class Copy:
         return "\n".join(self.log.read_text().splitlines()[-15:])
 
 
-def try_faults(copy: Copy, expected: dict[str, str], duration: float, kills: int, seed: int, in_a_row: int) -> int:
+def kill_engine(copy: Copy, expected: dict[str, str], duration: float, kills: int, seed: int, in_a_row: int) -> int:
     """Kill so many times, and say what became of it. Returns how many faults were survived.
 
     Rounds of `in_a_row` kills start from a fresh clone and end with a run that must complete. A round's first kill hits
@@ -124,16 +137,98 @@ def try_faults(copy: Copy, expected: dict[str, str], duration: float, kills: int
             finished = copy.units()
             print(f"killed after {seconds:.1f} s, in {copy.stage()}, {len(finished)} units finished", flush=True)
         code, seconds = copy.make()
-        faults += _repeated(finished, copy.units())
-        if code:
-            faults.append(f"exit code {code}:\n{copy.tail()}")
-        elif copy.digests() != expected:
-            faults.append(f"tables {copy.digests()} instead of {expected}")
+        faults += _repeated(finished, copy.units()) + _differences(copy, code, expected)
         tried += hit
         survived += hit * (not faults)
         print(*(faults or [f"then completed in {seconds:.0f} s, with the same tables"]), sep="\n", flush=True)
-    print(f"{tried} faults tried, {survived} survived")
     return survived
+
+
+def kill_workers(copy: Copy, expected: dict[str, str], kills: int, seed: int) -> int:
+    """In each run one worker is killed, some time after it appeared; the run must complete by itself."""
+    moments, survived = random.Random(seed), 0
+    for _ in range(kills):
+        copy.clear()
+        process = copy.start()
+        while process.poll() is None and not _workers(process.pid):
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 4))
+        workers = _workers(process.pid)
+        if workers:
+            os.kill(moments.choice(workers), signal.SIGKILL)
+        code = process.wait()
+        faults = _differences(copy, code, expected) + ["no worker was there to kill"] * (not workers)
+        survived += not faults
+        print(*(faults or ["a worker was killed; the run completed, with the same tables"]), sep="\n", flush=True)
+    return survived
+
+
+def fill_disk(copy: Copy, expected: dict[str, str], times: int, seed: int) -> int:
+    """The store lies on a small disk that is full from a random moment of the computation on. Needs root: it mounts."""
+    moments, survived = random.Random(seed), 0
+    disk = copy.folder / "disk"
+    disk.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", disk], check=True)
+    own_store, copy.store = copy.store, disk / "store"
+    copy.environment["KDLIB_STORE"] = str(copy.store)
+    try:
+        for _ in range(times):
+            copy.clear()
+            shutil.rmtree(copy.store, ignore_errors=True)
+            process, enough = copy.start(), moments.randint(1, 12)
+            while process.poll() is None and len(copy.units()) < enough:
+                time.sleep(0.02)
+            _fill(disk / "filler")
+            code, finished = process.wait(), copy.units()
+            told = "No space left on device" in copy.tail() and "Traceback" not in copy.tail()
+            (disk / "filler").unlink()
+            faults = ["it went on though the disk was full"] * (not code) + [f"no clear error:\n{copy.tail()}"] * (
+                not told
+            )
+            code, _ = copy.make()
+            faults += _repeated(finished, copy.units()) + _differences(copy, code, expected)
+            survived += not faults
+            said = f"full after {len(finished)} units: one error; with room again it completed, with the same tables"
+            print(*(faults or [said]), sep="\n", flush=True)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+        copy.store = own_store
+        copy.environment["KDLIB_STORE"] = str(own_store)
+    return survived
+
+
+def run_twins(copy: Copy, other: Copy, expected: dict[str, str], times: int) -> int:
+    """Two engines on one store, each from a tree of its own: both complete, and every unit is sound."""
+    survived = 0
+    for _ in range(times):
+        copy.clear()
+        other.clear()
+        other.environment["KDLIB_STORE"] = str(copy.store)
+        processes = [one.start() for one in (copy, other)]
+        codes = [process.wait() for process in processes]
+        faults = [f for one, code in zip((copy, other), codes, strict=True) for f in _differences(one, code, expected)]
+        faults += [f"damaged: {path.name} {what}" for path, what in Store(copy.store).verify()[1]]
+        survived += not faults
+        print(*(faults or ["two engines on one store: both completed, with the same tables"]), sep="\n", flush=True)
+    return survived
+
+
+def _differences(copy: Copy, code: int, expected: dict[str, str]) -> list[str]:
+    if code:
+        return [f"exit code {code}:\n{copy.tail()}"]
+    return [] if copy.digests() == expected else [f"tables {copy.digests()} instead of {expected}"]
+
+
+def _workers(group: int) -> list[int]:
+    """Worker processes of a process group."""
+    found = subprocess.run(["pgrep", "-g", str(group), "-f", "LokyProcess"], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def _fill(path: Path) -> None:
+    with open(path, "wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 16))
 
 
 def _repeated(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> list[str]:
@@ -142,18 +237,25 @@ def _repeated(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
+    for kind, count in (("engine", 20), ("worker", 10), ("disk", 6), ("twins", 4)):
+        parser.add_argument(f"--{kind}", type=int, default=count)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--in-a-row", type=int, default=5, help="kills before the run that must complete")
+    parser.add_argument("--in-a-row", type=int, default=5, help="kills of the engine before the run that must complete")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kdlib-faults-") as folder:
-        copy = Copy(Path(folder))
+        copy, other = Copy(Path(folder) / "one"), Copy(Path(folder) / "other")
         code, duration = copy.make()
         if code:
             raise SystemExit(f"`make book` fails undisturbed:\n{copy.tail()}")
         print(f"undisturbed: {duration:.0f} s, {len(copy.units())} units, {len(copy.pages())} pages", flush=True)
-        survived = try_faults(copy, copy.digests(), duration, given.kills, given.seed, given.in_a_row)
-    raise SystemExit(survived != given.kills)
+        expected = copy.digests()
+        survived = kill_engine(copy, expected, duration, given.engine, given.seed, given.in_a_row)
+        survived += kill_workers(copy, expected, given.worker, given.seed)
+        survived += fill_disk(copy, expected, given.disk, given.seed) if given.disk else 0
+        survived += run_twins(copy, other, expected, given.twins)
+    tried = given.engine + given.worker + given.disk + given.twins
+    print(f"{tried} faults tried, {survived} survived")
+    raise SystemExit(survived != tried)
 
 
 if __name__ == "__main__":

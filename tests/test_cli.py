@@ -1,4 +1,5 @@
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -170,6 +171,18 @@ BAD = {
     "run: word": (["run", "entropy", "-p", "temperatures=hot"], "temperatures='hot' cannot be used; allowed: "),
     "run: name": (["run", "entropy", "-p", "alpha=0.5"], "unknown parameter alpha; allowed: dataset"),
     "publish": (["run", "entropy", "--publish", "-p", "seeds=1"], "leave out -p seeds"),
+    "only": (["compute", "entropy", "--only", "students"], "--only 'students' cannot be used; allowed: teachers"),
+    "part": (
+        ["compute", "entropy", "--only", "teachers", "--part", "3/2"],
+        "--part '3/2' cannot be used; allowed: i/n",
+    ),
+    "part of all": (["compute", "entropy", "--part", "1/2"], "give --only teachers with it"),
+    "plan": (["plan", "entropy", "-p", "temprature=9"], "unknown parameter temprature; allowed: dataset"),
+    "bench": (
+        ["bench", "--dataset", "digits"],
+        "bench needs a data set of torchvision's, got 'digits'; allowed: mnist",
+    ),
+    "bench's device": (["bench", "--device", "tpu"], "unknown device 'tpu'"),
     "fetch": (["data", "digits", "--download"], "'digits' needs no files"),
     "no such set": (["data", "imagenet"], "unknown data set 'imagenet'; allowed: "),
 }
@@ -279,3 +292,28 @@ def test_verify_finds_nothing_in_a_fresh_copy_and_then_what_was_changed(kdlib, p
     assert (code, out) == (1, "0 units sound; 2 problems\n")
     assert "the two halves of notebooks/entropy differ" in err
     assert "_build/pages/digits-smoke/missing_class.ipynb has no record" in err
+
+
+def test_the_parts_of_the_teachers_are_disjoint_and_all_of_them(kdlib, tmp_path):
+    parts = []
+    for part in ("1/2", "2/2"):
+        before = set((tmp_path / "store").rglob("*.safetensors"))
+        code, out, _ = kdlib("compute", "entropy", "--profile", "smoke", "--only", "teachers", "--part", part)
+        assert (code, out) == (0, f"2 teachers in {tmp_path / 'store'}\n")
+        parts.append(set((tmp_path / "store").rglob("*.safetensors")) - before)
+    assert [len(part) for part in parts] == [2, 2]
+    assert kdlib("compute", "entropy", "--profile", "smoke")[0] == 0
+    assert {p for p in (tmp_path / "store").rglob("*.safetensors") if p.parent.name == "teacher"} == parts[0] | parts[1]
+
+
+def test_a_plan_says_what_is_missing_and_gives_the_command_for_it(kdlib, tmp_path):
+    code, out, _ = kdlib("plan", "missing_class", *SMALL, "--json")
+    report = json.loads(out)
+    assert code == 0 and report["dataset"] == "digits" and report["done"]["units"] == 0
+    words = report["command"].split()
+    assert words[:3] == ["kdlib", "compute", "missing_class"]
+    planned = sum(kind["units"] for kind in report["missing"])
+    assert kdlib(*shlex.split(report["command"])[1:])[0] == 0
+    assert len([p for p in Store(tmp_path / "store").paths() if p.parent.name != "measure"]) == planned
+    code, out, _ = kdlib("plan", "missing_class", *SMALL)
+    assert code == 0 and "nothing is missing" in out and f"planned before and done: {planned} units" in out

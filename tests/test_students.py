@@ -20,7 +20,7 @@ from kdlib import (
     use_threads,
 )
 from kdlib.models import Architecture
-from kdlib.students import chunks, lock_step, schedule, train_one, transfer_set
+from kdlib.students import choose_engine, chunks, lock_step, schedule, train_one, transfer_set
 from kdlib.teachers import load_teacher, predict
 
 MIXED = Architecture(widths=(4, 6), strides=(1, 2), dense=(10,))
@@ -310,3 +310,49 @@ def test_mixed_precision_stays_near_full_precision_and_is_another_run(tiny_teach
     assert b.dtype == torch.float32 and not torch.equal(a, b)
     assert (a - b).abs().mean() < 0.05 * a.std()
     assert full.config(digits) != mixed.config(digits)
+
+
+def test_a_stack_for_which_memory_runs_out_is_trained_in_parts_to_the_same_students(sweep, logits, digits, monkeypatch):
+    whole = distill(sweep, digits, logits, engine="stacked")
+    train, sizes = stacked.train, []
+
+    def train_few(students, *rest):
+        sizes.append(len(students))
+        if len(students) > 4:
+            raise torch.OutOfMemoryError("out of memory")
+        return train(students, *rest)
+
+    monkeypatch.setattr(stacked, "train", train_few)
+    for ours, theirs in zip(distill(sweep, digits, logits, engine="stacked"), whole, strict=True):
+        assert_identical(ours, theirs)
+    assert sizes == [12, 6, 3, 3, 6, 3, 3]
+
+
+def test_one_student_for_which_memory_runs_out_is_an_error(student, logits, digits, monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(stacked, "train", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        distill([student], digits, logits, engine="stacked")
+
+
+def test_an_accelerators_stack_is_as_large_as_its_free_memory_allows(monkeypatch):
+    student = Architecture(widths=(16, 32))
+    one = stacked.step_bytes(student, (1, 28, 28), 128)
+    assert one == 2 * 4 * 128 * (196 * (9 + 32) + 49 * (9 * 16 + 64) + 49 * 32)
+    for free, expected in ((1 << 40, stacked.CUDA_CHUNK), (20 * one, 10), (0, 1)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 1 << 40))
+        assert stacked.most_at_once(student, (1, 28, 28), 128, torch.device("cuda")) == expected
+    assert stacked.most_at_once(student, (1, 28, 28), 128, torch.device("cpu")) == stacked.CHUNK
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((1, 8, 8), "stacked"), ((1, 28, 28), "loop")])
+def test_on_a_cpu_only_tiny_images_are_stacked_unless_one_asks(shape, expected, student, digits, monkeypatch):
+    dataset = replace(digits, images=torch.zeros(1, *shape))
+    assert choose_engine(student, dataset) == expected
+    monkeypatch.setenv("KDLIB_ENGINE", "loop")
+    assert choose_engine(student, dataset) == "loop"
+    monkeypatch.setenv("KDLIB_ENGINE", "rocket")
+    with pytest.raises(InputError, match="unknown engine 'rocket'; allowed: auto, loop, stacked"):
+        choose_engine(student, dataset)

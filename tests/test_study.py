@@ -1,5 +1,8 @@
 """A study: what it computes, what it reads, and that the number of workers changes nothing."""
 
+import os
+import signal
+
 import pytest
 
 import kdlib
@@ -55,3 +58,34 @@ def test_every_unit_says_what_it_opened_the_test_split_for(tmp_path):
     students = [about for about in one.used.values() if about["kind"] == "student"]
     assert students
     assert all(any(reason.startswith("student") for reason in about["test_openings"]) for about in students)
+
+
+def test_a_killed_worker_costs_what_it_had_in_hand_and_the_rest_goes_on(tmp_path, monkeypatch, capfd):
+    expected = digest(study(tmp_path / "a").tables())
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    one = study(tmp_path / "b")
+    train, killed = one._parallel, []
+
+    def kill_one(task, arguments, title):
+        if arguments and not killed:
+            killed.append(title)
+            train(task, arguments[:1], title)
+            train(_die, [0, 1], title)
+        train(task, arguments, title)
+
+    monkeypatch.setattr(one, "_parallel", kill_one)
+    assert digest(one.tables()) == expected
+    assert killed and "a worker was killed; going on with what the store lacks" in capfd.readouterr().err
+
+
+def test_workers_that_are_killed_again_and_again_are_one_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    one = study(tmp_path)
+    parallel = one._parallel
+    monkeypatch.setattr(one, "_parallel", lambda task, arguments, title: parallel(_die, [0, 1], title))
+    with pytest.raises(kdlib.StoreError, match="workers were killed 3 times.*KDLIB_WORKERS to fewer"):
+        one.tables()
+
+
+def _die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)

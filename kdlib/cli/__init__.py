@@ -22,7 +22,9 @@ app.add_typer(store_app, name="store")
 
 Section = Annotated[str, typer.Argument(help=f"one of {', '.join(PARAMETERS)}, or all")]
 DatasetOption = Annotated[str | None, typer.Option(help="data set (default: digits)")]
-ProfileOption = Annotated[str | None, typer.Option(help="smoke, quick or paper (default: KDLIB_PROFILE, else quick)")]
+ProfileOption = Annotated[
+    str | None, typer.Option(help="smoke, quick, paper-cpu or paper (default: KDLIB_PROFILE, else quick)")
+]
 ParameterOption = Annotated[list[str] | None, typer.Option("-p", "--parameter", help="name=value, as papermill's")]
 StoreOption = Annotated[Path | None, typer.Option(help="folder of the store (default: KDLIB_STORE, else store/)")]
 

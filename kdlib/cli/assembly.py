@@ -19,10 +19,11 @@ from ..errors import InputError
 from ..record import MIME, read_tables
 from ..sections import PARAMETERS
 from ..verdict_table import VerdictTable
+from . import performance
 from .pages import executed, page_record
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
-PROFILES = ("paper", "quick", "smoke")  # of several local runs the fuller is shown
+PROFILES = ("paper", "paper-cpu", "quick", "smoke")  # of several local runs the fuller is shown
 VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
 
 
@@ -124,6 +125,7 @@ def assemble(pages: list[Page]) -> Path:
                 chapter["sections"] = [{"file": p.place, "title": p.record["title"]} for p in nested]
             _replace(source / f"{chapter['file']}.md", "<!-- pages -->", _list_of_pages(nested))
     _replace(source / "book" / "index.md", "<!-- found -->", _found(verdicts, pages))
+    _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False))
     return source
 

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from .. import bench, paths
+from ..data import find_source
 from ..errors import InputError
 from ..sources import TORCHVISION
 
@@ -44,9 +47,71 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
+def report() -> str:
+    """Every benchmark that is kept, as the tables of the book's page."""
+    parts = []
+    for path in sorted(_folder().glob("*.json")):
+        rows = json.loads(path.read_text())
+        machine = rows[0]
+        parts.append(
+            f"## {find_source(path.stem.partition('-')[0]).title} on {machine['device']}\n\n"
+            f"{machine['workers']} workers with one thread each, torch {machine['torch']}, code `{machine['commit']}`. "
+            f"A matrix product of 2048 x 2048 on one thread: {machine['fp32']:.0f} GFLOP/s in fp32, "
+            f"{machine['bf16']:.0f} in bf16.\n"
+        )
+        parts += [_html(_teachers(rows)), _html(_sweeps(rows))]
+    return "\n".join(parts) or "*No benchmark is kept: `kdlib bench --save` makes one.*"
+
+
+def _teachers(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "a teacher's step of 128 examples": row["network"].replace("_", " "),
+                "a user's, fp32 (ms)": f"{1e3 * row['seconds']['user']:.0f}",
+                "kdlib, fp32 (ms)": f"{1e3 * row['seconds']['fp32']:.0f}",
+                "kdlib, bf16 (ms)": f"{1e3 * row['seconds']['bf16']:.0f}",
+                "gain": f"{row['seconds']['user'] / row['seconds']['bf16']:.2f}x",
+                "GFLOP/s": f"{row['gflop'] / row['seconds']['bf16']:.0f}",
+                "share of the matrix product's": f"{100 * row['share']:.0f}%",
+            }
+            for row in rows
+            if row["row"] == "teacher step"
+        ]
+    )
+
+
+def _sweeps(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "120 students": row["network"].replace("_", " "),
+                "way": WAYS[row["way"]],
+                "minutes": f"{row['table4_seconds'] / 60:.1f}",
+                "gain": f"{row['gain']:.1f}x",
+                "accuracy minus (a)'s (points, 95% interval)": "[{:+.2f}, {:+.2f}]".format(
+                    *row["accuracy_difference"][1:]
+                ),
+                "extrapolated from": f"{row['trained']} students",
+            }
+            for row in rows
+            if row["row"] == "sweep"
+        ]
+    )
+
+
+def _html(table: pd.DataFrame) -> str:
+    text = table.to_html(index=False, border=0, classes="dataframe")
+    return f"```{{raw}} html\n<div class='table-scroll' tabindex='0'>{text}</div>\n```\n"
+
+
+def _folder() -> Path:
+    return paths.project_root() / "results" / "performance"
+
+
 def save(rows: list[dict[str, Any]], dataset: str) -> Path:
     """Keep rows for the book."""
-    path = paths.project_root() / "results" / "performance" / f"{dataset}-{rows[0]['kind']}.json"
+    path = _folder() / f"{dataset}-{rows[0]['kind']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, indent=1) + "\n")
     return path

@@ -1,0 +1,41 @@
+"""The benchmark: it runs end to end, counts operations right, and compares like with like."""
+
+import pytest
+
+from kdlib import Architecture, bench, build_model, register_network
+from kdlib.cli import performance
+
+from .test_data import write_usps
+
+
+def test_operations_of_a_network_are_those_of_its_products():
+    register_network("counted", Architecture(widths=(4, 6), strides=(2, 1), dense=(5,)))
+    model = build_model("counted", shape=(1, 8, 8), classes=3)
+    first, second, dense, head = (2 * n for n in (4 * 16 * 9, 6 * 16 * 9 * 4, 96 * 5, 5 * 3))
+    assert bench.training_operations(model, (1, 8, 8)) == 2 * first + 3 * (second + dense + head)
+
+
+def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
+    operations = bench.training_operations(build_model("small_teacher"), (1, 28, 28))
+    assert operations == pytest.approx(3 * 2 * 49 * 512 * 256 * 9, rel=0.02)
+
+
+def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    write_usps(tmp_path)
+    rows = list(bench.run("usps", "cpu"))
+    assert [row["row"] for row in rows] == ["machine", *["teacher step"] * 2, *["sweep"] * 6]
+    sweeps = rows[3:]
+    assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
+    for row in sweeps:
+        assert row["table4_seconds"] > 0 and len(row["accuracies"]) == row["trained"] == 6
+    for row in (sweeps[0], sweeps[3]):
+        assert row["gain"] == 1 and row["accuracy_difference"] == [0, 0, 0]
+    assert all(row["share"] > 0 for row in rows[1:3])
+    assert all(len(performance.line(row)) > 60 for row in rows)
+
+    monkeypatch.setattr(performance, "_folder", lambda: tmp_path / "performance")
+    assert "No benchmark is kept" in performance.report()
+    performance.save(rows, "usps")
+    report = performance.report()
+    assert report.startswith("## USPS on ") and report.count("<table") == 2
