@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from . import devices, teachers
 from .data import Dataset, load_dataset
-from .losses import kd_loss
+from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, t_interval
 from .models import ConvNet, build_model
 from .sources import TORCHVISION
@@ -28,6 +28,7 @@ from .teachers import Teacher
 
 TABLE4 = {"students": 120, "epochs": 20}  # what is extrapolated to: ten classes, six temperatures, two teachers
 BATCH = 128
+PARITY = {"seeds": range(5), "examples": 4000, "epochs": 4}
 SAMPLE = ((0, 3.0), (4, 9.0), (8, 20.0))  # missing class and temperature of the students that are trained, each teacher
 CAPACITIES = ("small_teacher", "large_teacher")
 NETWORKS = ("general_student", "baseline_student")
@@ -68,6 +69,7 @@ def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterat
     for capacity in CAPACITIES:
         row = apart(teacher_step, job, capacity)
         yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
+        yield precision_parity(job, capacity)
         runs[capacity] = apart(train, job, capacity)
     for network in NETWORKS:
         yield from sweep(job, network, runs)
@@ -117,6 +119,36 @@ def teacher_step(job: Job, capacity: str) -> dict[str, Any]:
         step = lambda m=model, o=fused, p=precision: teachers.train_step(m, o, job.data, batch, p)  # noqa: E731
         seconds[precision] = min(_times(step, device, 5))
     return {"row": "teacher step", "network": capacity, "gflop": operations / 1e9, "seconds": seconds}
+
+
+def precision_parity(job: Job, capacity: str) -> dict[str, Any]:
+    """Does bf16 change what is measured? The same seeds trained in both precisions on a subset, and their differences.
+
+    Of validation accuracy (percent) and of the mean entropy of the responses at T = 9 (nats): mean and 95% interval of
+    bf16 minus fp32 over seeds, and `spread`, the standard deviation over seeds in fp32.
+    """
+    cases = [(seed, precision) for seed in PARITY["seeds"] for precision in devices.PRECISIONS]
+    with ProcessPoolExecutor(_workers(job), mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(_accuracy_and_entropy, job, capacity, *case) for case in cases]
+        found = dict(zip(cases, (future.result() for future in futures), strict=True))
+    row: dict[str, Any] = {"row": "parity", "network": capacity} | {k: v for k, v in PARITY.items() if k != "seeds"}
+    for k, name in enumerate(("accuracy", "entropy")):
+        fp32, bf16 = ([found[seed, precision][k] for seed in PARITY["seeds"]] for precision in devices.PRECISIONS)
+        difference = t_interval([b - a for a, b in zip(fp32, bf16, strict=True)])
+        row[name] = {
+            "difference": [difference.mean, difference.low, difference.high],
+            "spread": float(np.std(fp32, ddof=1)),
+            "n": difference.n,
+        }
+    return row
+
+
+def _accuracy_and_entropy(job: Job, capacity: str, seed: int, precision: str) -> tuple[float, float]:
+    devices.use_threads(1)
+    dataset = load_dataset(job.dataset, examples=PARITY["examples"], clip=True, device=devices.find_device(job.device))
+    run = teachers.train_teacher(Teacher(capacity, seed, PARITY["epochs"], BATCH, precision=precision), dataset)
+    response = soft_labels(teachers.responses(run)[dataset.train], 9.0)
+    return 100 * run["validation_accuracy"][-1].item(), entropy(response).mean().item()
 
 
 def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:

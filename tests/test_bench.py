@@ -23,19 +23,21 @@ def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
 def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     write_usps(tmp_path)
+    monkeypatch.setitem(bench.PARITY, "seeds", range(2))
     rows = list(bench.run("usps", "cpu"))
-    assert [row["row"] for row in rows] == ["machine", *["teacher step"] * 2, *["sweep"] * 6]
-    sweeps = rows[3:]
+    assert [row["row"] for row in rows] == ["machine", *["teacher step", "parity"] * 2, *["sweep"] * 6]
+    sweeps = rows[5:]
     assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
     for row in sweeps:
         assert row["table4_seconds"] > 0 and len(row["accuracies"]) == row["trained"] == 6
     for row in (sweeps[0], sweeps[3]):
         assert row["gain"] == 1 and row["accuracy_difference"] == [0, 0, 0]
-    assert all(row["share"] > 0 for row in rows[1:3])
+    assert all(row["share"] > 0 for row in rows[1:5:2])
+    assert all(row["entropy"]["spread"] > 0 and row["accuracy"]["n"] == 2 for row in rows[2:5:2])
     assert all(len(performance.line(row)) > 60 for row in rows)
 
     monkeypatch.setattr(performance, "_folder", lambda: tmp_path / "performance")
     assert "No benchmark is kept" in performance.report()
     performance.save(rows, "usps")
     report = performance.report()
-    assert report.startswith("## USPS on ") and report.count("<table") == 2
+    assert report.startswith("## USPS on ") and report.count("<table") == 3

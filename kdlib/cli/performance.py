@@ -40,6 +40,9 @@ def line(row: dict[str, Any]) -> str:
             f"{1e3 * fp32:.0f} ms, bf16 {1e3 * bf16:.0f} ms: {user / bf16:.2f}x, {row['gflop'] / bf16:.0f} GFLOP/s, "
             f"{100 * row['share']:.0f}% of the matrix product's"
         )
+    if row["row"] == "parity":
+        parts = "; ".join(f"{name} {_difference(row[name])}" for name in ("accuracy", "entropy"))
+        return f"{row['network']:13} bf16 minus fp32, {row['examples']} examples, {row['epochs']} epochs: {parts}"
     low, high = row["accuracy_difference"][1:]
     return (
         f"{row['network']:16} {WAYS[row['way']]}: table 4 in {row['table4_seconds'] / 60:.1f} min (extrapolated from "
@@ -59,7 +62,7 @@ def report() -> str:
             f"A matrix product of 2048 x 2048 on one thread: {machine['fp32']:.0f} GFLOP/s in fp32, "
             f"{machine['bf16']:.0f} in bf16.\n"
         )
-        parts += [_html(_teachers(rows)), _html(_sweeps(rows))]
+        parts += [_html(table(rows)) for table in (_teachers, _parities, _sweeps)]
     return "\n".join(parts) or "*No benchmark is kept: `kdlib bench --save` makes one.*"
 
 
@@ -79,6 +82,26 @@ def _teachers(rows: list[dict[str, Any]]) -> pd.DataFrame:
             if row["row"] == "teacher step"
         ]
     )
+
+
+def _parities(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "bf16 minus fp32": row["network"].replace("_", " "),
+                "validation accuracy (points)": _difference(row["accuracy"]),
+                "mean entropy at T = 9 (nats)": _difference(row["entropy"]),
+                "trained on": f"{row['examples']} examples, {row['epochs']} epochs",
+            }
+            for row in rows
+            if row["row"] == "parity"
+        ]
+    )
+
+
+def _difference(found: dict[str, Any]) -> str:
+    mean, low, high = found["difference"]
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] (n = {found['n']}; spread over seeds {found['spread']:.3f})"
 
 
 def _sweeps(rows: list[dict[str, Any]]) -> pd.DataFrame:
