@@ -5,7 +5,7 @@ students are trained and the whole is extrapolated from them; the table says so.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -88,7 +88,7 @@ def machine_rates(job: Job) -> dict[str, Any]:
     rates = {}
     for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = torch.randn(2, 2048, 2048, device=device).to(kind)
-        rates[precision] = 2 * 2048**3 / min(_times(lambda a=a, b=b: a @ b, device, 6)) / 1e9
+        rates[precision] = 2 * 2048**3 / min(devices.timings(lambda a=a, b=b: a @ b, device, 6)) / 1e9
     return {"row": "machine", "kind": device.type, "workers": _workers(job)} | devices.environment(device) | rates
 
 
@@ -111,13 +111,13 @@ def teacher_step(job: Job, capacity: str) -> dict[str, Any]:
         loss.backward()
         optimizer.step()
 
-    seconds["user"] = min(_times(plain_step, device, 5))
+    seconds["user"] = min(devices.timings(plain_step, device, 5))
     devices.use_threads(1)
     for precision in devices.PRECISIONS:
         model = build_model(capacity, job.data.family, job.data.shape).to(device)
         fused = devices.adam(list(model.parameters()), 1e-3)
         step = lambda m=model, o=fused, p=precision: teachers.train_step(m, o, job.data, batch, p)  # noqa: E731
-        seconds[precision] = min(_times(step, device, 5))
+        seconds[precision] = min(devices.timings(step, device, 5))
     return {"row": "teacher step", "network": capacity, "gflop": operations / 1e9, "seconds": seconds}
 
 
@@ -257,8 +257,7 @@ def kdlibs_students(job: Job, network: str, runs: dict[str, dict]) -> dict[str, 
         futures = [pool.submit(_distill, length, capacity, network, k, logits[capacity]) for capacity, k in tasks]
         return [value for future in futures for value in future.result()]
 
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_warm, [job] * 4 * workers))
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_warm, initargs=(job,)) as pool:
         start = time.perf_counter()
         logits = dict(zip(CAPACITIES, pool.map(_respond, [job] * 2, CAPACITIES, runs.values()), strict=True))
         passed = time.perf_counter() - start
@@ -276,10 +275,9 @@ def kdlibs_students(job: Job, network: str, runs: dict[str, dict]) -> dict[str, 
 
 
 def _warm(job: Job) -> None:
-    """Import and load what a worker keeps."""
+    """What a worker does once, before it is given work."""
     devices.use_threads(1)
-    len(job.data.labels)
-    time.sleep(0.5)  # so that each worker gets one
+    _load(job.dataset, job.device)
 
 
 def _respond(job: Job, capacity: str, run: dict[str, Tensor]) -> Tensor:
@@ -300,17 +298,6 @@ def _load(name: str, device: str) -> Dataset:
 
 def _workers(job: Job) -> int:
     return devices.cores() if job.device == "cpu" else 1
-
-
-def _times(work: Callable[[], object], device: torch.device, repeats: int) -> Sequence[float]:
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return times[1:]
 
 
 class _UsersExamples(torch.utils.data.Dataset):

@@ -6,6 +6,8 @@ import platform
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,18 @@ def use_threads(count: int) -> None:
 def adam(parameters: list[torch.Tensor], learning_rate: float) -> torch.optim.Adam:
     """Adam with PyTorch's defaults but the learning rate; fused where the device has it."""
     return torch.optim.Adam(parameters, learning_rate, fused=parameters[0].device.type in ("cpu", "cuda"))
+
+
+def timings(work: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
+    """Seconds of a piece of work, so many times, after once to warm up."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return times[1:]
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import heapq
 import json
 import os
 import secrets
+import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from functools import cache
 import torch
 
 from . import stacked, students, teachers
-from .devices import peak_memory
+from .devices import peak_memory, timings
 from .models import build_model
 from .sections import SECTIONS
 from .store import unit_key
@@ -165,16 +166,8 @@ class Calibration:
         return _seconds(train, self.device) / steps / count
 
 
-def _seconds(work: Callable[[], object], device: torch.device, repeats: int = 3) -> float:
-    """Median time of a piece of work, after one that warms up."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return sorted(times[1:])[repeats // 2]
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    return statistics.median(timings(work, device, repeats=3))
 
 
 def _identity(study: Study, unit: Unit) -> tuple[str, dict]:
