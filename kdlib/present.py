@@ -303,8 +303,9 @@ def sweet_spot_finding(tables: dict[str, pd.DataFrame]) -> Text:
     table, chosen = tables["baseline"], tables["chosen"].set_index("student").loc["baseline"]
     sweet, large = (table[table.teacher == t].groupby("seed").accuracy.mean() for t in ("large_sweet", "large"))
     return Text(
-        f"For the single-layer student the search chooses batch size {chosen.batch_size}, {chosen.epoch} epochs; its "
-        f"test accuracy, a mean over temperatures, changes by {spoken(t_interval(sweet - large), ' points')}."
+        f"For the single-layer student the search chooses batch size {chosen.batch_size:.0f}, "
+        f"{chosen.epoch:.0f} epochs; its test accuracy, a mean over temperatures, changes by "
+        f"{spoken(t_interval(sweet - large), ' points')}."
     )
 
 

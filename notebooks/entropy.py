@@ -26,7 +26,7 @@
 # - Average entropy against temperature and against training length.
 # - Where each teacher lies between one-hot labels and label smoothing.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value

@@ -27,7 +27,7 @@
 # - Chosen by highest entropy and at random.
 # - The large teacher as it is, and at its sweet spot.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value

@@ -26,7 +26,7 @@
 # - UMAP of the same activations beside it.
 # - Two numbers for tightness over *all* classes: NC1 and the silhouette, on training and on held-out examples.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value

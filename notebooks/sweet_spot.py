@@ -25,7 +25,7 @@
 # - A student distilled from every one of these teachers: the map of figure 1(a), measured.
 # - The search as a procedure, with what it costs; and what the single-layer student gains (figure 9).
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
