@@ -130,8 +130,8 @@ def load_dataset(
     arrays = _read(name, source, Path(root) if root else paths.data_dir())
     train_x, train_y, test_x, test_y = arrays
     classes = int(train_y.max()) + 1
-    if clip and examples is not None:
-        examples = min(examples, len(train_y))
+    if clip and examples is not None and examples >= len(train_y):
+        examples = None
     if examples is not None and not 2 * 10 * classes <= examples <= len(train_y):
         raise InputError(
             f"examples={examples} cannot be taken from {name}: allowed are {20 * classes} to {len(train_y)}, or null"
