@@ -24,6 +24,7 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     write_usps(tmp_path)
     monkeypatch.setitem(bench.PARITY, "seeds", range(2))
+    monkeypatch.setattr(bench, "ROUNDS", 1)
     rows = list(bench.run("usps", "cpu"))
     assert [row["row"] for row in rows] == ["machine", *["teacher step", "parity"] * 2, *["sweep"] * 6]
     sweeps = rows[5:]
