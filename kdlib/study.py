@@ -205,6 +205,7 @@ class Study:
         if not arguments:
             return
         from joblib import Parallel, delayed
+        from joblib.externals.loky import get_reusable_executor
 
         shared = (self.settings, data.find_source(self.settings.dataset), str(self.store.root))
         workers = min(worker_count(self.settings.device), len(arguments))
@@ -213,8 +214,12 @@ class Study:
                 task(*shared, argument)
             return
         jobs = (delayed(task)(*shared, argument) for argument in arguments)
-        for _ in progress(Parallel(workers, return_as="generator_unordered")(jobs), title, len(arguments)):
-            pass
+        try:
+            for _ in progress(Parallel(workers, return_as="generator_unordered")(jobs), title, len(arguments)):
+                pass
+        except StoreError:
+            get_reusable_executor().shutdown(kill_workers=True)  # else each complains when the process ends
+            raise
 
 
 def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | None = None, **given: Any) -> Study:

@@ -72,6 +72,8 @@ class Cluster:
             )
         )
         FOUND_BY_JOBS.parent.mkdir(parents=True, exist_ok=True)
+        if FOUND_BY_JOBS.is_symlink() and not _runs(FOUND_BY_JOBS.readlink().parent / "slurmctld.pid"):
+            FOUND_BY_JOBS.unlink()  # of a cluster that was killed
         FOUND_BY_JOBS.symlink_to(self.configuration)
         self.environment = os.environ | {"SLURM_CONF": str(self.configuration), "PATH": _path()}
         self.processes: list[subprocess.Popen] = []
@@ -118,6 +120,14 @@ class Cluster:
                 logs = "\n".join(f"{p.name}:\n{p.read_text()[-2000:]}" for p in sorted(self.folder.glob("*.[lo]*")))
                 raise RuntimeError(f"{what} did not come up\n{logs}")
             time.sleep(0.2)
+
+
+def _runs(pid_file: Path) -> bool:
+    try:
+        os.kill(int(pid_file.read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _path() -> str:

@@ -175,12 +175,15 @@ def fill_disk(copy: Copy, expected: dict[str, str], times: int, seed: int) -> in
         for _ in range(times):
             copy.clear()
             shutil.rmtree(copy.store, ignore_errors=True)
+            copy.log.unlink()
             process, enough = copy.start(), moments.randint(1, 12)
             while process.poll() is None and len(copy.units()) < enough:
                 time.sleep(0.02)
             _fill(disk / "filler")
             code, finished = process.wait(), copy.units()
-            told = "No space left on device" in copy.tail() and "Traceback" not in copy.tail()
+            told = (
+                copy.log.read_text().count("No space left on device") == 1 and "Traceback" not in copy.log.read_text()
+            )
             (disk / "filler").unlink()
             faults = ["it went on though the disk was full"] * (not code) + [f"no clear error:\n{copy.tail()}"] * (
                 not told

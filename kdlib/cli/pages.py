@@ -41,6 +41,7 @@ def run(
     The page appears whole or not at all. Raises `InputError` before any work for whatever cannot be used as asked.
     """
     import papermill
+    from traitlets.config import Config
 
     source = notebook_path(section)
     check_halves(section)
@@ -55,7 +56,13 @@ def run(
     try:
         with _environment(KDLIB_STORE=str(study.store.root.resolve()), KDLIB_ROOT=str(paths.project_root())):
             papermill.execute_notebook(
-                str(source), str(partial), parameters, kernel_name="python3", progress_bar=False, log_output=False
+                str(source),
+                str(partial),
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=False,
+                config=Config({"KernelManager": {"transport": "ipc"}}),  # kernels started at once race for TCP ports
             )
         page = clean(nbformat.read(partial, as_version=4))
         page.metadata["kdlib"] = {"section": section, "source": source_digest(section)}
