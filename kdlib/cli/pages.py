@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,12 @@ def run(
     partial = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
     parameters = {"dataset": study.settings.dataset, "profile": study.settings.profile, **given}
     try:
-        with _environment(KDLIB_STORE=str(study.store.root.resolve()), KDLIB_ROOT=str(paths.project_root())):
+        with (
+            _environment(KDLIB_STORE=str(study.store.root.resolve()), KDLIB_ROOT=str(paths.project_root())),
+            tempfile.TemporaryDirectory(prefix="kdlib-") as sockets,
+        ):
+            # Kernels that start at once race for TCP ports.
+            own_sockets = {"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}
             papermill.execute_notebook(
                 str(source),
                 str(partial),
@@ -62,7 +68,7 @@ def run(
                 kernel_name="python3",
                 progress_bar=False,
                 log_output=False,
-                config=Config({"KernelManager": {"transport": "ipc"}}),  # kernels started at once race for TCP ports
+                config=Config(own_sockets),
             )
         page = clean(nbformat.read(partial, as_version=4))
         page.metadata["kdlib"] = {"section": section, "source": source_digest(section)}
