@@ -26,7 +26,7 @@ class Source:
     sha256: str | None = None  # of the four arrays' bytes, where known
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set in memory, on one device.
 

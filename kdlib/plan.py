@@ -7,14 +7,14 @@ import secrets
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 
 import torch
 
 from . import stacked, students, teachers
 from .devices import peak_memory, timings
-from .models import build_model
+from .models import build_model, find_architecture
 from .sections import SECTIONS
 from .store import unit_key
 from .students import Schedule, Student
@@ -22,6 +22,7 @@ from .study import Study, worker_count
 from .teachers import MICRO_BATCH, Teacher
 
 Unit = Teacher | Student
+LENGTHS = (10, 40)  # steps of the students that are timed
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Calibration:
         self.study, self.dataset = study, study.dataset
         self.device = study.dataset.images.device
         self._step, self._predict = cache(self._time_step), cache(self._time_predict)
-        self._student_step = cache(self._time_student_step)
+        self._student_times = cache(self._time_student)
 
     def cost(self, unit: Unit) -> Cost:
         return self._teacher(unit) if isinstance(unit, Teacher) else self._student(unit)
@@ -126,10 +127,11 @@ class Calibration:
     def _student(self, student: Student) -> Cost:
         size, steps = students.lengths(student, self.dataset)
         engine = students.choose_engine(student, self.dataset)
-        validated = min(student.epochs, steps) * len(self.dataset.validation)
+        validated = (min(student.epochs, steps) - 1) * len(self.dataset.validation)  # the first is among the fixed
         at_last = self.dataset.test_size + len(self.dataset.validation) * (student.missing_class is not None)
         predicting = (validated + at_last) * self._predict(student.network, "fp32")
-        return Cost(steps * self._student_step(student.network, size, engine) + predicting, peak_memory())
+        fixed, step = self._student_times(student.network, size, engine, student.precision)
+        return Cost(fixed + steps * step + predicting, peak_memory())
 
     def _model(self, network: str) -> torch.nn.Module:
         d = self.dataset
@@ -146,24 +148,27 @@ class Calibration:
         model, images = self._model(network), self.dataset.images[: MICRO_BATCH[self.device.type]]
         return _seconds(lambda: teachers.predict(model, images, precision), self.device) / len(images)
 
-    def _time_student_step(self, network: str, size: int, engine: str) -> float:
-        """Seconds a step and student: of a full stack, a student's share."""
-        count = stacked.CHUNK if engine == "stacked" else 1
-        steps = 20
-        run = Teacher("small_teacher", 0, 1, size)
-        group = [Student(run, 1, 9.0, network, batch_size=size, replicate=k) for k in range(count)]
+    def _time_student(self, network: str, size: int, engine: str, precision: str) -> tuple[float, float]:
+        """Seconds of a student whatever its length, one validation included, and of a step: in a full stack, its share.
+
+        Two short trainings tell them apart.
+        """
+        shape, architecture = self.dataset.shape, find_architecture(network, self.dataset.family)
+        count = stacked.most_at_once(architecture, shape, size, self.device) if engine == "stacked" else 1
+        first = Student(Teacher("small_teacher", 0, 1, size), 1, 9.0, network, batch_size=size, precision=precision)
+        group = [replace(first, replicate=k) for k in range(count)]
         logits = torch.zeros(len(self.dataset.labels), self.dataset.classes, device=self.device)
         order = torch.Generator().manual_seed(0)
-        rows = torch.randint(len(self.dataset.train), (steps, size), generator=order).to(self.device)
-        schedules = [Schedule(self.dataset.train[rows], (steps,))] * count
+        rows = torch.randint(len(self.dataset.train), (LENGTHS[1], size), generator=order).to(self.device)
 
-        def train() -> None:
-            if engine == "stacked":
-                stacked.train(group, self.dataset, [logits] * count, schedules)
-            else:
-                students.train_one(group[0], self.dataset, logits, schedules[0], lambda model: None)
+        def train(steps: int) -> None:
+            plans = [Schedule(self.dataset.train[rows[:steps]], (steps,))] * count
+            for _ in students.train(group, self.dataset, [logits] * count, plans, engine):
+                pass
 
-        return _seconds(train, self.device) / steps / count
+        short, long = (_seconds(partial(train, steps), self.device) / count for steps in LENGTHS)
+        step = (long - short) / (LENGTHS[1] - LENGTHS[0])
+        return max(0.0, short - LENGTHS[0] * step), step
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:

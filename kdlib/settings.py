@@ -32,7 +32,7 @@ class Settings:
     examples: int | None  # stratified subset of the training split; None: all
     test_examples: int | None  # of the test split; only the smoke profile takes fewer than all
     learning_rate: float
-    precision: str  # of the teachers: fp32 or bf16
+    precision: str  # of all training: fp32, or bf16 with fp32 weights
     teacher_epochs: int
     teacher_batch_size: int
     kept_epochs: tuple[int, ...]  # epochs whose responses are kept; empty: all

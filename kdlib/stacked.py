@@ -1,51 +1,56 @@
-"""Many students in lock-step: their weights stacked along a first axis K, a convolution as one batched matrix product.
+"""Many students in lock-step: weights stacked along a first axis K, each convolution one batched matrix product.
 
-For tiny images a training step of one student is all overhead; stacking shares it. The reference is
-`students.train_one`; a test holds the two equal.
+Where a step is all overhead, for tiny images or on an accelerator, stacking shares it. In bf16 on a CPU matrix products
+are twice as fast as convolutions, also for one student alone. The reference is `students.train_one`; a test holds the
+two equal in fp32.
 """
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .devices import adam
 from .flat import flatten
 from .losses import kd_gradient, kd_targets
-from .models import Architecture, ConvNet, build_model, conv_strides
+from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture
+from .patches import Patches, block_windows, convolve_blocks, fit_blocks
 
 if TYPE_CHECKING:
     from .data import Dataset
     from .students import Schedule, Student
 
 TINY_PIXELS = 16 * 16
-CHUNK = 12  # students at once; beyond a dozen a CPU gains nothing
+CHUNK = 12  # students at once where a step is overhead; beyond a dozen a CPU gains nothing
 CUDA_CHUNK = 128
 MEMORY_SHARE = 0.5  # of an accelerator's free memory, for activations
+KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def train(
     students: "list[Student]", dataset: "Dataset", logits: list[Tensor], plans: "list[Schedule]"
 ) -> tuple[list[Tensor], list[ConvNet]]:
-    """Train students that share network, batch size, number of steps and learning rate.
+    """Train students that share network, batch size, number of steps, learning rate and precision.
 
     Arguments: as `students.train_one`, teacher logits [N, C] and a schedule for each student.
     Returns each student's validation accuracies, and its network.
     """
-    if len(students) == 1:  # a stack of one takes another path through the matrix library, with other last bits
+    architecture = find_architecture(students[0].network, dataset.family)
+    if (
+        len(students) == 1 < cpu_chunk(architecture, dataset.shape)
+    ):  # a stack of one takes another path through the matrix library, with other last bits
         histories, models = train(students * 2, dataset, logits * 2, plans * 2)
         return histories[:1], models[:1]
     device = dataset.images.device
     args = (students[0].network, dataset.family, dataset.shape, dataset.classes)
     models = [build_model(*args, seed=student.seed()).to(device) for student in students]
-    strides = conv_strides(models[0].architecture)
+    strides = conv_strides(architecture)
     vector, weights = flatten(_stack(models))
     optimizer = adam([vector], students[0].learning_rate)
 
-    images = dataset.images.permute(0, 2, 3, 1).contiguous()  # N H W C
-    if strides:  # the first layer's patches never change
-        images = _Patches.apply(images, strides[0])
+    inputs = _inputs(dataset, strides, KINDS[students[0].precision])
+    on_blocks = fit_blocks(strides, *dataset.shape[1:])
     settings = {
         name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None]
         for name in ("temperature", "alpha", "t_squared")
@@ -53,17 +58,21 @@ def train(
     targets = kd_targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
     rows = torch.arange(len(students), device=device)[:, None]
     batches = torch.stack([plan.batches for plan in plans], dim=1)  # steps K B
-    validation, truth = images[dataset.validation][None], dataset.labels[dataset.validation]
+
+    def right(part: Tensor) -> Tensor:
+        outputs = _forward(weights, _pick(inputs, part[None]), strides, on_blocks)
+        return (outputs.argmax(-1) == dataset.labels[part]).sum(1)
 
     history = []
     for step, batch in enumerate(batches, start=1):
-        outputs = _forward(weights, images[batch], strides)
-        outputs.backward(kd_gradient(outputs.detach(), targets[rows, batch], **settings))
+        outputs = _forward(weights, _pick(inputs, batch), strides, on_blocks)
+        outputs.backward(kd_gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
         optimizer.step()
         vector.grad.zero_()
         if step in plans[0].validate_after:
             with torch.no_grad():
-                history.append((_forward(weights, validation, strides).argmax(-1) == truth).float().mean(1))
+                found = sum(right(part) for part in dataset.validation.split(batches.shape[-1]))
+            history.append(found / len(dataset.validation))
     _unstack(weights, models)
     return list(torch.stack(history, dim=1)), models
 
@@ -76,9 +85,14 @@ def can_stack(architecture: Architecture) -> bool:
 def most_at_once(architecture: Architecture, shape: tuple[int, int, int], batch_size: int, device: torch.device) -> int:
     """How many students a stack may have: on CUDA as many as its free memory holds."""
     if device.type != "cuda":
-        return CHUNK
+        return cpu_chunk(architecture, shape)
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, min(CUDA_CHUNK, int(MEMORY_SHARE * free / step_bytes(architecture, shape, batch_size))))
+
+
+def cpu_chunk(architecture: Architecture, shape: tuple[int, int, int]) -> int:
+    """Convolutions of larger images are no overhead: one student alone stays in a core's cache."""
+    return 1 if architecture.widths and shape[1] * shape[2] > TINY_PIXELS else CHUNK
 
 
 def step_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_size: int) -> int:
@@ -93,42 +107,31 @@ def step_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_si
     return 2 * 4 * batch_size * numbers
 
 
-class _Patches(torch.autograd.Function):
-    """[..., H, W, C] -> [..., H', W', 9 C]: what a 3x3 convolution with padding 1 sees at each place.
-
-    Its backward adds the nine taps in place; autograd's own would allocate a full gradient for each.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, images: Tensor, stride: int) -> Tensor:
-        ctx.shape, ctx.stride = images.shape, stride
-        padded = F.pad(images, (0, 0, 1, 1, 1, 1))
-        return torch.cat([padded[tap] for tap in _taps(ctx.shape, stride)], dim=-1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        *lead, height, width, channels = ctx.shape
-        padded = gradient.new_zeros(*lead, height + 2, width + 2, channels)
-        for tap, part in zip(_taps(ctx.shape, ctx.stride), gradient.split(channels, dim=-1), strict=True):
-            padded[tap] += part
-        return padded[..., 1:-1, 1:-1, :], None
+@lru_cache(maxsize=1)  # it serves every student of a data set
+def _inputs(dataset: "Dataset", strides: tuple[int, ...], kind: torch.dtype) -> Tensor:
+    """What the first layer sees of every example: blocks, patches, or the image."""
+    images = dataset.images.to(kind).permute(0, 2, 3, 1).contiguous()  # N H W C
+    if fit_blocks(strides, *dataset.shape[1:]):
+        return block_windows(images)
+    return Patches.apply(images, strides[0]) if strides else images
 
 
-def _taps(shape: torch.Size, stride: int) -> list[tuple]:
-    """Index of each of the nine taps into the padded images."""
-    spans = [range(start, start + stride * (-(-size // stride) - 1) + 1) for size in shape[-3:-1] for start in range(3)]
-    slices = [slice(span.start, span.stop, stride) for span in spans]
-    return [(..., rows, columns, slice(None)) for rows in slices[:3] for columns in slices[3:]]
+def _pick(values: Tensor, rows: Tensor) -> Tensor:
+    """`values[rows]`; indexing copies number by number where this copies whole rows."""
+    return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
 
 
-def _forward(weights: list[Tensor], inputs: Tensor, strides: tuple[int, ...]) -> Tensor:
-    """Logits [K, B, classes] of K students for inputs [K or 1, B, ...]: first-layer patches, or images."""
+def _forward(weights: list[Tensor], inputs: Tensor, strides: tuple[int, ...], on_blocks: bool) -> Tensor:
+    """Logits [K, B, classes] of K students, in the precision of their inputs [K or 1, B, ...] from `_inputs`."""
     students, size = len(weights[0]), inputs.shape[1]
-    hidden = inputs
+    hidden, first = inputs, 0
+    if on_blocks:
+        hidden, first = convolve_blocks(inputs, weights[:4]), 2
     layers = list(zip(weights[::2], weights[1::2], strict=True))
-    for depth, (weight, bias) in enumerate(layers):
+    for depth, layer in enumerate(layers[first:], start=first):
+        weight, bias = (part.to(inputs.dtype) for part in layer)
         if depth < len(strides):
-            patches = hidden if depth == 0 else _Patches.apply(hidden, strides[depth])
+            patches = hidden if depth == 0 else Patches.apply(hidden, strides[depth])
             places = patches.shape[2:4]
             flat = patches.reshape(patches.shape[0], -1, patches.shape[-1]).expand(students, -1, -1)
             hidden = torch.baddbmm(bias, flat, weight).relu().view(students, size, *places, -1)

@@ -1,14 +1,14 @@
 """Distillation: many student configurations from one teacher's responses.
 
-`distill` is given logits, never a teacher: they were computed once. `train_one` is the plain reference loop. Where a
-step is all overhead, on an accelerator and for tiny images, students run stacked (`stacked.py`), and a test holds them
-equal to it. Convolutions of larger images fill a CPU core as they are: there the loop is as fast as anything tried.
+`distill` is given logits, never a teacher: they were computed once. `train_one` is the plain reference loop. On an
+accelerator, for tiny images and in bf16 students are trained by matrix products instead (`stacked.py`), and a test
+holds them equal to it. In fp32 a CPU's convolutions of larger images are as fast as anything tried: there it is used.
 """
 
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture
 from .store import canonical
-from .teachers import Teacher, predict
+from .teachers import Teacher, autocast, predict
 
 ENGINES = ("loop", "stacked")
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
@@ -45,6 +45,7 @@ class Student:
     steps: int | None = None  # given: train so many steps, whatever the size of the transfer set
     batch_size: int = 128
     learning_rate: float = 1e-3
+    precision: str = "fp32"  # or bf16: mixed precision with fp32 weights
     replicate: int = 0
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
@@ -52,8 +53,12 @@ class Student:
         return {**asdict(self), "teacher": self.teacher.config(dataset), "data": dataset.digest}
 
     def seed(self) -> int:
-        """Derived from the configuration, so that a student trained alone is the student of the sweep."""
-        return int.from_bytes(hashlib.sha256(canonical(asdict(self)).encode()).digest()[:6], "big")
+        """Derived from the configuration, so that a student trained alone is the student of the sweep.
+
+        Both precisions have the same seed, so that they can be compared in pairs.
+        """
+        config = asdict(replace(self, precision="fp32"))
+        return int.from_bytes(hashlib.sha256(canonical(config).encode()).digest()[:6], "big")
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def lengths(student: Student, dataset: Dataset) -> tuple[int, int]:
 
 def lock_step(student: Student, dataset: Dataset) -> tuple:
     """Students for which this is equal can be trained in one stack."""
-    return (student.network, *lengths(student, dataset), student.epochs, student.learning_rate)
+    return (student.network, *lengths(student, dataset), student.epochs, student.learning_rate, student.precision)
 
 
 def schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
@@ -116,8 +121,10 @@ def train_one(
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
     optimizer = adam(list(model.parameters()), student.learning_rate)
     for step, batch in enumerate(plan.batches, start=1):
+        with autocast(device, student.precision):
+            outputs = model(dataset.images[batch])
         loss = kd_loss(
-            model(dataset.images[batch]),
+            outputs.float(),
             logits[batch],
             dataset.labels[batch],
             temperature=student.temperature,
@@ -138,8 +145,8 @@ def distill(
     """Train students on teachers' responses, on the device that holds the data set.
 
     Arguments: `students`; `logits` [N, C], the teacher's logits of every train and validation example by index, or
-    one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"`: stacked on an accelerator and for
-    tiny images. A network that cannot be stacked is trained in the loop.
+    one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"`: stacked on an accelerator, for tiny
+    images and in bf16. A network that cannot be stacked is trained in the loop.
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
@@ -158,13 +165,20 @@ def distill_each(
         part = [students[i] for i in chunk]
         targets = [logits[i].to(dataset.images.device) for i in chunk]
         plans = [schedule(student, dataset, z) for student, z in zip(part, targets, strict=True)]
-        if choose_engine(students[chunk[0]], dataset, engine) == "stacked":
-            trained = zip(*_train_stack(part, dataset, targets, plans), strict=True)
-        else:
-            trained = (_train_in_loop(s, dataset, z, p) for s, z, p in zip(part, targets, plans, strict=True))
+        trained = train(part, dataset, targets, plans, choose_engine(part[0], dataset, engine))
         for i, plan, (history, model) in zip(chunk, plans, trained, strict=True):
             after = {"validated_steps": torch.tensor(plan.validate_after), "steps": torch.tensor(len(plan.batches))}
             yield i, _evaluate(students[i], dataset, model) | {"validation_accuracy": history} | after
+
+
+def train(
+    students: list[Student], dataset: Dataset, logits: list[Tensor], plans: list[Schedule], engine: str
+) -> Iterator[tuple[Tensor, ConvNet]]:
+    """Validation accuracies and network of each of some students that can run in lock-step, by one of `ENGINES`."""
+    if engine == "stacked":
+        yield from zip(*_train_stack(students, dataset, logits, plans), strict=True)
+    else:
+        yield from (_train_in_loop(s, dataset, z, p) for s, z, p in zip(students, logits, plans, strict=True))
 
 
 def _train_stack(
@@ -188,17 +202,16 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
     """
     tiny = dataset.shape[1] * dataset.shape[2] <= stacked.TINY_PIXELS
     if engine == "auto":
-        engine = os.environ.get("KDLIB_ENGINE") or (
-            "stacked" if tiny or dataset.images.device.type == "cuda" else "loop"
-        )
+        fast = "stacked" if tiny or student.precision == "bf16" or dataset.images.device.type == "cuda" else "loop"
+        engine = os.environ.get("KDLIB_ENGINE") or fast
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
     stackable = stacked.can_stack(find_architecture(student.network, dataset.family))
     return engine if stackable else "loop"
 
 
-def chunks(students: Sequence[Student], dataset: Dataset) -> list[list[int]]:
-    """Positions of students that can run in lock-step, at most `stacked.most_at_once` of them together."""
+def chunks(students: Sequence[Student], dataset: Dataset, at_least: int = 1) -> list[list[int]]:
+    """Positions of students that can run in lock-step, at most `stacked.most_at_once`, or `at_least`, together."""
     groups: dict[tuple, list[int]] = {}
     for i, student in enumerate(students):
         groups.setdefault(lock_step(student, dataset), []).append(i)
@@ -207,7 +220,7 @@ def chunks(students: Sequence[Student], dataset: Dataset) -> list[list[int]]:
         first = students[group[0]]
         architecture = find_architecture(first.network, dataset.family)
         batch_size, _ = lengths(first, dataset)
-        size = stacked.most_at_once(architecture, dataset.shape, batch_size, dataset.images.device)
+        size = max(at_least, stacked.most_at_once(architecture, dataset.shape, batch_size, dataset.images.device))
         found += [group[start : start + size] for start in range(0, len(group), size)]
     return found
 

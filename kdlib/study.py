@@ -26,6 +26,7 @@ from .students import Student
 from .teachers import Teacher
 
 LOST_WORKERS = 3  # after so many the fault is taken to be none of chance
+GROUP = 4  # students for which a worker reads their teacher's responses once
 CAPACITIES = {"small": "small_teacher", "large": "large_teacher"}
 
 
@@ -127,6 +128,7 @@ class Study:
             "epochs": s.student_epochs,
             "batch_size": s.student_batch_size,
             "learning_rate": s.learning_rate,
+            "precision": s.precision,
         }
         return Student(teacher, epoch or teacher.epochs, float(temperature), **(values | changes))
 
@@ -187,7 +189,7 @@ class Study:
     def _groups(self, wanted: list[Student]) -> list[list[Student]]:
         """Of these students those that the store lacks, in groups that are trained together."""
         lacking = [student for student in wanted if not self.stored(student)]
-        return [[lacking[i] for i in chunk] for chunk in students.chunks(lacking, self.dataset)]
+        return [[lacking[i] for i in chunk] for chunk in students.chunks(lacking, self.dataset, GROUP)]
 
     def _until_stored(self, task: Callable, find_lacking: Callable[[], list], title: str) -> None:
         """Do a task for everything that is lacking; when a worker is killed, go on with what is lacking then."""

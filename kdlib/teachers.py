@@ -108,7 +108,7 @@ def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor
     """Outputs [N, ...] of a model in evaluation mode, in fp32."""
     training = model.training
     model.eval()
-    with _autocast(images.device, precision):
+    with autocast(images.device, precision):
         outputs = [model(_layout(part)).float() for part in images.split(MICRO_BATCH[images.device.type])]
     model.train(training)
     return torch.cat(outputs)
@@ -125,7 +125,7 @@ def train_step(
     """One step on the examples of `batch` [B], indices into the data set, in parts of `MICRO_BATCH`."""
     optimizer.zero_grad()
     for part in batch.split(MICRO_BATCH[batch.device.type]):
-        with _autocast(batch.device, precision):
+        with autocast(batch.device, precision):
             logits = model(_layout(dataset.images[part]))
         loss = F.cross_entropy(logits.float(), dataset.labels[part], reduction="sum") / len(batch)
         loss.backward()
@@ -136,5 +136,6 @@ def _layout(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _autocast(device: torch.device, precision: str) -> Any:
+def autocast(device: torch.device, precision: str) -> Any:
+    """The context in which a forward pass has a precision: fp32 or bf16."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()

@@ -41,7 +41,7 @@ teacher_batch_size: int = None  # batch size of both teachers
 student_epochs: int = None  # epochs of every student
 student_batch_size: int = None  # batch size of every student
 learning_rate: float = None  # Adam's learning rate, for teachers and students
-precision: str = None  # of the teachers: fp32 or bf16
+precision: str = None  # of all training: fp32 or bf16
 device: str = None  # auto, cpu, cuda, cuda:N or mps
 
 # %%

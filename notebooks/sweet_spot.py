@@ -41,7 +41,7 @@ examples: int = None  # stratified subset of the training examples
 teacher_epochs: int = None  # epochs of both teachers
 teacher_batch_size: int = None  # batch size of both teachers
 learning_rate: float = None  # Adam's learning rate
-precision: str = None  # of the teachers: fp32 or bf16
+precision: str = None  # of all training: fp32 or bf16
 device: str = None  # auto, cpu, cuda, cuda:N or mps
 
 # %%

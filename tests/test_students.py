@@ -312,6 +312,53 @@ def test_mixed_precision_stays_near_full_precision_and_is_another_run(tiny_teach
     assert full.config(digits) != mixed.config(digits)
 
 
+@pytest.fixture(scope="module")
+def large_digits(digits):
+    """Digits of four times the size: no longer tiny."""
+
+    def enlarged(images: torch.Tensor) -> torch.Tensor:
+        return images.repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+    test_images, test_labels = digits.open_test("test")
+    return replace(digits, images=enlarged(digits.images), digest="large", _test=(enlarged(test_images), test_labels))
+
+
+def test_on_larger_images_too_a_stack_is_the_loop(student, logits, large_digits):
+    student = replace(student, steps=20)
+    plan = schedule(student, large_digits, logits)
+    _, (model,) = stacked.train([student], large_digits, [logits], [plan])
+    alone = train_one(student, large_digits, logits, plan, lambda m: None)
+    images = large_digits.images
+    torch.testing.assert_close(predict(model, images), predict(alone, images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", students.ENGINES)
+@pytest.mark.parametrize("network", ["general_student", "baseline_student"])
+def test_a_student_in_mixed_precision_stays_near_full_precision(engine, network, student, logits, large_digits):
+    full = replace(student, network=network, steps=60)
+    mixed = replace(full, precision="bf16")
+    plan = schedule(full, large_digits, logits)
+
+    def train(one: Student) -> torch.Tensor:
+        ((_, model),) = students.train([one], large_digits, [logits], [plan], engine)
+        return predict(model, large_digits.images)
+
+    a, b = train(full), train(mixed)
+    assert not torch.equal(a, b)
+    assert (a - b).abs().mean() < 0.05 * a.std()
+
+
+def test_students_of_larger_images_can_be_grouped_for_a_worker_and_are_each_the_student_trained_alone(
+    student, logits, large_digits
+):
+    swept = [replace(student, precision="bf16", steps=5, replicate=k) for k in range(5)]
+    assert [len(group) for group in chunks(swept, large_digits)] == [1] * 5
+    assert [len(group) for group in chunks(swept, large_digits, at_least=2)] == [2, 2, 1]
+    together = distill(swept, large_digits, logits)
+    for k in (0, 4):
+        assert_identical(distill([swept[k]], large_digits, logits)[0], together[k])
+
+
 def test_a_stack_for_which_memory_runs_out_is_trained_in_parts_to_the_same_students(sweep, logits, digits, monkeypatch):
     whole = distill(sweep, digits, logits, engine="stacked")
     train, sizes = stacked.train, []
@@ -344,11 +391,23 @@ def test_an_accelerators_stack_is_as_large_as_its_free_memory_allows(monkeypatch
     for free, expected in ((1 << 40, stacked.CUDA_CHUNK), (20 * one, 10), (0, 1)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 1 << 40))
         assert stacked.most_at_once(student, (1, 28, 28), 128, torch.device("cuda")) == expected
-    assert stacked.most_at_once(student, (1, 28, 28), 128, torch.device("cpu")) == stacked.CHUNK
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((1, 8, 8), "stacked"), ((1, 28, 28), "loop")])
-def test_on_a_cpu_only_tiny_images_are_stacked_unless_one_asks(shape, expected, student, digits, monkeypatch):
+def test_on_a_cpu_only_steps_that_are_overhead_are_shared():
+    convolutions, none, cpu = Architecture(widths=(16, 32)), Architecture(), torch.device("cpu")
+    assert stacked.most_at_once(convolutions, (1, 8, 8), 128, cpu) == stacked.CHUNK
+    assert stacked.most_at_once(none, (1, 28, 28), 128, cpu) == stacked.CHUNK
+    assert stacked.most_at_once(convolutions, (1, 28, 28), 128, cpu) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "precision", "expected"),
+    [((1, 8, 8), "fp32", "stacked"), ((1, 28, 28), "fp32", "loop"), ((1, 28, 28), "bf16", "stacked")],
+)
+def test_on_a_cpu_tiny_images_and_mixed_precision_are_stacked_unless_one_asks(
+    shape, precision, expected, student, digits, monkeypatch
+):
+    student = replace(student, precision=precision)
     dataset = replace(digits, images=torch.zeros(1, *shape))
     assert choose_engine(student, dataset) == expected
     monkeypatch.setenv("KDLIB_ENGINE", "loop")
