@@ -5,7 +5,7 @@ students are trained and the whole is extrapolated from them; the table says so.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -52,7 +52,16 @@ class Job:
 
     def students(self, capacity: str, network: str) -> list[Student]:
         return [
-            Student(self.teacher(capacity), 1, t, network, missing_class=c, epochs=self.epochs, batch_size=BATCH)
+            Student(
+                self.teacher(capacity),
+                1,
+                t,
+                network,
+                missing_class=c,
+                epochs=self.epochs,
+                batch_size=BATCH,
+                precision="bf16",
+            )
             for c, t in SAMPLE
         ]
 
@@ -72,6 +81,7 @@ def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterat
         yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
         yield precision_parity(job, capacity)
         runs[capacity] = apart(train, job, capacity)
+        yield student_parity(job, capacity, runs[capacity])
     for network in NETWORKS:
         yield from sweep(job, network, runs)
 
@@ -142,19 +152,33 @@ def precision_parity(job: Job, capacity: str) -> dict[str, Any]:
     """Does bf16 change what is measured? The same seeds trained in both precisions on a subset, and their differences.
 
     Of validation accuracy (percent) and of the mean entropy of the responses at T = 9 (nats): mean and 95% interval of
-    bf16 minus fp32 over seeds, and `spread`, the standard deviation over seeds in fp32.
+    bf16 minus fp32 over seeds, and `spread`, the standard deviation over seeds in fp32, all in `differences`.
     """
     cases = [(seed, precision) for seed in PARITY["seeds"] for precision in devices.PRECISIONS]
     with ProcessPoolExecutor(_workers(job), mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(_accuracy_and_entropy, job, capacity, *case) for case in cases]
         found = dict(zip(cases, (future.result() for future in futures), strict=True))
-    row: dict[str, Any] = {"row": "parity", "network": capacity} | {k: v for k, v in PARITY.items() if k != "seeds"}
-    for k, name in enumerate(("accuracy", "entropy")):
-        fp32, bf16 = ([found[seed, precision][k] for seed in PARITY["seeds"]] for precision in devices.PRECISIONS)
-        difference = t_interval([b - a for a, b in zip(fp32, bf16, strict=True)])
-        row[name] = {
+    fp32, bf16 = ([found[seed, precision] for seed in PARITY["seeds"]] for precision in devices.PRECISIONS)
+    return _parity(capacity, ("accuracy", "entropy"), fp32, bf16)
+
+
+def student_parity(job: Job, capacity: str, run: dict[str, Tensor]) -> dict[str, Any]:
+    """The same of students without a class: their accuracies on the test split and on its class, raw and corrected."""
+    fp32, bf16 = (
+        apart(_student_accuracies, job, capacity, run, precision, PARITY["seeds"]) for precision in devices.PRECISIONS
+    )
+    return _parity(f"students of {capacity}", ("accuracy", "missing class", "corrected"), fp32, bf16)
+
+
+def _parity(network: str, names: tuple[str, ...], fp32: list[Sequence[float]], bf16: list[Sequence[float]]) -> dict:
+    """Of each named measurement bf16 minus fp32, pair by pair, and the spread in fp32."""
+    row: dict[str, Any] = {"row": "parity", "network": network} | {k: v for k, v in PARITY.items() if k != "seeds"}
+    row["differences"] = {}
+    for name, before, after in zip(names, zip(*fp32, strict=True), zip(*bf16, strict=True), strict=True):
+        difference = t_interval([b - a for a, b in zip(before, after, strict=True)])
+        row["differences"][name] = {
             "difference": [difference.mean, difference.low, difference.high],
-            "spread": float(np.std(fp32, ddof=1)),
+            "spread": float(np.std(before, ddof=1)),
             "n": difference.n,
         }
     return row
@@ -162,10 +186,31 @@ def precision_parity(job: Job, capacity: str) -> dict[str, Any]:
 
 def _accuracy_and_entropy(job: Job, capacity: str, seed: int, precision: str) -> tuple[float, float]:
     devices.use_threads(1)
-    dataset = load_dataset(job.dataset, examples=PARITY["examples"], clip=True, device=devices.find_device(job.device))
+    dataset = _subset(job)
     run = teachers.train_teacher(Teacher(capacity, seed, PARITY["epochs"], BATCH, precision=precision), dataset)
     response = soft_labels(teachers.responses(run)[dataset.train], 9.0)
     return 100 * run["validation_accuracy"][-1].item(), entropy(response).mean().item()
+
+
+def _student_accuracies(
+    job: Job, capacity: str, run: dict[str, Tensor], precision: str, replicates: range
+) -> list[list[float]]:
+    devices.use_threads(1)
+    dataset = _subset(job)
+    logits = teachers.predict(teachers.load_teacher(job.teacher(capacity), run, dataset), dataset.images)
+    base = replace(job, epochs=PARITY["epochs"]).students(capacity, "general_student")[1]
+    pairs = [replace(base, precision=precision, replicate=k) for k in replicates]
+    c = base.missing_class
+    found = []
+    for result in distill(pairs, dataset, logits):
+        raw, corrected = (result[name].double() for name in ("confusion", "corrected"))
+        parts = (raw.trace() / raw.sum(), raw[c, c] / raw[c].sum(), corrected[c, c] / corrected[c].sum())
+        found.append([100 * part.item() for part in parts])
+    return found
+
+
+def _subset(job: Job) -> Dataset:
+    return load_dataset(job.dataset, examples=PARITY["examples"], clip=True, device=devices.find_device(job.device))
 
 
 def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
@@ -184,15 +229,14 @@ def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
     return 3 * sum(forward) - forward[0]
 
 
-def train(job: Job, capacity: str) -> dict[str, Any]:
-    """The teacher of the sweeps: its weights, and its test accuracy."""
+def train(job: Job, capacity: str) -> dict[str, Tensor]:
+    """The weights of the sweeps' teacher."""
     devices.use_threads(devices.cores())
     found = teachers.train_teacher(job.teacher(capacity), job.data)
-    right = accuracy(found["test_logits"].cpu(), job.data.open_test("bench")[1].cpu())
-    return {name: value.cpu() for name, value in found.items() if name.startswith("weights/")} | {"accuracy": right}
+    return {name: value.cpu() for name, value in found.items() if name.startswith("weights/")}
 
 
-def sweep(job: Job, network: str, runs: dict[str, dict]) -> Iterator[dict[str, Any]]:
+def sweep(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> Iterator[dict[str, Any]]:
     """Rows (a) to (c) for one kind of student: seconds of the trained students and of all of table 4's."""
     found: dict[str, dict[str, Any]] = {}
     for way, cached in (("user", False), ("cached", True)):
@@ -264,7 +308,7 @@ def users_students(job: Job, capacity: str, run: dict[str, Tensor], network: str
     return {"seconds": list(seconds), "accuracies": list(accuracies), "threads_and_workers": [best]}
 
 
-def kdlibs_students(job: Job, network: str, runs: dict[str, dict]) -> dict[str, Any]:
+def kdlibs_students(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
     """The same students by kdlib, on as many workers as it would use: for the user's epochs, for their accuracies, and
     then timed at table 4's length. The pass over the teachers' responses is counted in full."""
     workers = _workers(job)

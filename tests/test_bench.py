@@ -26,15 +26,21 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     monkeypatch.setitem(bench.PARITY, "seeds", range(2))
     monkeypatch.setattr(bench, "ROUNDS", 1)
     rows = list(bench.run("usps", "cpu"))
-    assert [row["row"] for row in rows] == ["machine", *["teacher step", "parity"] * 2, *["sweep"] * 6]
-    sweeps = rows[5:]
+    assert [row["row"] for row in rows] == ["machine", *["teacher step", "parity", "parity"] * 2, *["sweep"] * 6]
+    sweeps = rows[7:]
     assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
     for row in sweeps:
         assert row["table4_seconds"] > 0 and len(row["accuracies"]) == row["trained"] == 6
     for row in (sweeps[0], sweeps[3]):
         assert row["gain"] == 1 and row["accuracy_difference"] == [0, 0, 0]
-    assert all(row["share"] > 0 for row in rows[1:5:2])
-    assert all(row["entropy"]["spread"] > 0 and row["accuracy"]["n"] == 2 for row in rows[2:5:2])
+    assert all(row["share"] > 0 for row in rows if row["row"] == "teacher step")
+    parities = [row["differences"] for row in rows if row["row"] == "parity"]
+    assert [list(found) for found in parities[:2]] == [
+        ["accuracy", "entropy"],
+        ["accuracy", "missing class", "corrected"],
+    ]
+    assert all(one["n"] == 2 for found in parities for one in found.values())
+    assert all(found["accuracy"]["spread"] > 0 for found in parities)
     assert all(len(performance.line(row)) > 60 for row in rows)
 
     monkeypatch.setattr(performance, "_folder", lambda: tmp_path / "performance")

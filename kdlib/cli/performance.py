@@ -41,7 +41,7 @@ def line(row: dict[str, Any]) -> str:
             f"{100 * row['share']:.0f}% of the matrix product's"
         )
     if row["row"] == "parity":
-        parts = "; ".join(f"{name} {_difference(row[name])}" for name in ("accuracy", "entropy"))
+        parts = "; ".join(f"{name} {_difference(found)}" for name, found in row["differences"].items())
         return f"{row['network']:13} bf16 minus fp32, {row['examples']} examples, {row['epochs']} epochs: {parts}"
     low, high = row["accuracy_difference"][1:]
     return (
@@ -62,26 +62,24 @@ def report() -> str:
             f"A matrix product of 2048 x 2048 on one thread: {machine['fp32']:.0f} GFLOP/s in fp32, "
             f"{machine['bf16']:.0f} in bf16.\n"
         )
-        parts += [_html(table(rows)) for table in (_teachers, _parities, _sweeps)]
+        for kind, cells in TABLES.items():
+            lines = [cell for row in rows if row["row"] == kind for cell in cells(row)]
+            parts.append(_html(pd.DataFrame(lines)))
     return "\n".join(parts) or "*No benchmark is kept: `kdlib bench --save` makes one.*"
 
 
-def _teachers(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "a teacher's step of 128 examples": row["network"].replace("_", " "),
-                "a user's, fp32 (ms)": f"{1e3 * row['seconds']['user']:.0f}",
-                "kdlib, fp32 (ms)": f"{1e3 * row['seconds']['fp32']:.0f}",
-                "kdlib, bf16 (ms)": f"{1e3 * row['seconds']['bf16']:.0f}",
-                "gain, median of rounds": _gain(row),
-                "GFLOP/s": f"{row['gflop'] / row['seconds']['bf16']:.0f}",
-                "share of the matrix product's": f"{100 * row['share']:.0f}%",
-            }
-            for row in rows
-            if row["row"] == "teacher step"
-        ]
-    )
+def _teacher_step(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "a teacher's step of 128 examples": row["network"].replace("_", " "),
+            "a user's, fp32 (ms)": f"{1e3 * row['seconds']['user']:.0f}",
+            "kdlib, fp32 (ms)": f"{1e3 * row['seconds']['fp32']:.0f}",
+            "kdlib, bf16 (ms)": f"{1e3 * row['seconds']['bf16']:.0f}",
+            "gain, median of rounds": _gain(row),
+            "GFLOP/s": f"{row['gflop'] / row['seconds']['bf16']:.0f}",
+            "share of the matrix product's": f"{100 * row['share']:.0f}%",
+        }
+    ]
 
 
 def _gain(row: dict[str, Any]) -> str:
@@ -89,19 +87,16 @@ def _gain(row: dict[str, Any]) -> str:
     return f"{median:.2f}x ({low:.2f} to {high:.2f})"
 
 
-def _parities(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "bf16 minus fp32": row["network"].replace("_", " "),
-                "validation accuracy (points)": _difference(row["accuracy"]),
-                "mean entropy at T = 9 (nats)": _difference(row["entropy"]),
-                "trained on": f"{row['examples']} examples, {row['epochs']} epochs",
-            }
-            for row in rows
-            if row["row"] == "parity"
-        ]
-    )
+def _parity(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "network": row["network"].replace("_", " "),
+            "measurement": f"{name} ({'nats' if name == 'entropy' else 'points'})",
+            "bf16 minus fp32": _difference(found),
+            "trained on": f"{row['examples']} examples, {row['epochs']} epochs",
+        }
+        for name, found in row["differences"].items()
+    ]
 
 
 def _difference(found: dict[str, Any]) -> str:
@@ -109,23 +104,20 @@ def _difference(found: dict[str, Any]) -> str:
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] (n = {found['n']}; spread over seeds {found['spread']:.3f})"
 
 
-def _sweeps(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "120 students": row["network"].replace("_", " "),
-                "way": WAYS[row["way"]],
-                "minutes": f"{row['table4_seconds'] / 60:.1f}",
-                "gain": f"{row['gain']:.1f}x",
-                "accuracy minus (a)'s (points, 95% interval)": "[{:+.2f}, {:+.2f}]".format(
-                    *row["accuracy_difference"][1:]
-                ),
-                "extrapolated from": f"{row['trained']} students",
-            }
-            for row in rows
-            if row["row"] == "sweep"
-        ]
-    )
+def _sweep(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "120 students": row["network"].replace("_", " "),
+            "way": WAYS[row["way"]],
+            "minutes": f"{row['table4_seconds'] / 60:.1f}",
+            "gain": f"{row['gain']:.1f}x",
+            "accuracy minus (a)'s (points, 95% interval)": "[{:+.2f}, {:+.2f}]".format(*row["accuracy_difference"][1:]),
+            "extrapolated from": f"{row['trained']} students",
+        }
+    ]
+
+
+TABLES = {"teacher step": _teacher_step, "parity": _parity, "sweep": _sweep}
 
 
 def _html(table: pd.DataFrame) -> str:
