@@ -46,6 +46,29 @@ def _taps(shape: torch.Size, stride: int) -> list[tuple]:
     return [(..., rows, columns, slice(None)) for rows in slices[:3] for columns in slices[3:]]
 
 
+class StridedConvolution(torch.autograd.Function):
+    """A 3x3 convolution with padding 1 and stride 2: images [B, C, H, W], weight [O, C, 3, 3], bias [O].
+
+    In bf16 on a CPU the weights' gradient as one matrix product over patches takes two thirds of the library's time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        return F.conv2d(images, weight, bias, stride=2, padding=1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        images, weight = ctx.saved_tensors
+        of_images = None
+        if ctx.needs_input_grad[0]:
+            of_images = torch.nn.grad.conv2d_input(images.shape, weight, gradient, stride=2, padding=1)
+        patches = Patches.apply(images.permute(0, 2, 3, 1), 2).flatten(0, 2)
+        flat = gradient.permute(0, 2, 3, 1).flatten(0, 2)
+        of_weight = (flat.mT @ patches).view(len(weight), 3, 3, -1).permute(0, 3, 1, 2)
+        return of_images, of_weight, flat.sum(0)
+
+
 def fit_blocks(strides: tuple[int, ...], height: int, width: int) -> bool:
     """Whether a network's first two convolutions can be computed on blocks of 4x4 pixels."""
     return strides[:2] == (2, 2) and height % BLOCK == width % BLOCK == 0

@@ -2,7 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdlib.patches import Patches, block_windows, convolve_blocks, fit_blocks
+from kdlib import build_model
+from kdlib.patches import Patches, StridedConvolution, block_windows, convolve_blocks, fit_blocks
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -57,3 +58,29 @@ def test_patches_are_what_unfolding_gives_with_its_gradient(stride):
 )
 def test_only_two_strides_of_two_on_whole_blocks_fit(strides, height, width, fit):
     assert fit_blocks(strides, height, width) == fit
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 7), (16, 14)])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_strided_convolution_has_the_librarys_values_and_gradients(channels, size, wanted):
+    images = random(4, channels, size, size).requires_grad_(wanted)
+    weight, bias = random(6, channels, 3, 3, seed=1).requires_grad_(), random(6, seed=2).requires_grad_()
+    inputs = [images, weight, bias] if wanted else [weight, bias]
+    ours = StridedConvolution.apply(images, weight, bias)
+    theirs = F.conv2d(images, weight, bias, stride=2, padding=1)
+    assert torch.equal(ours, theirs)
+    towards = random(*ours.shape, seed=3)
+    gradients = (torch.autograd.grad((found * towards).sum(), inputs) for found in (ours, theirs))
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_a_networks_convolutions_are_the_librarys_but_in_mixed_precision(monkeypatch):
+    calls = []
+    monkeypatch.setattr(StridedConvolution, "apply", lambda *inputs: calls.append(inputs) or F.conv2d(*inputs, 2, 1))
+    model, images = build_model("small_teacher"), torch.rand(2, 1, 28, 28)
+    model(images)
+    assert not calls
+    with torch.autocast("cpu", torch.bfloat16):
+        model(images)
+    assert len(calls) == 2 and all(part.dtype == torch.bfloat16 for call in calls for part in call)
