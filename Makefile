@@ -16,7 +16,7 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) CORES=$(CORES) PYTHON=$(PYTHON)"
 
-book: $(READY) ## execute the five notebooks (DATASETS, PROFILE) and build the book
+book: $(READY) ## execute the notebooks (DATASETS, PROFILE) and build the book
 	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \
 		--config datasets=$(DATASETS) profile=$(PROFILE)
 	@cat _build/book.txt

@@ -10,6 +10,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .controls import CHANGES
 from .measures import t_interval
 from .paper import missing_class_table
 
@@ -378,6 +379,102 @@ def baseline_student(table: pd.DataFrame) -> Figure:
         _curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
     _finish(panel, "single-layer student", "temperature T", "test accuracy (%)")
     panel.legend()
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def controls(cells: pd.DataFrame, columns: dict[str, str]) -> Figure:
+    """What each control changes at T = 9: a row for each, a mark with its interval for each teacher."""
+    figure, axes = _canvas(1, len(columns), 3.6, sharey=True)
+    nine = cells[cells.temperature == 9]
+    names = [name for name in CHANGES if name in set(nine.control)]
+    for panel, (column, title) in zip(axes[0], columns.items(), strict=True):
+        for y, name in enumerate(names):
+            for offset, teacher in ((-0.13, "small"), (0.13, "large")):
+                part = nine[(nine.control == name) & (nine.teacher == teacher)]
+                if part.empty:
+                    continue
+                interval = t_interval(part.groupby("seed")[column].mean())
+                label = NAMES[teacher] if name == "responses" else None
+                panel.plot([interval.low, interval.high], [y + offset] * 2, color=COLOURS[teacher])
+                panel.plot(interval.mean, y + offset, MARKERS[teacher], color=COLOURS[teacher], label=label)
+        _finish(panel, title, "test accuracy (%)", "")
+    axes[0, 0].set(yticks=range(len(names)), yticklabels=[CHANGES[name] for name in names])
+    axes[0, 0].invert_yaxis()
+    axes[0, -1].legend(fontsize=8)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def t_squared(cells: pd.DataFrame) -> Figure:
+    """Raw accuracy on the missing class against temperature, under equation 4 and with T squared."""
+    figure, axes = _canvas(1, 2, 3.2, sharey=True)
+    for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
+        for control, label, style in (("responses", "equation 4", "-"), ("t_squared", "with T²", "--")):
+            part = cells[(cells.teacher == teacher) & (cells.control == control)]
+            keywords = {"linestyle": style, "marker": MARKERS[teacher]}
+            _curve(panel, part, "temperature", "raw", COLOURS[teacher], label, **keywords)
+        panel.set_xticks(sorted(cells.temperature.unique()))
+        panel.set_ylim(-3, 103)
+        _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
+        panel.legend(fontsize=8)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def missing_class_against_training(epochs: pd.DataFrame) -> Figure:
+    """Raw accuracy on the missing class after each kept epoch: against epochs, the teacher's accuracy, its entropy."""
+    figure, axes = _canvas(1, 3, 3.2, sharey=True)
+    titles = {"epoch": "epochs", "validation_accuracy": "validation accuracy (%)", "entropy": "mean entropy (nats)"}
+    for panel, (column, title) in zip(axes[0], titles.items(), strict=True):
+        for teacher in ("small", "large"):
+            part, style = epochs[epochs.teacher == teacher], {"marker": MARKERS[teacher]}
+            if column == "epoch":
+                _curve(panel, part, column, "raw", COLOURS[teacher], NAMES[teacher], **style)
+            else:
+                path = part.groupby("epoch").mean(numeric_only=True)
+                panel.plot(path[column], path.raw, color=COLOURS[teacher], markersize=4.5, **style)
+        _finish(panel, f"against {title.partition(' (')[0]}", f"teacher's {title}", "")
+    axes[0, 0].set_ylabel("accuracy on the missing class (%)")
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def entropy_against_updates(table: pd.DataFrame) -> Figure:
+    """Entropy of the large teacher against its updates, and against updates times learning rate."""
+    figure, axes = _canvas(1, 2, 3.3, sharey=True)
+    runs = sorted(set(zip(table.batch_size, table.learning_rate, strict=True)), key=lambda run: (run[1], run[0]))
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(runs)))
+    for panel, (column, title) in zip(
+        axes[0], (("updates", "updates"), ("travelled", "updates × learning rate")), strict=True
+    ):
+        for (size, rate), colour in zip(runs, colours, strict=True):
+            part = table[(table.batch_size == size) & (table.learning_rate == rate)]
+            scaled = bool(rate > table.learning_rate.min())
+            style = {"marker": "^" if scaled else ".", "linestyle": "--" if scaled else "-"}
+            _curve(panel, part, column, "entropy", colour, f"{size}{', rate scaled' * scaled}", **style)
+        panel.set_xscale("log")
+        _finish(panel, f"against {title}", title, "mean entropy (nats)" if column == "updates" else "")
+    axes[0, 0].legend(fontsize=8, title="batch size", title_fontsize=8)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def gradient_norms(table: pd.DataFrame) -> Figure:
+    """Length of the soft labels' gradient over that of the hard labels', along a student's training."""
+    figure, axes = _canvas(1, 2, 3.2, sharey=True)
+    temperatures = sorted(table.temperature.unique())
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(temperatures)))
+    table = table.assign(weight=table.soft / table.hard)
+    for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
+        for temperature, colour in zip(temperatures, colours, strict=True):
+            part = table[(table.teacher == teacher) & (table.temperature == temperature)]
+            _curve(panel, part, "step", "weight", colour, f"T = {temperature:g}", marker=".")
+        panel.axhline(1, color="#555555", linestyle=":", linewidth=1)
+        panel.set(xscale="log", yscale="log")
+        _finish(panel, NAMES[teacher], "step of the student", "soft over hard" if teacher == "small" else "")
+    axes[0, 0].legend(fontsize=8)
     return figure
 
 

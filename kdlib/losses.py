@@ -107,6 +107,19 @@ def kd_gradient(
     return (ours - targets) / student_logits.shape[-2]
 
 
+def kd_gradient_norms(
+    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, alpha: float, t_squared: bool
+) -> tuple[Tensor, Tensor]:
+    """Lengths of the gradients of equation 4's two terms by the student's logits: hard labels, and soft labels.
+
+    Arguments: both logits [N, C], `labels` [N]. Returns two tensors [N], each example's as if it were alone in a batch.
+    """
+    hard, soft = _weights(temperature, alpha, t_squared)
+    of_hard = hard * (F.softmax(student_logits, dim=-1) - F.one_hot(labels, student_logits.shape[-1]))
+    softened = (F.softmax(z / temperature, dim=-1) for z in (student_logits, teacher_logits))
+    return of_hard.norm(dim=-1), (soft * torch.sub(*softened)).norm(dim=-1)
+
+
 def _weights(temperature: float | Tensor, alpha: float | Tensor, t_squared: bool | Tensor) -> tuple:
     """Of the gradients of equation 4's two terms, d KL(p_T^t, p_T) / dz being (p_T - p_T^t) / T."""
     return 1 - alpha, alpha * temperature ** (2 * t_squared - 1)

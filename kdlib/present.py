@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from .controls import CHANGES, findings
 from .measures import Interval, t_interval, wilson_interval
 from .models import ROLES, TABLE7, build_model, count_parameters
 from .paper import missing_class_table, paper_table
@@ -313,6 +314,36 @@ def tightness_finding(table: pd.DataFrame) -> Text:
     part = table[(table.setting == "default") & (table.split == "train")]
     small, large = (spoken(t_interval(part[part.teacher == t].nc1), "", 3) for t in ("small", "large"))
     return Text(f"NC1 on training examples, smaller being tighter: small teacher {small}, large teacher {large}.")
+
+
+def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str) -> Text:
+    """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
+    found = next(f for f in findings(dataset, {"rival_explanations": tables}) if f.control.id == control)
+    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, ' ' + found.control.unit, 2)}."
+    return Text(f"**{found.sentence}**{estimate}")
+
+
+def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> pd.DataFrame:
+    """Every control: what it measured, and whether the rival explanation explains the paper's result."""
+    rows = [
+        {
+            "rival explanation": f.control.title,
+            "measured": "–" if f.estimate is None else str(f.estimate),
+            "unit": f.control.unit,
+            "it": f.outcome,
+            "claims concerned": ", ".join(c.replace("-", " ") for c in f.control.claims),
+        }
+        for f in findings(dataset, {"rival_explanations": tables})
+    ]
+    return pd.DataFrame(rows).set_index("rival explanation")
+
+
+def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracy [%] of students of all classes at T = 9 under each control."""
+    part = full[full.temperature == 9]
+    grid = part.groupby(["control", "teacher"])["accuracy"].apply(mean_and_half_width).unstack("teacher")
+    names = {name: label for name, label in CHANGES.items() if name in grid.index}
+    return grid.loc[list(names), ["small", "large"]].rename(index=names).fillna("–")
 
 
 def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

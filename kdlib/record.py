@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from .claims import claims_digest, evaluate
+from .controls import controls_digest
 from .study import Study
 from .verdict_table import VerdictTable
 
@@ -55,6 +56,7 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
             "tables": {name: table.to_csv(index=False) for name, table in tables.items()},
             "digest": digest(tables),
             "claims": claims_digest(),
+            "controls": controls_digest(),
             "units": sorted(origins),
             "cost": {
                 "seconds": sum(u["seconds"] for u in used),
@@ -73,7 +75,12 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
 
 def digest(tables: dict[str, pd.DataFrame]) -> str:
     """sha256 over all tables as CSV: equal digests mean equal numbers, bit for bit."""
-    text = "".join(f"{name}\n{tables[name].to_csv(index=False)}" for name in sorted(tables))
+    return digest_of_texts({name: table.to_csv(index=False) for name, table in tables.items()})
+
+
+def digest_of_texts(tables: dict[str, str]) -> str:
+    """The same of tables that are CSV already."""
+    text = "".join(f"{name}\n{tables[name]}" for name in sorted(tables))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

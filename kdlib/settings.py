@@ -21,7 +21,7 @@ DEFAULT_PROFILE = "quick"
 
 @dataclass(frozen=True)
 class Settings:
-    """Every parameter of the five sections, resolved. Accuracies are fractions, learning rates Adam's."""
+    """Every parameter of the sections, resolved. Accuracies are fractions, learning rates Adam's."""
 
     dataset: str  # a data set known to kdlib
     profile: str  # smoke, quick, paper-cpu or paper
@@ -73,7 +73,7 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
             f"unknown parameter{'s' * (len(unknown) > 1)} {', '.join(unknown)}; allowed: {', '.join(allowed)}"
         )
     named = {k: v for k, v in named.items() if v is not None}
-    profile = named.pop("profile", None) or os.environ.get("KDLIB_PROFILE") or DEFAULT_PROFILE
+    profile = named.pop("profile", None) or default_profile()
     dataset = str(named.pop("dataset", "digits"))
     find_source(dataset)
     values = profile_values(str(profile), dataset)
@@ -99,6 +99,11 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
         )
     find_device(values["device"])
     return Settings(dataset=dataset, profile=str(profile), **values)
+
+
+def default_profile() -> str:
+    """KDLIB_PROFILE, else quick."""
+    return os.environ.get("KDLIB_PROFILE") or DEFAULT_PROFILE
 
 
 def profile_names() -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import stacked
+from . import stacked, targets
 from .data import Dataset, select_examples
 from .devices import adam
 from .errors import InputError
@@ -46,6 +46,8 @@ class Student:
     batch_size: int = 128
     learning_rate: float = 1e-3
     precision: str = "fp32"  # or bf16: mixed precision with fp32 weights
+    targets: str = "responses"  # the teacher's, or a control's (see `targets.py`)
+    logit_scale: float = 1.0  # of the teacher's logits
     replicate: int = 0
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
@@ -67,6 +69,22 @@ class Schedule:
 
     batches: Tensor  # [steps, B], indices into the data set
     validate_after: tuple[int, ...]
+
+
+def taught(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
+    """The logits [N, C] that a student is taught: its teacher's as they are, or as its control wants them."""
+    logits = student.logit_scale * logits
+    match student.targets:
+        case "responses":
+            return logits
+        case "shuffled":
+            return targets.shuffle_similarity(logits, dataset.labels, student.seed())
+        case "smoothed":
+            return targets.smooth_similarity(logits, dataset.labels, student.temperature)
+        case "class_mean":
+            return targets.class_means(logits, dataset.labels, dataset.train, student.temperature)
+        case unknown:
+            raise InputError(f"unknown targets {unknown!r}; allowed: {', '.join(targets.TARGETS)}")
 
 
 def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
@@ -163,9 +181,9 @@ def distill_each(
     """`distill`, giving (position, result) of each student as soon as it is trained."""
     for chunk in chunks(students, dataset):
         part = [students[i] for i in chunk]
-        targets = [logits[i].to(dataset.images.device) for i in chunk]
-        plans = [schedule(student, dataset, z) for student, z in zip(part, targets, strict=True)]
-        trained = train(part, dataset, targets, plans, choose_engine(part[0], dataset, engine))
+        wanted = [taught(students[i], dataset, logits[i].to(dataset.images.device)) for i in chunk]
+        plans = [schedule(student, dataset, z) for student, z in zip(part, wanted, strict=True)]
+        trained = train(part, dataset, wanted, plans, choose_engine(part[0], dataset, engine))
         for i, plan, (history, model) in zip(chunk, plans, trained, strict=True):
             after = {"validated_steps": torch.tensor(plan.validate_after), "steps": torch.tensor(len(plan.batches))}
             yield i, _evaluate(students[i], dataset, model) | {"validation_accuracy": history} | after

@@ -215,7 +215,7 @@ class Study:
             for argument in progress(arguments, title):
                 task(*shared, argument)
             return
-        jobs = (delayed(task)(*shared, argument) for argument in arguments)
+        jobs = (delayed(_in_worker)(task, *shared, argument) for argument in arguments)
         try:
             for _ in progress(Parallel(workers, return_as="generator_unordered")(jobs), title, len(arguments)):
                 pass
@@ -227,7 +227,7 @@ class Study:
 def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | None = None, **given: Any) -> Study:
     """Check all parameters of a section, load its data set, and see that the store has room: before any work.
 
-    Arguments: `section`, one of the five; `parameters`, such as a notebook's `globals()` (see `settings.resolve`).
+    Arguments: `section`, one of `SECTIONS`; `parameters`, such as a notebook's `globals()` (see `settings.resolve`).
     Raises `InputError` for whatever cannot be used as asked.
     """
     from .sections import PARAMETERS
@@ -303,6 +303,18 @@ def _worker_dataset(settings: Settings, source: data.Source) -> Dataset:
     if dataset.images.device.type == "cpu":
         devices.use_threads(1)
     return dataset
+
+
+def _in_worker(task: Callable, *arguments: Any) -> None:
+    """A task in a process of its own, which lives on for the next: its data set is read once.
+
+    joblib takes the freed memory that `devices.use_threads` keeps for a leak, and would replace the process again and
+    again.
+    """
+    from joblib.externals.loky import process_executor
+
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
+    task(*arguments)
 
 
 def _train_and_store(settings: Settings, source: data.Source, root: str, teacher: Teacher) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -89,3 +90,14 @@ def test_workers_that_are_killed_again_and_again_are_one_error(tmp_path, monkeyp
 
 def _die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_live_on_although_they_keep_freed_memory(tmp_path, monkeypatch):
+    def task(*arguments: object) -> None:
+        os.kept = [*getattr(os, "kept", []), bytearray(b"1") * (400 << 20)]  # of the process: a task comes pickled
+        (tmp_path / f"{os.getpid()}-{arguments[-1]}").touch()
+        time.sleep(1.2)  # joblib looks every second
+
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    study(tmp_path / "store")._parallel(task, list(range(6)), "tasks")
+    assert len({path.name.partition("-")[0] for path in tmp_path.glob("*-?")}) == 2

@@ -86,6 +86,7 @@ def compute(
     store: StoreOption = None,
     only: Annotated[str | None, typer.Option(help="teachers: their runs alone")] = None,
     part: Annotated[str, typer.Option(help="i/n: the i-th of n disjoint parts, for as many jobs")] = "1/1",
+    fresh: Annotated[bool, typer.Option(help="train stored students again, and compare")] = False,
 ) -> None:
     """Fill the store for a section (or all): what its notebook would compute, without papermill."""
     if only not in (None, "teachers"):
@@ -96,6 +97,11 @@ def compute(
     if only is None and part != "1/1":
         raise InputError("--part divides teachers: give --only teachers with it")
     studies = open_studies(section, dataset, profile, parameter, store)
+    if fresh:
+        from . import against_reference
+
+        counts = [against_reference.recompute(study, typer.echo) for study in studies]
+        raise typer.Exit(1 if sum(counts) else 0)
     if only:
         runs = teacher_runs(studies)[int(index) - 1 :: int(count)]
         studies[0].runs(runs)
@@ -184,16 +190,31 @@ def book(
 
 @app.command()
 def verify() -> None:
-    """Check that notebooks' halves, pages, claims and store belong together."""
-    from . import pages
+    """Check that notebooks, pages, tables, rules and store belong together, and list the openings of test splits."""
+    from . import verification
 
-    problems = pages.problems()
+    for line in verification.openings():
+        typer.echo(f"test split opened by {line}")
+    problems = verification.problems()
     sound, damaged = Store().verify()
     problems += [f"store: {path.parent.name}/{path.name} is {what}" for path, what in damaged]
     for problem in problems:
         typer.echo(problem, err=True)
     typer.echo(f"{len(sound)} units sound; {len(problems)} problems")
     raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def compare(
+    dataset: Annotated[str, typer.Option(help="a data set with a reference in results/")] = "mnist",
+    profile: ProfileOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False,
+) -> None:
+    """Hold the pages that were run here against the reference: what differs by more than teacher seeds explain?"""
+    from . import against_reference
+
+    table = against_reference.table(dataset, profile or settings.default_profile())
+    typer.echo(table.to_json(orient="records", indent=1) if as_json else against_reference.text(table))
 
 
 @store_app.command("ls")

@@ -15,6 +15,7 @@ import yaml
 
 from .. import paths
 from ..claims import Verdict, evaluate
+from ..controls import Finding, findings
 from ..errors import InputError
 from ..record import MIME, read_tables
 from ..sections import PARAMETERS
@@ -199,24 +200,36 @@ def _scoreboard(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
         "",
         "Every claim of the paper, the paper's value where it prints one, what was measured here with its 95% interval",
         "over *n* teacher seeds, and the verdict by a rule fixed before the run. The rules and the exact definition of",
-        "each statistic are in `data/paper/claims.yml`.",
+        "each statistic are in `data/paper/claims.yml`. Where a [control](sections/rival_explanations.md) explains a",
+        "result otherwise, the last column says so.",
         "",
     ]
     for name, found in verdicts.items():
+        rivals, page = _rivals(name, pages)
         lines += [
             f"## {titles[name]} (profile `{profiles[name]}`)",
             "",
             "```{raw} html",
-            VerdictTable(found)._repr_html_(),
+            VerdictTable(found, rivals, page)._repr_html_(),
             "```",
             "",
         ]
     return "\n".join(lines)
 
 
+def _rivals(dataset: str, pages: list[Page]) -> tuple[list[Finding] | None, str]:
+    """What a data set's controls say, and where; None where they were not run."""
+    for page in pages:
+        if page.record["dataset"] == dataset and page.record["section"] == "rival_explanations":
+            return findings(
+                dataset, {"rival_explanations": read_tables(page.record)}
+            ), f"{dataset}/{page.path.stem}.html"
+    return None, ""
+
+
 def _found(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
     if not pages:
-        return "No page has been executed yet: `make book` runs the five sections on the embedded digits."
+        return "No page has been executed yet: `make book` runs every section on the embedded digits."
     titles = {p.record["dataset"]: p.record["title"] for p in pages}
     lines = ["| data set | " + " | ".join(VERDICTS[:4]) + " |", "|---|" + "--:|" * 4]
     for name, found in verdicts.items():

@@ -14,8 +14,7 @@ import nbformat
 
 from .. import paths
 from ..errors import InputError, StoreError
-from ..record import MIME, read_tables
-from ..sections import PARAMETERS
+from ..record import MIME
 from ..store import Store, Unit, to_bytes
 from ..study import open_study
 
@@ -71,7 +70,11 @@ def run(
                 config=Config(own_sockets),
             )
         page = clean(nbformat.read(partial, as_version=4))
-        page.metadata["kdlib"] = {"section": section, "source": source_digest(section)}
+        page.metadata["kdlib"] = {
+            "section": section,
+            "source": source_digest(section),
+            "outputs": outputs_digest(page),
+        }
         partial.write_text(nbformat.writes(page))
         os.replace(partial, target)
     except papermill.PapermillExecutionError as error:
@@ -117,6 +120,12 @@ def source_digest(section: str) -> str:
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
 
 
+def outputs_digest(page: nbformat.NotebookNode) -> str:
+    """sha256 of what a page shows."""
+    outputs = [cell.get("outputs", []) for cell in page.cells]
+    return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+
+
 def check_halves(section: str) -> None:
     """Raise `InputError` if the text half and the .ipynb half of a notebook differ."""
     import jupytext
@@ -132,35 +141,6 @@ def check_halves(section: str) -> None:
     pairs = zip(*halves, strict=False)
     where = next((i for i, (a, b) in enumerate(pairs) if a != b), min(map(len, halves)))
     raise InputError(f"the two halves of notebooks/{section} differ from cell {where + 1} on: {_directions(section)}")
-
-
-def problems() -> list[str]:
-    """What does not belong together: differing halves, sources with outputs, stale or cleared pages, changed claims."""
-    from ..claims import claims_digest
-
-    found = []
-    for section in PARAMETERS:
-        try:
-            check_halves(section)
-        except InputError as error:
-            found.append(str(error))
-            continue
-        notebook = nbformat.read(notebook_path(section), as_version=4)
-        if any(c.get("outputs") for c in notebook.cells):
-            found.append(f"notebooks/{section}.ipynb carries outputs: make it anew from its text half")
-    root = paths.project_root()
-    for path in executed():
-        where = path.relative_to(root)
-        page = nbformat.read(path, as_version=4)
-        content = page_record(page)
-        if content is None:
-            found.append(f"{where} has no record: its outputs were cleared, or it did not run to its end")
-            continue
-        if page.metadata.get("kdlib", {}).get("source") != source_digest(content["section"]):
-            found.append(f"{where} is stale: its notebook has changed since (`kdlib run` makes it anew)")
-        if content["claims"] != claims_digest():
-            found.append(f"{where} was judged by other claims than data/paper/claims.yml now holds")
-    return found
 
 
 def _directions(section: str) -> str:
@@ -186,8 +166,10 @@ def _publish(page_path: Path, store: Store) -> None:
     results = root / "results" / dataset
     for folder in (reference.parent, results / section):
         folder.mkdir(parents=True, exist_ok=True)
-    for name, table in read_tables(content).items():
-        table.to_csv(results / section / f"{name}.csv", index=False)
+    for old in (results / section).glob("*.csv"):
+        old.unlink()
+    for name, text in content["tables"].items():
+        (results / section / f"{name}.csv").write_text(text)
     units = [unit for unit in _units(store, content["units"]) if unit.kind != "teacher"]
     buffer = io.BytesIO()
     parquet.write_table(

@@ -70,3 +70,8 @@ def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, St
         cell = {"examples_per_class": whole / study.dataset.classes, "full": True, "budget": budget}
         cells.append((cell | {"selection": "entropy"}, study.student(teacher, TEMPERATURE, epoch)))
     return cells
+
+
+def sizes_at_equal_steps(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, Student]]:
+    """Every size with every selection, at the steps of the whole set."""
+    return [cell for cell in _students(study, teacher, epoch) if cell[0]["budget"] == "steps" and not cell[0]["full"]]

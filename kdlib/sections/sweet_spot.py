@@ -17,7 +17,7 @@ STUDENTS = {"general": "general_student", "baseline": "baseline_student"}
 
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     """Runs whose measures are lacking, and all students that `tables` takes; of provisional pairs before the search."""
-    runs = [t for *_, t in large_runs(study) if not study.measured("sweet_spot_entropy", _curves_config(study, t))]
+    runs = [t for *_, t in large_runs(study) if not curves_known(study, t)]
     cells = [cell for network in STUDENTS.values() for cell in search_cells(study, network)]
     cells += _baseline_cells(study, known_spot(study, "baseline_student"))
     cells += _missing_cells(study, known_spot(study, "general_student"))
@@ -31,7 +31,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     search = {name: search_map(study, network) for name, network in STUDENTS.items()}
     chosen = {name: find_sweet_spot(table) for name, table in search.items()}
     return {
-        "entropy": pd.DataFrame([row for part in grid for row in _entropy_rows(study, *part)]),
+        "entropy": pd.DataFrame([row for part in grid for row in entropy_rows(study, *part)]),
         "map": pd.concat([table.assign(student=name) for name, table in search.items()], ignore_index=True),
         "chosen": pd.DataFrame([{"student": name} | spot for name, spot in chosen.items()]),
         "baseline": _baseline(study, chosen["baseline"]),
@@ -114,7 +114,13 @@ def test_percent(result: dict[str, torch.Tensor]) -> float:
     return 100 * (counts.diagonal().sum() / counts.sum()).item()
 
 
-def _entropy_rows(study: Study, seed: int, batch_size: int, teacher: Teacher) -> list[dict[str, float]]:
+def curves_known(study: Study, teacher: Teacher) -> bool:
+    """Whether the entropies of a run's epochs are stored."""
+    return study.measured("sweet_spot_entropy", _curves_config(study, teacher))
+
+
+def entropy_rows(study: Study, seed: int, batch_size: int, teacher: Teacher) -> list[dict[str, float]]:
+    """Mean entropy and confidence of a run's training responses, for each kept epoch and temperature."""
     curves = study.measure("sweet_spot_entropy", _curves_config(study, teacher), lambda: _curves(study, teacher))
     rows = []
     for e, epoch in enumerate(teacher.epochs_with_responses):

@@ -6,7 +6,7 @@ without a value is nan or absent. Statistics of the kinds `existence` and `exact
 is a `KeyError`. A module that registers further statistics is imported here.
 """
 
-from . import entropy, example_efficiency, missing_class, penultimate_layer, sweet_spot
+from . import entropy, example_efficiency, missing_class, penultimate_layer, rival_explanations, sweet_spot
 from .common import STATISTICS, Tables
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "example_efficiency",
     "missing_class",
     "penultimate_layer",
+    "rival_explanations",
     "sweet_spot",
 ]

@@ -1,0 +1,64 @@
+"""Holding what is run here against what is stored or published: `kdlib compare`, and `kdlib compute --fresh`."""
+
+from collections.abc import Callable
+
+import nbformat
+import pandas as pd
+import torch
+
+from .. import paths, students
+from ..comparison import compare
+from ..errors import InputError
+from ..record import read_tables
+from ..sections import SECTIONS
+from ..study import Study
+from ..teachers import responses
+from .pages import page_record, pages_dir
+
+
+def table(dataset: str, profile: str) -> pd.DataFrame:
+    """`comparison.compare` of the local pages of a data set and profile with the published results."""
+    folder = pages_dir() / f"{dataset}-{profile}"
+    records = [page_record(nbformat.read(path, as_version=4)) for path in sorted(folder.glob("*.ipynb"))]
+    ours = {record["section"]: read_tables(record) for record in records if record}
+    published = sorted((paths.project_root() / "results" / dataset).glob("*/"))
+    reference = {part.name: {p.stem: pd.read_csv(p) for p in part.glob("*.csv")} for part in published}
+    if not ours or not reference:
+        lacking = f"no page in {folder}" if not ours else f"no reference in results/{dataset}"
+        raise InputError(
+            f"{lacking}: `kdlib run all --dataset {dataset} --profile {profile}` makes the pages that are compared, "
+            "`--publish` a reference"
+        )
+    return compare(dataset, ours, reference)
+
+
+def text(found: pd.DataFrame) -> str:
+    """The table as lines: what differs first."""
+    lines = [
+        f"{'differs' if row.differs else 'agrees ':7}  {row.statistic:62} {row.ours:9.3f} {row.reference:9.3f}  "
+        f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        for row in found.sort_values(["differs", "p"], ascending=[False, True]).itertuples()
+    ]
+    head = f"         {'statistic':62} {'here':>9} {'reference':>9}  difference with 95% interval"
+    return "\n".join([head, *lines, f"{found.differs.sum()} of {len(found)} differ by more than seeds explain (Holm)"])
+
+
+def recompute(study: Study, say: Callable[[str], object]) -> int:
+    """Train a section's stored students again, from their teachers' responses. Returns how many differ in any bit."""
+    different = 0
+    for student in dict.fromkeys(SECTIONS[study.section].units(study)[1]):
+        name = (
+            f"{student.teacher.network} seed {student.teacher.seed}, T = {student.temperature:g}, "
+            f"missing class {student.missing_class}, {student.targets}"
+        )
+        unit = study.store.get("student", student.config(study.dataset))
+        if unit is None:
+            say(f"{name}: not stored, nothing to compare with")
+            continue
+        logits = responses(study.run(student.teacher), student.teacher_epoch)
+        [again] = students.distill([student], study.dataset, logits)
+        same = all(torch.equal(again[part].cpu(), tensor) for part, tensor in unit.tensors.items())
+        different += not same
+        before, now = (100 * t["confusion"].trace() / t["confusion"].sum() for t in (unit.tensors, again))
+        say(f"{name}: {'identical' if same else 'DIFFERS'}, test accuracy {before:.2f} stored, {now:.2f} now")
+    return different

@@ -1,0 +1,60 @@
+"""A run held against another: which of the claims' statistics differ by more than teacher seeds explain?"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from .claims import load_claims
+from .controls import load_controls
+from .statistics import STATISTICS, Tables
+from .statistics.common import Sections
+
+LEVEL = 0.05  # of the whole table: Holm's correction over its rows
+
+
+def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
+    """One row for each statistic of claims and controls that both runs have, by Welch's t test over teacher seeds.
+
+    Arguments: tables by section and name, as `claims.evaluate` takes them. Columns: `statistic`, `ours` and `reference`
+    (means), `difference`, `low`, `high` (95% interval), `p`, and `differs`: p is below Holm's bound for the whole
+    table. With one seed in a run p is nan and nothing differs; where seeds have no spread at all, unequal means differ.
+    """
+    names = dict.fromkeys([c.statistic for c in load_claims()] + [c.statistic for c in load_controls()])
+    rows = []
+    for name in names:
+        try:
+            values = [STATISTICS[name](Tables(dataset, tables)).dropna() for tables in (ours, reference)]
+        except KeyError:  # a statistic that is not computed, or a section that one of them has not run
+            continue
+        if all(len(v) for v in values):
+            rows.append({"statistic": name} | _welch(*(v.to_numpy(dtype=float) for v in values)))
+    columns = ["statistic", "ours", "reference", "difference", "low", "high", "p"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(differs=_holm(table.p))
+
+
+def _welch(ours: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    from scipy import stats
+
+    found = {"ours": ours.mean(), "reference": reference.mean(), "difference": ours.mean() - reference.mean()}
+    if min(len(ours), len(reference)) == 1:
+        return found | {"low": math.nan, "high": math.nan, "p": math.nan}
+    if np.ptp(ours) == np.ptp(reference) == 0:
+        return found | {"low": found["difference"], "high": found["difference"], "p": float(found["difference"] == 0)}
+    test = stats.ttest_ind(ours, reference, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    return found | {"low": interval.low, "high": interval.high, "p": test.pvalue}
+
+
+def _holm(p: Sequence[float]) -> np.ndarray:
+    """Which hypotheses Holm's procedure rejects; nan are not among them."""
+    p = np.asarray(p, dtype=float)
+    rejected = np.zeros(len(p), dtype=bool)
+    tested = np.argsort(p)[: np.isfinite(p).sum()]  # nan sorts last
+    for rank, i in enumerate(tested):
+        if p[i] > LEVEL / (len(tested) - rank):
+            break
+        rejected[i] = True
+    return rejected

@@ -1,0 +1,110 @@
+"""Rival explanations and what the measurements say of each, by the rules of data/paper/controls.yml."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from . import paths
+from .claims import Claim, judge
+from .measures import Interval
+from .statistics import STATISTICS, Tables
+from .statistics.common import Sections
+
+OUTCOMES = {"reproduced": "explains", "contradicted": "does not explain"}  # of a claim's verdict; else undecided
+
+CHANGES = {  # what a row's `control` in the tables stands for
+    "responses": "the teacher's responses",
+    "shuffled": "similarity shuffled",
+    "class_mean": "class means",
+    "smoothed": "label smoothing, equal confidence",
+    "hard": "hard labels alone",
+    "equal_confidence": "scaled to the small one's confidence",
+    "t_squared": "KL term times T²",
+}
+
+
+@dataclass(frozen=True)
+class Control:
+    """An entry of controls.yml, whose head explains the fields; `sentences` by outcome."""
+
+    id: str
+    title: str
+    claims: tuple[str, ...]
+    statistic: str
+    definition: str
+    unit: str
+    null_value: float
+    sentences: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the tables of a data set say of a control: `outcome` explains, does not explain, undecided or not decided.
+
+    Not decided: one teacher seed, or nothing to explain; `note` says which.
+    """
+
+    control: Control
+    outcome: str
+    estimate: Interval | None
+    note: str
+
+    @property
+    def sentence(self) -> str:
+        return self.control.sentences.get(self.outcome) or f"No finding: {self.note}."
+
+
+def controls_file() -> Path:
+    return paths.paper_dir() / "controls.yml"
+
+
+def controls_digest() -> str:
+    """sha256 of controls.yml, which results record."""
+    return hashlib.sha256(controls_file().read_bytes()).hexdigest()
+
+
+def load_controls() -> list[Control]:
+    """All controls, in the file's order."""
+    entries = yaml.safe_load(controls_file().read_text(encoding="utf-8"))
+    outcomes = (*OUTCOMES.values(), "undecided")
+    return [
+        Control(
+            **{name: value for name, value in entry.items() if name not in (*outcomes, "claims")},
+            claims=tuple(entry["claims"]),
+            sentences={outcome: entry[outcome] for outcome in outcomes},
+        )
+        for entry in entries
+    ]
+
+
+def findings(dataset: str, tables: Sections) -> list[Finding]:
+    """What each control says of a data set. Raises `KeyError` if the tables of `rival_explanations` are lacking."""
+    return [_find(control, Tables(dataset, tables)) for control in load_controls()]
+
+
+def _find(control: Control, tables: Tables) -> Finding:
+    rule = Claim(
+        id=control.id,
+        section="",
+        notebook="rival_explanations",
+        sentence=None,
+        derived=True,
+        datasets=[],
+        value=None,
+        unit=control.unit,
+        kind="direction",
+        side="greater",
+        null_value=control.null_value,
+        margin=None,
+        statistic=control.statistic,
+        definition=control.definition,
+        reason=None,
+    )
+    verdict = judge(rule, tables.dataset, STATISTICS[control.statistic](tables).tolist())
+    note = "; ".join(filter(None, [verdict.note, verdict.verdict]))
+    if verdict.verdict in ("one seed, no verdict", "no verdict"):
+        return Finding(control, "not decided", verdict.estimate, note)
+    return Finding(control, OUTCOMES.get(verdict.verdict, "undecided"), verdict.estimate, verdict.note)

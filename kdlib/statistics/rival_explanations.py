@@ -1,0 +1,225 @@
+"""Statistics of the notebook `rival_explanations`: of the paper's claims, and of the controls (controls.yml)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from pandas import DataFrame, Series
+
+from .common import Tables, at, difference, each_seed, ratio, statistic
+
+NINE = 9
+
+
+@statistic
+def loss_from_shuffling_similarity_at_equal_entropy(tables: Tables) -> Series:
+    """Bias-corrected missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
+    return _change(tables, "corrected", "small", of="responses", minus="shuffled")
+
+
+@statistic
+def missing_class_loss_from_shuffling(tables: Tables) -> Series:
+    """Raw missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
+    return _change(tables, "raw", "small", of="responses", minus="shuffled")
+
+
+@statistic
+def missing_class_accuracy_of_hard_label_student(tables: Tables) -> Series:
+    """Raw missing-class accuracy of students of hard labels alone, mean over missing classes."""
+    cells = at(_cells(tables), control="hard")
+    return each_seed(cells, lambda rows: rows["raw"].mean())
+
+
+@statistic
+def shuffled_student_minus_label_smoothing_student(tables: Tables) -> Series:
+    """Test accuracy: similarity shuffled minus label smoothing of equal confidence, small teacher."""
+
+    def value(rows: DataFrame) -> float:
+        return _accuracy(rows, "small", "shuffled") - _accuracy(rows, "small", "smoothed")
+
+    return each_seed(_full(tables), value)
+
+
+@statistic
+def regularization_part_minus_distillation_part(tables: Tables) -> Series:
+    """(Label smoothing minus hard labels) minus (responses minus label smoothing), large teacher's confidence."""
+
+    def value(rows: DataFrame) -> float:
+        smoothed = _accuracy(rows, "large", "smoothed")
+        return (smoothed - _accuracy(rows, "small", "hard")) - (_accuracy(rows, "large", "responses") - smoothed)
+
+    return each_seed(_full(tables), value)
+
+
+@statistic
+def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Series:
+    """Test accuracy of the student, small minus large teacher, where both first reach the same accuracy."""
+    return each_seed(_epochs(tables), lambda rows: _at_equal_accuracy(rows, "student_accuracy"))
+
+
+@statistic
+def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
+    """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared."""
+    cells = tables["rival_explanations"]["cells"]
+    low, high = cells["temperature"].min(), cells["temperature"].max()
+
+    def fall(rows: DataFrame, control: str) -> float:
+        rows = at(rows, control=control)
+        return at(rows, temperature=low)["raw"].mean() - at(rows, temperature=high)["raw"].mean()
+
+    return each_seed(cells, lambda rows: fall(rows, "responses") - fall(rows, "t_squared"))
+
+
+@statistic
+def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Series:
+    """Half of the raw gap small minus large, minus the gap after the bias correction."""
+    cells = at(tables["rival_explanations"]["cells"], control="responses")
+    return each_seed(cells, lambda rows: _half_minus(rows, lambda r: difference(r, "corrected", "small", "large")))
+
+
+@statistic
+def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Series:
+    """Half of the raw gap at the last epoch, minus the gap where both teachers first reach the same accuracy."""
+    return each_seed(_epochs(tables), lambda rows: _half_of_last_minus(rows, _at_equal_accuracy(rows, "raw")))
+
+
+@statistic
+def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Series:
+    """Half of the raw gap at the last epoch, minus the gap to the large teacher where its entropy is the small one's.
+
+    That is the large teacher's epoch whose entropy is nearest to the small one's at its last.
+    """
+
+    def value(rows: DataFrame) -> float:
+        small, large = (at(rows, teacher=t) for t in ("small", "large"))
+        last = small.loc[small["epoch"].idxmax()]
+        stopped = large.loc[(large["entropy"] - last["entropy"]).abs().idxmin()]
+        return _half_of_last_minus(rows, last["raw"] - stopped["raw"])
+
+    return each_seed(_epochs(tables), value)
+
+
+@statistic
+def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
+    """Half of the entropy's rise from the first to the second batch size, minus the rise with a scaled learning rate.
+
+    After the last epoch; the scaled rate makes updates times learning rate equal for the two.
+    """
+    table = tables["rival_explanations"]["updates"]
+    sizes = sorted(table["batch_size"].unique())
+    if len(sizes) < 2:
+        return Series(dtype=float)
+    rates = sorted(table["learning_rate"].unique())
+    last = at(table, epoch=table["epoch"].max())
+
+    def value(rows: DataFrame) -> float:
+        first, second, scaled = (
+            at(rows, batch_size=size, learning_rate=rate)["entropy"].mean()
+            for size, rate in ((sizes[0], rates[0]), (sizes[1], rates[0]), (sizes[1], rates[-1]))
+        )
+        return (second - first) / 2 - (scaled - first) if second > first else np.nan
+
+    return each_seed(last, value)
+
+
+@statistic
+def random_minus_entropy_selection(tables: Tables) -> Series:
+    """Validation accuracy at equal steps, examples chosen at random minus by entropy, mean over sizes and teachers."""
+    table = tables["rival_explanations"]["selection"]
+
+    def value(rows: DataFrame) -> float:
+        random, chosen = (at(rows, selection=s)["validation_accuracy"].mean() for s in ("random", "entropy"))
+        return random - chosen
+
+    return each_seed(table, value)
+
+
+@statistic
+def class_mean_students_minus_half_of_the_responses(tables: Tables) -> Series:
+    """Raw missing-class accuracy of students of class-mean soft labels minus half of that of the responses, small."""
+
+    def value(rows: DataFrame) -> float:
+        return _raw(rows, "small", "class_mean") - _raw(rows, "small", "responses") / 2
+
+    return each_seed(_cells(tables), value)
+
+
+@statistic
+def half_the_gap_minus_gap_at_equal_confidence(tables: Tables) -> Series:
+    """Half of the raw gap at T = 9, minus the gap to the large teacher scaled to the small one's confidence."""
+
+    def value(rows: DataFrame) -> float:
+        equal = _raw(rows, "small", "responses") - _raw(rows, "large", "equal_confidence")
+        return _half_minus(at(rows, control="responses"), lambda _: equal)
+
+    return each_seed(_cells(tables), value)
+
+
+@statistic
+def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Series:
+    """Soft-label gradient over hard-label gradient after the first step: lowest temperature over the highest."""
+    table = tables["rival_explanations"]["gradients"]
+    first = at(table, step=table["step"].min())
+    low, high = first["temperature"].min(), first["temperature"].max()
+
+    def value(rows: DataFrame) -> float:
+        weights = [at(rows, temperature=t)["soft"].mean() / at(rows, temperature=t)["hard"].mean() for t in (low, high)]
+        return ratio(*weights)
+
+    return each_seed(first, value)
+
+
+@statistic
+def responses_minus_label_smoothing(tables: Tables) -> Series:
+    """Test accuracy of the small teacher's students: its responses minus label smoothing of equal confidence."""
+
+    def value(rows: DataFrame) -> float:
+        return _accuracy(rows, "small", "responses") - _accuracy(rows, "small", "smoothed")
+
+    return each_seed(_full(tables), value)
+
+
+def _cells(tables: Tables) -> DataFrame:
+    return at(tables["rival_explanations"]["cells"], temperature=NINE)
+
+
+def _full(tables: Tables) -> DataFrame:
+    return at(tables["rival_explanations"]["full"], temperature=NINE)
+
+
+def _epochs(tables: Tables) -> DataFrame:
+    return tables["rival_explanations"]["epochs"]
+
+
+def _raw(rows: DataFrame, teacher: str, control: str) -> float:
+    return at(rows, teacher=teacher, control=control)["raw"].mean()
+
+
+def _accuracy(rows: DataFrame, teacher: str, control: str) -> float:
+    return at(rows, teacher=teacher, control=control)["accuracy"].mean()
+
+
+def _change(tables: Tables, column: str, teacher: str, of: str, minus: str) -> Series:
+    cells = at(_cells(tables), teacher=teacher)
+
+    def value(rows: DataFrame) -> float:
+        return at(rows, control=of)[column].mean() - at(rows, control=minus)[column].mean()
+
+    return each_seed(cells, value)
+
+
+def _half_minus(rows: DataFrame, gap: Callable[[DataFrame], float]) -> float:
+    """Half of the raw gap small minus large, minus another; nan where there is no gap to explain."""
+    raw = difference(rows, "raw", "small", "large")
+    return raw / 2 - gap(rows) if raw > 0 else np.nan
+
+
+def _half_of_last_minus(rows: DataFrame, gap: float) -> float:
+    return _half_minus(at(rows, epoch=rows["epoch"].max()), lambda _: gap)
+
+
+def _at_equal_accuracy(rows: DataFrame, column: str) -> float:
+    """Small minus large, each at the first epoch at which it reaches the lower of the two highest accuracies."""
+    teachers = [at(rows, teacher=t).sort_values("epoch") for t in ("small", "large")]
+    level = min(t["validation_accuracy"].max() for t in teachers)
+    small, large = (t[t["validation_accuracy"] >= level].iloc[0] for t in teachers)
+    return small[column] - large[column]

@@ -1,0 +1,74 @@
+"""What stands in for a teacher's responses in the controls: one property is kept, another taken away.
+
+Each returns logits, so that a student is trained on them as on any teacher's.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .losses import soft_labels
+
+TARGETS = ("responses", "shuffled", "smoothed", "class_mean")
+
+
+def shuffle_similarity(logits: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """Non-target logits permuted at random within each example: the same entropy and confidence, no similarity.
+
+    Arguments: `logits` [N, C], `labels` [N]. Returns [N, C]; at every temperature the entropy is the teacher's.
+    """
+    order = torch.Generator().manual_seed(seed)
+    classes = logits.shape[-1]
+    keys = torch.rand(len(logits), classes, generator=order).to(logits.device)
+    target = F.one_hot(labels, classes).bool()
+    places = keys.masked_fill(target, 2.0).argsort(1)[:, :-1]  # of the others, in random order
+    others = logits[~target].view(-1, classes - 1)
+    return logits.scatter(1, places, others)
+
+
+def smooth_similarity(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Label smoothing with the teacher's confidence in each example at a temperature (paper, section 3.4).
+
+    Arguments: `logits` [N, C], `labels` [N]. Returns [N, C]: softened at `temperature`, equation 1's labels with an
+    alpha for each example.
+    """
+    classes = logits.shape[-1]
+    log_response = F.log_softmax(logits / temperature, dim=1)
+    target = F.one_hot(labels, classes).bool()
+    others = log_response.masked_fill(target, -math.inf).logsumexp(1, keepdim=True) - math.log(classes - 1)
+    return temperature * torch.where(target, log_response, others)
+
+
+def class_means(logits: Tensor, labels: Tensor, members: Tensor, temperature: float) -> Tensor:
+    """For each example the mean response of its class: similarity between classes, none of single examples.
+
+    Arguments: `logits` [N, C], `labels` [N]; `members` [M], the examples over which means are taken. Returns [N, C].
+    """
+    classes = logits.shape[-1]
+    members_of = F.one_hot(labels[members], classes).double()
+    sums = members_of.T @ soft_labels(logits[members].double(), temperature)
+    means = sums / members_of.sum(0).clamp(min=1)[:, None]
+    return (temperature * means.clamp(min=1e-30).log()).float()[labels]
+
+
+def confidence(logits: Tensor, labels: Tensor, temperature: float) -> float:
+    """Mean probability of the label at a temperature."""
+    return soft_labels(logits, temperature).gather(1, labels[:, None]).double().mean().item()
+
+
+def scale_to_confidence(logits: Tensor, labels: Tensor, temperature: float, wanted: float) -> float:
+    """The factor on a teacher's logits with which its mean confidence at a temperature is the one that is wanted.
+
+    A hard teacher becomes a soft one, its ranking of the classes unchanged. Arguments: `logits` [N, C], `labels` [N],
+    `wanted` in (1/C, 1). Where no factor from 1/100 to 100 reaches it, the one of these ends that comes nearest.
+    """
+    low, high = -2.0, 2.0  # log10 of the factor
+    for _ in range(50):
+        middle = (low + high) / 2
+        if confidence(logits * 10**middle, labels, temperature) < wanted:
+            low = middle
+        else:
+            high = middle
+    return 10**high

@@ -1,0 +1,174 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb,-all
+#     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Could something else explain it?
+#
+# *Beyond the paper: the controls that its results call for.*
+#
+# The paper explains what it finds by capacity and by the similarity information in a teacher's responses. Each section
+# below takes one rival explanation, changes that one thing, and repeats the measurement. It ends in one sentence, chosen by
+# a rule of `data/paper/controls.yml` that was fixed before any run: does the rival *explain* the result, or not?
+#
+# - The question throughout: why do students of the small teacher know a class that they never saw, and those of the
+#   large one do not?
+# - Students, seeds and intervals are those of the other pages; a student that two pages need is trained once.
+
+# %% tags=["parameters", "hide-input"]
+dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
+profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
+seeds: int = None  # number of teacher seeds; None here and below: the profile's value
+temperatures: list = None  # temperatures, such as [3, 6, 9, 12, 15, 20]
+missing_classes: list = None  # classes removed in turn, by index; []: every class
+examples_per_class: list = None  # sizes of the transfer set, such as [5, 10, 20]
+selections: list = None  # how examples are chosen: entropy, random, lowest
+batch_sizes: list = None  # batch sizes of the large teacher in the search
+sweet_spot_epochs: int = None  # epochs of each of those runs
+alpha: float = None  # weight of the KL term in equation 4, from 0 to 1
+examples: int = None  # stratified subset of the training examples
+teacher_epochs: int = None  # epochs of both teachers
+teacher_batch_size: int = None  # batch size of both teachers
+student_epochs: int = None  # epochs of every student
+student_batch_size: int = None  # batch size of every student
+learning_rate: float = None  # Adam's learning rate
+precision: str = None  # of all training: fp32 or bf16
+device: str = None  # auto, cpu, cuda, cuda:N or mps
+
+# %%
+import kdlib
+
+study = kdlib.open_study("rival_explanations", globals())
+study
+
+# %% [markdown]
+# ## Measuring
+#
+# What the store holds is read; what it lacks is computed now and kept.
+
+# %% tags=["hide-input"]
+tables = study.tables()
+kdlib.present.control_findings(tables, study.dataset.name)
+
+# %% [markdown]
+# ## What the targets hold
+#
+# Each row trains the same student on other targets, at T = 9. *Similarity shuffled* permutes the non-target
+# probabilities within each example: entropy and confidence stay, similarity goes. *Class means* give every example the mean
+# response of its class. *Label smoothing* keeps the confidence of each example and spreads the rest evenly.
+
+# %% mystnb={"figure": {"caption": "Accuracy on the class that was never seen, T = 9, mean over the removed classes, for each control ({dataset}). Marks are means, bars 95% t intervals over teacher seeds.", "name": "controls-missing-class"}, "image": {"alt": "Two panels on {dataset}, raw and bias corrected. One row for each control: the responses, similarity shuffled, class means, label smoothing, hard labels, logits scaled to equal confidence, T squared. Horizontal axis: test accuracy in percent on the removed class; a mark with its interval for the small and for the large teacher."}} tags=["hide-input"]
+kdlib.figures.controls(tables["cells"], {"raw": "raw", "corrected": "bias corrected"})
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "entropy-without-similarity")
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "class-means")
+
+# %% [markdown]
+# ### The same targets with every class present
+#
+# Test accuracy (%) of students that saw all classes:
+
+# %% tags=["hide-input"]
+kdlib.present.full_accuracy(tables["full"])
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "regularization")
+
+# %% [markdown]
+# ## One bias
+#
+# The removed class never occurs among the hard labels, and so the student's bias for it falls. Shifting that one logit,
+# without looking at a label, tells what was only bias (the figure above, right).
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "bias")
+
+# %% [markdown]
+# ## A colder teacher?
+#
+# The large teacher is more confident. Multiply its logits by one number, so that its mean confidence at T = 9 is the small
+# teacher's; the order of its classes stays as it is.
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "equal-confidence")
+
+# %% [markdown]
+# ## Capacity, or training length?
+#
+# Every kept epoch of both teachers teaches students. A large teacher that is stopped early can be set beside a small
+# one trained longer: at equal epochs, at equal accuracy, at equal entropy.
+
+# %% mystnb={"figure": {"caption": "Raw accuracy on the missing class of students of every kept epoch of both teachers, T = 9, every third class removed: against epochs, against the teacher's validation accuracy, against the entropy of its responses ({dataset}). Bands are 95% t intervals over teacher seeds; the other panels show means.", "name": "controls-training"}, "image": {"alt": "Three panels on {dataset} sharing the vertical axis, accuracy on the missing class in percent. Horizontal axes: epochs of the teacher, its validation accuracy, the mean entropy of its responses. One line for the small and one for the large teacher."}} tags=["hide-input"]
+kdlib.figures.missing_class_against_training(tables["epochs"])
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "accuracy-matched")
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "training-length")
+
+# %% [markdown]
+# ## Does the fall with temperature come from the loss?
+#
+# Equation 4 has no factor T². The gradient of the soft labels then shrinks like 1/T², and at a high temperature the hard
+# labels, which never show the missing class, outweigh them.
+
+# %% mystnb={"figure": {"caption": "Raw accuracy on the missing class against temperature, under equation 4 and with the KL term multiplied by T² ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-t-squared"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: temperature. Vertical axis: accuracy on the missing class in percent. Solid line: equation 4; dashed line: with T squared."}} tags=["hide-input"]
+kdlib.figures.t_squared(tables["cells"])
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "t-squared")
+
+# %% mystnb={"figure": {"caption": "Mean length of the gradient of the soft labels over that of the hard labels, by the student's logits, along its training under equation 4 ({dataset}). Above the dotted line the soft labels weigh more.", "name": "controls-gradients"}, "image": {"alt": "Two panels on {dataset}, small and large teacher, both axes logarithmic. Horizontal axis: step of the student. Vertical axis: length of the soft labels' gradient over that of the hard labels. One line for each temperature."}} tags=["hide-input"]
+kdlib.figures.gradient_norms(tables["gradients"])
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "gradient-weights")
+
+# %% [markdown]
+# ## Batch size, or too few updates?
+#
+# At equal epochs a large batch means fewer updates. Entropy is shown against updates, and against updates times learning
+# rate; one more run has its learning rate scaled with its batch size.
+
+# %% mystnb={"figure": {"caption": "Mean entropy of the large teacher's responses at T = 9 after each kept epoch, against updates and against updates times learning rate ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-updates"}, "image": {"alt": "Two panels on {dataset} sharing the vertical axis, mean entropy in nats. Horizontal axes, logarithmic: updates, and updates times learning rate. One line for each batch size, a dashed one for the run with scaled learning rate."}} tags=["hide-input"]
+kdlib.figures.entropy_against_updates(tables["updates"])
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "distance-travelled")
+
+# %% [markdown]
+# ## Are entropy-chosen examples better than random ones?
+#
+# At equal steps, so that fewer examples do not also mean less training:
+
+# %% mystnb={"figure": {"caption": "Best validation accuracy against examples per class at equal steps, examples chosen by entropy and at random ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-selection"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis, logarithmic: examples per class. Vertical axis: validation accuracy in percent. One line for each way of choosing."}} tags=["hide-input"]
+kdlib.figures.selections_compared(tables["selection"])
+
+# %% tags=["hide-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "random-examples")
+
+# %% [markdown]
+# ## Verdicts
+#
+# What these controls say of the paper's own claims, by the rules of `data/paper/claims.yml`:
+
+# %% tags=["hide-input"]
+kdlib.verdicts(study, tables)
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+kdlib.record(study, tables)

@@ -1,0 +1,108 @@
+"""The controls' rules, and the statistics that decide them, on tables made by hand."""
+
+import pandas as pd
+import pytest
+
+from kdlib.claims import load_claims
+from kdlib.controls import CHANGES, findings, load_controls
+from kdlib.statistics import STATISTICS
+from kdlib.verdict_table import VerdictTable
+
+SEEDS = range(3)
+
+
+def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
+    """Tables in which a control's raw accuracy is as given, such as `small_shuffled=10`, and 50 otherwise."""
+
+    def cell(seed: int, teacher: str, control: str, temperature: float) -> dict[str, object]:
+        value = raw.get(f"{teacher}_{control}", 50.0) + 0.1 * seed
+        who = {"seed": seed, "teacher": teacher, "control": control, "temperature": temperature}
+        corrected = raw.get(f"{teacher}_{control}_corrected", value)
+        return who | {"missing_class": 0, "raw": value, "corrected": corrected, "accuracy": value}
+
+    rows = [cell(s, t, c, x) for s in SEEDS for t in ("small", "large") for c in CHANGES for x in (3.0, 9.0, 20.0)]
+    epochs = [
+        {"seed": s, "teacher": t, "epoch": e, "raw": value + 0.1 * s, "student_accuracy": 90 + value / 100}
+        | {"validation_accuracy": sure, "entropy": spread}
+        for s in SEEDS
+        for t, e, value, sure, spread in (
+            ("small", 1, 90, 95, 2.1),
+            ("small", 2, 80, 97, 2.0),
+            ("large", 1, raw.get("large_early", 80.0), 97, 2.0),
+            ("large", 2, 10, 98, 1.0),
+        )
+    ]
+    updates = [
+        {"seed": s, "batch_size": size, "learning_rate": rate, "epoch": 5, "entropy": spread + 0.01 * s}
+        for s in SEEDS
+        for size, rate, spread in ((10, 0.1, 1.0), (20, 0.1, 1.4), (20, 0.2, raw.get("scaled", 1.0)))
+    ]
+    selection = [
+        {"seed": s, "teacher": "small", "selection": name, "validation_accuracy": 80 + 0.1 * s + plus}
+        for s in SEEDS
+        for name, plus in (("random", raw.get("random", 2.0)), ("entropy", 0.0))
+    ]
+    gradients = [
+        {"seed": s, "teacher": "small", "temperature": t, "step": k, "hard": 1.0, "soft": 9 / t + 0.01 * s}
+        for s in SEEDS
+        for t in (3.0, 20.0)
+        for k in (1, 10)
+    ]
+    cells = pd.DataFrame(rows)
+    frames = (cells, cells, *map(pd.DataFrame, (epochs, updates, selection, gradients)))
+    return dict(zip(("cells", "full", "epochs", "updates", "selection", "gradients"), frames, strict=True))
+
+
+def outcome(control: str, **raw: float) -> str:
+    found = findings("digits", {"rival_explanations": control_tables(**raw)})
+    return {f.control.id: f.outcome for f in found}[control]
+
+
+def test_every_control_names_claims_a_statistic_and_three_sentences():
+    known = {claim.id for claim in load_claims()}
+    controls = load_controls()
+    assert len({c.id for c in controls}) == len(controls) == 11
+    for control in controls:
+        assert control.claims and set(control.claims) <= known
+        assert control.statistic in STATISTICS
+        assert len(set(control.sentences.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("control", "explains", "explains_not"),
+    [
+        ("bias", {"small_responses": 90, "large_responses_corrected": 88}, {"small_responses": 90}),
+        ("entropy-without-similarity", {"small_shuffled": 10}, {"small_shuffled": 90}),
+        ("class-means", {"small_class_mean": 48}, {"small_class_mean": 5}),
+        ("equal-confidence", {"small_responses": 90, "large_equal_confidence": 85}, {"small_responses": 90}),
+        ("accuracy-matched", {"large_early": 75}, {"large_early": 12}),
+        ("training-length", {"large_early": 75}, {"large_early": 12}),
+        ("distance-travelled", {"scaled": 1.0}, {"scaled": 1.5}),
+        ("random-examples", {"random": 2.0}, {"random": -2.0}),
+        ("regularization", {"small_smoothed": 40}, {"small_smoothed": 60}),
+    ],
+)
+def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
+    assert outcome(control, **explains) == "explains"
+    assert outcome(control, **explains_not) == "does not explain"
+
+
+def test_without_a_gap_there_is_nothing_to_explain():
+    found = {f.control.id: f for f in findings("digits", {"rival_explanations": control_tables(large_responses=90)})}
+    for name in ("bias", "equal-confidence"):
+        assert found[name].outcome == "not decided" and found[name].sentence.startswith("No finding")
+
+
+def test_soft_labels_that_lose_weight_with_temperature_are_seen():
+    assert outcome("gradient-weights") == "explains"
+
+
+def test_a_control_that_explains_a_claim_is_linked_beside_its_verdict():
+    from kdlib.claims import Verdict
+
+    rivals = findings("digits", {"rival_explanations": control_tables(random=2.0)})
+    verdicts = [Verdict("entropy-selects-well", "digits", "undecided"), Verdict("counts", "digits", "reproduced")]
+    rows = VerdictTable(verdicts, rivals, "digits/rival_explanations.html")._repr_html_().split("<tr>")[2:]
+    assert "href='digits/rival_explanations.html'" in rows[0] and "random examples" in rows[0]
+    assert rows[1].endswith("<td></td></tr></tbody></table></div>")
+    assert "explained otherwise by" not in VerdictTable(verdicts)._repr_html_()

@@ -1,0 +1,211 @@
+"""Published pages and results belong together, every kind of rot is noticed, and a run can be held against them."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from kdlib import comparison
+from kdlib.cli import verification
+
+from .conftest import ROOT
+
+pytestmark = pytest.mark.xdist_group("reference")
+SECTIONS = ("entropy", "missing_class")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A project with two reference pages of digits at smoke size."""
+    copy = tmp_path_factory.mktemp("reference")
+    for name in ("book", "notebooks", "data/paper"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
+    for section in SECTIONS:
+        done = run(copy, "run", section, "--profile", "smoke", "--publish")
+        assert done.returncode == 0, done.stderr[-3000:]
+    return copy
+
+
+@pytest.fixture
+def project(published, tmp_path, monkeypatch):
+    """A copy of it to spoil, without the store: as in a fresh clone."""
+    copy = tmp_path / "project"
+    shutil.copytree(published, copy, ignore=shutil.ignore_patterns("store", "_build"))
+    monkeypatch.setenv("KDLIB_ROOT", str(copy))
+    return copy
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess:
+    import os
+
+    environment = os.environ | {"KDLIB_ROOT": str(root), "KDLIB_STORE": str(root / "store"), "KDLIB_WORKERS": "1"}
+    command = [sys.executable, "-m", "kdlib", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
+
+
+def test_a_fresh_clone_verifies_in_seconds_and_lists_the_openings_of_the_test_split(project):
+    start = time.monotonic()
+    done = run(project, "verify")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert time.monotonic() - start < 30
+    opened = [line for line in done.stdout.splitlines() if line.startswith("test split opened by book/digits/")]
+    assert any("missing_class.ipynb: student: confusion matrix" in line for line in opened)
+    assert any("entropy.ipynb: teacher: accuracy" in line for line in opened)
+
+
+def test_the_published_tables_and_units_are_those_of_the_page(project):
+    for section in SECTIONS:
+        folder = project / "results" / "digits"
+        page = nbformat.read(project / "book" / "digits" / f"{section}.ipynb", as_version=4)
+        content = verification.page_record(page)
+        assert {p.stem: p.read_text() for p in (folder / section).glob("*.csv")} == content["tables"]
+        assert (folder / f"{section}.parquet").stat().st_size < 2**20
+
+
+def edit_page(project: Path, change: Callable[[nbformat.NotebookNode], None]) -> None:
+    path = project / "book" / "digits" / "missing_class.ipynb"
+    page = nbformat.read(path, as_version=4)
+    change(page)
+    nbformat.write(page, path)
+
+
+def edited_number(project: Path) -> None:
+    path = project / "results" / "digits" / "missing_class" / "cells.csv"
+    table = pd.read_csv(path)
+    table.loc[0, "raw"] += 0.1
+    table.to_csv(path, index=False)
+
+
+def edited_output(project: Path) -> None:
+    def change(page: nbformat.NotebookNode) -> None:
+        shown = next(o for c in page.cells for o in c.get("outputs", []) if "text/markdown" in o.get("data", {}))
+        shown["data"]["text/markdown"] = shown["data"]["text/markdown"].replace("Students", "All students")
+
+    edit_page(project, change)
+
+
+def edited_record(project: Path) -> None:
+    def change(page: nbformat.NotebookNode) -> None:
+        content = verification.page_record(page)
+        content["tables"]["cells"] = content["tables"]["cells"].replace("small", "large")
+        page.metadata["kdlib"]["outputs"] = verification.outputs_digest(page)
+
+    edit_page(project, change)
+
+
+def swapped_table(project: Path) -> None:
+    folder = project / "results" / "digits" / "entropy"
+    a, b = folder / "entropy.csv", folder / "variance.csv"
+    first, second = a.read_text(), b.read_text()
+    a.write_text(second)
+    b.write_text(first)
+
+
+def lost_table(project: Path) -> None:
+    (project / "results" / "digits" / "entropy" / "entropy.csv").unlink()
+
+
+def stale_page(project: Path) -> None:
+    for suffix in ("py", "ipynb"):
+        path = project / "notebooks" / f"missing_class.{suffix}"
+        path.write_text(path.read_text().replace("One class is taken out", "One class is left out"))
+
+
+def cleared_outputs(project: Path) -> None:
+    edit_page(project, lambda page: [cell.update(outputs=[]) for cell in page.cells if cell.cell_type == "code"])
+
+
+def append(name: str) -> Callable[[Path], None]:
+    def change(project: Path) -> None:
+        with open(project / "data" / "paper" / name, "a") as file:
+            file.write("# changed\n")
+
+    return change
+
+
+def cut_units(project: Path) -> None:
+    path = project / "results" / "digits" / "missing_class.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def removed_page(project: Path) -> None:
+    (project / "book" / "digits" / "entropy.ipynb").unlink()
+
+
+@pytest.mark.parametrize(
+    ("rot", "message"),
+    [
+        (edited_number, "results/digits/missing_class/cells.csv is not the table of the page"),
+        (edited_output, "book/digits/missing_class.ipynb was edited after it ran"),
+        (edited_record, "book/digits/missing_class.ipynb carries other tables than it ran with"),
+        (swapped_table, "results/digits/entropy/variance.csv is not the table of the page"),
+        (lost_table, "results/digits/entropy/entropy.csv is not the table of the page"),
+        (stale_page, "book/digits/missing_class.ipynb is stale"),
+        (cleared_outputs, "book/digits/missing_class.ipynb has no record"),
+        (append("claims.yml"), "book/digits/entropy.ipynb was judged by other claims"),
+        (append("controls.yml"), "book/digits/entropy.ipynb was judged by other controls"),
+        (cut_units, "results/digits/missing_class.parquet is missing or damaged"),
+        (removed_page, "results/digits/entropy belongs to no reference page"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_every_kind_of_rot_is_noticed(rot, message, project):
+    assert verification.problems() == []
+    rot(project)
+    assert any(line.startswith(message) for line in verification.problems())
+
+
+def test_a_run_of_the_same_profile_agrees_with_the_reference(published):
+    done = run(published, "compare", "--dataset", "digits", "--profile", "smoke", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert len(rows) > 10 and not any(row["differs"] for row in rows)
+    assert all(row["difference"] == 0 for row in rows)
+    lacking = run(published, "compare", "--dataset", "mnist")
+    assert lacking.returncode == 2 and "kdlib run all --dataset mnist" in lacking.stderr
+
+
+def test_a_cell_that_is_computed_afresh_is_the_stored_one_bit_for_bit(published):
+    cell = ("-p", "temperatures=9", "-p", "missing_classes=6", "-p", "seeds=1")
+    done = run(published, "compute", "missing_class", "--profile", "smoke", *cell, "--fresh")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[1].split(",")[0] for line in done.stdout.splitlines()] == [" identical"] * 2
+
+
+def tables_with(raw: dict[int, float]) -> dict[str, dict[str, pd.DataFrame]]:
+    rows = [
+        {"seed": seed, "teacher": teacher, "temperature": 9.0, "missing_class": 0, "raw": value, "corrected": 50.0}
+        for seed, gap in raw.items()
+        for teacher, value in (("small", 50.0 + gap), ("large", 50.0))
+    ]
+    return {"missing_class": {"cells": pd.DataFrame(rows)}}
+
+
+@pytest.mark.parametrize(
+    ("ours", "differs"),
+    [
+        ({0: 10.0, 1: 11.0, 2: 12.0}, False),
+        ({0: 40.0, 1: 41.0, 2: 42.0}, True),
+        ({0: 40.0}, False),  # one seed says nothing
+    ],
+)
+def test_a_statistic_differs_only_by_more_than_its_seeds_explain(ours, differs):
+    reference = tables_with({0: 10.5, 1: 11.5, 2: 12.5})
+    found = comparison.compare("digits", tables_with(ours), reference).set_index("statistic")
+    assert found.loc["missing_class_accuracy_difference", "differs"] == differs
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [([0.01, 0.04, 0.03], [True, False, False]), ([0.01, 0.02, np.nan], [True, True, False]), ([0.9], [False])],
+)
+def test_holm_rejects_step_by_step(p, expected):
+    assert comparison._holm(p).tolist() == expected
