@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from . import devices, teachers
 from .data import Dataset, load_dataset
 from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, t_interval
-from .models import ConvNet, build_model
+from .models import build_model, training_operations
 from .sources import TORCHVISION
 from .students import Student, distill
 from .teachers import Teacher
@@ -211,22 +211,6 @@ def _student_accuracies(
 
 def _subset(job: Job) -> Dataset:
     return load_dataset(job.dataset, examples=PARITY["examples"], clip=True, device=devices.find_device(job.device))
-
-
-def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
-    """Floating-point operations of one example's forward and backward pass, in convolutions and dense layers."""
-    forward: list[int] = []
-
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        forward.append(2 * output[0].numel() * layer.weight[0].numel())
-
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    with torch.no_grad():
-        model.eval()(torch.zeros(1, *shape))
-    for hook in hooks:
-        hook.remove()
-    model.train()
-    return 3 * sum(forward) - forward[0]
 
 
 def train(job: Job, capacity: str) -> dict[str, Tensor]:

@@ -120,6 +120,12 @@ TABLE7: dict[str, dict[str, Architecture]] = {
         "baseline_student": BASELINE,
     },
 }
+# Between the large teacher and the general student in size; the paper names none (Mirzadeh et al. 2020, section 3).
+ASSISTANTS = {
+    "mnist": Architecture((64, 128)),
+    "fashion_mnist": Architecture((64, 128, 256)),
+    "cifar10": Architecture((128, 256, 256)),
+}
 ROLES = ("large_teacher", "small_teacher", "general_student", "baseline_student")
 INPUT_SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 
@@ -132,11 +138,13 @@ def register_network(name: str, architecture: Architecture) -> None:
 
 
 def find_architecture(name: str, family: str = "mnist") -> Architecture:
-    """A registered network by name, else the role `name` in Table 7's networks for `family`."""
+    """A registered network by name, else the role `name` in Table 7's networks for `family`, or its assistant."""
     if name in _networks:
         return _networks[name]
     if family not in TABLE7:
         raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(TABLE7)}")
+    if name == "assistant":
+        return ASSISTANTS[family]
     if name not in TABLE7[family]:
         raise InputError(f"unknown network {name!r}; allowed: {', '.join((*ROLES, *_networks))}")
     return TABLE7[family][name]
@@ -161,3 +169,19 @@ def build_model(
 def count_parameters(model: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
+    """Floating-point operations of one example's forward and backward pass, in convolutions and dense layers."""
+    forward: list[int] = []
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        forward.append(2 * output[0].numel() * layer.weight[0].numel())
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    model.train()
+    return 3 * sum(forward) - forward[0]

@@ -62,10 +62,13 @@ def missing_units(studies: Sequence[Study]) -> list[Unit]:
 
 
 def teacher_runs(studies: Sequence[Study]) -> list[Teacher]:
-    """All runs behind the sections' tables, in the store or not, in an order that does not depend on the store."""
+    """All runs behind the sections' tables, in the store or not, in an order that does not depend on the store.
+
+    Without assistants, which wait for others.
+    """
     for study in studies:
         SECTIONS[study.section].units(study)
-    return list(dict.fromkeys(run for study in studies for run in study.teachers))
+    return list(dict.fromkeys(run for study in studies for run in study.teachers if not run.taught_by))
 
 
 def make_plan(studies: Sequence[Study]) -> Plan:

@@ -346,6 +346,21 @@ def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
     return grid.loc[list(names), ["small", "large"]].rename(index=names).fillna("–")
 
 
+def assistants(table: pd.DataFrame) -> pd.DataFrame:
+    """The student taught through an assistant and directly: test accuracy, and operations of all training steps."""
+    rows = {
+        "directly by the large teacher": (table.direct_accuracy, table.direct_operations),
+        "through an assistant": (table.accuracy, table.operations),
+    }
+    return pd.DataFrame(
+        {
+            "test accuracy (%)": [mean_and_half_width(accuracy) for accuracy, _ in rows.values()],
+            "operations (10¹²)": [f"{operations.mean() / 1e12:.3g}" for _, operations in rows.values()],
+        },
+        index=pd.Index(rows, name="student taught"),
+    )
+
+
 def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     grid = grid.copy()
     grid.index = [names[c] for c in grid.index]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,8 @@ class Study:
     def runs(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
         wanted = list(dict.fromkeys(wanted))
+        if above := [t.taught_by for t in wanted if t.taught_by and not self.stored(t)]:
+            self.runs(above)
         self._until_stored(_train_and_store, lambda: [t for t in wanted if not self.stored(t)], "teachers")
 
     def run(self, teacher: Teacher) -> dict[str, Tensor]:
@@ -318,15 +320,18 @@ def _in_worker(task: Callable, *arguments: Any) -> None:
 
 
 def _train_and_store(settings: Settings, source: data.Source, root: str, teacher: Teacher) -> None:
-    store, dataset = Store(root), _worker_dataset(settings, source)
-    _timed(store, "teacher", teacher.config(dataset), dataset, lambda: teachers.train_teacher(teacher, dataset))
+    _train(Store(root), _worker_dataset(settings, source), teacher)
 
 
 def _teacher_unit(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
-    config = teacher.config(dataset)
-    return store.get("teacher", config) or _timed(
-        store, "teacher", config, dataset, lambda: teachers.train_teacher(teacher, dataset)
-    )
+    return store.get("teacher", teacher.config(dataset)) or _train(store, dataset, teacher)
+
+
+def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
+    above = teacher.taught_by and _teacher_unit(store, dataset, teacher.taught_by)
+    taught = teachers.responses(above.tensors) if above else None
+    compute = partial(teachers.train_teacher, teacher, dataset, taught)
+    return _timed(store, "teacher", teacher.config(dataset), dataset, compute)
 
 
 def _distill_and_store(settings: Settings, source: data.Source, root: str, group: list[Student]) -> None:

@@ -1,6 +1,6 @@
 """Training a teacher, and its responses: the logits of every example, by data-set index, epoch by epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .data import Dataset
 from .devices import adam
 from .errors import InputError
+from .losses import kd_loss
 from .models import ConvNet, build_model
 from .progress import progress
 
@@ -30,6 +31,9 @@ class Teacher:
     batch_size: int
     learning_rate: float = 1e-3
     precision: str = "fp32"  # or bf16: mixed precision with fp32 weights
+    taught_by: "Teacher | None" = None  # whose last responses it is distilled from: an assistant (Mirzadeh et al. 2020)
+    temperature: float = 9.0  # of that distillation
+    alpha: float = 0.99  # of that distillation
     kept_epochs: tuple[int, ...] = ()  # epochs whose responses are kept; empty: all
     checkpoints: tuple[int, ...] = ()  # epochs whose weights are kept; empty: the last
 
@@ -42,19 +46,23 @@ class Teacher:
         return self.kept_epochs or tuple(range(1, self.epochs + 1))
 
 
-def train_teacher(teacher: Teacher, dataset: Dataset) -> dict[str, Tensor]:
+def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = None) -> dict[str, Tensor]:
     """Train with Adam on cross-entropy, on the device that holds the data set.
 
+    `taught` [N, C]: for an assistant the logits of `taught_by`, by index; then the loss is equation 4.
     Returns named tensors: `logits` [kept epochs, N, C] of train and validation examples by index, `epochs` [kept],
     `train_accuracy` and `validation_accuracy` [kept] (fractions), `test_logits` [N_test, C] of the last epoch, and
     `weights/<epoch>/<parameter>` of the checkpoints.
     """
     if dataset.classes < 2 or max(teacher.epochs_with_responses) > teacher.epochs:
         raise InputError(f"teacher: cannot keep epochs {teacher.epochs_with_responses} of {teacher.epochs}")
+    if (teacher.taught_by is None) != (taught is None):
+        raise InputError("teacher: logits to be taught belong to an assistant, and to no other")
     device = dataset.images.device
     model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
     optimizer = adam(list(model.parameters()), teacher.learning_rate)
     order = torch.Generator().manual_seed(teacher.seed)
+    loss = None if taught is None else _equation_4(teacher, dataset, taught.to(device))
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -62,7 +70,7 @@ def train_teacher(teacher: Teacher, dataset: Dataset) -> dict[str, Tensor]:
         title = f"teacher {teacher.network} seed {teacher.seed} batch {teacher.batch_size}"
         for epoch in progress(range(1, teacher.epochs + 1), title):
             for batch in _batches(dataset.train, teacher.batch_size, order):
-                train_step(model, optimizer, dataset, batch, teacher.precision)
+                train_step(model, optimizer, dataset, batch, teacher.precision, loss)
             if epoch in teacher.epochs_with_responses:
                 logits.append(predict(model, dataset.images, teacher.precision))
                 right = logits[-1].argmax(-1) == dataset.labels
@@ -119,16 +127,32 @@ def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Ten
     yield from shuffled.split(size)
 
 
+def _equation_4(teacher: Teacher, dataset: Dataset, taught: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def loss(logits: Tensor, part: Tensor) -> Tensor:
+        labels = dataset.labels[part]
+        return kd_loss(logits, taught[part], labels, temperature=teacher.temperature, alpha=teacher.alpha)
+
+    return loss
+
+
 def train_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset, batch: Tensor, precision: str
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    dataset: Dataset,
+    batch: Tensor,
+    precision: str,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
-    """One step on the examples of `batch` [B], indices into the data set, in parts of `MICRO_BATCH`."""
+    """One step on the examples of `batch` [B], indices into the data set, in parts of `MICRO_BATCH`.
+
+    `loss(logits, indices)` is a mean over its examples; None: the cross-entropy with the labels.
+    """
+    loss = loss or (lambda logits, part: F.cross_entropy(logits, dataset.labels[part]))
     optimizer.zero_grad()
     for part in batch.split(MICRO_BATCH[batch.device.type]):
         with autocast(batch.device, precision):
             logits = model(_layout(dataset.images[part]))
-        loss = F.cross_entropy(logits.float(), dataset.labels[part], reduction="sum") / len(batch)
-        loss.backward()
+        (loss(logits.float(), part) * (len(part) / len(batch))).backward()
     optimizer.step()
 
 

@@ -163,6 +163,15 @@ kdlib.figures.selections_compared(tables["selection"])
 kdlib.present.control_finding(tables, study.dataset.name, "random-examples")
 
 # %% [markdown]
+# ## An assistant in between
+#
+# Mirzadeh et al. (2020) put a network of middle size between the two: it is distilled from the large teacher and teaches
+# the student. Test accuracy (%), and what all training steps take:
+
+# %% tags=["hide-input"]
+kdlib.present.assistants(tables["assistants"])
+
+# %% [markdown]
 # ## Verdicts
 #
 # What these controls say of the paper's own claims, by the rules of `data/paper/claims.yml`:

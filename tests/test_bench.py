@@ -4,6 +4,7 @@ import pytest
 
 from kdlib import Architecture, bench, build_model, register_network
 from kdlib.cli import performance
+from kdlib.models import training_operations
 
 from .test_data import write_usps
 
@@ -12,11 +13,11 @@ def test_operations_of_a_network_are_those_of_its_products():
     register_network("counted", Architecture(widths=(4, 6), strides=(2, 1), dense=(5,)))
     model = build_model("counted", shape=(1, 8, 8), classes=3)
     first, second, dense, head = (2 * n for n in (4 * 16 * 9, 6 * 16 * 9 * 4, 96 * 5, 5 * 3))
-    assert bench.training_operations(model, (1, 8, 8)) == 2 * first + 3 * (second + dense + head)
+    assert training_operations(model, (1, 8, 8)) == 2 * first + 3 * (second + dense + head)
 
 
 def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
-    operations = bench.training_operations(build_model("small_teacher"), (1, 28, 28))
+    operations = training_operations(build_model("small_teacher"), (1, 28, 28))
     assert operations == pytest.approx(3 * 2 * 49 * 512 * 256 * 9, rel=0.02)
 
 

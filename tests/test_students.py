@@ -19,6 +19,7 @@ from kdlib import (
     train_teacher,
     use_threads,
 )
+from kdlib.losses import kd_divergence
 from kdlib.models import Architecture
 from kdlib.students import choose_engine, chunks, lock_step, schedule, train_one, transfer_set
 from kdlib.teachers import load_teacher, predict
@@ -289,6 +290,23 @@ def test_what_was_not_kept_is_refused_with_what_was(tiny_teacher, tiny_run, digi
         load_teacher(tiny_teacher, tiny_run, digits, 1)
     with pytest.raises(InputError, match="cannot keep epochs"):
         train_teacher(replace(tiny_teacher, kept_epochs=(3,)), digits)
+
+
+def test_an_assistant_answers_more_like_its_teacher_than_a_network_of_its_own(tiny_teacher, tiny_run, digits):
+    alone = replace(tiny_teacher, network="assistant", epochs=6, seed=1)
+    assistant = replace(alone, taught_by=tiny_teacher)
+    assert alone.config(digits) != assistant.config(digits)
+    target = responses(tiny_run)[digits.validation]
+    taught = train_teacher(assistant, digits, responses(tiny_run))
+    distances = [
+        kd_divergence(target, responses(run)[digits.validation], 9.0).mean()
+        for run in (taught, train_teacher(alone, digits))
+    ]
+    assert distances[0] < 0.8 * distances[1]
+    with pytest.raises(InputError, match="belong to an assistant"):
+        train_teacher(assistant, digits)
+    with pytest.raises(InputError, match="belong to an assistant"):
+        train_teacher(alone, digits, responses(tiny_run))
 
 
 def test_micro_batches_have_the_gradient_of_the_whole_batch(monkeypatch, digits):

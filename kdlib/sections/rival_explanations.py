@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import students
 from ..losses import kd_gradient_norms
+from ..models import ConvNet, build_model, training_operations
 from ..students import Student
 from ..study import CAPACITIES, Study
 from ..targets import confidence, scale_to_confidence
@@ -31,11 +32,15 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     runs += [t for _, _, t in _entropy_runs(study) if not sweet_spot.curves_known(study, t)]
     cells = [student for _, student in _cells(study, known_scale)]
     cells += [student for _, student in _epoch_cells(study)]
+    assistants = [_assistant(study, seed) for seed in study.seeds]
+    runs += [assistant for assistant in assistants if not study.stored(_through(study, assistant))]
+    cells += [_through(study, assistant) for assistant in assistants]
     return runs, cells + [student for _, student in _selection_cells(study)]
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
-    """`cells` and `full`, each control with and without a missing class; `epochs`, `updates`, `selection`, `gradients`.
+    """`cells` and `full`, each control with and without a missing class; `epochs`, `updates`, `selection`, `gradients`,
+    `assistants`.
 
     A row's `control` says what is changed: nothing (`responses`), `t_squared`, similarity `shuffled`, `smoothed` away
     or replaced by `class_mean`, `hard` labels, or the large teacher's logits scaled to the small one's confidence
@@ -57,6 +62,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
         "updates": _updates(study),
         "selection": _selection(study),
         "gradients": _gradients(study),
+        "assistants": _assistants(study, pd.DataFrame(full)),
     }
 
 
@@ -238,3 +244,55 @@ def _gradient_norms(study: Study, student: Student) -> dict[str, Tensor]:
     students.train_one(student, dataset, logits, replace(plan, validate_after=tuple(steps)), observe)
     hard, soft = torch.tensor(found).T
     return {"steps": torch.tensor(steps), "hard": hard.contiguous(), "soft": soft.contiguous()}
+
+
+def _assistant(study: Study, seed: int) -> Teacher:
+    """A network between the large teacher and the student in size, distilled from the one to teach the other."""
+    large = study.teacher("large", seed)
+    assistant = Teacher(
+        network="assistant",
+        seed=seed,
+        epochs=study.settings.teacher_epochs,
+        batch_size=study.settings.teacher_batch_size,
+        learning_rate=study.settings.learning_rate,
+        precision=study.settings.precision,
+        taught_by=large,
+        temperature=TEMPERATURE,
+        alpha=study.settings.alpha,
+        kept_epochs=(study.settings.teacher_epochs,),
+    )
+    study.teachers[assistant] = None
+    return assistant
+
+
+def _through(study: Study, assistant: Teacher) -> Student:
+    return study.student(assistant, TEMPERATURE)
+
+
+def _assistants(study: Study, full: pd.DataFrame) -> pd.DataFrame:
+    """Students taught through an assistant and directly: test accuracy, and operations of all training steps."""
+    dataset, s = study.dataset, study.settings
+    operations = {
+        name: epochs * len(dataset.train) * training_operations(_network(study, name), dataset.shape)
+        for name, epochs in (
+            ("large_teacher", s.teacher_epochs),
+            ("assistant", s.teacher_epochs),
+            ("general_student", s.student_epochs),
+        )
+    }
+    direct = operations["large_teacher"] + operations["general_student"]
+    through = study.distilled(_through(study, _assistant(study, seed)) for seed in study.seeds)
+    same = full[(full.control == "responses") & (full.teacher == "large") & (full.temperature == TEMPERATURE)]
+    return pd.DataFrame(
+        {
+            "seed": list(study.seeds),
+            "accuracy": [sweet_spot.test_percent(result) for result in through],
+            "direct_accuracy": same.set_index("seed").accuracy.reindex(study.seeds).tolist(),
+            "operations": direct + operations["assistant"],
+            "direct_operations": direct,
+        }
+    )
+
+
+def _network(study: Study, name: str) -> ConvNet:
+    return build_model(name, study.dataset.family, study.dataset.shape, study.dataset.classes)

@@ -57,6 +57,20 @@ def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Series:
 
 
 @statistic
+def assistant_student_minus_direct_student(tables: Tables) -> Series:
+    """Test accuracy of the student taught through an assistant minus that of the large teacher's own student."""
+    table = tables["rival_explanations"]["assistants"]
+    return each_seed(table, lambda rows: (rows["accuracy"] - rows["direct_accuracy"]).mean())
+
+
+@statistic
+def assistant_compute_ratio(tables: Tables) -> Series:
+    """Operations of all training steps through an assistant over those of distilling directly."""
+    table = tables["rival_explanations"]["assistants"]
+    return each_seed(table, lambda rows: (rows["operations"] / rows["direct_operations"]).mean())
+
+
+@statistic
 def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
     """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared."""
     cells = tables["rival_explanations"]["cells"]
