@@ -51,14 +51,22 @@ def missing_units(studies: Sequence[Study]) -> list[Unit]:
 
     Of students of a sweet spot that is not known yet, those of a provisional pair stand for them: as many, as costly.
     """
-    runs: dict[Unit, None] = {}
-    lacking: dict[Unit, None] = {}
+    phases = _phases(studies)
+    return [unit for kind in (0, 1) for section in phases for unit in section[kind]]
+
+
+def _phases(studies: Sequence[Study]) -> list[tuple[list[Unit], list[Unit]]]:
+    """For each section, of what the store lacks and no section before it computes: its teachers, and its students."""
+    seen: set[Unit] = set()
+    phases = []
     for study in studies:
         own, wanted = SECTIONS[study.section].units(study)
-        new = [student for student in wanted if not study.stored(student)]
-        runs |= dict.fromkeys(t for t in [*own, *(s.teacher for s in new)] if not study.stored(t))
-        lacking |= dict.fromkeys(new)
-    return [*runs, *lacking]
+        lacking = [s for s in dict.fromkeys(wanted) if s not in seen and not study.stored(s)]
+        taught = [*own, *(s.teacher for s in lacking)]
+        runs = [t for t in dict.fromkeys(taught) if t not in seen and not study.stored(t)]
+        seen |= {*runs, *lacking}
+        phases.append((runs, lacking))
+    return phases
 
 
 def teacher_runs(studies: Sequence[Study]) -> list[Teacher]:
@@ -76,10 +84,13 @@ def make_plan(studies: Sequence[Study]) -> Plan:
     started = time.process_time()  # what a worker will spend too before it begins: imports and the data set
     study = studies[0]
     calibration = Calibration(study)
-    costs = {unit: calibration.cost(unit) for unit in missing_units(studies)}
+    phases = _phases(studies)
+    costs = {unit: calibration.cost(unit) for runs, lacking in phases for unit in (*runs, *lacking)}
     workers = worker_count(study.settings.device)
-    by_kind = [[c.seconds for u, c in costs.items() if isinstance(u, kind)] for kind in (Teacher, Student)]
-    seconds = sum(makespan(durations, workers) for durations in by_kind) + started * bool(costs)
+    loading = 2 * started if workers > 1 else started  # the workers start after the process that starts them
+    seconds = loading * bool(costs)
+    for phase in (part for section in phases for part in section):  # each ends before the next begins
+        seconds += makespan([costs[unit].seconds for unit in phase], workers)
     _remember(study, costs)
     return Plan(costs, workers, seconds)
 

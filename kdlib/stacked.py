@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from .devices import adam
 from .flat import flatten
 from .losses import kd_gradient, kd_targets
-from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture
+from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, tiny
 from .patches import Patches, block_windows, convolve_blocks, fit_blocks
 
 if TYPE_CHECKING:
     from .data import Dataset
     from .students import Schedule, Student
 
-TINY_PIXELS = 16 * 16
 CHUNK = 12  # students at once where a step is overhead; beyond a dozen a CPU gains nothing
 CUDA_CHUNK = 128
 MEMORY_SHARE = 0.5  # of an accelerator's free memory, for activations
@@ -92,7 +91,7 @@ def most_at_once(architecture: Architecture, shape: tuple[int, int, int], batch_
 
 def cpu_chunk(architecture: Architecture, shape: tuple[int, int, int]) -> int:
     """Convolutions of larger images are no overhead: one student alone stays in a core's cache."""
-    return 1 if architecture.widths and shape[1] * shape[2] > TINY_PIXELS else CHUNK
+    return 1 if architecture.widths and not tiny(*shape[1:]) else CHUNK
 
 
 def step_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_size: int) -> int:

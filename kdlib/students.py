@@ -20,7 +20,7 @@ from .devices import adam
 from .errors import InputError
 from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
-from .models import ConvNet, build_model, find_architecture
+from .models import ConvNet, build_model, find_architecture, tiny
 from .store import canonical
 from .teachers import Teacher, autocast, predict
 
@@ -218,9 +218,12 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
 
     A stack only where the network allows one. Raises `InputError` for an engine that does not exist.
     """
-    tiny = dataset.shape[1] * dataset.shape[2] <= stacked.TINY_PIXELS
     if engine == "auto":
-        fast = "stacked" if tiny or student.precision == "bf16" or dataset.images.device.type == "cuda" else "loop"
+        fast = (
+            "stacked"
+            if tiny(*dataset.shape[1:]) or student.precision == "bf16" or dataset.images.device.type == "cuda"
+            else "loop"
+        )
         engine = os.environ.get("KDLIB_ENGINE") or fast
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")

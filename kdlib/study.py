@@ -172,6 +172,20 @@ class Study:
         """Whether a measure is stored already, so that its teacher is not needed."""
         return self.store.has("measure", self._measure_identity(name, config))
 
+    def measure_students(
+        self, name: str, wanted: list[Student], compute: Callable[[Student, Dataset, Tensor], dict[str, Tensor]]
+    ) -> list[dict[str, Tensor]]:
+        """A measure of each student, many at once: `compute(student, data set, its teacher's logits)`."""
+        identities = {student: {"student": student.config(self.dataset)} for student in wanted}
+
+        def lacking() -> list[tuple]:
+            new = (s for s in identities if not self.measured(name, identities[s]))
+            return [(compute, student, self._measure_identity(name, identities[student])) for student in new]
+
+        self.runs(student.teacher for _, student, _ in lacking())
+        self._until_stored(_measure_and_store, lacking, name)
+        return [self._use(self.store.get("measure", self._measure_identity(name, identities[s]))) for s in wanted]
+
     def origins(self) -> dict[str, dict[str, Any]]:
         """Kind and provenance, by key, of every unit used, and of the teachers behind them where they are here."""
         found = dict(self.used)
@@ -347,6 +361,14 @@ def _distill_and_store(settings: Settings, source: data.Source, root: str, group
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
         store.put(Unit("student", group[i].config(dataset), tensors, _provenance(dataset, seconds)))
         start = time.perf_counter()
+
+
+def _measure_and_store(settings: Settings, source: data.Source, root: str, wanted: tuple) -> None:
+    store, dataset = Store(root), _worker_dataset(settings, source)
+    compute, student, identity = wanted
+    run = _teacher_unit(store, dataset, student.teacher).tensors
+    logits = teachers.responses(run, student.teacher_epoch).to(dataset.images.device)
+    _timed(store, "measure", identity, dataset, lambda: compute(student, dataset, logits))
 
 
 def _timed(

@@ -13,7 +13,7 @@ from .data import Dataset
 from .devices import adam
 from .errors import InputError
 from .losses import kd_loss
-from .models import ConvNet, build_model
+from .models import ConvNet, build_model, fast_layout
 from .progress import progress
 
 # Larger batches accumulate gradients over parts of this size: exact but for batch norm, bounded in memory, and on a CPU
@@ -157,7 +157,7 @@ def train_step(
 
 
 def _layout(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
+    return images.contiguous(memory_format=fast_layout(*images.shape[-2:]))
 
 
 def autocast(device: torch.device, precision: str) -> Any:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import students
+from ..data import Dataset
 from ..losses import kd_gradient_norms
 from ..models import ConvNet, build_model, training_operations
 from ..students import Student
@@ -206,24 +207,24 @@ def _selection(study: Study) -> pd.DataFrame:
 
 def _gradients(study: Study) -> pd.DataFrame:
     """Mean lengths of the gradients of the two terms after some steps of a student's training."""
-    rows = []
-    for seed in study.seeds:
-        for capacity in CAPACITIES:
-            for temperature in extremes(study):
-                student = study.student(study.teacher(capacity, seed), temperature)
-                config = {"student": student.config(study.dataset), "examples": GRADIENT_EXAMPLES}
-                found = study.measure("gradient_norms", config, lambda s=student: _gradient_norms(study, s))
-                rows += [
-                    {"seed": seed, "teacher": capacity, "temperature": temperature}
-                    | dict(zip(("step", "hard", "soft"), values, strict=True))
-                    for values in zip(*(found[name].tolist() for name in ("steps", "hard", "soft")), strict=True)
-                ]
-    return pd.DataFrame(rows)
+    wanted = [
+        ({"seed": seed, "teacher": capacity, "temperature": t}, study.student(study.teacher(capacity, seed), t))
+        for seed in study.seeds
+        for capacity in CAPACITIES
+        for t in extremes(study)
+    ]
+    found = study.measure_students("gradient_norms", [student for _, student in wanted], gradient_norms)
+    return pd.DataFrame(
+        [
+            cell | dict(zip(("step", "hard", "soft"), values, strict=True))
+            for (cell, _), norms in zip(wanted, found, strict=True)
+            for values in zip(*(norms[name].tolist() for name in ("steps", "hard", "soft")), strict=True)
+        ]
+    )
 
 
-def _gradient_norms(study: Study, student: Student) -> dict[str, Tensor]:
-    dataset = study.dataset
-    logits = responses(study.run(student.teacher)).to(dataset.images.device)
+def gradient_norms(student: Student, dataset: Dataset, logits: Tensor) -> dict[str, Tensor]:
+    """Mean lengths, over some training examples, of equation 4's two gradients after some of a student's `steps`."""
     plan = students.schedule(student, dataset, logits)
     last = len(plan.batches)
     steps = sorted({m * 10**k for m in MARKS for k in range(len(str(last))) if m * 10**k < last} | {last})
