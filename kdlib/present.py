@@ -328,14 +328,12 @@ def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> pd.DataFr
     rows = [
         {
             "rival explanation": f.control.title,
-            "measured": "–" if f.estimate is None else str(f.estimate),
-            "unit": f.control.unit,
+            "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}",
             "it": f.outcome,
-            "claims concerned": ", ".join(c.replace("-", " ") for c in f.control.claims),
         }
         for f in findings(dataset, {"rival_explanations": tables})
     ]
-    return pd.DataFrame(rows).set_index("rival explanation")
+    return pd.DataFrame(rows).set_index("rival explanation").rename_axis(None)
 
 
 def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from .controls import Finding
 
 
 class VerdictTable:
-    """A row for each verdict: the paper's value, ours with interval and n, the unit; a claim opens to its sentence.
+    """A row for each verdict: the paper's value, ours with interval, n and unit; a claim opens to its sentence.
 
     `rivals`, if given, adds a column: the controls that explain a claim's result otherwise, each linked to `page`.
     """
@@ -22,7 +22,7 @@ class VerdictTable:
 
     def _repr_html_(self) -> str:
         claims = {claim.id: claim for claim in load_claims()}
-        names = ["claim", "paper", "here", "unit", "verdict"] + ["explained otherwise by"] * (self.rivals is not None)
+        names = ["claim", "paper", "here", "verdict"] + ["explained otherwise by"] * (self.rivals is not None)
         head = f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
         body = "".join(_row(v, claims[v.claim], self._links(v)) for v in self.verdicts)
         table = f"<table class='dataframe scoreboard'><thead>{head}</thead><tbody>{body}</tbody></table>"
@@ -43,13 +43,14 @@ class VerdictTable:
 def _row(verdict: Verdict, claim: Claim, links: str) -> str:
     label = "reading: " if claim.derived else ""
     paper = "" if verdict.paper is None else f"{verdict.paper:.4g}"
+    unit = f" <small>{html.escape(claim.unit)}</small>" if claim.unit and verdict.estimate else ""
     badge = verdict.verdict.split(",")[0].replace(" ", "-")
     return (
         f"<tr><th scope='row'><details><summary>{html.escape(verdict.claim.replace('-', ' '))}</summary>"
         f"<p>{label}“{_flowing(claim.sentence or claim.definition)}” (section {html.escape(claim.section)})</p>"
         f"<p>Measured: {_flowing(claim.definition)}</p>"
         f"{f'<p>{html.escape(verdict.note)}</p>' if verdict.note else ''}</details></th>"
-        f"<td>{paper}</td><td>{html.escape(_estimate(verdict))}</td><td>{html.escape(claim.unit or '')}</td>"
+        f"<td>{paper}</td><td>{html.escape(_estimate(verdict))}{unit}</td>"
         f"<td><span class='verdict verdict-{badge}'>{html.escape(verdict.verdict)}</span></td>{links}</tr>"
     )
 
