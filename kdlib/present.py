@@ -319,7 +319,8 @@ def tightness_finding(table: pd.DataFrame) -> Text:
 def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str) -> Text:
     """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
     found = next(f for f in findings(dataset, {"rival_explanations": tables}) if f.control.id == control)
-    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, ' ' + found.control.unit, 2)}."
+    unit = "" if found.control.unit == "ratio" else f" {found.control.unit}"
+    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, 2)}."
     return Text(f"**{found.sentence}**{estimate}")
 
 
