@@ -5,7 +5,7 @@ import pytest
 
 from kdlib.claims import load_claims
 from kdlib.controls import CHANGES, findings, load_controls
-from kdlib.statistics import STATISTICS
+from kdlib.statistics import STATISTICS, Tables
 from kdlib.verdict_table import VerdictTable
 
 SEEDS = range(3)
@@ -48,9 +48,14 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
         for t in (3.0, 20.0)
         for k in (1, 10)
     ]
+    assistants = [
+        {"seed": s, "accuracy": 91.0 + s, "direct_accuracy": 90.0, "operations": 6, "direct_operations": 4}
+        for s in SEEDS
+    ]
     cells = pd.DataFrame(rows)
-    frames = (cells, cells, *map(pd.DataFrame, (epochs, updates, selection, gradients)))
-    return dict(zip(("cells", "full", "epochs", "updates", "selection", "gradients"), frames, strict=True))
+    names = ("cells", "full", "epochs", "updates", "selection", "gradients", "assistants")
+    frames = (cells, cells, *map(pd.DataFrame, (epochs, updates, selection, gradients, assistants)))
+    return dict(zip(names, frames, strict=True))
 
 
 def outcome(control: str, **raw: float) -> str:
@@ -85,6 +90,34 @@ def test_every_control_names_claims_a_statistic_and_three_sentences():
 def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
     assert outcome(control, **explains) == "explains"
     assert outcome(control, **explains_not) == "does not explain"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    {
+        "loss_from_shuffling_similarity_at_equal_entropy": [40, 40, 40],
+        "missing_class_loss_from_shuffling": [40, 40, 40],
+        "missing_class_accuracy_of_hard_label_student": [5, 5.1, 5.2],
+        "shuffled_student_minus_label_smoothing_student": [-40, -40, -40],
+        "regularization_part_minus_distillation_part": [45, 45, 45],
+        "student_accuracy_difference_at_matched_teachers": [0.2, 0.2, 0.2],
+        "assistant_student_minus_direct_student": [1, 2, 3],
+        "assistant_compute_ratio": [1.5, 1.5, 1.5],
+    }.items(),
+)
+def test_a_claims_statistic_has_its_known_value_and_none_without_rows(name, expected):
+    tables = control_tables(small_shuffled=10, small_hard=5, large_hard=5, large_early=60)
+    values = STATISTICS[name](Tables("digits", {"rival_explanations": tables}))
+    assert values.tolist() == pytest.approx(expected) and values.index.tolist() == list(SEEDS)
+    empty = {key: table.iloc[:0] for key, table in tables.items()}
+    assert STATISTICS[name](Tables("digits", {"rival_explanations": empty})).dropna().empty
+    with pytest.raises(KeyError):
+        STATISTICS[name](Tables("digits", {}))
+
+
+def test_no_control_decides_without_rows():
+    empty = {key: table.iloc[:0] for key, table in control_tables().items()}
+    assert {f.outcome for f in findings("digits", {"rival_explanations": empty})} == {"not decided"}
 
 
 def test_without_a_gap_there_is_nothing_to_explain():

@@ -12,8 +12,8 @@ from .conftest import ROOT
 PACKAGE = ROOT / "kdlib"
 # Each may import those above it. A subpackage counts as one.
 LAYERS = (
-    ("errors", "progress", "flat", "losses", "measures", "_torchvision"),
-    ("paths", "devices", "models"),
+    ("errors", "progress", "flat", "losses", "measures", "patches", "_torchvision"),
+    ("paths", "devices", "models", "targets"),
     ("data", "paper", "store"),
     ("sources", "teachers"),
     ("stacked",),
@@ -21,8 +21,9 @@ LAYERS = (
     ("settings",),
     ("study",),
     ("sections", "statistics"),
-    ("claims", "present", "figures", "plan", "bench"),
-    ("verdict_table",),
+    ("claims", "plan", "bench"),
+    ("controls",),
+    ("comparison", "present", "figures", "verdict_table"),
     ("record",),
     ("cli",),
     ("__main__", "__init__"),

@@ -14,6 +14,7 @@ from scipy import stats
 
 from kdlib import statistics
 from kdlib.claims import load_claims
+from kdlib.controls import load_controls
 from kdlib.paths import paper_dir
 from kdlib.statistics import STATISTICS, Tables
 from kdlib.statistics.common import slope, spearman
@@ -288,8 +289,8 @@ def test_every_claim_that_a_notebook_decides_has_a_statistic_with_a_known_value(
     assert wanted == set(KNOWN)
 
 
-def test_every_statistic_belongs_to_a_claim_and_says_what_it_is():
-    named = {c.statistic for c in load_claims()}
+def test_every_statistic_belongs_to_a_claim_or_control_and_says_what_it_is():
+    named = {c.statistic for c in [*load_claims(), *load_controls()]}
     assert set(STATISTICS) <= named
     assert all(function.__doc__ for function in STATISTICS.values())
 
@@ -473,6 +474,7 @@ def test_growth_needs_the_other_data_set(tables):
 
 def test_registry_is_one_module_for_each_notebook():
     by_name = {c.statistic: c.notebook for c in load_claims()}
+    by_name |= {c.statistic: "rival_explanations" for c in load_controls()}
     for name, function in STATISTICS.items():
         assert function.__module__ == f"{statistics.__name__}.{by_name[name]}", name
 
