@@ -115,7 +115,8 @@ def test_all_shares_units_between_sections_and_takes_each_sections_parameters(kd
     code, out, _ = kdlib("compute", "all", *SMALL, "-p", "examples_per_class=5", "--store", tmp_path / "other")
     assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == list(PARAMETERS)
     teachers = list((tmp_path / "other" / "teacher").iterdir())
-    assert len(teachers) == 3  # both capacities, and the large one at the other batch size
+    # Both capacities, the large one at the other batch size, the same with a scaled learning rate, an assistant.
+    assert len(teachers) == 5
     assert not (tmp_path / "store").exists()
 
 
