@@ -22,6 +22,8 @@ from .data import Dataset, load_dataset
 from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, t_interval
 from .models import build_model, training_operations
+from .sections.missing_class import cell_accuracies
+from .sections.sweet_spot import test_percent
 from .sources import TORCHVISION
 from .students import Student, distill
 from .teachers import Teacher
@@ -200,12 +202,10 @@ def _student_accuracies(
     logits = teachers.predict(teachers.load_teacher(job.teacher(capacity), run, dataset), dataset.images)
     base = replace(job, epochs=PARITY["epochs"]).students(capacity, "general_student")[1]
     pairs = [replace(base, precision=precision, replicate=k) for k in replicates]
-    c = base.missing_class
     found = []
     for result in distill(pairs, dataset, logits):
-        raw, corrected = (result[name].double() for name in ("confusion", "corrected"))
-        parts = (raw.trace() / raw.sum(), raw[c, c] / raw[c].sum(), corrected[c, c] / corrected[c].sum())
-        found.append([100 * part.item() for part in parts])
+        cell = cell_accuracies(result, base.missing_class)
+        found.append([test_percent(result), cell["raw"], cell["corrected"]])
     return found
 
 
@@ -333,7 +333,7 @@ def _respond(job: Job, capacity: str, run: dict[str, Tensor]) -> Tensor:
 def _distill(job: Job, capacity: str, network: str, which: int | None, logits: Tensor) -> list[float]:
     chosen = job.students(capacity, network)
     results = distill(chosen if which is None else [chosen[which]], job.data, logits)
-    return [100 * (r["confusion"].diagonal().sum() / r["confusion"].sum()).item() for r in results]
+    return [test_percent(result) for result in results]
 
 
 @cache

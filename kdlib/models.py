@@ -162,11 +162,11 @@ def build_model(
     initialisation (the global random state is left as it was). Raises `InputError` for an unknown name or family.
     """
     architecture = find_architecture(name, family)
+    shape = shape or INPUT_SHAPES[family]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = ConvNet(architecture, shape or INPUT_SHAPES[family], classes)
-    _, height, width = shape or INPUT_SHAPES[family]
-    return model.to(memory_format=fast_layout(height, width))
+        model = ConvNet(architecture, shape, classes)
+    return model.to(memory_format=fast_layout(*shape[1:]))
 
 
 def tiny(height: int, width: int) -> bool:

@@ -80,6 +80,14 @@ def from_bytes(payload: bytes) -> Unit:
         raise ValueError(f"damaged ({error})") from error
 
 
+def published_units(path: Path) -> dict[str, bytes]:
+    """Key and bytes of every unit in a file of results/. One that is damaged: `OSError`, `ValueError` or `KeyError`."""
+    import pyarrow.parquet as parquet
+
+    rows = parquet.read_table(path, columns=["key", "payload"]).to_pylist()
+    return {row["key"]: row["payload"] for row in rows}
+
+
 def _answer(payload: bytes, key: str) -> Unit:
     """The unit in a file's bytes, if it is the one of this key; else `ValueError`."""
     unit = from_bytes(payload)
@@ -188,17 +196,10 @@ class Store:
 
     @cached_property
     def _published(self) -> dict[str, bytes]:
-        files = sorted(self.results.glob("*/*.parquet"))
-        if not files:
-            return {}
-        import pyarrow.parquet as parquet
-
-        units = {}
-        for file in files:
+        units: dict[str, bytes] = {}
+        for file in sorted(self.results.glob("*/*.parquet")):
             try:
-                rows = parquet.read_table(file, columns=["key", "payload"]).to_pylist()
+                units |= published_units(file)
             except (OSError, ValueError, KeyError) as error:
                 print(f"store: {file} is damaged ({error}): what it held will be computed again", file=sys.stderr)
-                continue
-            units |= {row["key"]: row["payload"] for row in rows}
         return units

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdlib import entropy, kd_loss, label_smoothing_labels, label_smoothing_loss, soft_labels
-from kdlib.losses import kd_gradient, kd_targets
+from kdlib.losses import kd_gradient, kd_gradient_norms, kd_targets
 
 B, C = 16, 10
 
@@ -150,3 +150,18 @@ def test_an_alpha_outside_0_to_1_is_refused(alpha):
         kd_loss(student, teacher, labels, temperature=1, alpha=alpha)
     with pytest.raises(ValueError, match="alpha"):
         label_smoothing_labels(labels, C, alpha)
+
+
+@pytest.mark.parametrize("t_squared", [False, True])
+def test_gradient_norms_are_the_lengths_of_the_two_terms_gradients(t_squared):
+    source = torch.Generator().manual_seed(0)
+    student, teacher = (3 * torch.randn(5, 4, generator=source) for _ in range(2))
+    labels = torch.tensor([0, 1, 2, 3, 0])
+    settings = {"temperature": 4.0, "t_squared": t_squared}
+    hard, soft = kd_gradient_norms(student, teacher, labels, alpha=0.7, **settings)
+    for i in range(5):
+        one = student[i : i + 1].clone().requires_grad_()
+        part = (one, teacher[i : i + 1], labels[i : i + 1])
+        for norm, alpha, weight in ((hard, 0.0, 0.3), (soft, 1.0, 0.7)):
+            (gradient,) = torch.autograd.grad(kd_loss(*part, alpha=alpha, **settings), one)
+            torch.testing.assert_close(norm[i], weight * gradient.norm())

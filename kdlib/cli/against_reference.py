@@ -11,6 +11,7 @@ from ..comparison import compare
 from ..errors import InputError
 from ..record import read_tables
 from ..sections import SECTIONS
+from ..sections.sweet_spot import test_percent
 from ..study import Study
 from ..teachers import responses
 from .pages import page_record, pages_dir
@@ -59,6 +60,6 @@ def recompute(study: Study, say: Callable[[str], object]) -> int:
         [again] = students.distill([student], study.dataset, logits)
         same = all(torch.equal(again[part].cpu(), tensor) for part, tensor in unit.tensors.items())
         different += not same
-        before, now = (100 * t["confusion"].trace() / t["confusion"].sum() for t in (unit.tensors, again))
+        before, now = map(test_percent, (unit.tensors, again))
         say(f"{name}: {'identical' if same else 'DIFFERS'}, test accuracy {before:.2f} stored, {now:.2f} now")
     return different

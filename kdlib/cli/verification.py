@@ -11,7 +11,7 @@ from ..controls import controls_digest
 from ..errors import InputError
 from ..record import digest_of_texts
 from ..sections import PARAMETERS
-from ..store import from_bytes
+from ..store import from_bytes, published_units
 from .pages import check_halves, executed, notebook_path, outputs_digest, page_record, source_digest
 
 
@@ -75,8 +75,9 @@ def _of_published(content: dict[str, Any]) -> list[str]:
         for name in sorted({*there, *content["tables"]})
         if there.get(name) != content["tables"].get(name)
     ]
-    units = _published_units(folder / f"{content['section']}.parquet")
-    if units is None:
+    try:
+        units = published_units(folder / f"{content['section']}.parquet")
+    except (OSError, ValueError, KeyError):
         return [*found, f"{where}.parquet is missing or damaged"]
     for key, payload in units.items():
         try:
@@ -88,17 +89,6 @@ def _of_published(content: dict[str, Any]) -> list[str]:
     if not set(units) <= set(content["units"]):
         found.append(f"{where}.parquet holds units that the page did not use")
     return found
-
-
-def _published_units(path: Path) -> dict[str, bytes] | None:
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    try:
-        rows = parquet.read_table(path, columns=["key", "payload"]).to_pylist()
-    except (OSError, pyarrow.ArrowException, KeyError):
-        return None
-    return {row["key"]: row["payload"] for row in rows}
 
 
 def _of_results() -> list[str]:

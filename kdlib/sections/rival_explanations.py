@@ -1,6 +1,6 @@
 """Rival explanations: the controls that tell the paper's reading of its results from others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,6 @@ from .example_efficiency import sizes_at_equal_steps
 from .missing_class import cell_accuracies
 
 TEMPERATURE = 9.0
-EXTREMES = (3.0, 9.0, 20.0)  # temperatures at which the weight of the two terms is looked at
 EVERY_EPOCH = 3  # of the missing classes every third is removed at every epoch
 GRADIENT_EXAMPLES = 1000
 MARKS = (1, 2, 5)  # times powers of ten: the steps after which gradients are compared
@@ -67,7 +66,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     }
 
 
-def _cells(study: Study, scale: Any) -> list[tuple[dict[str, Any], Student]]:
+def _cells(study: Study, scale: Callable[[Study, int], float]) -> list[tuple[dict[str, Any], Student]]:
     """(cell, student): every control of every seed, with each missing class and with none."""
     found = []
     for seed in study.seeds:
@@ -79,7 +78,9 @@ def _cells(study: Study, scale: Any) -> list[tuple[dict[str, Any], Student]]:
     return found
 
 
-def _controls(study: Study, seed: int, scale: Any) -> Iterator[tuple[str, str, float, dict[str, Any]]]:
+def _controls(
+    study: Study, seed: int, scale: Callable[[Study, int], float]
+) -> Iterator[tuple[str, str, float, dict[str, Any]]]:
     """(control, teacher, temperature, what is changed of a student)."""
     for capacity in CAPACITIES:
         for temperature in extremes(study):
