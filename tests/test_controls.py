@@ -6,6 +6,7 @@ import pytest
 from kdlib.claims import load_claims
 from kdlib.controls import CHANGES, findings, load_controls
 from kdlib.statistics import STATISTICS, Tables
+from kdlib.statistics.common import PAIR
 from kdlib.verdict_table import VerdictTable
 
 SEEDS = range(3)
@@ -50,6 +51,7 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
     ]
     assistants = [
         {"seed": s, "accuracy": 91.0 + s, "direct_accuracy": 90.0, "operations": 6, "direct_operations": 4}
+        | {"teacher_epoch_operations": 1, "student_operations": 0.5}
         for s in SEEDS
     ]
     cells = pd.DataFrame(rows)
@@ -113,6 +115,28 @@ def test_a_claims_statistic_has_its_known_value_and_none_without_rows(name, expe
     assert STATISTICS[name](Tables("digits", {"rival_explanations": empty})).dropna().empty
     with pytest.raises(KeyError):
         STATISTICS[name](Tables("digits", {}))
+
+
+def test_the_search_that_is_held_against_an_assistant_costs_no_more_than_it():
+    """Batch size 10 up to epoch 2 costs 3 with its students, 20 as much again: the better pair beyond costs more."""
+    accuracies = {(10, 1): 80, (10, 2): 84, (20, 1): 85, (20, 2): 88, (40, 1): 95}
+    rows = [
+        {"student": "general", "seed": s, "batch_size": b, "epoch": e, "validation_accuracy": a, "test_accuracy": a + s}
+        for s in SEEDS
+        for (b, e), a in accuracies.items()
+    ]
+    name = "sweet_spot_student_minus_assistant_student"
+
+    def values(rows):
+        search = {"map": pd.DataFrame(rows, columns=["student", "seed", *PAIR, "validation_accuracy", "test_accuracy"])}
+        return STATISTICS[name](Tables("digits", {"rival_explanations": control_tables(), "sweet_spot": search}))
+
+    assert values(rows).to_dict() == pytest.approx(dict.fromkeys(SEEDS, 88 - 91))
+    longer = [{**rows[0], "seed": s, "epoch": 4, "validation_accuracy": 96.0, "test_accuracy": 96.0} for s in SEEDS]
+    assert values(rows + longer).to_dict() == pytest.approx({s: 96 - 91 - s for s in SEEDS})
+    assert values([]).empty
+    with pytest.raises(KeyError):
+        STATISTICS[name](Tables("digits", {"rival_explanations": control_tables()}))
 
 
 def test_no_control_decides_without_rows():

@@ -283,10 +283,14 @@ def test_statistics_over_seeds_are_indexed_by_seed(tables):
     assert all(STATISTICS[name](tables).index.tolist() == list(SEEDS) for name in claims)
 
 
-def test_every_claim_that_a_notebook_decides_has_a_statistic_with_a_known_value():
-    wanted = {c.statistic for c in load_claims() if c.kind != "not_tested" and c.notebook != "rival_explanations"}
-    assert wanted <= set(STATISTICS)
-    assert wanted == set(KNOWN)
+def test_every_claim_that_is_tested_has_a_statistic():
+    assert {c.statistic for c in load_claims() if c.kind != "not_tested"} <= set(STATISTICS)
+
+
+def test_every_claim_that_a_section_of_the_paper_decides_has_a_known_value():
+    """Those of the controls are in test_controls.py."""
+    sections = (c for c in load_claims() if c.kind != "not_tested" and c.notebook != "rival_explanations")
+    assert {c.statistic for c in sections} == set(KNOWN)
 
 
 def test_every_statistic_belongs_to_a_claim_or_control_and_says_what_it_is():

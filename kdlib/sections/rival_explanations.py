@@ -23,6 +23,7 @@ from .missing_class import cell_accuracies
 TEMPERATURE = 9.0
 EVERY_EPOCH = 3  # of the missing classes every third is removed at every epoch
 GRADIENT_EXAMPLES = 1000
+TAUGHT = ("large_teacher", "assistant", "general_student")  # the first two in turn teach the last
 MARKS = (1, 2, 5)  # times powers of ten: the steps after which gradients are compared
 
 
@@ -273,16 +274,10 @@ def _through(study: Study, assistant: Teacher) -> Student:
 
 def _assistants(study: Study, full: pd.DataFrame) -> pd.DataFrame:
     """Students taught through an assistant and directly: test accuracy, and operations of all training steps."""
-    dataset, s = study.dataset, study.settings
-    operations = {
-        name: epochs * len(dataset.train) * training_operations(_network(study, name), dataset.shape)
-        for name, epochs in (
-            ("large_teacher", s.teacher_epochs),
-            ("assistant", s.teacher_epochs),
-            ("general_student", s.student_epochs),
-        )
-    }
-    direct = operations["large_teacher"] + operations["general_student"]
+    s, examples = study.settings, len(study.dataset.train)
+    epoch = {name: examples * training_operations(_network(study, name), study.dataset.shape) for name in TAUGHT}
+    large, assistant = (s.teacher_epochs * epoch[name] for name in TAUGHT[:2])
+    student = s.student_epochs * epoch["general_student"]
     through = study.distilled(_through(study, _assistant(study, seed)) for seed in study.seeds)
     same = full[(full.control == "responses") & (full.teacher == "large") & (full.temperature == TEMPERATURE)]
     return pd.DataFrame(
@@ -290,8 +285,10 @@ def _assistants(study: Study, full: pd.DataFrame) -> pd.DataFrame:
             "seed": list(study.seeds),
             "accuracy": [sweet_spot.test_percent(result) for result in through],
             "direct_accuracy": same.set_index("seed").accuracy.reindex(study.seeds).tolist(),
-            "operations": direct + operations["assistant"],
-            "direct_operations": direct,
+            "operations": large + assistant + student,
+            "direct_operations": large + student,
+            "teacher_epoch_operations": epoch["large_teacher"],
+            "student_operations": student,
         }
     )
 

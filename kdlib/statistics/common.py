@@ -9,6 +9,7 @@ from pandas import DataFrame, Series
 Sections = Mapping[str, Mapping[str, DataFrame]]
 
 SIX_TEMPERATURES = (3, 6, 9, 12, 15, 20)
+PAIR = ["batch_size", "epoch"]  # of the search for the sweet spot
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from pandas import DataFrame, Series
 
-from .common import Tables, at, difference, each_seed, ratio, statistic
+from .common import PAIR, Tables, at, difference, each_seed, ratio, statistic
 
 NINE = 9
 
@@ -68,6 +68,28 @@ def assistant_compute_ratio(tables: Tables) -> Series:
     """Operations of all training steps through an assistant over those of distilling directly."""
     table = tables["rival_explanations"]["assistants"]
     return each_seed(table, lambda rows: (rows["operations"] / rows["direct_operations"]).mean())
+
+
+@statistic
+def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
+    """Test accuracy: at the pair found within the computation that an assistant takes, minus through the assistant.
+
+    The search takes batch sizes in growing order, one run each, and distils a student after every kept epoch.
+    """
+    table = tables["rival_explanations"]["assistants"]
+    search = at(tables["sweet_spot"]["map"], student="general")
+    if table.empty or search.empty:
+        return Series(dtype=float)
+    cost = table.iloc[0]
+    pairs = search.groupby(PAIR)["validation_accuracy"].mean().sort_index()
+    epochs = pairs.index.get_level_values("epoch").to_series(index=pairs.index)
+    further = epochs - epochs.groupby("batch_size").shift(fill_value=0)
+    spent = (further * cost["teacher_epoch_operations"] + cost["student_operations"]).cumsum()
+    seen = pairs[spent <= cost["operations"]]
+    if seen.empty:
+        return Series(dtype=float)
+    found = at(search, **dict(zip(PAIR, seen.idxmax(), strict=True))).set_index("seed")["test_accuracy"]
+    return (found - table.set_index("seed")["accuracy"]).dropna()
 
 
 @statistic

@@ -6,10 +6,8 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from ..measures import t_interval
-from .common import Tables, at, difference, each_seed, nearest, six, spearman, statistic
+from .common import PAIR, Tables, at, difference, each_seed, nearest, six, spearman, statistic
 from .example_efficiency import examples_ratios
-
-PAIR = ["batch_size", "epoch"]
 
 
 @statistic
