@@ -4,17 +4,19 @@ CORES ?= all
 DATASETS ?= digits
 PROFILE ?= quick
 PORT ?= 8000
+SECTION ?= missing_class
+DATASET ?= digits
 
 VENV := .venv
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: book test test-cluster faults serve clean help lint
+.PHONY: book page test test-cluster faults serve clean help lint
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
-	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) CORES=$(CORES) PYTHON=$(PYTHON)"
+	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) SECTION=$(SECTION) DATASET=$(DATASET) CORES=$(CORES) PYTHON=$(PYTHON)"
 
 book: $(READY) ## execute the notebooks (DATASETS, PROFILE) and build the book
 	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \
@@ -33,6 +35,9 @@ faults: $(READY) ## forty faults of every kind while the book is made
 lint: $(READY)
 	ruff check .
 	ruff format --check .
+
+page: $(READY) ## one page after an edit (SECTION, DATASET, PROFILE); WATCH=1: again at every save
+	@python -m kdlib page $(SECTION) --dataset $(DATASET) --profile $(PROFILE) $(if $(WATCH),--watch)
 
 serve: book ## show the book at http://localhost:PORT
 	python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)

@@ -1,6 +1,6 @@
 """Response-based knowledge distillation: data sets, teachers, students, measures, and the paper's claims."""
 
-from . import figures, present
+from . import explore, figures, present
 from . import sources as _sources  # registers the data sets known from the start
 from .claims import evaluate, load_claims, scoreboard
 from .data import Dataset, load_dataset, register_dataset, select_examples

@@ -345,6 +345,21 @@ def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
     return grid.loc[list(names), ["small", "large"]].rename(index=names).fillna("–")
 
 
+def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
+    """How tight a teacher's clusters are, and its students' accuracy [%] on the removed class, at each setting."""
+    rows = [
+        {
+            "teacher": teacher,
+            "setting": setting,
+            "NC1, train": mean_and_half_width(part.groupby("seed").nc1.mean(), 3),
+            "raw (%)": mean_and_half_width(part.groupby("seed").raw.mean()),
+            "bias corrected (%)": mean_and_half_width(part.groupby("seed").corrected.mean()),
+        }
+        for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False)
+    ]
+    return pd.DataFrame(rows).set_index(["teacher", "setting"])
+
+
 def assistants(table: pd.DataFrame) -> pd.DataFrame:
     """The student taught through an assistant and directly: test accuracy, and operations of all training steps."""
     rows = {

@@ -11,6 +11,7 @@ import pandas as pd
 
 from .claims import claims_digest, evaluate
 from .controls import controls_digest
+from .models import build_model, count_parameters
 from .study import Study
 from .verdict_table import VerdictTable
 
@@ -57,13 +58,15 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
             "digest": digest(tables),
             "claims": claims_digest(),
             "controls": controls_digest(),
-            "units": sorted(origins),
+            "units": {key: origins[key]["seconds"] for key in sorted(origins)},
             "cost": {
+                "by_kind": _by_kind(study, used),
                 "seconds": sum(u["seconds"] for u in used),
                 "units": dict(Counter(u["kind"] for u in used)),
                 "devices": sorted({u["device"] for u in used}),
                 "threads": sorted({u["threads"] for u in used}),
                 "torch": sorted({u["torch"] for u in used}),
+                "python": sorted({u["python"] for u in used}),
                 "commits": sorted({u["commit"] for u in used}),
                 "finished": max((u["finished"] for u in used), default=""),
                 "peak_memory_mib": max((u["peak_memory_mib"] for u in used), default=0),
@@ -71,6 +74,27 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
             },
         }
     )
+
+
+def _by_kind(study: Study, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each kind of unit: how many, the network's parameters, seconds of all, MiB of the largest."""
+    dataset, rows = study.dataset, []
+    for kind, what in sorted({(u["kind"], u["what"]) for u in used}):
+        units = [u for u in used if (u["kind"], u["what"]) == (kind, what)]
+        parameters = None
+        if kind != "measure":
+            parameters = count_parameters(build_model(what, dataset.family, dataset.shape, dataset.classes))
+        rows.append(
+            {
+                "kind": kind,
+                "what": what,
+                "units": len(units),
+                "parameters": parameters,
+                "seconds": round(sum(u["seconds"] for u in units), 1),
+                "peak_memory_mib": max(u["peak_memory_mib"] for u in units),
+            }
+        )
+    return rows
 
 
 def digest(tables: dict[str, pd.DataFrame]) -> str:

@@ -40,7 +40,7 @@ class Study:
     def __init__(self, section: str, settings: Settings, dataset: Dataset, store: Store, notes: list[str]) -> None:
         self.section, self.settings, self.dataset, self.store, self.notes = section, settings, dataset, store, notes
         self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
-        self.used: dict[str, dict[str, Any]] = {}  # key -> kind and provenance of every unit used
+        self.used: dict[str, dict[str, Any]] = {}  # see `origins`
 
     @property
     def seeds(self) -> range:
@@ -66,6 +66,12 @@ class Study:
         from .sections.penultimate_layer import umap_points
 
         return umap_points(self)
+
+    def projected_images(self) -> np.ndarray:
+        """The examples of the projection, in the order of its points: [n, C, H, W] in [0, 1]."""
+        from .sections.penultimate_layer import shown_members
+
+        return self.dataset.images[shown_members(self)].cpu().numpy()
 
     def shown_images(self) -> np.ndarray:
         """The five examples whose soft labels are shown: [5, C, H, W] in [0, 1]."""
@@ -187,19 +193,22 @@ class Study:
         return [self._use(self.store.get("measure", self._measure_identity(name, identities[s]))) for s in wanted]
 
     def origins(self) -> dict[str, dict[str, Any]]:
-        """Kind and provenance, by key, of every unit used, and of the teachers behind them where they are here."""
+        """Of every unit used, and of the teachers behind them where they are here, by key: `kind`, `what` (network or
+        name of a measure), and its provenance.
+        """
         found = dict(self.used)
         for teacher in self.teachers:
             config = teacher.config(self.dataset)
             if provenance := self.store.provenance("teacher", config):
-                found[unit_key("teacher", config)] = {"kind": "teacher", **provenance}
+                found[unit_key("teacher", config)] = {"kind": "teacher", "what": teacher.network, **provenance}
         return found
 
     def _measure_identity(self, name: str, config: dict[str, Any]) -> dict[str, Any]:
         return {"measure": name, "data": self.dataset.digest, **config}
 
     def _use(self, unit: Unit) -> dict[str, Tensor]:
-        self.used[unit.key] = {"kind": unit.kind, **unit.provenance}
+        what = unit.config.get("measure") or unit.config["network"]
+        self.used[unit.key] = {"kind": unit.kind, "what": what, **unit.provenance}
         return unit.tensors
 
     def _groups(self, wanted: list[Student]) -> list[list[Student]]:

@@ -85,6 +85,11 @@ kdlib.figures.soft_labels(
 )
 
 # %% tags=["hide-input"]
+kdlib.explore.soft_labels(
+    study.shown_images(), study.first_seed(tables["soft_labels"]), study.shown_class, study.dataset.class_names
+)
+
+# %% tags=["hide-input"]
 kdlib.present.soft_labels_beside_paper(tables["soft_labels"], study.dataset.class_names)
 
 # %% [markdown]

@@ -77,6 +77,9 @@ kdlib.figures.missing_class_curves(tables["cells"], study.dataset.name)
 # %% mystnb={"figure": {"caption": "Accuracy on each removed class (rows) at each temperature (columns), in percent, mean over teacher seeds ({dataset}).", "name": "missing-class-heatmaps"}, "image": {"alt": "Four heat maps on {dataset}: small teacher raw, large teacher raw, small teacher bias corrected, large teacher bias corrected. Rows are removed classes, columns temperatures, each cell the percentage of test examples of the removed class recognised."}} tags=["hide-input"]
 kdlib.figures.missing_class_heatmaps(tables["cells"], study.dataset.class_names)
 
+# %% tags=["hide-input"]
+kdlib.explore.missing_class(tables["cells"], study.dataset.class_names, study.dataset.name)
+
 # %% [markdown]
 # ## The tables, ours and the paper's
 #

@@ -63,6 +63,9 @@ kdlib.present.tightness_finding(tables["tightness"])
 # %% mystnb={"figure": {"caption": "Figures 5 and 7 as measured ({dataset}): penultimate activations of three classes projected on the plane through their templates; small teacher, large teacher, and the large teacher with other batch sizes and epochs (first seed).", "name": "projection"}, "image": {"alt": "A row of scatter plots on {dataset}, one for each teacher and setting: the projection of the penultimate activations of three classes, each class with a colour and a marker of its own. Axes: coordinates on the plane through the three class templates."}} tags=["hide-input"]
 kdlib.figures.penultimate_layer(tables["points"], study.dataset.class_names)
 
+# %% tags=["hide-input"]
+kdlib.explore.projection(tables["points"], study.projected_images(), study.dataset.class_names)
+
 # %% [markdown]
 # ## UMAP of the same activations
 

@@ -122,6 +122,15 @@ kdlib.present.control_finding(tables, study.dataset.name, "accuracy-matched")
 kdlib.present.control_finding(tables, study.dataset.name, "training-length")
 
 # %% [markdown]
+# ## Do spread-out clusters teach the missing class?
+#
+# The paper reads the spread of the clusters in the penultimate layer (NC1, larger being looser) as similarity information.
+# Then it should go with what students know of a class that they never saw, T = 9:
+
+# %% tags=["hide-input"]
+kdlib.present.spread_and_missing_class(tables["settings"])
+
+# %% [markdown]
 # ## Does the fall with temperature come from the loss?
 #
 # Equation 4 has no factor T². The gradient of the soft labels then shrinks like 1/T², and at a high temperature the hard

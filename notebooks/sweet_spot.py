@@ -79,6 +79,9 @@ kdlib.figures.entropy_of_the_large_teacher(
 # %% mystnb={"figure": {"caption": "Figure 1(a) as measured ({dataset}): validation accuracy (%) of the general and the baseline student over the large teacher's batch size and epochs, mean over teacher seeds. The frame marks the chosen pair.", "name": "sweet-spot-map"}, "image": {"alt": "Two heat maps on {dataset}, general student and baseline student. Rows: batch size of the large teacher. Columns: epochs of the large teacher. Each cell: the student's validation accuracy in percent. A frame marks the best cell."}} tags=["hide-input"]
 kdlib.figures.sweet_spot_map(tables["map"], tables["chosen"])
 
+# %% tags=["hide-input"]
+kdlib.explore.sweet_spot(tables["map"], tables["chosen"])
+
 # %% mystnb={"figure": {"caption": "The same accuracies against the number of updates of the large teacher ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "sweet-spot-updates"}, "image": {"alt": "Two panels on {dataset}, general student and baseline student. Horizontal axis: updates of the large teacher, logarithmic. Vertical axis: validation accuracy in percent. One line for each batch size."}} tags=["hide-input"]
 kdlib.figures.accuracy_against_updates(tables["map"])
 

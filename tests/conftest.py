@@ -1,4 +1,7 @@
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +9,21 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+PLUGIN = """
+import numpy as np
+import kdlib
+
+
+def load(data_dir):
+    rng = np.random.default_rng(0)
+    labels = np.arange(600) % 3
+    images = rng.integers(0, 90, (600, 3, 12, 12), dtype=np.uint8)
+    images[np.arange(600), labels, 3:9, 3:9] += 120
+    return images[:450], labels[:450], images[450:], labels[450:]
+
+
+kdlib.register_dataset("colour_patches", load, class_names=("red", "green", "blue"), title="Colour patches")
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +61,56 @@ def tiny_run(digits, tiny_teacher):
 
     use_threads(1)
     return train_teacher(tiny_teacher, digits)
+
+
+# The rendered book, for test_book.py and test_browser.py: made once, by the one worker that their group names.
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """A copy of the sources, in which pages are made and the book is built."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("book", "notebooks", "data/paper"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
+    (copy / "plugins").mkdir()
+    (copy / "plugins" / "colour_patches.py").write_text(PLUGIN)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def kdlib_in(project):
+    environment = os.environ | {
+        "KDLIB_ROOT": str(project),
+        "KDLIB_STORE": str(project / "store"),
+        "KDLIB_PLUGINS": str(project / "plugins"),
+        "KDLIB_WORKERS": "1",
+    }
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "kdlib", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def html(project, kdlib_in):
+    for dataset in ("digits", "colour_patches"):
+        done = kdlib_in("run", "all", "--dataset", dataset, "--profile", "smoke")
+        assert done.returncode == 0, done.stderr[-3000:]
+    done = kdlib_in("book")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return project / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def documents(html):
+    from bs4 import BeautifulSoup
+
+    return {
+        path.relative_to(html): BeautifulSoup(path.read_text(), "html.parser")
+        for path in sorted(html.rglob("*.html"))
+        if "_static" not in path.parts
+    }

@@ -1,14 +1,10 @@
 """The rendered book, built from digits and from a user's own data set at smoke size."""
 
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from bs4 import BeautifulSoup
 
 from kdlib.claims import load_claims
 from kdlib.sections import PARAMETERS
@@ -16,71 +12,6 @@ from kdlib.sections import PARAMETERS
 from .conftest import ROOT
 
 pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]  # one worker builds it, once
-PLUGIN = """
-import numpy as np
-import kdlib
-
-
-def load(data_dir):
-    rng = np.random.default_rng(0)
-    labels = np.arange(600) % 3
-    images = rng.integers(0, 90, (600, 3, 12, 12), dtype=np.uint8)
-    images[np.arange(600), labels, 3:9, 3:9] += 120
-    return images[:450], labels[:450], images[450:], labels[450:]
-
-
-kdlib.register_dataset("colour_patches", load, class_names=("red", "green", "blue"), title="Colour patches")
-"""
-
-
-@pytest.fixture(scope="session")
-def project(tmp_path_factory):
-    """A copy of the sources, in which pages are made and the book is built."""
-    copy = tmp_path_factory.mktemp("project")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("book", "notebooks", "data/paper"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
-    (copy / "plugins").mkdir()
-    (copy / "plugins" / "colour_patches.py").write_text(PLUGIN)
-    return copy
-
-
-@pytest.fixture(scope="session")
-def kdlib_in(project):
-    import os
-
-    environment = os.environ | {
-        "KDLIB_ROOT": str(project),
-        "KDLIB_STORE": str(project / "store"),
-        "KDLIB_PLUGINS": str(project / "plugins"),
-        "KDLIB_WORKERS": "1",
-    }
-
-    def run(*arguments):
-        command = [sys.executable, "-m", "kdlib", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project)
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def html(project, kdlib_in):
-    for dataset in ("digits", "colour_patches"):
-        done = kdlib_in("run", "all", "--dataset", dataset, "--profile", "smoke")
-        assert done.returncode == 0, done.stderr[-3000:]
-    done = kdlib_in("book")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return project / "_build" / "html"
-
-
-@pytest.fixture(scope="session")
-def documents(html):
-    return {
-        path.relative_to(html): BeautifulSoup(path.read_text(), "html.parser")
-        for path in sorted(html.rglob("*.html"))
-        if "_static" not in path.parts
-    }
 
 
 def test_every_section_has_a_page_for_each_data_set_a_users_own_too(documents):

@@ -33,6 +33,16 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
             ("large", 2, 10, 98, 1.0),
         )
     ]
+    settings = [
+        {"seed": s, "teacher": t, "setting": name, "raw": accuracy, "nc1": nc1 + s}
+        for s in SEEDS
+        for t, name, accuracy, nc1 in (
+            ("small", "default", 90, 2.0),
+            ("large", "default", 10, 1.0),
+            ("large", "64x2", 80, 4.0),
+            ("large", "128x2", 95, 3.0),
+        )
+    ]
     updates = [
         {"seed": s, "batch_size": size, "learning_rate": rate, "epoch": 5, "entropy": spread + 0.01 * s}
         for s in SEEDS
@@ -55,8 +65,8 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
         for s in SEEDS
     ]
     cells = pd.DataFrame(rows)
-    names = ("cells", "full", "epochs", "updates", "selection", "gradients", "assistants")
-    frames = (cells, cells, *map(pd.DataFrame, (epochs, updates, selection, gradients, assistants)))
+    names = ("cells", "full", "epochs", "settings", "updates", "selection", "gradients", "assistants")
+    frames = (cells, cells, *map(pd.DataFrame, (epochs, settings, updates, selection, gradients, assistants)))
     return dict(zip(names, frames, strict=True))
 
 
@@ -103,6 +113,7 @@ def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
         "shuffled_student_minus_label_smoothing_student": [-40, -40, -40],
         "regularization_part_minus_distillation_part": [45, 45, 45],
         "student_accuracy_difference_at_matched_teachers": [0.2, 0.2, 0.2],
+        "correlation_of_nc1_with_missing_class_accuracy": [0.4, 0.4, 0.4],
         "assistant_student_minus_direct_student": [1, 2, 3],
         "assistant_compute_ratio": [1.5, 1.5, 1.5],
     }.items(),

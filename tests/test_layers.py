@@ -23,7 +23,7 @@ LAYERS = (
     ("sections", "statistics"),
     ("claims", "plan", "bench"),
     ("controls",),
-    ("comparison", "present", "figures", "verdict_table"),
+    ("comparison", "present", "figures", "explore", "verdict_table"),
     ("record",),
     ("cli",),
     ("__main__", "__init__"),

@@ -175,6 +175,23 @@ def run(
 
 
 @app.command()
+def page(
+    section: Annotated[str, typer.Argument(help=f"one of {', '.join(PARAMETERS)}")],
+    dataset: DatasetOption = None,
+    profile: ProfileOption = None,
+    parameter: ParameterOption = None,
+    store: StoreOption = None,
+    watch: Annotated[bool, typer.Option(help="again at every save, until interrupted")] = False,
+) -> None:
+    """See a notebook that was edited as a page of the book; of its two halves the one that changed is taken."""
+    from . import editing
+
+    given = parse_parameters(section, dataset, profile, parameter)
+    for line in (editing.watch if watch else editing.page)(section, given, store=store):
+        typer.echo(line)
+
+
+@app.command()
 def book(
     build: Annotated[bool, typer.Option(help="render it, warnings are errors")] = True,
     output: Annotated[

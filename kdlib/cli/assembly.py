@@ -1,6 +1,7 @@
 """Assembling the executed pages into the book: a copy of its sources, with pages, contents, scoreboard, statistics."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from ..errors import InputError
 from ..record import MIME, read_tables
 from ..sections import PARAMETERS
 from ..verdict_table import VerdictTable
-from . import performance
+from . import downloads, origins, performance
 from .pages import executed, page_record
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
@@ -41,20 +42,25 @@ class Page:
     def place(self) -> str:
         return f"book/{self.record['dataset']}/{self.record['section']}"
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The parameters that it was executed with."""
+        return {name: value for name, value in self.notebook.metadata["parameters"].items() if value is not None}
+
 
 def make(*, build: bool = True, output: Path | None = None) -> Iterator[str]:
     """Assemble, and render with warnings as errors. Yields lines for the reader: what was found, where the book is."""
     pages = find_pages()
-    source = assemble(pages)
+    source = assemble(pages, paths.project_root() / "_build" / "source")
     yield f"{len(pages)} executed pages, {len({p.record['dataset'] for p in pages})} data sets"
     verdicts = _verdicts(pages)
     yield from _short_table(verdicts)
     if not build:
         return
-    yield f"The book: {_render(source, Path(output) if output else paths.project_root())}"
+    yield f"The book: {render(source, Path(output) if output else paths.project_root())}"
 
 
-def _render(source: Path, target: Path) -> Path:
+def render(source: Path, target: Path) -> Path:
     """Jupyter Book over the assembled sources, anew, into `target`/_build/html. Returns the landing page's path."""
     built = target / "_build" / "html"
     shutil.rmtree(built, ignore_errors=True)
@@ -71,20 +77,11 @@ def _render(source: Path, target: Path) -> Path:
 
 def find_pages() -> list[Page]:
     """For each data set and section its reference page, else the fullest local one."""
-    root = paths.project_root()
     candidates: dict[tuple[str, str], list[tuple[int, Page]]] = {}
-    for path in executed():
-        notebook = nbformat.read(path, as_version=4)
-        record = page_record(notebook)
-        if record is None:
-            raise InputError(
-                f"{path.relative_to(root)} has no record: it did not run to its end. Remove it, or run it again"
-            )
-        reference = path.is_relative_to(root / "book")
-        profile = record["settings"]["profile"]
-        rank = 0 if reference else 1 + PROFILES.index(profile) if profile in PROFILES else 9
-        key = record["dataset"], record["section"]
-        candidates.setdefault(key, []).append((rank, Page(path, notebook, record, reference)))
+    for page in map(read_page, executed()):
+        profile = page.record["settings"]["profile"]
+        rank = 0 if page.reference else 1 + PROFILES.index(profile) if profile in PROFILES else 9
+        candidates.setdefault((page.record["dataset"], page.record["section"]), []).append((rank, page))
     chosen = [min(pages, key=lambda item: item[0])[1] for pages in candidates.values()]
     order = {name: i for i, name in enumerate(DATASETS_FIRST)}
     sections = list(PARAMETERS)
@@ -94,10 +91,20 @@ def find_pages() -> list[Page]:
     )
 
 
-def assemble(pages: list[Page]) -> Path:
-    """The book's sources, complete, in `_build/source`. Returns that folder."""
+def read_page(path: Path) -> Page:
+    """An executed notebook and its record."""
+    notebook, root = nbformat.read(path, as_version=4), paths.project_root()
+    record = page_record(notebook)
+    if record is None:
+        raise InputError(
+            f"{path.relative_to(root)} has no record: it did not run to its end. Remove it, or run it again"
+        )
+    return Page(path, notebook, record, reference=path.is_relative_to(root / "book"))
+
+
+def assemble(pages: list[Page], source: Path) -> Path:
+    """The book's sources, complete, in the folder `source`, which is made anew. Returns it."""
     root = paths.project_root()
-    source = root / "_build" / "source"
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
     shutil.copyfile(root / "_config.yml", source / "_config.yml")
@@ -105,15 +112,12 @@ def assemble(pages: list[Page]) -> Path:
         target = source / f"{page.place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(nbformat.writes(_fitted(page)))
-        for name, table in read_tables(page.record).items():
-            folder = source / "book" / "_static" / "tables" / page.record["dataset"] / page.record["section"]
-            folder.mkdir(parents=True, exist_ok=True)
-            table.to_csv(folder / f"{name}.csv", index=False)
+    downloads.write([page.record for page in pages], source / "book" / "_static")
     contents = yaml.safe_load((root / "_toc.yml").read_text())
     verdicts = _verdicts(pages)
     if pages:
         (source / "book" / "scoreboard.md").write_text(_scoreboard(verdicts, pages))
-        (source / "book" / "run_statistics.md").write_text(_statistics(pages))
+        (source / "book" / "run_statistics.md").write_text(origins.report([p.record for p in pages]))
         found = [{"file": "book/scoreboard"}, {"file": "book/run_statistics"}]
         contents["parts"].insert(0, {"caption": "What was found", "chapters": found})
     for part in contents["parts"]:
@@ -142,17 +146,24 @@ def _fitted(page: Page) -> nbformat.NotebookNode:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(MIME, None)
         cell.source = cell.source.replace("$$ (eq-", f"$$ ({record['dataset']}-eq-")
+    notebook.cells = [part for cell in notebook.cells for part in _with_origin(cell, page)]
     title = notebook.cells[0]
     heading, _, rest = title.source.partition("\n")
     title.source = f"{heading} {record['title']}\n\n{_banner(record)}\n{rest}"
-    tables = ", ".join(
-        f"[{name}](../_static/tables/{record['dataset']}/{record['section']}/{name}.csv)" for name in record["tables"]
-    )
-    command = f"kdlib run {record['section']} --dataset {record['dataset']} --profile {record['settings']['profile']}"
-    notebook.cells.append(
-        nbformat.v4.new_markdown_cell(f"Tables as CSV: {tables}. To make this page again: `{command}`.", id="origin")
-    )
+    end = f"<p class='origin'>{downloads.links(record)}</p>"
+    notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="downloads"))
     return notebook
+
+
+def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.NotebookNode]:
+    """A cell, and beneath a figure or table a line on where it comes from."""
+    yield cell
+    shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+    pictured = any(
+        "image/png" in data or re.search("<table|<figure", "".join(data.get("text/html", ""))) for data in shown
+    )
+    if pictured and (line := origins.line(page.record, page.given, cell.source)):
+        yield nbformat.v4.new_markdown_cell(line, id=f"{cell.id}-origin")
 
 
 def _banner(record: dict[str, Any]) -> str:
@@ -236,37 +247,6 @@ def _found(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
         counts = [str(sum(v.verdict == kind for v in found)) for kind in VERDICTS[:4]]
         lines.append(f"| {titles[name]} | " + " | ".join(counts) + " |")
     return "\n".join([*lines, "", "Claim by claim, with values and intervals: [the scoreboard](scoreboard.md)."])
-
-
-def _statistics(pages: list[Page]) -> str:
-    rows = [
-        {
-            "data set": p.record["title"],
-            "section": p.record["section"].replace("_", " "),
-            "profile": p.record["settings"]["profile"],
-            "units": sum(p.record["cost"]["units"].values()),
-            "computing (s)": f"{p.record['cost']['seconds']:.0f}",
-            "largest memory (MiB)": p.record["cost"]["peak_memory_mib"],
-            "device": ", ".join(p.record["cost"]["devices"]),
-            "torch": ", ".join(p.record["cost"]["torch"]),
-            "finished": p.record["cost"]["finished"][:10],
-        }
-        for p in pages
-    ]
-    table = pd.DataFrame(rows).to_html(index=False, border=0, classes="dataframe")
-    return "\n".join(
-        [
-            "# Run statistics",
-            "",
-            "What each page cost, summed over the units that it uses; a teacher that several pages use counts in each.",
-            "Seconds are one thread's, on a shared machine: an order of magnitude, not a benchmark.",
-            "",
-            "```{raw} html",
-            f"<div class='table-scroll' tabindex='0'>{table}</div>",
-            "```",
-            "",
-        ]
-    )
 
 
 def _list_of_pages(pages: list[Page]) -> str:

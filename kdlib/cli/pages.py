@@ -116,8 +116,12 @@ def page_record(page: nbformat.NotebookNode) -> dict[str, Any] | None:
 def source_digest(section: str) -> str:
     """sha256 of a notebook's cells (not of its ids, which change when a half is made anew)."""
     notebook = nbformat.read(notebook_path(section), as_version=4)
-    cells = [[c.cell_type, c.source, _kept(c.metadata)] for c in notebook.cells]
-    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(cells_of(notebook), sort_keys=True).encode()).hexdigest()
+
+
+def cells_of(notebook: nbformat.NotebookNode) -> list[list]:
+    """What both halves of a notebook hold of its cells: kind, source, and the metadata that is kept."""
+    return [[c.cell_type, c.source, _kept(c.metadata)] for c in notebook.cells]
 
 
 def outputs_digest(page: nbformat.NotebookNode) -> str:
@@ -135,7 +139,7 @@ def check_halves(section: str) -> None:
     missing = [p.name for p in (source, text) if not p.exists()]
     if missing:
         raise InputError(f"notebooks/{missing[0]} is missing: {_directions(section)}")
-    halves = [[(c.cell_type, c.source, _kept(c.metadata)) for c in jupytext.read(p).cells] for p in (text, source)]
+    halves = [cells_of(jupytext.read(p)) for p in (text, source)]
     if halves[0] == halves[1]:
         return
     pairs = zip(*halves, strict=False)

@@ -19,13 +19,13 @@ TEMPERATURE = 9.0
 
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     """Runs whose measures are lacking, and all students: what `tables` takes."""
-    wanted = [part for seed in study.seeds for part in _settings(study, seed)]
+    wanted = [part for seed in study.seeds for part in settings(study, seed)]
     return [t for *_, t, e in wanted if not study.measured("penultimate", _config(study, t, e))], []
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`tightness`, for each seed, teacher, setting and split, and `points`, the first seed's projections."""
-    wanted = [part for seed in study.seeds for part in _settings(study, seed)]
+    wanted = [part for seed in study.seeds for part in settings(study, seed)]
     study.runs(units(study)[0])
     tightness, points = [], []
     for seed, capacity, setting, teacher, epoch in wanted:
@@ -47,7 +47,8 @@ def shown_classes(study: Study) -> tuple[int, ...]:
     return tuple(sorted(chosen.tolist()))
 
 
-def _settings(study: Study, seed: int) -> list[tuple[int, str, str, Teacher, int]]:
+def settings(study: Study, seed: int) -> list[tuple[int, str, str, Teacher, int]]:
+    """(seed, teacher, setting, run, epoch): both teachers by default, the large one at the settings of figure 7."""
     default = [(seed, name, "default", study.teacher(name, seed), study.settings.teacher_epochs) for name in CAPACITIES]
     spread = [
         (seed, "large", f"{b}x{e}", study.teacher("large", seed, b), e) for b, e in study.settings.spread_settings
@@ -83,7 +84,7 @@ def _measure(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
         activations, labels = predict(model.features, dataset.images[members]).cpu(), dataset.labels[members].cpu()
         silhouette = silhouette_score(activations.numpy(), labels.numpy())
         tightness.append([within_between_scatter(activations, labels), float(silhouette)])
-    shown = _shown_members(study)
+    shown = shown_members(study)
     classes = list(shown_classes(study))
     activations = predict(model.features, dataset.images[shown])
     head = model.head
@@ -95,7 +96,8 @@ def _measure(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
     }
 
 
-def _shown_members(study: Study) -> Tensor:
+def shown_members(study: Study) -> Tensor:
+    """Indices of the examples of the three shown classes."""
     members = _members(study)[0]
     labels = study.dataset.labels[members]
     return members[torch.isin(labels, torch.tensor(shown_classes(study), device=labels.device))]
@@ -112,7 +114,7 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
             import umap
 
             model = load_teacher(teacher, study.run(teacher), study.dataset, epoch)
-            activations = predict(model.features, study.dataset.images[_shown_members(study)]).cpu().numpy()
+            activations = predict(model.features, study.dataset.images[shown_members(study)]).cpu().numpy()
             return {"embedding": torch.from_numpy(umap.UMAP(random_state=0).fit_transform(activations))}
 
     return study.measure("umap", _config(study, teacher, epoch), compute)["embedding"]
@@ -122,12 +124,12 @@ def umap_points(study: Study) -> pd.DataFrame:
     """UMAP coordinates of the same examples and teachers as in `points` (needs umap-learn; slow to start)."""
     seed = study.seeds[0]
     rows = []
-    for _, capacity, setting, teacher, epoch in _settings(study, seed):
+    for _, capacity, setting, teacher, epoch in settings(study, seed):
         who = {"seed": seed, "teacher": capacity, "setting": setting}
         rows += [who | row for row in _points(study, _embedding(study, teacher, epoch))]
     return pd.DataFrame(rows)
 
 
 def _points(study: Study, points: Tensor) -> list[dict[str, Any]]:
-    labels = study.dataset.labels[_shown_members(study)].tolist()
+    labels = study.dataset.labels[shown_members(study)].tolist()
     return [{"class": label, "x": x, "y": y} for (x, y), label in zip(points.tolist(), labels, strict=True)]

@@ -16,7 +16,7 @@ from ..students import Student
 from ..study import CAPACITIES, Study
 from ..targets import confidence, scale_to_confidence
 from ..teachers import Teacher, predict, responses
-from . import entropy, sweet_spot
+from . import entropy, penultimate_layer, sweet_spot
 from .example_efficiency import sizes_at_equal_steps
 from .missing_class import cell_accuracies
 
@@ -29,10 +29,10 @@ MARKS = (1, 2, 5)  # times powers of ten: the steps after which gradients are co
 
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     """Runs whose measures are lacking, and all students that `tables` takes; with a provisional scale of logits."""
-    runs = entropy.units(study)[0]
+    runs = entropy.units(study)[0] + penultimate_layer.units(study)[0]
     runs += [t for _, _, t in _entropy_runs(study) if not sweet_spot.curves_known(study, t)]
     cells = [student for _, student in _cells(study, known_scale)]
-    cells += [student for _, student in _epoch_cells(study)]
+    cells += [student for _, student in (*_epoch_cells(study), *_setting_cells(study))]
     assistants = [_assistant(study, seed) for seed in study.seeds]
     runs += [assistant for assistant in assistants if not study.stored(_through(study, assistant))]
     cells += [_through(study, assistant) for assistant in assistants]
@@ -40,8 +40,8 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
-    """`cells` and `full`, each control with and without a missing class; `epochs`, `updates`, `selection`, `gradients`,
-    `assistants`.
+    """`cells` and `full`, each control with and without a missing class; `epochs`, `settings`, `updates`, `selection`,
+    `gradients`, `assistants`.
 
     A row's `control` says what is changed: nothing (`responses`), `t_squared`, similarity `shuffled`, `smoothed` away
     or replaced by `class_mean`, `hard` labels, or the large teacher's logits scaled to the small one's confidence
@@ -60,6 +60,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
         "cells": pd.DataFrame(cells),
         "full": pd.DataFrame(full),
         "epochs": _epochs(study),
+        "settings": _settings(study),
         "updates": _updates(study),
         "selection": _selection(study),
         "gradients": _gradients(study),
@@ -156,6 +157,31 @@ def _epochs(study: Study) -> pd.DataFrame:
     return table.merge(spread[[*keys, "entropy"]], on=keys).merge(
         measured["teachers"][[*keys, "validation_accuracy"]], on=keys
     )
+
+
+def _setting_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+    """Students of both teachers and of the large one's settings of figure 7, for each missing class."""
+    return [
+        (
+            {"seed": seed, "teacher": capacity, "setting": setting, "missing_class": missing},
+            study.student(teacher, TEMPERATURE, epoch, missing_class=missing),
+        )
+        for seed in study.seeds
+        for _, capacity, setting, teacher, epoch in penultimate_layer.settings(study, seed)
+        for missing in study.missing_classes
+    ]
+
+
+def _settings(study: Study) -> pd.DataFrame:
+    """A row for each cell: accuracies on the missing class, and how tight the teacher's clusters are."""
+    wanted = _setting_cells(study)
+    results = study.distilled(student for _, student in wanted)
+    table = pd.DataFrame(
+        [cell | cell_accuracies(r, cell["missing_class"]) for (cell, _), r in zip(wanted, results, strict=True)]
+    )
+    tightness = penultimate_layer.tables(study)["tightness"].query("split == 'train'")
+    keys = ["seed", "teacher", "setting"]
+    return table[[*keys, "missing_class", "raw", "corrected"]].merge(tightness[[*keys, "nc1"]], on=keys)
 
 
 def _entropy_runs(study: Study) -> list[tuple[int, int, Teacher]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from pandas import DataFrame, Series
 
-from .common import PAIR, Tables, at, difference, each_seed, ratio, statistic
+from .common import PAIR, Tables, at, difference, each_seed, ratio, spearman, statistic
 
 NINE = 9
 
@@ -54,6 +54,17 @@ def regularization_part_minus_distillation_part(tables: Tables) -> Series:
 def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Series:
     """Test accuracy of the student, small minus large teacher, where both first reach the same accuracy."""
     return each_seed(_epochs(tables), lambda rows: _at_equal_accuracy(rows, "student_accuracy"))
+
+
+@statistic
+def correlation_of_nc1_with_missing_class_accuracy(tables: Tables) -> Series:
+    """Rank correlation over a seed's (teacher, setting) pairs of nc1 and the students' raw missing-class accuracy."""
+
+    def value(rows: DataFrame) -> float:
+        pairs = rows.groupby(["teacher", "setting"])[["nc1", "raw"]].mean()
+        return spearman(pairs["nc1"], pairs["raw"])
+
+    return each_seed(tables["rival_explanations"]["settings"], value)
 
 
 @statistic

@@ -1,0 +1,115 @@
+"""`kdlib page`: change a notebook, its text half or its .ipynb half, and see the page; again at every save if asked."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from .. import paths
+from ..errors import InputError
+from . import assembly, pages
+
+
+def page(section: str, given: dict[str, Any], *, store: Path | None = None) -> Iterator[str]:
+    """Bring the halves together, execute the notebook, and render it with the text pages into `_build/page`."""
+    if line := unite(section):
+        yield line
+    executed = assembly.read_page(pages.run(section, given, store=store))
+    target = paths.project_root() / "_build" / "page"
+    built = assembly.render(assembly.assemble([executed], target / "source"), target)
+    yield f"The page: {built.parent / executed.place}.html"
+
+
+def watch(section: str, given: dict[str, Any], *, store: Path | None = None) -> Iterator[str]:
+    """The same now and whenever the notebook, the package or the book's texts are saved, until interrupted.
+
+    An error waits for the next save. Each time runs in a process of its own, with the package as it is then.
+    """
+    from watchfiles import PythonFilter, watch
+
+    root = paths.project_root()
+    watched = [*notebook_halves(section), root / "kdlib", root / "book"]
+    before = None
+    changes = watch(*watched, watch_filter=PythonFilter(extra_extensions=(".ipynb", ".md", ".css", ".js", ".toml")))
+    while True:
+        seen = _contents(watched)
+        if seen != before:
+            command = [sys.executable, "-m", "kdlib", "page", section, *_options(given, store)]
+            subprocess.run(command, check=False)
+            before = _contents(watched)  # the run itself brings the halves together
+            yield "Waiting for the next save (Ctrl-C ends)"
+        try:
+            next(changes)
+        except (StopIteration, KeyboardInterrupt):
+            return
+
+
+def unite(section: str) -> str:
+    """Where one half of a notebook has changed since both agreed, make the other from it; say so.
+
+    Both agreed at the last call, or in the last commit. Raises `InputError` where both have changed.
+    """
+    text, notebook = notebook_halves(section)
+    memory = paths.project_root() / "_build" / "halves" / f"{section}.json"
+    made = ""
+    if text.exists() and notebook.exists() and (now := _cells(text, notebook))[0] != now[1]:
+        agreed = [_remembered(memory), _committed(section)]
+        unchanged = [half in agreed for half in now]
+        if unchanged == [False, True]:
+            _jupytext("--update", "--to", "ipynb", str(text))
+            made = f"notebooks/{section}.ipynb was made from its text half, which had changed"
+        elif unchanged == [True, False]:
+            _jupytext("--to", "py:percent", str(notebook))
+            made = f"notebooks/{section}.py was made from its .ipynb half, which had changed"
+    pages.check_halves(section)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text(json.dumps(_cells(text)[0]))
+    return made
+
+
+def notebook_halves(section: str) -> tuple[Path, Path]:
+    """The text half and the .ipynb half."""
+    notebook = pages.notebook_path(section)
+    return notebook.with_suffix(".py"), notebook
+
+
+def _cells(*halves: Path) -> list[list]:
+    import jupytext
+
+    return [pages.cells_of(jupytext.read(half)) for half in halves]
+
+
+def _remembered(memory: Path) -> list | None:
+    try:
+        return json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _committed(section: str) -> list | None:
+    command = ["git", "show", f"HEAD:notebooks/{section}.ipynb"]
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=paths.project_root())
+        return pages.cells_of(nbformat.reads(shown.stdout, as_version=4))
+    except (OSError, subprocess.CalledProcessError, nbformat.reader.NotJSONError):
+        return None  # no git, no commit: then only what was remembered counts
+
+
+def _jupytext(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "jupytext", "--quiet", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"jupytext cannot make the other half: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _contents(watched: list[Path]) -> list[tuple[Path, bytes]]:
+    files = [p for top in watched for p in (sorted(top.rglob("*")) if top.is_dir() else [top])]
+    return [(p, p.read_bytes()) for p in files if p.is_file() and "__pycache__" not in p.parts]
+
+
+def _options(given: dict[str, Any], store: Path | None) -> list[str]:
+    options = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
+    return options + (["--store", str(store)] if store else [])

@@ -1,0 +1,175 @@
+"""Where the numbers come from, by the pages' records: a line beneath each figure and table, and the run statistics."""
+
+import ast
+import html
+import io
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+HEAD = """# Run statistics
+
+What was computed for this book: every unit is a trained teacher, a trained student, or a measure taken of one. Seconds
+are those of one thread, on a shared machine: an order of magnitude, not a benchmark
+([performance](performance.md) has measurements side by side). No page of this book was computed on a GPU unless its
+device says so.
+"""
+
+
+def report(records: Sequence[dict[str, Any]]) -> str:
+    """The page: the book as a whole, each page, and each kind of unit."""
+    datasets = list(dict.fromkeys(r["dataset"] for r in records))
+    own = {name: [r for r in records if r["dataset"] == name] for name in datasets}
+    total = sum(seconds for units in map(_units, own.values()) for seconds in units.values())
+    parts = [
+        HEAD,
+        f"All together: **{spoken(total)}** of one CPU core. A unit that several pages use counts once.",
+        "",
+        _table([_of_dataset(part) for part in own.values()]),
+        "",
+        "## Page by page",
+        "",
+        "A teacher that several pages use counts in each.",
+        "",
+        _table([_of_page(r) for r in records]),
+        "",
+        "## Kind by kind",
+    ]
+    for part in own.values():
+        rows = [_of_kind(r, kind) for r in part for kind in r["cost"]["by_kind"]]
+        parts += ["", f"### {part[0]['title']}", "", _table(rows)]
+    return "\n".join([*parts, ""])
+
+
+def line(record: dict[str, Any], given: Mapping[str, Any], source: str) -> str:
+    """HTML for what a cell shows: which tables, how they were made, and how to make them again.
+
+    Arguments: the page's `record`; `given`, its parameters; `source` of the cell. Empty where the cell takes no table.
+    """
+    names = [name for name in _tables_named(source) if name in record["tables"]]
+    if not names:
+        return ""
+    folder = f"../_static/tables/{record['dataset']}/{record['section']}"
+    links = [f"<a href='{folder}/{name}.csv' download>{name}.csv</a>" for name in names]
+    cost = record["cost"]
+    what = [
+        *links,
+        html.escape("; ".join(cost["devices"])),
+        f"{sum(cost['units'].values()):,} units, finished {cost['finished'][:10]}",
+        f"code {html.escape(', '.join(cost['commits']))}",
+    ]
+    again = (
+        f"<code>{html.escape(command(record, given))}</code> makes it again from nothing in about "
+        f"{spoken(cost['seconds'])} of one CPU core; on a GPU it was not measured."
+    )
+    summary = f"{record['settings']['seeds']} teacher seeds, profile {html.escape(record['settings']['profile'])}"
+    cells = _cell_commands(record, given) if "present.missing_class(" in source else ""
+    return (
+        f"<details class='origin'><summary>{summary} · data and command</summary><p>{' · '.join(what)}</p>"
+        f"<p>{again}</p>{cells}</details>"
+    )
+
+
+def command(record: dict[str, Any], given: Mapping[str, Any]) -> str:
+    """What makes a record's page again."""
+    return shlex.join(["kdlib", "run", record["section"], *_options(record, given)])
+
+
+def _options(record: dict[str, Any], given: Mapping[str, Any], **changes: Any) -> list[str]:
+    settings = record["settings"]
+    more = {name: value for name, value in {**given, **changes}.items() if name not in ("dataset", "profile")}
+    options = ["--dataset", settings["dataset"], "--profile", settings["profile"]]
+    return options + [word for name, value in more.items() for word in ("-p", f"{name}={_as_text(value)}")]
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
+    """For each cell of table 4 the command that trains its students again, from their teachers' stored responses."""
+    cells = pd.read_csv(io.StringIO(record["tables"]["cells"]))[["missing_class", "temperature"]].drop_duplicates()
+    lines = []
+    for c, t in cells.itertuples(index=False):
+        options = _options(record, given, missing_classes=c, temperatures=f"{t:g}")
+        words = shlex.join(["kdlib", "compute", record["section"], *options, "--fresh"])
+        lines.append(f"<li>class {c}, T = {t:g}: <code>{html.escape(words)}</code></li>")
+    return (
+        "<details><summary>One cell again, held against the stored one bit for bit</summary>"
+        f"<p>Both teachers, every seed:</p><ul>{''.join(lines)}</ul></details>"
+    )
+
+
+def spoken(seconds: float) -> str:
+    """A time to read: 42 s, 7 min, 3.2 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _tables_named(source: str) -> list[str]:
+    """The names in `tables["name"]`, in order."""
+    found = [
+        node.slice.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "tables"
+        and isinstance(node.slice, ast.Constant)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _units(records: Iterable[dict[str, Any]]) -> dict[str, float]:
+    return {key: seconds for r in records for key, seconds in r["units"].items()}
+
+
+def _of_dataset(records: list[dict[str, Any]]) -> dict[str, Any]:
+    units = _units(records)
+    return {
+        "data set": records[0]["title"],
+        "pages": len(records),
+        "units": f"{len(units):,}",
+        "one core": spoken(sum(units.values())),
+        "largest memory (MiB)": max(r["cost"]["peak_memory_mib"] for r in records),
+    } | _made_with(records)
+
+
+def _of_page(record: dict[str, Any]) -> dict[str, Any]:
+    cost = record["cost"]
+    return {
+        "data set": record["title"],
+        "section": record["section"].replace("_", " "),
+        "profile": record["settings"]["profile"],
+        "units": f"{sum(cost['units'].values()):,}",
+        "one core": spoken(cost["seconds"]),
+        "largest memory (MiB)": cost["peak_memory_mib"],
+        "finished": cost["finished"][:10],
+    } | _made_with([record])
+
+
+def _of_kind(record: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
+    each = kind["seconds"] / kind["units"]
+    return {
+        "section": record["section"].replace("_", " "),
+        "unit": f"{kind['what'].replace('_', ' ')} ({kind['kind']})",
+        "parameters": f"{kind['parameters']:,}" if kind["parameters"] else "–",
+        "units": f"{kind['units']:,}",
+        "each": f"{each:.1f} s",
+        "all": spoken(kind["seconds"]),
+        "largest memory (MiB)": kind["peak_memory_mib"],
+    }
+
+
+def _made_with(records: list[dict[str, Any]]) -> dict[str, str]:
+    def every(name: str) -> str:
+        return ", ".join(sorted({value for r in records for value in r["cost"][name]}))
+
+    return {"device": every("devices"), "torch": every("torch"), "Python": every("python"), "code": every("commits")}
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    table = pd.DataFrame(rows).to_html(index=False, border=0, classes="dataframe")
+    return f"```{{raw}} html\n<div class='table-scroll' tabindex='0'>{table}</div>\n```"
