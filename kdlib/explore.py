@@ -64,7 +64,7 @@ def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Seq
 def missing_class(cells: pd.DataFrame, names: Sequence[str], dataset: str) -> Explorer:
     """Accuracy on each removed class, and on the mean of all, at each temperature, with the paper's values."""
     printed = missing_class_table(dataset)
-    temperatures = sorted(cells.temperature.unique())
+    temperatures = sorted(cells.temperature.unique().tolist())
     rows: dict[str, dict[str, Any]] = {}
     for teacher, of_teacher in cells.groupby("teacher"):
         own = None if printed is None else printed[printed.teacher == teacher]
