@@ -1,7 +1,8 @@
 """Sphinx extension: a book that asks nothing of the network.
 
 MathJax comes from the installed package `sphinx_mathjax_offline`, sphinx-thebe (which brings a CDN address and a script
-error to every page) is taken out, and the build fails if a page would still request anything from another host.
+error to every page) is taken out, what the theme leaves out for screen readers is put in, and the build fails if a page
+would still request anything from another host.
 """
 
 import re
@@ -38,7 +39,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", use_local_mathjax)
     app.add_js_file(None, body=COLOUR_MODE)
     app.connect("builder-inited", copy_mathjax)
-    app.connect("build-finished", mark_downloads)
+    app.connect("build-finished", mend_pages)
     app.connect("build-finished", check_offline)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -71,15 +72,33 @@ def copy_mathjax(app: Sphinx) -> None:
             shutil.copyfile(source / part, target / part)
 
 
-def mark_downloads(app: Sphinx, exception: Exception | None) -> None:
-    """Let the buttons of a page's source save the file; the theme's open a notebook as raw JSON."""
+# What the theme, pandas and sphinxcontrib-bibtex write, and what a browser or a screen reader needs: in every page.
+MENDED = [
+    # Buttons of a page's source save the file; the theme's open a notebook as raw JSON.
+    (r'(<a href="[^"]*_sources/[^"]*") target="_blank"', r"\1 download"),
+    # A header cell without a word is read out as an empty header.
+    (r"<th(?: class=\"head\")?>(?:<p></p>|\s*)</th>", "<td></td>"),
+    # The arrows that open a part of the contents have no name.
+    (r'<summary>(?=<span class="toctree-toggle")', '<summary aria-label="Show or hide the pages below">'),
+    # Roles that ARIA no longer has, or that do not allow what stands in them.
+    (r' role="doc-biblioentry"', ""),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+    # The logo beside the contents lies in no landmark.
+    (r'(<div[^>]* class="bd-sidebar-primary bd-sidebar[^"]*")', r'\1 role="region" aria-label="Site"'),
+    # A long formula scrolls in a box of its own, by keyboard too.
+    (r'<div class="math notranslate nohighlight"', r'<div tabindex="0" class="math notranslate nohighlight"'),
+]
+
+
+def mend_pages(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     for page in Path(app.outdir).rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        marked = re.sub(r'(<a href="[^"]*_sources/[^"]*") target="_blank"', r"\1 download", text)
-        if marked != text:
-            page.write_text(marked, encoding="utf-8")
+        text = mended = page.read_text(encoding="utf-8")
+        for found, instead in MENDED:
+            mended = re.sub(found, instead, mended)
+        if mended != text:
+            page.write_text(mended, encoding="utf-8")
 
 
 def check_offline(app: Sphinx, exception: Exception | None) -> None:
