@@ -108,10 +108,11 @@ def assemble(pages: list[Page], source: Path) -> Path:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
     shutil.copyfile(root / "_config.yml", source / "_config.yml")
+    config = yaml.safe_load((root / "_config.yml").read_text())
     for page in pages:
         target = source / f"{page.place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(nbformat.writes(_fitted(page)))
+        target.write_text(nbformat.writes(_fitted(page, config)))
     downloads.write([page.record for page in pages], source / "book" / "_static")
     contents = yaml.safe_load((root / "_toc.yml").read_text())
     verdicts = _verdicts(pages)
@@ -135,7 +136,7 @@ def assemble(pages: list[Page], source: Path) -> Path:
     return source
 
 
-def _fitted(page: Page) -> nbformat.NotebookNode:
+def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:
     """A page as the book takes it: names made unique, the data set put into captions, a banner where it is due."""
     notebook, record = nbformat.from_dict(json.loads(json.dumps(page.notebook))), page.record
     for cell in notebook.cells:
@@ -150,7 +151,7 @@ def _fitted(page: Page) -> nbformat.NotebookNode:
     title = notebook.cells[0]
     heading, _, rest = title.source.partition("\n")
     title.source = f"{heading} {record['title']}\n\n{_banner(record)}\n{rest}"
-    end = f"<p class='origin'>{downloads.links(record)}</p>"
+    end = f"<p class='origin'>{downloads.links(record, config.get('repository') or {})}</p>"
     notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="downloads"))
     return notebook
 

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from .. import paths
 
@@ -31,8 +33,11 @@ def write(records: Sequence[dict[str, Any]], static: Path) -> None:
         _archive(archives / f"{dataset}.zip", [r for r in records if r["dataset"] == dataset])
 
 
-def links(record: dict[str, Any]) -> str:
-    """HTML, for the end of a page: everything that belongs to it."""
+def links(record: dict[str, Any], repository: Mapping[str, str]) -> str:
+    """HTML, for the end of a page: everything that belongs to it, and where its notebook can be run.
+
+    Arguments: `repository`, of _config.yml: `url` and `branch`. Without an address on GitHub nothing can be launched.
+    """
     section, dataset, static = record["section"], record["dataset"], "../_static"
     what = [
         (f"../_sources/book/{dataset}/{section}.ipynb", "this notebook, executed"),
@@ -41,7 +46,20 @@ def links(record: dict[str, Any]) -> str:
         *((f"{static}/tables/{dataset}/{section}/{name}.csv", f"{name}.csv") for name in record["tables"]),
         (f"{static}/results/{dataset}.zip", "all results of this data set (zip)"),
     ]
-    return "Downloads: " + " · ".join(f"<a href='{address}' download>{text}</a>" for address, text in what)
+    downloads = [f"<a href='{address}' download>{text}</a>" for address, text in what]
+    launches = [f"<a href='{address}'>{text}</a>" for address, text in _launches(section, repository)]
+    return "Downloads: " + " · ".join(downloads) + ("<br>Run it: " + " · ".join(launches)) * bool(launches)
+
+
+def _launches(section: str, repository: Mapping[str, str]) -> list[tuple[str, str]]:
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", repository.get("url", ""))
+    if found is None:
+        return []
+    place, branch, notebook = found[1], repository.get("branch", "main"), f"notebooks/{section}.ipynb"
+    return [
+        (f"https://mybinder.org/v2/gh/{place}/{branch}?labpath={quote(notebook, safe='')}", "Binder"),
+        (f"https://colab.research.google.com/github/{place}/blob/{branch}/{notebook}", "Colab"),
+    ]
 
 
 def _archive(path: Path, records: Sequence[dict[str, Any]]) -> None:

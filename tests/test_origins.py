@@ -1,0 +1,74 @@
+"""The line beneath a figure, and the run statistics: every unit counted once, every command one that works."""
+
+import re
+
+import pytest
+
+from kdlib.cli import origins, parse_parameters
+from kdlib.sections import PARAMETERS
+from kdlib.settings import resolve
+
+
+def record(section: str = "missing_class", dataset: str = "digits", units: dict | None = None) -> dict:
+    units = {"a": 10.0, "b": 20.0} if units is None else units
+    kind = {"kind": "student", "what": "general_student", "units": 2, "parameters": 6090, "seconds": 30.0}
+    return {
+        "section": section,
+        "dataset": dataset,
+        "title": dataset.upper(),
+        "settings": {"dataset": dataset, "profile": "quick", "seeds": 3},
+        "tables": {"cells": "missing_class,temperature\n0,3.0\n0,9.0\n6,3.0\n6,9.0\n", "taken_for": "a\n1\n"},
+        "units": units,
+        "cost": {
+            "seconds": sum(units.values()),
+            "units": {"student": len(units)},
+            "devices": ["cpu, a <processor>"],
+            "torch": ["2"],
+            "python": ["3"],
+            "commits": ["abc"],
+            "finished": "2026-01-02T03:04:05",
+            "peak_memory_mib": 500,
+            "by_kind": [kind | {"peak_memory_mib": 500}],
+        },
+    }
+
+
+def test_a_cell_leads_to_the_tables_that_it_shows_and_to_no_other():
+    line = origins.line(record(), {}, 'kdlib.figures.taken_for(tables["taken_for"], study.dataset.class_names)')
+    assert "taken_for.csv" in line and "cells.csv" not in line
+    assert origins.line(record(), {}, "kdlib.present.table7()") == ""
+
+
+def test_the_line_says_seeds_profile_device_units_day_commit_and_cost():
+    line = origins.line(record(), {}, 'f(tables["cells"])')
+    for part in ("3 teacher seeds", "profile quick", "a &lt;processor&gt;", "2 units", "2026-01-02", "abc", "30 s"):
+        assert part in line
+
+
+def test_each_cell_of_the_missing_class_tables_has_its_command_and_the_command_is_valid():
+    line = origins.line(record(), {}, 'kdlib.present.missing_class(tables["cells"], names, "small")')
+    commands = [c for c in re.findall(r"<code>(.*?)</code>", line) if c.endswith("--fresh")]
+    assert len(set(commands)) == 4
+    words = commands[-1].split()
+    assert words[:3] == ["kdlib", "compute", "missing_class"]
+    parameters = [words[i + 1] for i, word in enumerate(words) if word == "-p"]
+    given = parse_parameters("missing_class", "digits", "quick", parameters)
+    settings = resolve(given, PARAMETERS["missing_class"])
+    assert settings.missing_classes == (6,) and settings.temperatures == (9.0,)
+
+
+def test_parameters_given_by_hand_are_part_of_the_command():
+    given = {"dataset": "digits", "profile": "quick", "temperatures": [3, 9], "examples": 200}
+    assert origins.command(record(), given).endswith("-p temperatures=3,9 -p examples=200")
+    parsed = parse_parameters("missing_class", "digits", "quick", ["temperatures=3,9"])
+    assert resolve(parsed, PARAMETERS["missing_class"]).temperatures == (3.0, 9.0)
+
+
+def test_a_unit_that_several_pages_use_counts_once_in_the_total():
+    pages = [record(units={"a": 3600.0, "b": 3600.0}), record("entropy", units={"b": 3600.0, "c": 7200.0})]
+    assert "**4.0 h** of one CPU core" in origins.report(pages)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (300, "5 min"), (7200, "2.0 h")])
+def test_times_are_spoken(seconds, text):
+    assert origins.spoken(seconds) == text
