@@ -85,6 +85,11 @@ MENDED = [
     (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
     # The logo beside the contents lies in no landmark.
     (r'(<div[^>]* class="bd-sidebar-primary bd-sidebar[^"]*")', r'\1 role="region" aria-label="Site"'),
+    # On a phone a figure keeps a size at which it can be read, and scrolls; the theme gives such boxes the focus.
+    (
+        r'(<figure class="align-default"[^>]*>)\s*(<img [^>]*>)',
+        r'\1<div class="pst-scrollable-table-container figure-scroll">\2</div>',
+    ),
     # A long formula scrolls in a box of its own, by keyboard too.
     (r'<div class="math notranslate nohighlight"', r'<div tabindex="0" class="math notranslate nohighlight"'),
 ]

@@ -195,6 +195,7 @@
     const cells = data.students[names[0]].cells;
     const unique = (key) => [...new Set(cells.map((cell) => cell[key]))].sort((a, b) => a - b);
     const sizes = unique("batch_size"), epochs = unique("epoch");
+    const around = (values, one, axis) => ({ [`${axis}0`]: values.indexOf(one) - 0.5, [`${axis}1`]: values.indexOf(one) + 0.5 });
     const student = chooser("Student", names.map((name) => [name, STUDENTS[name] ?? name]));
     const epoch = slider("Epochs of the teacher", epochs, epochs.length - 1, (e) => `${e}`);
     const { plots, readout } = lay(figure, [student, epoch], [
@@ -212,13 +213,13 @@
           z: sizes.map((b) => epochs.map((n) => cell(b, n).validation[0])),
           customdata: sizes.map((b) => epochs.map((n) => [percent(cell(b, n).validation), cell(b, n).updates])),
           hovertemplate: "batch %{y}, %{x} epochs, %{customdata[1]} updates: %{customdata[0]}<extra></extra>",
-        }, {
-          x: [String(chosen[1])], y: [String(chosen[0])], mode: "markers", hoverinfo: "skip",
-          marker: { symbol: "circle-open", size: 16, color: "#fff", line: { width: 3, color: "#D55E00" } },
         }], {
-          heading: "validation accuracy (ring: chosen pair)",
+          heading: "validation accuracy (white frame: chosen pair)",
           xaxis: { ...titled("epochs"), type: "category" }, yaxis: { ...titled("batch size"), type: "category" },
-          shapes: [{ type: "rect", xref: "x", yref: "paper", x0: epochs.indexOf(e) - 0.5, x1: epochs.indexOf(e) + 0.5, y0: 0, y1: 1, line: { color: c.large, width: 2 } }],
+          shapes: [
+            { type: "rect", xref: "x", yref: "paper", ...around(epochs, e, "x"), y0: 0, y1: 1, line: { color: c.large, width: 2 } },
+            { type: "rect", ...around(epochs, chosen[1], "x"), ...around(sizes, chosen[0], "y"), line: { color: "#fff", width: 4 } },
+          ],
         });
         const line = (key, title, style) => ({
           x: sizes.map(String), y: column.map((one) => one[key][0]), error_y: { ...errors(column.map((one) => one[key])), color: style.color },
