@@ -199,15 +199,29 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
 
 
 @matplotlib.rc_context(STYLE)
-def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """Accuracy on each removed class at each temperature: both teachers, raw and corrected."""
-    figure, axes = _canvas(1, 4, 4.0, sharey=True)
-    views = [("small", "raw"), ("large", "raw"), ("small", "corrected"), ("large", "corrected")]
-    for panel, (teacher, column) in zip(axes[0], views, strict=True):
-        grid = cells[cells.teacher == teacher].pivot_table(index="missing_class", columns="temperature", values=column)
-        _heatmap(panel, grid, 0, 100, "{:.0f}")
-        panel.set(yticks=range(len(grid)), yticklabels=[names[c] for c in grid.index], xlabel="T")
-        panel.set_title(f"{teacher}, {column}", fontsize=9.5)
+def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str], dataset: str) -> Figure:
+    """Accuracy on each removed class at each temperature, a row for each teacher: the paper's, raw, and corrected."""
+    printed = missing_class_table(dataset)
+    views = [("raw", "here, raw"), ("corrected", "here, bias corrected")]
+    if printed is not None:
+        views = [("accuracy_percent", "paper, raw"), *views]
+    figure, axes = _canvas(2, len(views), 7.2, sharey=True, sharex=True)
+
+    def grid_of(table: pd.DataFrame, column: str) -> pd.DataFrame:
+        grid = table.pivot_table(index="missing_class", columns="temperature", values=column)
+        return grid.rename(columns=float)
+
+    for row, teacher in zip(axes, ("small", "large"), strict=True):
+        for panel, (column, title) in zip(row, views, strict=True):
+            grid = grid_of(cells[cells.teacher == teacher], "raw" if column == "accuracy_percent" else column)
+            if column == "accuracy_percent":  # of the cells that were measured here
+                grid = grid_of(printed[printed.teacher == teacher], column).reindex_like(grid)
+            _heatmap(panel, grid, 0, 100, "{:.0f}")
+            panel.set(yticks=range(len(grid)), yticklabels=[names[c] for c in grid.index])
+            panel.set_title(title if teacher == "small" else "")
+        row[0].set_ylabel(NAMES[teacher])
+    for panel in axes[-1]:
+        panel.set_xlabel("temperature T")
     return figure
 
 
