@@ -86,6 +86,38 @@ def test_the_scoreboard_has_every_claim_that_applies_with_a_verdict(documents):
     assert all(row.select_one(".verdict").get_text() for row in rows)
 
 
+def test_the_landing_page_leads_to_a_claim_and_its_command_in_two_clicks(documents):
+    """Landing page, scoreboard at the data set, the claim opened: verdict, interval, page and command."""
+    landing = documents[Path("book/index.html")]
+    links = {a["href"] for a in landing.select("table.verdict-matrix a")}
+    assert links == {"scoreboard.html#scoreboard-digits", "scoreboard.html#scoreboard-colour-patches"}
+    assert len(landing.select("table.verdict-matrix tbody tr")) >= 7
+    board = documents[Path("book/scoreboard.html")]
+    assert board.find(id="scoreboard-digits")
+    for row in board.select("table.scoreboard tbody tr"):
+        opened = row.select_one("details").get_text()
+        assert "kdlib run " in opened and "--dataset " in opened
+        assert row.select_one("details a")["href"].endswith(".html")
+
+
+def test_a_sections_page_says_what_was_found_on_every_data_set(documents):
+    for section in PARAMETERS:
+        page = documents[Path("book/sections", f"{section}.html")]
+        heads = [cell.get_text() for cell in page.select("table.verdict-matrix thead th")]
+        assert heads == ["scikit-learn digits", "Colour patches"]
+        expected = {c.id.replace("-", " ") for c in load_claims() if c.notebook == section and c.applies_to("digits")}
+        assert {cell.get_text() for cell in page.select("table.verdict-matrix tbody th")} == expected
+
+
+def test_each_figure_and_table_of_a_page_has_its_origin_beneath(documents):
+    for section in PARAMETERS:
+        page = documents[Path("book/digits", f"{section}.html")]
+        figures = page.select("article figure.align-default, .bd-article figure.align-default")
+        assert len(page.select("details.origin")) >= len(figures) > 0
+        for line in page.select("details.origin"):
+            assert "teacher seeds" in line.summary.get_text() and f"kdlib run {section}" in line.get_text()
+
+
 def test_the_tables_of_a_page_can_be_downloaded_as_csv(html, documents):
     page = documents[Path("book/digits/missing_class.html")]
     links = [a["href"] for a in page.find_all("a", href=True) if a["href"].endswith(".csv")]

@@ -11,22 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pandas as pd
 import yaml
 
 from .. import paths
-from ..claims import Verdict, evaluate
-from ..controls import Finding, findings
 from ..errors import InputError
-from ..record import MIME, read_tables
+from ..record import MIME
 from ..sections import PARAMETERS
-from ..verdict_table import VerdictTable
-from . import downloads, origins, performance
+from . import downloads, origins, performance, scoreboard
 from .pages import executed, page_record
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
 PROFILES = ("paper", "paper-cpu", "quick", "smoke")  # of several local runs the fuller is shown
-VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
 
 
 @dataclass(frozen=True)
@@ -53,8 +48,7 @@ def make(*, build: bool = True, output: Path | None = None) -> Iterator[str]:
     pages = find_pages()
     source = assemble(pages, paths.project_root() / "_build" / "source")
     yield f"{len(pages)} executed pages, {len({p.record['dataset'] for p in pages})} data sets"
-    verdicts = _verdicts(pages)
-    yield from _short_table(verdicts)
+    yield from scoreboard.short_table(scoreboard.verdicts([p.record for p in pages]))
     if not build:
         return
     yield f"The book: {render(source, Path(output) if output else paths.project_root())}"
@@ -113,12 +107,13 @@ def assemble(pages: list[Page], source: Path) -> Path:
         target = source / f"{page.place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(nbformat.writes(_fitted(page, config)))
-    downloads.write([page.record for page in pages], source / "book" / "_static")
+    records = [page.record for page in pages]
+    downloads.write(records, source / "book" / "_static")
     contents = yaml.safe_load((root / "_toc.yml").read_text())
-    verdicts = _verdicts(pages)
+    board = scoreboard.Scoreboard(records, {(p.record["dataset"], p.record["section"]): p.given for p in pages})
     if pages:
-        (source / "book" / "scoreboard.md").write_text(_scoreboard(verdicts, pages))
-        (source / "book" / "run_statistics.md").write_text(origins.report([p.record for p in pages]))
+        (source / "book" / "scoreboard.md").write_text(board.page())
+        (source / "book" / "run_statistics.md").write_text(origins.report(records))
         found = [{"file": "book/scoreboard"}, {"file": "book/run_statistics"}]
         contents["parts"].insert(0, {"caption": "What was found", "chapters": found})
     for part in contents["parts"]:
@@ -130,7 +125,8 @@ def assemble(pages: list[Page], source: Path) -> Path:
             if nested:
                 chapter["sections"] = [{"file": p.place, "title": p.record["title"]} for p in nested]
             _replace(source / f"{chapter['file']}.md", "<!-- pages -->", _list_of_pages(nested))
-    _replace(source / "book" / "index.md", "<!-- found -->", _found(verdicts, pages))
+            _replace(source / f"{chapter['file']}.md", "<!-- found -->", board.of_section(section))
+    _replace(source / "book" / "index.md", "<!-- found -->", board.summary())
     _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False))
     return source
@@ -177,77 +173,6 @@ def _banner(record: dict[str, Any]) -> str:
         f"{record['settings']['seeds']} teacher seeds, {record['settings']['teacher_epochs']} epochs for both teachers"
         f"{'; ' + notes if notes else ''}. It shows the experiment at small size; it is not the paper's scale.\n:::\n"
     )
-
-
-def _verdicts(pages: list[Page]) -> dict[str, list[Verdict]]:
-    """The verdicts on every claim, for each data set, from all its pages' tables."""
-    tables: dict[str, dict[str, dict[str, pd.DataFrame]]] = {}
-    for page in pages:
-        tables.setdefault(page.record["dataset"], {})[page.record["section"]] = read_tables(page.record)
-    return {
-        name: evaluate(name, sections, {other: t for other, t in tables.items() if other != name})
-        for name, sections in tables.items()
-    }
-
-
-def _short_table(verdicts: dict[str, list[Verdict]]) -> Iterator[str]:
-    for name, found in verdicts.items():
-        counts = [f"{sum(v.verdict == kind for v in found)} {kind}" for kind in VERDICTS]
-        yield f"{name}: " + ", ".join(c for c in counts if not c.startswith("0 "))
-        for v in found:
-            if v.claim in ("entropy-order", "missing-mnist", "missing-fashion", "missing-cifar10", "efficiency-order"):
-                here = (
-                    ""
-                    if v.estimate is None
-                    else f"{v.estimate.mean:8.2f} [{v.estimate.low:.2f}, {v.estimate.high:.2f}]"
-                )
-                yield f"  {v.claim:18} {here:34} {v.verdict}"
-
-
-def _scoreboard(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
-    titles = {p.record["dataset"]: p.record["title"] for p in pages}
-    profiles = {p.record["dataset"]: p.record["settings"]["profile"] for p in pages}
-    lines = [
-        "# Scoreboard",
-        "",
-        "Every claim of the paper, the paper's value where it prints one, what was measured here with its 95% interval",
-        "over *n* teacher seeds, and the verdict by a rule fixed before the run. The rules and the exact definition of",
-        "each statistic are in `data/paper/claims.yml`. Where a [control](sections/rival_explanations.md) explains a",
-        "result otherwise, the last column says so.",
-        "",
-    ]
-    for name, found in verdicts.items():
-        rivals, page = _rivals(name, pages)
-        lines += [
-            f"## {titles[name]} (profile `{profiles[name]}`)",
-            "",
-            "```{raw} html",
-            VerdictTable(found, rivals, page)._repr_html_(),
-            "```",
-            "",
-        ]
-    return "\n".join(lines)
-
-
-def _rivals(dataset: str, pages: list[Page]) -> tuple[list[Finding] | None, str]:
-    """What a data set's controls say, and where; None where they were not run."""
-    for page in pages:
-        if page.record["dataset"] == dataset and page.record["section"] == "rival_explanations":
-            return findings(
-                dataset, {"rival_explanations": read_tables(page.record)}
-            ), f"{dataset}/{page.path.stem}.html"
-    return None, ""
-
-
-def _found(verdicts: dict[str, list[Verdict]], pages: list[Page]) -> str:
-    if not pages:
-        return "No page has been executed yet: `make book` runs every section on the embedded digits."
-    titles = {p.record["dataset"]: p.record["title"] for p in pages}
-    lines = ["| data set | " + " | ".join(VERDICTS[:4]) + " |", "|---|" + "--:|" * 4]
-    for name, found in verdicts.items():
-        counts = [str(sum(v.verdict == kind for v in found)) for kind in VERDICTS[:4]]
-        lines.append(f"| {titles[name]} | " + " | ".join(counts) + " |")
-    return "\n".join([*lines, "", "Claim by claim, with values and intervals: [the scoreboard](scoreboard.md)."])
 
 
 def _list_of_pages(pages: list[Page]) -> str:
