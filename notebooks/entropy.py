@@ -65,7 +65,7 @@ kdlib.present.teachers(tables["teachers"], study.settings.accuracy_floor)
 # %% [markdown]
 # ## Label smoothing (table 1)
 #
-# $$y^{LS}_c = (1 - \alpha_{LS})\, y_c + \frac{\alpha_{LS}}{C}$$ (eq-1)
+# $$y^{LS}_c = (1 - \alpha_{LS})\, y_c + \frac{\alpha_{LS}}{C} \tag{1}$$
 #
 # The labels at $\alpha_{LS} = 0.6$: one number for the class and one for all the others. Nothing says which classes are
 # alike.

@@ -142,7 +142,6 @@ def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:
         cell.metadata = json.loads(json.dumps(cell.metadata).replace("{dataset}", json.dumps(record["title"])[1:-1]))
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(MIME, None)
-        cell.source = cell.source.replace("$$ (eq-", f"$$ ({record['dataset']}-eq-")
     notebook.cells = [part for cell in notebook.cells for part in _with_origin(cell, page)]
     title = notebook.cells[0]
     heading, _, rest = title.source.partition("\n")
