@@ -71,10 +71,10 @@ kdlib.present.control_findings(tables, study.dataset.name)
 # %% mystnb={"figure": {"caption": "Accuracy on the class that was never seen, T = 9, mean over the removed classes, for each control ({dataset}). Marks are means, bars 95% t intervals over teacher seeds.", "name": "controls-missing-class"}, "image": {"alt": "Two panels on {dataset}, raw and bias corrected. One row for each control: the responses, similarity shuffled, class means, label smoothing, hard labels, logits scaled to equal confidence, T squared. Horizontal axis: test accuracy in percent on the removed class; a mark with its interval for the small and for the large teacher."}} tags=["hide-input"]
 kdlib.figures.controls(tables["cells"], {"raw": "raw", "corrected": "bias corrected"})
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "entropy-without-similarity")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "class-means")
 
 # %% [markdown]
@@ -85,7 +85,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "class-means")
 # %% tags=["hide-input"]
 kdlib.present.full_accuracy(tables["full"])
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "regularization")
 
 # %% [markdown]
@@ -94,7 +94,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "regularization")
 # The removed class never occurs among the hard labels, and so the student's bias for it falls. Shifting that one logit,
 # without looking at a label, tells what was only bias (the figure above, right).
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "bias")
 
 # %% [markdown]
@@ -103,7 +103,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "bias")
 # The large teacher is more confident. Multiply its logits by one number, so that its mean confidence at T = 9 is the small
 # teacher's; the order of its classes stays as it is.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "equal-confidence")
 
 # %% [markdown]
@@ -115,10 +115,10 @@ kdlib.present.control_finding(tables, study.dataset.name, "equal-confidence")
 # %% mystnb={"figure": {"caption": "Raw accuracy on the missing class of students of every kept epoch of both teachers, T = 9, every third class removed: against epochs, against the teacher's validation accuracy, against the entropy of its responses ({dataset}). Bands are 95% t intervals over teacher seeds; the other panels show means.", "name": "controls-training"}, "image": {"alt": "Three panels on {dataset} sharing the vertical axis, accuracy on the missing class in percent. Horizontal axes: epochs of the teacher, its validation accuracy, the mean entropy of its responses. One line for the small and one for the large teacher."}} tags=["hide-input"]
 kdlib.figures.missing_class_against_training(tables["epochs"])
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "accuracy-matched")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "training-length")
 
 # %% [markdown]
@@ -139,13 +139,13 @@ kdlib.present.spread_and_missing_class(tables["settings"])
 # %% mystnb={"figure": {"caption": "Raw accuracy on the missing class against temperature, under equation 4 and with the KL term multiplied by T² ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-t-squared"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: temperature. Vertical axis: accuracy on the missing class in percent. Solid line: equation 4; dashed line: with T squared."}} tags=["hide-input"]
 kdlib.figures.t_squared(tables["cells"])
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "t-squared")
 
 # %% mystnb={"figure": {"caption": "Mean length of the gradient of the soft labels over that of the hard labels, by the student's logits, along its training under equation 4 ({dataset}). Above the dotted line the soft labels weigh more.", "name": "controls-gradients"}, "image": {"alt": "Two panels on {dataset}, small and large teacher, both axes logarithmic. Horizontal axis: step of the student. Vertical axis: length of the soft labels' gradient over that of the hard labels. One line for each temperature."}} tags=["hide-input"]
 kdlib.figures.gradient_norms(tables["gradients"])
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "gradient-weights")
 
 # %% [markdown]
@@ -157,7 +157,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "gradient-weights")
 # %% mystnb={"figure": {"caption": "Mean entropy of the large teacher's responses at T = 9 after each kept epoch, against updates and against updates times learning rate ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-updates"}, "image": {"alt": "Two panels on {dataset} sharing the vertical axis, mean entropy in nats. Horizontal axes, logarithmic: updates, and updates times learning rate. One line for each batch size, a dashed one for the run with scaled learning rate."}} tags=["hide-input"]
 kdlib.figures.entropy_against_updates(tables["updates"])
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "distance-travelled")
 
 # %% [markdown]
@@ -168,7 +168,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "distance-travelled")
 # %% mystnb={"figure": {"caption": "Best validation accuracy against examples per class at equal steps, examples chosen by entropy and at random ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-selection"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis, logarithmic: examples per class. Vertical axis: validation accuracy in percent. One line for each way of choosing."}} tags=["hide-input"]
 kdlib.figures.selections_compared(tables["selection"])
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "random-examples")
 
 # %% [markdown]
