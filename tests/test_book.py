@@ -14,6 +14,11 @@ from .conftest import ROOT
 pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]  # one worker builds it, once
 
 
+def test_the_book_is_built_by_one_worker(request, worker_id):
+    if worker_id != "master":
+        assert request.node.nodeid.endswith("@book")
+
+
 def test_every_section_has_a_page_for_each_data_set_a_users_own_too(documents):
     for dataset in ("digits", "colour_patches"):
         for section in PARAMETERS:

@@ -44,8 +44,9 @@ def served(html):
 
 @pytest.fixture(scope="session")
 def places(html):
-    """Every page, by its path."""
-    return [p.relative_to(html) for p in sorted(html.rglob("*.html")) if "_static" not in p.parts]
+    """Every page, by its path; not the root's, which only leads on to the landing page."""
+    found = [p.relative_to(html) for p in sorted(html.rglob("*.html")) if "_static" not in p.parts]
+    return [place for place in found if place != Path("index.html")]
 
 
 class Visit:

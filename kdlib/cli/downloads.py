@@ -38,9 +38,9 @@ def links(record: dict[str, Any], repository: Mapping[str, str]) -> str:
 
     Arguments: `repository`, of _config.yml: `url` and `branch`. Without an address on GitHub nothing can be launched.
     """
-    section, dataset, static = record["section"], record["dataset"], "../_static"
+    section, dataset, static = record["section"], record["dataset"], "../../_static"
     what = [
-        (f"../_sources/book/{dataset}/{section}.ipynb", "this notebook, executed"),
+        (f"../../_sources/book/{dataset}/{section}.ipynb", "this notebook, executed"),
         (f"{static}/notebooks/{section}.ipynb", "its source"),
         (f"{static}/notebooks/{section}.py", "its source as text"),
         *((f"{static}/tables/{dataset}/{section}/{name}.csv", f"{name}.csv") for name in record["tables"]),

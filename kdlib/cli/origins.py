@@ -51,7 +51,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str) -> str:
     names = [name for name in _tables_named(source) if name in record["tables"]]
     if not names:
         return ""
-    folder = f"../_static/tables/{record['dataset']}/{record['section']}"
+    folder = f"../../_static/tables/{record['dataset']}/{record['section']}"
     links = [f"<a href='{folder}/{name}.csv' download>{name}.csv</a>" for name in names]
     cost = record["cost"]
     what = [
