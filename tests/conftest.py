@@ -96,7 +96,11 @@ def kdlib_in(project):
 
 
 @pytest.fixture(scope="session")
-def html(project, kdlib_in):
+def html(request):
+    """The built book's folder: KDLIB_HTML, to try the browser's tests on another book, else one made here."""
+    if there := os.environ.get("KDLIB_HTML"):
+        return Path(there).resolve()
+    project, kdlib_in = (request.getfixturevalue(name) for name in ("project", "kdlib_in"))
     for dataset in ("digits", "colour_patches"):
         done = kdlib_in("run", "all", "--dataset", dataset, "--profile", "smoke")
         assert done.returncode == 0, done.stderr[-3000:]

@@ -1,4 +1,7 @@
-"""The rendered book in a real browser: Debian's Chromium, or what KDLIB_CHROMIUM names, driven by Playwright."""
+"""The rendered book in a real browser: Debian's Chromium, or what KDLIB_CHROMIUM names, driven by Playwright.
+
+`KDLIB_HTML=_build/html pytest tests/test_browser.py` tries the book that `make book` built.
+"""
 
 import functools
 import os

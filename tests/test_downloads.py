@@ -18,7 +18,7 @@ def test_an_archive_is_the_same_bytes_every_time_and_its_manifest_is_right(tmp_p
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         downloads.write([record(), record("missing_class")], tmp_path / name)
-        archives.append(tmp_path / name / "results" / "digits.zip")
+        archives.append(tmp_path / name / "archives" / "digits.zip")
     assert archives[0].read_bytes() == archives[1].read_bytes()
     with zipfile.ZipFile(archives[0]) as archive:
         manifest = json.loads(archive.read("MANIFEST.json"))
@@ -31,7 +31,7 @@ def test_an_archive_is_the_same_bytes_every_time_and_its_manifest_is_right(tmp_p
 def test_tables_and_both_halves_of_the_source_are_there(tmp_path):
     downloads.write([record()], tmp_path)
     assert (tmp_path / "tables/digits/entropy/shown.csv").read_text() == "a,b\n1,2\n"
-    assert (tmp_path / "notebooks/entropy.ipynb").exists() and (tmp_path / "notebooks/entropy.py").exists()
+    assert (tmp_path / "sources/entropy.ipynb").exists() and (tmp_path / "sources/entropy.py").exists()
 
 
 @pytest.mark.parametrize("address", ["https://github.com/ada/book", "https://github.com/ada/book.git/"])

@@ -16,18 +16,21 @@ WHEN = (1980, 1, 1, 0, 0, 0)  # of everything in an archive: equal contents make
 
 
 def write(records: Sequence[dict[str, Any]], static: Path) -> None:
-    """Tables, clean notebooks and archives, into the book's folder of static files."""
+    """Tables, clean notebooks and archives, into the book's folder of static files.
+
+    Of these folders none may have a name that `exclude_patterns` of _config.yml holds: Sphinx would not copy it.
+    """
     for record in records:
         folder = static / "tables" / record["dataset"] / record["section"]
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in record["tables"].items():
             (folder / f"{name}.csv").write_text(text)
-    sources = static / "notebooks"
+    sources = static / "sources"
     sources.mkdir(exist_ok=True)
     for section in dict.fromkeys(r["section"] for r in records):
         for half in ("ipynb", "py"):
             shutil.copyfile(paths.project_root() / "notebooks" / f"{section}.{half}", sources / f"{section}.{half}")
-    archives = static / "results"
+    archives = static / "archives"
     archives.mkdir(exist_ok=True)
     for dataset in dict.fromkeys(r["dataset"] for r in records):
         _archive(archives / f"{dataset}.zip", [r for r in records if r["dataset"] == dataset])
@@ -41,10 +44,10 @@ def links(record: dict[str, Any], repository: Mapping[str, str]) -> str:
     section, dataset, static = record["section"], record["dataset"], "../../_static"
     what = [
         (f"../../_sources/book/{dataset}/{section}.ipynb", "this notebook, executed"),
-        (f"{static}/notebooks/{section}.ipynb", "its source"),
-        (f"{static}/notebooks/{section}.py", "its source as text"),
+        (f"{static}/sources/{section}.ipynb", "its source"),
+        (f"{static}/sources/{section}.py", "its source as text"),
         *((f"{static}/tables/{dataset}/{section}/{name}.csv", f"{name}.csv") for name in record["tables"]),
-        (f"{static}/results/{dataset}.zip", "all results of this data set (zip)"),
+        (f"{static}/archives/{dataset}.zip", "all results of this data set (zip)"),
     ]
     downloads = [f"<a href='{address}' download>{text}</a>" for address, text in what]
     launches = [f"<a href='{address}'>{text}</a>" for address, text in _launches(section, repository)]
