@@ -105,7 +105,7 @@ def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
 def spoken(seconds: float) -> str:
     """A time to read: 42 s, 7 min, 3.2 h."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.3g} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
@@ -157,7 +157,7 @@ def _of_kind(record: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
         "unit": f"{kind['what'].replace('_', ' ')} ({kind['kind']})",
         "parameters": f"{kind['parameters']:,}" if kind["parameters"] else "–",
         "units": f"{kind['units']:,}",
-        "each": f"{each:.1f} s",
+        "each": spoken(each),
         "all": spoken(kind["seconds"]),
         "largest memory (MiB)": kind["peak_memory_mib"],
     }

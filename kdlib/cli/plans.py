@@ -8,6 +8,7 @@ import numpy as np
 from ..plan import Unit, compare, make_plan
 from ..study import Study
 from ..teachers import Teacher
+from .origins import spoken
 
 
 def report(studies: Sequence[Study], command: str) -> dict[str, Any]:
@@ -34,10 +35,10 @@ def report(studies: Sequence[Study], command: str) -> dict[str, Any]:
 def text(found: dict[str, Any]) -> str:
     """A report to read."""
     lines = [f"{', '.join(found['sections'])} on {found['dataset']}, profile {found['profile']}:"]
-    lines += [f"  {m['units']:5} x {_spoken(m['seconds_each']):>9}  {m['kind']}" for m in found["missing"]]
+    lines += [f"  {m['units']:5} x {spoken(m['seconds_each']):>9}  {m['kind']}" for m in found["missing"]]
     if found["command"]:
         lines.append(
-            f"about {_spoken(found['wall_seconds'])} on {found['workers']} x {found['device']}, "
+            f"about {spoken(found['wall_seconds'])} on {found['workers']} x {found['device']}, "
             f"up to {found['mebibytes_a_worker']:.0f} MiB a worker:\n{found['command']}"
         )
     else:
@@ -45,8 +46,8 @@ def text(found: dict[str, Any]) -> str:
     done = found["done"]
     if done["units"]:
         lines.append(
-            f"planned before and done: {done['units']} units, estimated {_spoken(done['estimated'])}, "
-            f"took {_spoken(done['actual'])} (x {done['actual'] / done['estimated']:.2f})"
+            f"planned before and done: {done['units']} units, estimated {spoken(done['estimated'])}, "
+            f"took {spoken(done['actual'])} (x {done['actual'] / done['estimated']:.2f})"
         )
     return "\n".join(lines)
 
@@ -68,9 +69,3 @@ def _totals(pairs: Iterable[tuple[float, float]]) -> dict[str, float]:
 def _by_kind(done: dict[Unit, tuple[float, float]]) -> dict[str, dict[str, float]]:
     kinds = sorted({_kind(unit) for unit in done})
     return {kind: _totals(pair for unit, pair in done.items() if _kind(unit) == kind) for kind in kinds}
-
-
-def _spoken(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
