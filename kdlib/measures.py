@@ -71,11 +71,11 @@ def distance_to_label_smoothing(probabilities: Tensor, labels: Tensor) -> Tensor
     The surrogate keeps the probability of the label and spreads the rest evenly: what is left of the response when
     its similarity information is taken away (paper, section 3.4 and figure 2). 0 for a label-smoothing response.
     """
-    classes = probabilities.shape[-1]
-    confidence = probabilities.gather(1, labels[:, None])
-    even = ((1 - confidence) / (classes - 1)).expand_as(probabilities)
-    surrogate = even.scatter(1, labels[:, None], confidence)
-    return (torch.xlogy(probabilities, probabilities) - torch.xlogy(probabilities, surrogate)).sum(-1)
+    rest = probabilities.scatter(1, labels[:, None], 0.0)
+    # Summed, not 1 minus the confidence, which is 0 where the confidence rounds to 1 and the rest is not.
+    mean = rest.sum(-1, keepdim=True) / (probabilities.shape[-1] - 1)
+    ratio = rest / mean.where(mean > 0, 1.0)
+    return torch.xlogy(rest, ratio).sum(-1)
 
 
 def within_between_scatter(activations: Tensor, labels: Tensor) -> float:

@@ -157,3 +157,14 @@ def test_wilson_interval_is_scipys_and_stays_within_0_and_1():
             pytest.approx(reference.high, abs=1e-12),
         )
         assert -1e-12 <= interval.low <= interval.high <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("margin", [5.0, 40.0, 800.0, 1e4])
+def test_distance_from_label_smoothing_is_finite_and_small_however_confident_the_response(margin):
+    """Closed form: the mass of the rest times the KL of its shape from even; at 40 the confidence rounds to 1."""
+    z = torch.tensor([[margin, 0.0, 1.0, 2.0]], dtype=torch.float64)
+    p = torch.softmax(z, 1)
+    shape = torch.softmax(z[:, 1:], 1)
+    expected = p[0, 1:].sum() * (shape * (3 * shape).log()).sum()
+    found = distance_to_label_smoothing(p, torch.tensor([0]))
+    torch.testing.assert_close(found, expected[None], rtol=1e-9, atol=0)

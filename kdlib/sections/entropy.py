@@ -44,7 +44,7 @@ def measure(study: Study, teacher: Teacher) -> dict[str, Tensor]:
 
 
 def _config(study: Study, teacher: Teacher) -> dict[str, Any]:
-    return {"teacher": teacher.config(study.dataset), "temperatures": list(curve_temperatures(study)), "version": 2}
+    return {"teacher": teacher.config(study.dataset), "temperatures": list(curve_temperatures(study)), "version": 3}
 
 
 def curve_temperatures(study: Study) -> tuple[float, ...]:
