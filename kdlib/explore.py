@@ -17,8 +17,8 @@ import pandas as pd
 
 from .measures import t_interval
 from .paper import missing_class_table
+from .sections.entropy import SHOWN_TEMPERATURE
 
-SHOWN_TEMPERATURE = 9.0
 SPRITE_COLUMNS = 30
 
 

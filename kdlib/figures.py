@@ -201,23 +201,18 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
 @matplotlib.rc_context(STYLE)
 def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str], dataset: str) -> Figure:
     """Accuracy on each removed class at each temperature, a row for each teacher: the paper's, raw, and corrected."""
-    printed = missing_class_table(dataset)
-    views = [("raw", "here, raw"), ("corrected", "here, bias corrected")]
-    if printed is not None:
-        views = [("accuracy_percent", "paper, raw"), *views]
+    views = [("here, raw", cells, "raw"), ("here, bias corrected", cells, "corrected")]
+    if (printed := missing_class_table(dataset)) is not None:
+        views = [("paper, raw", printed, "accuracy_percent"), *views]
+    classes, temperatures = (sorted(cells[column].unique().tolist()) for column in ("missing_class", "temperature"))
     figure, axes = _canvas(2, len(views), 7.2, sharey=True, sharex=True)
-
-    def grid_of(table: pd.DataFrame, column: str) -> pd.DataFrame:
-        grid = table.pivot_table(index="missing_class", columns="temperature", values=column)
-        return grid.rename(columns=float)
-
     for row, teacher in zip(axes, ("small", "large"), strict=True):
-        for panel, (column, title) in zip(row, views, strict=True):
-            grid = grid_of(cells[cells.teacher == teacher], "raw" if column == "accuracy_percent" else column)
-            if column == "accuracy_percent":  # of the cells that were measured here
-                grid = grid_of(printed[printed.teacher == teacher], column).reindex_like(grid)
-            _heatmap(panel, grid, 0, 100, "{:.0f}")
-            panel.set(yticks=range(len(grid)), yticklabels=[names[c] for c in grid.index])
+        for panel, (title, table, column) in zip(row, views, strict=True):
+            grid = table[table.teacher == teacher].pivot_table(
+                index="missing_class", columns="temperature", values=column
+            )
+            _heatmap(panel, grid.rename(columns=float).reindex(index=classes, columns=temperatures), 0, 100, "{:.0f}")
+            panel.set(yticks=range(len(classes)), yticklabels=[names[c] for c in classes])
             panel.set_title(title if teacher == "small" else "")
         row[0].set_ylabel(NAMES[teacher])
     for panel in axes[-1]:

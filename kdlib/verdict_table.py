@@ -59,8 +59,8 @@ class VerdictMatrix:
 
     A statement that is made for none of the data sets is left out.
 
-    Arguments: `statements`, each with the claims of which the first that applies decides; `verdicts` and `titles` by
-    data set; `address` of the scoreboard.
+    Arguments: `statements`, each with the claims of which the first that applies decides; `verdicts`, `titles` and
+    `addresses` on the scoreboard by data set.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class VerdictMatrix:
         statements: Mapping[str, Sequence[str]],
         verdicts: Mapping[str, Sequence[Verdict]],
         titles: Mapping[str, str],
-        address: str,
+        addresses: Mapping[str, str],
     ) -> None:
-        self.statements, self.verdicts, self.titles, self.address = statements, verdicts, titles, address
+        self.statements, self.verdicts, self.titles, self.addresses = statements, verdicts, titles, addresses
 
     def _repr_html_(self) -> str:
         units = {claim.id: claim.unit for claim in load_claims()}
@@ -91,9 +91,8 @@ class VerdictMatrix:
         if verdict is None:
             return "–"
         unit = f" {units[verdict.claim]}" if units[verdict.claim] and verdict.estimate else ""
-        label = f"scoreboard-{dataset.replace('_', '-')}"
         return (
-            f"<a href='{self.address}#{label}'>{_badge(verdict)}</a>"
+            f"<a href='{self.addresses[dataset]}'>{_badge(verdict)}</a>"
             f"<br><small>{html.escape(_estimate(verdict) + unit)}</small>"
         )
 

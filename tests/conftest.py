@@ -16,13 +16,13 @@ import kdlib
 
 def load(data_dir):
     rng = np.random.default_rng(0)
-    labels = np.arange(600) % 3
-    images = rng.integers(0, 90, (600, 3, 12, 12), dtype=np.uint8)
-    images[np.arange(600), labels, 3:9, 3:9] += 120
-    return images[:450], labels[:450], images[450:], labels[450:]
+    labels = np.arange({examples}) % 3
+    images = rng.integers(0, 90, ({examples}, 3, 12, 12), dtype=np.uint8)
+    images[np.arange({examples}), labels, 3:9, 3:9] += 120
+    return images[:{train}], labels[:{train}], images[{train}:], labels[{train}:]
 
 
-kdlib.register_dataset("colour_patches", load, class_names=("red", "green", "blue"), title="Colour patches")
+kdlib.register_dataset("{name}", load, class_names=("red", "green", "blue"), title="{title}")
 """
 
 
@@ -75,7 +75,9 @@ def project(tmp_path_factory):
     for name in ("book", "notebooks", "data/paper"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
     (copy / "plugins").mkdir()
-    (copy / "plugins" / "colour_patches.py").write_text(PLUGIN)
+    (copy / "plugins" / "colour_patches.py").write_text(
+        PLUGIN.format(name="colour_patches", title="Colour patches", examples=600, train=450)
+    )
     return copy
 
 

@@ -14,7 +14,7 @@ from kdlib.paths import data_dir
 from kdlib.sections import SECTIONS
 from kdlib.sources import KNOWN, TORCHVISION
 
-from .conftest import ROOT
+from .conftest import PLUGIN, ROOT
 
 RAW = (
     "train-images-idx3-ubyte",
@@ -23,21 +23,7 @@ RAW = (
     "t10k-labels-idx1-ubyte",
 )
 COMMAND = "kdlib data {} --from DIR.*--download"
-PLUGIN = """
-import numpy as np
-import kdlib
-
-
-def load(data_dir):
-    rng = np.random.default_rng(0)
-    labels = np.arange(300) % 3
-    images = rng.integers(0, 90, (300, 3, 12, 12), dtype=np.uint8)
-    images[np.arange(300), labels, 3:9, 3:9] += 120
-    return images[:210], labels[:210], images[210:], labels[210:]
-
-
-kdlib.register_dataset("three_colours", load, class_names=("red", "green", "blue"), title="Three colours")
-"""
+THREE_COLOURS = PLUGIN.format(name="three_colours", title="Three colours", examples=300, train=210)
 
 
 @pytest.fixture
@@ -169,7 +155,7 @@ def test_a_selection_without_scores_or_in_an_unknown_order_is_refused():
 
 
 def test_a_registered_data_set_of_three_classes_of_colour_images_runs_all_five_sections(plugin, tmp_path, monkeypatch):
-    plugin(PLUGIN)
+    plugin(THREE_COLOURS)
     monkeypatch.setenv("KDLIB_WORKERS", "1")
     store = Store(tmp_path / "store")
     for section in SECTIONS:
@@ -186,7 +172,7 @@ def test_a_plugin_that_cannot_be_imported_is_one_error_until_it_is_mended(plugin
     for _ in range(2):
         with pytest.raises(InputError, match="plug-in mine.py cannot be imported: ModuleNotFoundError: .*nothing_of"):
             load_dataset("digits")
-    plugin(PLUGIN)
+    plugin(THREE_COLOURS)
     assert load_dataset("three_colours").classes == 3
 
 

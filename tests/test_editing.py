@@ -7,7 +7,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from kdlib.cli import editing
+from kdlib.cli import editing, pages
 from kdlib.errors import InputError
 
 from .conftest import ROOT
@@ -26,7 +26,7 @@ def halves(tmp_path, monkeypatch):
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *arguments], check=True)
     monkeypatch.setenv("KDLIB_ROOT", str(root))
-    return editing.notebook_halves(SECTION)
+    return pages.notebook_halves(SECTION)
 
 
 def edit(path, old: str, new: str) -> None:

@@ -16,9 +16,8 @@ from .conftest import ROOT
 
 OPEN = ROOT / "book" / "open_questions.md"
 PAGES = [*sorted((ROOT / "book").rglob("*.md")), *sorted((ROOT / "notebooks").glob("*.py")), ROOT / "README.md"]
-UNITS = r"%|percent|points?|nats?|times|seconds?|minutes?|hours?|ms|MB|GB|MiB|GiB"
-NUMBER = re.compile(rf"(?<![\w.])\d+(?:,\d{{3}})*(?:\.\d+)?\s?(?:{UNITS})\b|(?<![\w.])\d+(?:,\d{{3}})*(?:\.\d+)?%|"
-                    r"(?<![\w.])\d+\.\d+|±|\[-?\d")  # fmt: skip
+UNITS = r"percent|points?|nats?|times|seconds?|minutes?|hours?|ms|MB|GB|MiB|GiB"
+NUMBER = re.compile(rf"(?<![\w.])\d+(?:,\d{{3}})*(?:\.\d+)?\s?(?:%|(?:{UNITS})\b)|(?<![\w.])\d+\.\d+|±|\[-?\d")
 # What may stand in prose, and why.
 ADMITTED = {
     r"[Ss]ections? [\d., and]+": "a section of the paper",
@@ -37,15 +36,15 @@ def prose(path: Path) -> str:
     if path.suffix == ".py":
         text = "\n\n".join(c.source for c in jupytext.read(path).cells if c.cell_type == "markdown")
     for what in (
-        r"^---\n.*?\n---\n",
-        r"```(?:text|bash|sh|python|\{raw\} html)\n.*?```",
-        r"\$\$.*?\$\$",
+        r"(?s)^---\n.*?\n---\n",
+        r"(?s)```(?:text|bash|sh|python|\{raw\} html)\n.*?```",
+        r"(?s)\$\$.*?\$\$",
         r"\$[^$\n]*\$",
         r"`[^`\n]*`",
         r"^>.*$",
         r"\]\([^)]*\)",
     ):
-        text = re.sub(what, " ", text, flags=re.S | re.M if "\\n" in what or ".*?" in what else re.M)
+        text = re.sub(what, " ", text, flags=re.M)
     return text
 
 

@@ -45,10 +45,10 @@ class Page:
 
 def make(*, build: bool = True, output: Path | None = None) -> Iterator[str]:
     """Assemble, and render with warnings as errors. Yields lines for the reader: what was found, where the book is."""
-    pages = find_pages()
-    source = assemble(pages, paths.project_root() / "_build" / "source")
-    yield f"{len(pages)} executed pages, {len({p.record['dataset'] for p in pages})} data sets"
-    yield from scoreboard.short_table(scoreboard.verdicts([p.record for p in pages]))
+    pages, source = find_pages(), paths.project_root() / "_build" / "source"
+    board = assemble(pages, source)
+    yield f"{len(pages)} executed pages, {len(board.titles)} data sets"
+    yield from board.short_table()
     if not build:
         return
     yield f"The book: {render(source, Path(output) if output else paths.project_root())}"
@@ -96,8 +96,8 @@ def read_page(path: Path) -> Page:
     return Page(path, notebook, record, reference=path.is_relative_to(root / "book"))
 
 
-def assemble(pages: list[Page], source: Path) -> Path:
-    """The book's sources, complete, in the folder `source`, which is made anew. Returns it."""
+def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
+    """The book's sources, complete, in the folder `source`, which is made anew. Returns what was found."""
     root = paths.project_root()
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
@@ -129,7 +129,7 @@ def assemble(pages: list[Page], source: Path) -> Path:
     _replace(source / "book" / "index.md", "<!-- found -->", board.summary())
     _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False))
-    return source
+    return board
 
 
 def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import paths
+from .pages import notebook_halves
 
 WHEN = (1980, 1, 1, 0, 0, 0)  # of everything in an archive: equal contents make equal bytes
 
@@ -28,8 +29,8 @@ def write(records: Sequence[dict[str, Any]], static: Path) -> None:
     sources = static / "sources"
     sources.mkdir(exist_ok=True)
     for section in dict.fromkeys(r["section"] for r in records):
-        for half in ("ipynb", "py"):
-            shutil.copyfile(paths.project_root() / "notebooks" / f"{section}.{half}", sources / f"{section}.{half}")
+        for half in notebook_halves(section):
+            shutil.copyfile(half, sources / half.name)
     archives = static / "archives"
     archives.mkdir(exist_ok=True)
     for dataset in dict.fromkeys(r["dataset"] for r in records):

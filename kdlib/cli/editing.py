@@ -11,7 +11,7 @@ import nbformat
 
 from .. import paths
 from ..errors import InputError
-from . import assembly, pages
+from . import assembly, origins, pages
 
 
 def page(section: str, given: dict[str, Any], *, store: Path | None = None) -> Iterator[str]:
@@ -20,7 +20,8 @@ def page(section: str, given: dict[str, Any], *, store: Path | None = None) -> I
         yield line
     executed = assembly.read_page(pages.run(section, given, store=store))
     target = paths.project_root() / "_build" / "page"
-    built = assembly.render(assembly.assemble([executed], target / "source"), target)
+    assembly.assemble([executed], target / "source")
+    built = assembly.render(target / "source", target)
     yield f"The page: {built.parent / executed.place}.html"
 
 
@@ -32,13 +33,14 @@ def watch(section: str, given: dict[str, Any], *, store: Path | None = None) -> 
     from watchfiles import PythonFilter, watch
 
     root = paths.project_root()
-    watched = [*notebook_halves(section), root / "kdlib", root / "book"]
+    watched = [*pages.notebook_halves(section), root / "kdlib", root / "book"]
+    command = [sys.executable, "-m", "kdlib", "page", section, *origins.parameter_words(given)]
+    command += ["--store", str(store)] if store else []
     before = None
     changes = watch(*watched, watch_filter=PythonFilter(extra_extensions=(".ipynb", ".md", ".css", ".js", ".toml")))
     while True:
         seen = _contents(watched)
         if seen != before:
-            command = [sys.executable, "-m", "kdlib", "page", section, *_options(given, store)]
             subprocess.run(command, check=False)
             before = _contents(watched)  # the run itself brings the halves together
             yield "Waiting for the next save (Ctrl-C ends)"
@@ -53,7 +55,7 @@ def unite(section: str) -> str:
 
     Both agreed at the last call, or in the last commit. Raises `InputError` where both have changed.
     """
-    text, notebook = notebook_halves(section)
+    text, notebook = pages.notebook_halves(section)
     memory = paths.project_root() / "_build" / "halves" / f"{section}.json"
     made = ""
     if text.exists() and notebook.exists() and (now := _cells(text, notebook))[0] != now[1]:
@@ -69,12 +71,6 @@ def unite(section: str) -> str:
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text(json.dumps(_cells(text)[0]))
     return made
-
-
-def notebook_halves(section: str) -> tuple[Path, Path]:
-    """The text half and the .ipynb half."""
-    notebook = pages.notebook_path(section)
-    return notebook.with_suffix(".py"), notebook
 
 
 def _cells(*halves: Path) -> list[list]:
@@ -108,8 +104,3 @@ def _jupytext(*arguments: str) -> None:
 def _contents(watched: list[Path]) -> list[tuple[Path, bytes]]:
     files = [p for top in watched for p in (sorted(top.rglob("*")) if top.is_dir() else [top])]
     return [(p, p.read_bytes()) for p in files if p.is_file() and "__pycache__" not in p.parts]
-
-
-def _options(given: dict[str, Any], store: Path | None) -> list[str]:
-    options = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
-    return options + (["--store", str(store)] if store else [])

@@ -81,7 +81,12 @@ def _options(record: dict[str, Any], given: Mapping[str, Any], **changes: Any) -
     settings = record["settings"]
     more = {name: value for name, value in {**given, **changes}.items() if name not in ("dataset", "profile")}
     options = ["--dataset", settings["dataset"], "--profile", settings["profile"]]
-    return options + [word for name, value in more.items() for word in ("-p", f"{name}={_as_text(value)}")]
+    return options + parameter_words(more)
+
+
+def parameter_words(given: Mapping[str, Any]) -> list[str]:
+    """Parameters as options of the command line."""
+    return [word for name, value in given.items() for word in ("-p", f"{name}={_as_text(value)}")]
 
 
 def _as_text(value: Any) -> str:

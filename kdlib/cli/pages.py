@@ -23,6 +23,11 @@ def notebook_path(section: str) -> Path:
     return paths.project_root() / "notebooks" / f"{section}.ipynb"
 
 
+def notebook_halves(section: str) -> tuple[Path, Path]:
+    """The text half and the .ipynb half."""
+    return notebook_path(section).with_suffix(".py"), notebook_path(section)
+
+
 def pages_dir() -> Path:
     return paths.project_root() / "_build" / "pages"
 
@@ -134,8 +139,7 @@ def check_halves(section: str) -> None:
     """Raise `InputError` if the text half and the .ipynb half of a notebook differ."""
     import jupytext
 
-    source = notebook_path(section)
-    text = source.with_suffix(".py")
+    text, source = notebook_halves(section)
     missing = [p.name for p in (source, text) if not p.exists()]
     if missing:
         raise InputError(f"notebooks/{missing[0]} is missing: {_directions(section)}")

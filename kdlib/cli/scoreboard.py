@@ -44,19 +44,6 @@ def verdicts(records: Sequence[dict[str, Any]]) -> dict[str, list[Verdict]]:
     }
 
 
-def short_table(found: Mapping[str, list[Verdict]]) -> Iterator[str]:
-    """Lines for a terminal: counts, and the claims that matter most."""
-    shown = {claim for claims in HEADLINES.values() for claim in claims}
-    for name, judged in found.items():
-        counts = [f"{sum(v.verdict == kind for v in judged)} {kind}" for kind in KINDS]
-        yield f"{name}: " + ", ".join(c for c in counts if not c.startswith("0 "))
-        for v in judged:
-            if v.claim in shown:
-                e = v.estimate
-                here = "" if e is None else f"{e.mean:8.2f} [{e.low:.2f}, {e.high:.2f}]"
-                yield f"  {v.claim:22} {here:34} {v.verdict}"
-
-
 class Scoreboard:
     """Verdicts of all data sets, and the texts made from them.
 
@@ -67,6 +54,18 @@ class Scoreboard:
         self.records, self.given = records, given
         self.verdicts = verdicts(records)
         self.titles = {r["dataset"]: r["title"] for r in records}
+
+    def short_table(self) -> Iterator[str]:
+        """Lines for a terminal: counts, and the claims that matter most."""
+        shown = {claim for claims in HEADLINES.values() for claim in claims}
+        for name, judged in self.verdicts.items():
+            counts = [f"{sum(v.verdict == kind for v in judged)} {kind}" for kind in KINDS]
+            yield f"{name}: " + ", ".join(c for c in counts if not c.startswith("0 "))
+            for v in judged:
+                if v.claim in shown:
+                    e = v.estimate
+                    here = "" if e is None else f"{e.mean:8.2f} [{e.low:.2f}, {e.high:.2f}]"
+                    yield f"  {v.claim:22} {here:34} {v.verdict}"
 
     def page(self) -> str:
         """Every claim on every data set."""
@@ -96,7 +95,7 @@ class Scoreboard:
         for name, found in self.verdicts.items():
             counts = [str(sum(v.verdict == kind for v in found)) for kind in KINDS[:4]]
             lines.append(f"| [{self.titles[name]}](#{_label(name)}) | " + " | ".join(counts) + " |")
-        matrix = VerdictMatrix(HEADLINES, self.verdicts, self.titles, "scoreboard.html")
+        matrix = VerdictMatrix(HEADLINES, self.verdicts, self.titles, self._addresses("scoreboard.html"))
         return "\n".join(
             [
                 *lines,
@@ -116,8 +115,12 @@ class Scoreboard:
         found = {name: judged for name, judged in self.verdicts.items() if name in ran}
         if not found:
             return "*No data set has been run for this section yet.*"
-        matrix = VerdictMatrix(claims, found, self.titles, "../scoreboard.html")
+        matrix = VerdictMatrix(claims, found, self.titles, self._addresses("../scoreboard.html"))
         return "\n".join(_raw(matrix._repr_html_()))
+
+    def _addresses(self, page: str) -> dict[str, str]:
+        """Of each data set on the scoreboard."""
+        return {name: f"{page}#{_label(name)}" for name in self.verdicts}
 
     def _places(self, dataset: str) -> dict[str, tuple[str, str]]:
         """The page of each section, and the command that makes it again."""
