@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,13 @@ def watch(section: str, given: dict[str, Any], *, store: Path | None = None) -> 
     before = None
     changes = watch(*watched, watch_filter=PythonFilter(extra_extensions=(".ipynb", ".md", ".css", ".js", ".toml")))
     while True:
+        with suppress(InputError):  # the run tells it
+            if line := unite(section):
+                yield line
         seen = _contents(watched)
         if seen != before:
             subprocess.run(command, check=False)
-            before = _contents(watched)  # the run itself brings the halves together
+            before = seen  # what is saved while it runs is a change
             yield "Waiting for the next save (Ctrl-C ends)"
         try:
             next(changes)
