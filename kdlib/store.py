@@ -8,17 +8,18 @@ and two processes can share a store. What does not verify on reading is reported
 
 import errno
 import hashlib
+import io
 import json
 import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
@@ -29,6 +30,7 @@ from .errors import InputError, StoreError
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
 RECIPES = {"teacher": 1, "student": 1, "measure": 1}
+ORIGINS_ONLY = {"teacher"}  # too large for results/, which keeps how they came about without their tensors
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,14 @@ def _answer(payload: bytes, key: str) -> Unit:
     return unit
 
 
+def _provenance(file: BinaryIO) -> dict[str, Any] | None:
+    try:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return json.loads(header["__metadata__"]["provenance"])
+    except (OSError, ValueError, KeyError, OverflowError, MemoryError):
+        return None
+
+
 def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256(canonical(header).encode())
     for name in sorted(tensors):
@@ -125,7 +135,7 @@ class Store:
         except ValueError as error:
             print(f"store: {kind}/{path.name} is {error}: it will be computed again", file=sys.stderr)
             path.unlink(missing_ok=True)
-        if payload := self._published.get(path.stem):
+        if kind not in ORIGINS_ONLY and (payload := self._published.get(path.stem)):
             try:
                 return _answer(payload, path.stem)
             except ValueError as error:
@@ -134,16 +144,29 @@ class Store:
 
     def has(self, kind: str, config: dict[str, Any]) -> bool:
         path = self.path(kind, config)
-        return path.exists() or path.stem in self._published
+        return path.exists() or (kind not in ORIGINS_ONLY and path.stem in self._published)
 
     def provenance(self, kind: str, config: dict[str, Any]) -> dict[str, Any] | None:
-        """How a stored unit came about, from its header alone: its tensors are neither read nor checked."""
-        try:
-            with open(self.path(kind, config), "rb") as file:
-                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-            return json.loads(header["__metadata__"]["provenance"])
-        except (OSError, ValueError, KeyError, OverflowError, MemoryError):
-            return None
+        """How a unit came about, here or for `results/`, from its header alone: no tensor is read or checked."""
+        path = self.path(kind, config)
+        with suppress(OSError), open(path, "rb") as file:
+            return _provenance(file)
+        payload = self._published.get(path.stem)
+        return _provenance(io.BytesIO(payload)) if payload else None
+
+    def publishable(self, keys: Iterable[str]) -> Iterator[dict[str, str | bytes]]:
+        """Rows of a file of `results/`: each unit's key, kind and bytes, from the store or from `results/` itself.
+
+        A unit that neither holds is left out.
+        """
+        wanted = set(keys)
+        here = {path.stem: path for path in self.paths() if path.stem in wanted}
+        for key in sorted(wanted & {*here, *self._published}):
+            payload = here[key].read_bytes() if key in here else self._published[key]
+            unit = from_bytes(payload)
+            if unit.kind in ORIGINS_ONLY and unit.tensors:
+                payload = to_bytes(replace(unit, tensors={}))
+            yield {"key": key, "kind": unit.kind, "payload": payload}
 
     def put(self, unit: Unit) -> Unit:
         """Write a unit atomically. Raises `StoreError` if the disk is full or may not be written."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib import comparison
+from kdlib import comparison, store
 from kdlib.cli import verification
 
 from .conftest import ROOT
@@ -68,6 +68,18 @@ def test_the_published_tables_and_units_are_those_of_the_page(project):
         content = verification.page_record(page)
         assert {p.stem: p.read_text() for p in (folder / section).glob("*.csv")} == content["tables"]
         assert (folder / f"{section}.parquet").stat().st_size < 2**20
+
+
+def test_a_page_that_is_published_again_from_the_results_alone_keeps_its_units_and_what_they_cost(project):
+    def state() -> tuple:
+        content = verification.page_record(nbformat.read(project / "book/digits/missing_class.ipynb", as_version=4))
+        return content, store.published_units(project / "results/digits/missing_class.parquet")
+
+    before = state()
+    done = run(project, "run", "missing_class", "--profile", "smoke", "--publish")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert state() == before
+    assert not (project / "store" / "teacher").exists()
 
 
 def edit_page(project: Path, change: Callable[[nbformat.NotebookNode], None]) -> None:

@@ -323,13 +323,28 @@ def publish(results: Path, *rows: dict) -> None:
 
 def test_what_the_results_hold_is_read_and_not_computed(computed, empty, monkeypatch):
     place, expected = computed
-    units = [from_bytes(path.read_bytes()) for path in Store(place).paths()]
-    publish(empty.results, *({"key": u.key, "kind": u.kind, "payload": to_bytes(u)} for u in units))
-    monkeypatch.setattr(teachers, "train_teacher", lambda *args: pytest.fail("a published unit was computed"))
-    measured = of_each_kind(a_study(empty))
-    for kind in expected:
-        assert_same(measured[kind], expected[kind])
+    rows = list(Store(place).publishable(path.stem for path in Store(place).paths()))
+    publish(empty.results, *rows)
+    monkeypatch.setattr(
+        teachers, "train_teacher", lambda *args: pytest.fail("a teacher of published units was trained")
+    )
+    study = a_study(empty)
+    teacher = study.teacher("small", 0)
+    assert_same(study.distilled([study.student(teacher, 9)])[0], expected["student"])
+    assert_same(study.measure("sum", {}, lambda: pytest.fail("a published measure was computed")), expected["measure"])
     assert list(empty.paths()) == []
+
+
+def test_results_keep_how_a_teacher_came_about_and_not_its_tensors(computed, empty):
+    place, _ = computed
+    rows = list(Store(place).publishable(path.stem for path in Store(place).paths()))
+    publish(empty.results, *rows)
+    study = a_study(empty)
+    config = study.teacher("small", 0).config(study.dataset)
+    assert empty.provenance("teacher", config) == Store(place).provenance("teacher", config)
+    assert not empty.has("teacher", config)
+    assert empty.get("teacher", config) is None
+    assert list(empty.publishable(row["key"] for row in rows)) == rows
 
 
 @pytest.mark.parametrize("damage", ["payload", "file"])

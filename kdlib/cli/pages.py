@@ -15,7 +15,7 @@ import nbformat
 from .. import paths
 from ..errors import InputError, StoreError
 from ..record import MIME
-from ..store import Store, Unit, to_bytes
+from ..store import Store
 from ..study import open_study
 
 
@@ -178,20 +178,10 @@ def _publish(page_path: Path, store: Store) -> None:
         old.unlink()
     for name, text in content["tables"].items():
         (results / section / f"{name}.csv").write_text(text)
-    units = [unit for unit in _units(store, content["units"]) if unit.kind != "teacher"]
     buffer = io.BytesIO()
-    parquet.write_table(
-        pyarrow.Table.from_pylist([{"key": u.key, "kind": u.kind, "payload": to_bytes(u)} for u in units]), buffer
-    )
+    parquet.write_table(pyarrow.Table.from_pylist(list(store.publishable(content["units"]))), buffer)
     (results / f"{section}.parquet").write_bytes(buffer.getvalue())
     shutil.copyfile(page_path, reference)
-
-
-def _units(store: Store, keys: list[str]) -> list[Unit]:
-    wanted = set(keys)
-    from ..store import from_bytes
-
-    return [from_bytes(path.read_bytes()) for path in store.paths() if path.stem in wanted]
 
 
 @contextmanager
