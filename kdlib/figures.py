@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib import ticker
+from matplotlib import patheffects, ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -36,6 +36,7 @@ STYLE = {
     "axes.titlelocation": "left",
 }
 WIDTH = 8.0  # inches
+OUTLINE = patheffects.withStroke(linewidth=2.5, foreground="white")  # of text over curves
 
 
 def _canvas(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
@@ -61,6 +62,40 @@ def _curve(axes: Axes, table: pd.DataFrame, x: str, y: str, colour: str, label: 
 
 def _finish(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set(title=title, xlabel=x, ylabel=y)
+
+
+def _name_curves(axes: Axes, title: str = "", size: float = 8) -> None:
+    """Each curve's name at its right end, in its colour, moved apart where they would meet, and a title above them.
+
+    Called last: it needs the final limits of the axes.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    axes.figure.get_layout_engine().execute(axes.figure)
+    points = 72 / axes.figure.dpi
+    left, bottom, right, top = axes.get_window_extent().extents * points
+    named = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    ends = np.array([line.get_xydata()[np.isfinite(line.get_xydata()).all(1)][-1] for line in named])
+    x, y = axes.transData.transform(ends).T * points
+    ends[x > x.max() - 0.2 * (right - left), 0] = ends[x.argmax(), 0]  # nearly as far right: in one column
+    order = np.argsort(y, kind="stable")
+    steps = 1.2 * size * np.arange(len(order))
+    highest = top - 1.3 * size * bool(title) - steps[-1]
+    places = isotonic_regression(y[order] - steps, y_min=min(bottom, highest), y_max=highest) + steps
+    style = {"textcoords": "offset points", "fontsize": size, "va": "center", "path_effects": [OUTLINE]}
+    for i, place in zip(order, places, strict=True):
+        colour = _readable(named[i].get_color())
+        axes.annotate(named[i].get_label(), ends[i], (7, place - y[i]), color=colour, **style)
+    if title:
+        at = 7, places[-1] - y[order[-1]] + 1.3 * size
+        axes.annotate(title, ends[order[-1]], at, color="#444444", **style)
+
+
+def _readable(colour: object) -> tuple[float, ...]:
+    """A curve's colour as one of text on white, darkened where its contrast (WCAG 2.2) is below 4.5."""
+    linear = ((np.array(matplotlib.colors.to_rgb(colour)) + 0.055) / 1.055) ** 2.4
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    return tuple(np.clip(1.055 * (linear * min(1.0, 0.18 / luminance)) ** (1 / 2.4) - 0.055, 0, 1))
 
 
 @matplotlib.rc_context(STYLE)
@@ -102,7 +137,7 @@ def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
         panel.axhline(math.log(classes), color="#555555", linestyle=":", linewidth=1)
         panel.annotate(f"log {classes}", (1, math.log(classes)), (0, 3), textcoords="offset points", fontsize=8)
         _finish(panel, f"{split} examples", "temperature T", "mean entropy (nats)" if split == "train" else "")
-    axes[0, 0].legend(loc="lower right")
+        _name_curves(panel)
     return figure
 
 
@@ -114,14 +149,15 @@ def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temp
     for teacher in ("small", "large"):
         colour, style = COLOURS[teacher], {"marker": MARKERS[teacher]}
         curve, accuracy = part[part.teacher == teacher], teachers[teachers.teacher == teacher]
-        _curve(axes[0, 0], curve, "epoch", "entropy", colour, NAMES[teacher], **style)
-        _curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", colour, NAMES[teacher], **style)
+        _curve(axes[0, 0], curve, "epoch", "entropy", colour, teacher, **style)
+        _curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", colour, teacher, **style)
         path = curve.merge(accuracy, on=["seed", "teacher", "epoch"]).groupby("epoch").mean(numeric_only=True)
-        axes[0, 2].plot(path.validation_accuracy, path.entropy, color=colour, markersize=4.5, **style)
+        axes[0, 2].plot(path.validation_accuracy, path.entropy, color=colour, markersize=4.5, label=teacher, **style)
     _finish(axes[0, 0], f"entropy at T = {temperature:g}", "epochs of the teacher", "mean entropy (nats)")
     _finish(axes[0, 1], "accuracy", "epochs of the teacher", "validation accuracy (%)")
     _finish(axes[0, 2], "at equal accuracy", "validation accuracy (%)", "mean entropy (nats)")
-    axes[0, 0].legend()
+    for panel in axes[0]:
+        _name_curves(panel)
     return figure
 
 
@@ -133,25 +169,24 @@ def between_one_hot_and_label_smoothing(position: pd.DataFrame, classes: int) ->
     confidence = np.linspace(1 / classes, 1 - 1e-6, 300)
     rest = (1 - confidence) / (classes - 1)
     smooth = -confidence * np.log(confidence) - (classes - 1) * rest * np.log(rest)
-    panel.plot(confidence, smooth, color="#555555", linestyle="--", linewidth=1.2, label="label smoothing")
-    panel.plot([1], [0], marker="*", markersize=11, color="black", linestyle="none", label="one-hot label")
-    for teacher in ("small", "large"):
+    note = {"textcoords": "offset points", "fontsize": 8, "path_effects": [OUTLINE]}
+    panel.plot(confidence, smooth, color="#555555", linestyle="--", linewidth=1.2)
+    panel.annotate("label smoothing", (confidence[150], smooth[150]), (6, 4), color="#555555", **note)
+    panel.plot([1], [0], marker="*", markersize=11, color="black", linestyle="none")
+    panel.annotate("one-hot label", (1, 0), (-10, -3), ha="right", **note)
+    for teacher, place in (("small", (0.3, 0.12)), ("large", (0.06, 0.3))):
         mean = position[position.teacher == teacher].groupby("temperature", as_index=False).mean(numeric_only=True)
         colour, marker = COLOURS[teacher], MARKERS[teacher]
-        panel.plot(mean.confidence, mean.entropy, color=colour, marker=marker, markersize=4, label=NAMES[teacher])
-        marked = mean[mean.temperature == 9]
-        panel.annotate(
-            "T = 9",
-            (marked.confidence.iloc[0], marked.entropy.iloc[0]),
-            (6, -12),
-            textcoords="offset points",
-            color=colour,
-        )
+        panel.plot(mean.confidence, mean.entropy, color=colour, marker=marker, markersize=4)
+        [marked] = mean[mean.temperature == 9].itertuples()
+        arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.8}
+        style = {**note, "textcoords": "axes fraction", "color": colour, "arrowprops": arrow}
+        panel.annotate(f"{NAMES[teacher]}, T = 9", (marked.confidence, marked.entropy), place, **style)
         rows = position[position.teacher == teacher]
         _curve(distance, rows, "temperature", "distance_to_label_smoothing", colour, NAMES[teacher], marker=marker)
     _finish(panel, "where the responses lie", "mean confidence", "mean entropy (nats)")
     _finish(distance, "distance from label smoothing", "temperature T", "mean KL (nats)")
-    panel.legend(fontsize=8, loc="lower left")
+    _name_curves(distance)
     return figure
 
 
@@ -169,12 +204,13 @@ def variance_against_temperature(variance: pd.DataFrame) -> Figure:
         for teacher in ("small", "large"):
             part = variance[variance.teacher == teacher]
             part = part.assign(**{column: part[column] * (1 if "relative" in column else 1000)})
-            _curve(panel, part, "temperature", column, COLOURS[teacher], NAMES[teacher])
+            _curve(panel, part, "temperature", column, COLOURS[teacher], teacher)
         _finish(panel, title, "temperature T", "" if "relative" in column else "variance (1/1000)")
         panel.tick_params(labelsize=8)
         if "relative" in column:
             panel.set_yscale("log")
-    axes[0, 0].legend(fontsize=8)
+    for panel in axes[0]:
+        _name_curves(panel)
     return figure
 
 
@@ -194,7 +230,7 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
             panel.plot(mean.index, mean, "kx", markersize=7, label="paper, raw")
         _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
         panel.set_ylim(-3, 103)
-        panel.legend(fontsize=8)
+        _name_curves(panel)
     return figure
 
 
@@ -246,10 +282,11 @@ def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Seq
             style = {"marker": MARKERS[teacher]}
             _curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], NAMES[teacher], **style)
         panel.set_xscale("log")
+        panel.set_ylim(bottom=0)
         _finish(
             panel, f"at equal {budget}", "examples per class", "validation accuracy (%)" if budget == "epochs" else ""
         )
-    axes[0, 1].legend(loc="lower right")
+        _name_curves(panel)
     return figure
 
 
@@ -266,7 +303,7 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
             _curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], label, **style)
         panel.set_xscale("log")
         _finish(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
-        panel.legend(loc="lower right")
+        _name_curves(panel)
     return figure
 
 
@@ -279,15 +316,15 @@ def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
         for (label, cluster), colour, marker in zip(
             rows.groupby("class"), ("#0072B2", "#D55E00", "#009E73"), "os^", strict=False
         ):
-            panel.scatter(
-                cluster.x, cluster.y, s=7, c=colour, marker=marker, alpha=0.55, linewidths=0, label=names[label]
-            )
+            panel.scatter(cluster.x, cluster.y, s=7, c=colour, marker=marker, alpha=0.55, linewidths=0)
+            middle = cluster.x.median(), cluster.y.median()
+            style = {"ha": "center", "va": "center", "weight": "bold", "path_effects": [OUTLINE]}
+            panel.text(*middle, names[label], color=_readable(colour), fontsize=9, **style)
         panel.set_title(
             NAMES[teacher] if setting == "default" else f"large, {setting.replace('x', ' × ')}", fontsize=9.5
         )
         panel.tick_params(labelsize=7)
         panel.grid(False)
-    axes[0, 0].legend(fontsize=8, markerscale=1.6)
     return figure
 
 
@@ -320,8 +357,8 @@ def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: in
     """Figure 6: entropy against temperature, for batch sizes at an epoch and for epochs at a batch size."""
     figure, axes = _canvas(1, 3, 3.4)
     views = (
-        (table[table.epoch == epoch], "batch_size", f"batch size, after {epoch} epochs"),
-        (table[table.batch_size == batch_size], "epoch", f"epochs, at batch size {batch_size}"),
+        (table[table.epoch == epoch], "batch_size", f"after {epoch} epochs"),
+        (table[table.batch_size == batch_size], "epoch", f"at batch size {batch_size}"),
     )
     for panel, (part, by, title) in zip(axes[0], views, strict=False):
         values = sorted(part[by].unique())
@@ -330,14 +367,14 @@ def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: in
         ):
             _curve(panel, part[part[by] == value], "temperature", "entropy", colour, f"{value}")
         _finish(panel, title, "temperature T", "mean entropy (nats)")
-        panel.legend(fontsize=7, title=by.replace("_", " "), title_fontsize=8)
+        _name_curves(panel, by.replace("_", " "))
     nine = table[table.temperature == table.temperature.unique()[np.abs(table.temperature.unique() - 9).argmin()]]
     sizes = sorted(nine.batch_size.unique())
     for size, colour in zip(sizes, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True):
-        _curve(axes[0, 2], nine[nine.batch_size == size], "updates", "entropy", colour, f"{size}", marker=".")
+        _curve(axes[0, 2], nine[nine.batch_size == size], "updates", "entropy", colour, f"batch {size}", marker=".")
     axes[0, 2].set_xscale("log")
     _finish(axes[0, 2], f"at T = {nine.temperature.iloc[0]:g}", "updates of the teacher", "")
-    axes[0, 2].legend(fontsize=7, title="batch size", title_fontsize=8)
+    _name_curves(axes[0, 2])
     return figure
 
 
@@ -370,10 +407,10 @@ def accuracy_against_updates(search: pd.DataFrame) -> Figure:
         sizes = sorted(part.batch_size.unique())
         for size, colour in zip(sizes, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True):
             rows = part[part.batch_size == size]
-            _curve(panel, rows, "updates", "validation_accuracy", colour, f"{size}", marker=".")
+            _curve(panel, rows, "updates", "validation_accuracy", colour, f"batch {size}", marker=".")
         panel.set_xscale("log")
         _finish(panel, f"{student} student", "updates of the large teacher", "validation accuracy (%)")
-    axes[0, 0].legend(fontsize=8, title="batch size", loc="lower right")
+        _name_curves(panel)
     return figure
 
 
@@ -387,7 +424,7 @@ def baseline_student(table: pd.DataFrame) -> Figure:
         part = table[table.teacher == teacher]
         _curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
     _finish(panel, "single-layer student", "temperature T", "test accuracy (%)")
-    panel.legend()
+    _name_curves(panel, size=9)
     return figure
 
 
@@ -404,13 +441,17 @@ def controls(cells: pd.DataFrame, columns: dict[str, str]) -> Figure:
                 if part.empty:
                     continue
                 interval = t_interval(part.groupby("seed")[column].mean())
-                label = NAMES[teacher] if name == "responses" else None
                 panel.plot([interval.low, interval.high], [y + offset] * 2, color=COLOURS[teacher])
-                panel.plot(interval.mean, y + offset, MARKERS[teacher], color=COLOURS[teacher], label=label)
+                panel.plot(interval.mean, y + offset, MARKERS[teacher], color=COLOURS[teacher])
+                if name == names[0] and panel is axes[0, 0]:
+                    side = -1 if interval.mean > 50 else 1
+                    style = {"ha": "right" if side < 0 else "left", "va": "center", "path_effects": [OUTLINE]}
+                    place = (interval.mean, y + offset), (7 * side, 0)
+                    panel.annotate(teacher, *place, textcoords="offset points", color=COLOURS[teacher], **style)
+        panel.set_xlim(-5, 105)
         _finish(panel, title, "test accuracy (%)", "")
     axes[0, 0].set(yticks=range(len(names)), yticklabels=[CHANGES[name] for name in names])
     axes[0, 0].invert_yaxis()
-    axes[0, -1].legend(fontsize=8)
     return figure
 
 
@@ -426,7 +467,7 @@ def t_squared(cells: pd.DataFrame) -> Figure:
         panel.set_xticks(sorted(cells.temperature.unique()))
         panel.set_ylim(-3, 103)
         _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
-        panel.legend(fontsize=8)
+        _name_curves(panel)
     return figure
 
 
@@ -434,7 +475,7 @@ def t_squared(cells: pd.DataFrame) -> Figure:
 def missing_class_against_training(epochs: pd.DataFrame) -> Figure:
     """Raw accuracy on the missing class after each kept epoch: against epochs, the teacher's accuracy, its entropy."""
     figure, axes = _canvas(1, 3, 3.2, sharey=True)
-    titles = {"epoch": "epochs", "validation_accuracy": "validation accuracy (%)", "entropy": "mean entropy (nats)"}
+    titles = {"epoch": "epochs", "validation_accuracy": "accuracy (%)", "entropy": "entropy (nats)"}
     for panel, (column, title) in zip(axes[0], titles.items(), strict=True):
         for teacher in ("small", "large"):
             part, style = epochs[epochs.teacher == teacher], {"marker": MARKERS[teacher]}
@@ -445,7 +486,7 @@ def missing_class_against_training(epochs: pd.DataFrame) -> Figure:
                 panel.plot(path[column], path.raw, color=COLOURS[teacher], markersize=4.5, **style)
         _finish(panel, f"against {title.partition(' (')[0]}", f"teacher's {title}", "")
     axes[0, 0].set_ylabel("accuracy on the missing class (%)")
-    axes[0, 0].legend(fontsize=8)
+    _name_curves(axes[0, 0])
     return figure
 
 
@@ -462,10 +503,10 @@ def entropy_against_updates(table: pd.DataFrame) -> Figure:
             part = table[(table.batch_size == size) & (table.learning_rate == rate)]
             scaled = bool(rate > table.learning_rate.min())
             style = {"marker": "^" if scaled else ".", "linestyle": "--" if scaled else "-"}
-            _curve(panel, part, column, "entropy", colour, f"{size}{', rate scaled' * scaled}", **style)
+            _curve(panel, part, column, "entropy", colour, f"batch {size}{', rate scaled' * scaled}", **style)
         panel.set_xscale("log")
         _finish(panel, f"against {title}", title, "mean entropy (nats)" if column == "updates" else "")
-    axes[0, 0].legend(fontsize=8, title="batch size", title_fontsize=8)
+        _name_curves(panel)
     return figure
 
 
@@ -483,7 +524,7 @@ def gradient_norms(table: pd.DataFrame) -> Figure:
         panel.axhline(1, color="#555555", linestyle=":", linewidth=1)
         panel.set(xscale="log", yscale="log")
         _finish(panel, NAMES[teacher], "step of the student", "soft over hard" if teacher == "small" else "")
-    axes[0, 0].legend(fontsize=8)
+        _name_curves(panel)
     return figure
 
 

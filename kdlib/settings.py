@@ -101,6 +101,49 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
     return Settings(dataset=dataset, profile=str(profile), **values)
 
 
+def reductions(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """How a run differs from profile `paper` on its data set, in words: "3 of 5 teacher seeds", "alpha 0.5, not 0.99".
+
+    Arguments: `values`, a run's resolved settings; `names` of those that its section uses.
+    """
+    full, found = profile_values("paper", values["dataset"]), []
+    full["sweet_spot_epochs"] = full["sweet_spot_epochs"] or full["teacher_epochs"]
+    for name in (n for n in names if n not in ("dataset", "profile", "device")):
+        ours = None if values[name] is None else _check(name, values[name])  # a page's record has lists for tuples
+        whole = full[name]
+        if ours == whole:
+            continue
+        if name not in _COUNTED:
+            found.append(f"{name.replace('_', ' ')} {_show(ours)}, not {_show(whole)}")
+        elif not whole:  # all there are
+            found.append(f"{_count(ours)} {_COUNTED[name]}, not all")
+        elif isinstance(whole, tuple) and not set(ours) <= set(whole):
+            found.append(f"{_COUNTED[name]} {_show(ours)}, not {_show(whole)}")
+        else:
+            found.append(f"{_count(ours)} of {_count(whole)} {_COUNTED[name]}")
+    return found
+
+
+_COUNTED = {
+    "seeds": "teacher seeds",
+    "examples": "training examples",
+    "test_examples": "test examples",
+    "teacher_epochs": "epochs for both teachers",
+    "sweet_spot_epochs": "epochs on the way to the sweet spot",
+    "student_epochs": "epochs for students",
+    "kept_epochs": "kept epochs",
+    "temperatures": "temperatures",
+    "missing_classes": "missing classes",
+    "examples_per_class": "numbers of examples",
+    "selections": "ways to choose examples",
+    "batch_sizes": "batch sizes",
+}
+
+
+def _count(value: int | tuple) -> int:
+    return len(value) if isinstance(value, tuple) else value
+
+
 def default_profile() -> str:
     """KDLIB_PROFILE, else quick."""
     return os.environ.get("KDLIB_PROFILE") or DEFAULT_PROFILE
@@ -264,7 +307,8 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 def _show(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(_show(v) for v in value) or "all"
+        pairs = any(isinstance(v, tuple) for v in value)
+        return ", ".join(" × ".join(map(_show, v)) if pairs else _show(v) for v in value) or "all"
     if isinstance(value, float):
         return f"{value:g}"
     return "all" if value is None else str(value)

@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -10,10 +11,11 @@ import torch
 import kdlib
 from kdlib import InputError, Settings, Store, open_study, resolve
 from kdlib.sections import PARAMETERS
-from kdlib.settings import profile_names, profile_values
+from kdlib.settings import profile_names, profile_values, reductions
 
 SMOKE = {"dataset": "digits", "profile": "smoke"}
 PAPERS = (3.0, 6.0, 9.0, 12.0, 15.0, 20.0)
+NAMES = tuple(f.name for f in fields(Settings) if f.name not in ("dataset", "profile", "device"))
 
 # Section, parameters, and what the message must hold: what is wrong, and what is allowed.
 REFUSED = {
@@ -230,3 +232,27 @@ def test_the_resolved_values_are_shown():
 
 def test_the_message_alone_is_shown_in_a_notebook():
     assert InputError("alpha=1.5 cannot be used")._render_traceback_() == ["InputError: alpha=1.5 cannot be used"]
+
+
+def test_a_run_at_the_scale_of_the_paper_has_no_reductions():
+    for dataset in ("mnist", "digits", "cifar10"):
+        assert reductions(asdict(resolve({"dataset": dataset, "profile": "paper"})), NAMES) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"seeds": 2}, "2 of 5 teacher seeds"),
+        ({"student_epochs": 3}, "3 of 20 epochs for students"),
+        ({"missing_classes": [0, 6]}, "2 missing classes, not all"),
+        ({"examples": 500}, "500 training examples, not all"),
+        ({"temperatures": [3, 9]}, "2 of 6 temperatures"),
+        ({"temperatures": [3, 8]}, "temperatures 3, 8, not 3, 6, 9, 12, 15, 20"),
+        ({"alpha": 0.5}, "alpha 0.5, not 0.99"),
+        ({"spread_settings": [[4096, 9]]}, "spread settings 4096 × 9, not 4096 × 50, 8192 × 40"),
+    ],
+)
+def test_each_reduction_is_told_whatever_the_profile_is_called(given, told):
+    assert reductions(asdict(resolve({"dataset": "mnist", "profile": "paper", **given})), NAMES) == [told]
+    as_read_from_a_page = json.loads(json.dumps(asdict(resolve({"dataset": "mnist", "profile": "paper", **given}))))
+    assert reductions(as_read_from_a_page, NAMES) == [told]

@@ -17,6 +17,7 @@ from .. import paths
 from ..errors import InputError
 from ..record import MIME
 from ..sections import PARAMETERS
+from ..settings import reductions
 from . import downloads, origins, performance, scoreboard
 from .pages import executed, page_record
 
@@ -163,14 +164,14 @@ def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.N
 
 
 def _banner(record: dict[str, Any]) -> str:
-    profile = record["settings"]["profile"]
-    if profile == "paper":
+    """What was cut against the paper's scale; nothing where nothing was."""
+    cut = reductions(record["settings"], (*PARAMETERS[record["section"]], "kept_epochs", "test_examples"))
+    if not cut:
         return ""
-    notes = "; ".join(record["notes"])
+    notes = "".join(f" {note[0].upper()}{note[1:]}." for note in record["notes"])
     return (
-        f":::{{admonition}} Reduced run: profile `{profile}`\n:class: profile-banner\n"
-        f"{record['settings']['seeds']} teacher seeds, {record['settings']['teacher_epochs']} epochs for both teachers"
-        f"{'; ' + notes if notes else ''}. It shows the experiment at small size; it is not the paper's scale.\n:::\n"
+        f":::{{admonition}} Reduced run: profile `{record['settings']['profile']}`\n:class: profile-banner\n"
+        f"Against the paper's scale: {'; '.join(cut)}.{notes}\n:::\n"
     )
 
 
