@@ -29,8 +29,9 @@ from . import paths
 from .errors import InputError, StoreError
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
-RECIPES = {"teacher": 1, "student": 1, "measure": 1}
-ORIGINS_ONLY = {"teacher"}  # too large for results/, which keeps how they came about without their tensors
+RECIPES = {"teacher": 1, "student": 1, "measure": 1, "activations": 1}
+TAKEN_IN = "taken-in"  # folder of the store that holds another machine's units
+ORIGINS_ONLY = {"teacher"}  # too large to publish or to send: only how they came about is kept, without their tensors
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,18 @@ def published_units(path: Path) -> dict[str, bytes]:
     return {row["key"]: row["payload"] for row in rows}
 
 
+def _parts(rows: Iterable[dict[str, Any]], part_bytes: int) -> Iterator[list[dict[str, Any]]]:
+    part, size = [], 0
+    for row in rows:
+        part.append(row)
+        size += len(row["payload"])
+        if size >= part_bytes:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
 def _answer(payload: bytes, key: str) -> Unit:
     """The unit in a file's bytes, if it is the one of this key; else `ValueError`."""
     unit = from_bytes(payload)
@@ -116,7 +129,10 @@ def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
 
 
 class Store:
-    """Units on disk. `results/` of the project is a read-only layer under it: what it holds is not computed again."""
+    """Units on disk. `results/` of the project, and what another machine computed, are read-only layers under it.
+
+    What they hold is not computed again.
+    """
 
     def __init__(self, root: Path | str | None = None, results: Path | str | None = None) -> None:
         self.root = Path(root) if root else paths.store_dir()
@@ -155,7 +171,7 @@ class Store:
         return _provenance(io.BytesIO(payload)) if payload else None
 
     def publishable(self, keys: Iterable[str]) -> Iterator[dict[str, str | bytes]]:
-        """Rows of a file of `results/`: each unit's key, kind and bytes, from the store or from `results/` itself.
+        """Rows of a file of `results/`: each unit's key, kind and bytes, from the store or from such a file itself.
 
         A unit that neither holds is left out.
         """
@@ -170,12 +186,15 @@ class Store:
 
     def put(self, unit: Unit) -> Unit:
         """Write a unit atomically. Raises `StoreError` if the disk is full or may not be written."""
-        path = self.path(unit.kind, unit.config)
+        self._write(self.path(unit.kind, unit.config), to_bytes(unit))
+        return unit
+
+    def _write(self, path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, "wb") as file:
-                file.write(to_bytes(unit))
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -186,7 +205,6 @@ class Store:
                 f"the store {self.root} cannot be written: {error.strerror}. What is in it stays valid; make room "
                 "or choose another (KDLIB_STORE, --store), and run again to go on."
             ) from error
-        return unit
 
     def check_room(self, needed: int) -> None:
         """Raise `InputError` if the store cannot be written or has less than `needed` bytes of room."""
@@ -217,10 +235,37 @@ class Store:
                 damaged.append((path, str(error)))
         return sound, damaged
 
+    def export(self, folder: Path, part_bytes: int) -> list[Path]:
+        """All units in files of about so many bytes, as `results/` has them: for another machine's `take_in`."""
+        import pyarrow
+        import pyarrow.parquet as parquet
+
+        folder.mkdir(parents=True, exist_ok=True)
+        files = []
+        for part in _parts(self.publishable(path.stem for path in self.paths()), part_bytes):
+            files.append(folder / f"units-{len(files) + 1:03}.parquet")
+            parquet.write_table(pyarrow.Table.from_pylist(part), files[-1])
+        return files
+
+    def take_in(self, file: Path) -> int:
+        """Lay a file of `export` beneath the store. Returns its number of units; `InputError` if any is damaged."""
+        try:
+            units = published_units(file)
+            for key, payload in units.items():
+                _answer(payload, key)
+            content = file.read_bytes()
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(
+                f"{file} is no file of `kdlib store export`, or damaged ({error}): send it again"
+            ) from None
+        self._write(self.root / TAKEN_IN / f"{hashlib.sha256(content).hexdigest()[:32]}.parquet", content)
+        vars(self).pop("_published", None)
+        return len(units)
+
     @cached_property
     def _published(self) -> dict[str, bytes]:
         units: dict[str, bytes] = {}
-        for file in sorted(self.results.glob("*/*.parquet")):
+        for file in (*sorted(self.results.glob("*/*.parquet")), *sorted(self.root.glob(f"{TAKEN_IN}/*.parquet"))):
             try:
                 units |= published_units(file)
             except (OSError, ValueError, KeyError) as error:

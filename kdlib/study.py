@@ -174,6 +174,12 @@ class Study:
             unit = _timed(self.store, "measure", identity, self.dataset, compute)
         return self._use(unit)
 
+    def activations(self, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What a figure is made from where its teacher is no longer at hand: stored, but in no page's record."""
+        identity = self._measure_identity("activations", config)
+        unit = self.store.get("activations", identity)
+        return (unit or _timed(self.store, "activations", identity, self.dataset, compute)).tensors
+
     def measured(self, name: str, config: dict[str, Any]) -> bool:
         """Whether a measure is stored already, so that its teacher is not needed."""
         return self.store.has("measure", self._measure_identity(name, config))

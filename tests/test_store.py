@@ -360,3 +360,32 @@ def test_damaged_results_are_reported_and_computed_again(damage, empty, capsys):
     assert (file.name if damage == "file" else TINY.key) in message
     empty.put(TINY)
     assert_same(empty.get("student", TINY.config).tensors, TINY.tensors)
+
+
+def test_what_another_machine_computed_is_sent_without_teachers_and_read_here(computed, empty, tmp_path, monkeypatch):
+    place, expected = computed
+    files = Store(place).export(tmp_path / "sent", part_bytes=1)
+    assert len(files) == len(list(Store(place).paths()))  # so small parts that each holds one unit
+    assert sum(empty.take_in(file) for file in files) == len(files)
+    here = Store(empty.root, empty.results)
+    monkeypatch.setattr(teachers, "train_teacher", lambda *args: pytest.fail("a teacher of sent units was trained"))
+    study = a_study(here)
+    teacher = study.teacher("small", 0)
+    assert_same(study.distilled([study.student(teacher, 9)])[0], expected["student"])
+    config = teacher.config(study.dataset)
+    assert not here.has("teacher", config)
+    assert here.provenance("teacher", config) == Store(place).provenance("teacher", config)
+    assert sum(file.stat().st_size for file in files) < 0.2 * sum(p.stat().st_size for p in Store(place).paths())
+
+
+def test_units_that_were_damaged_on_the_way_are_refused_and_leave_nothing(computed, empty, tmp_path):
+    [file] = Store(computed[0]).export(tmp_path / "sent", part_bytes=2**30)
+    rows = parquet.read_table(file).to_pylist()
+    rows[0]["payload"] = flipped(rows[0]["payload"], len(rows[0]["payload"]) // 2)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    with pytest.raises(InputError, match="damaged .*send it again"):
+        empty.take_in(file)
+    file.write_bytes(b"no parquet")
+    with pytest.raises(InputError, match="send it again"):
+        empty.take_in(file)
+    assert not empty.root.exists()

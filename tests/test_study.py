@@ -5,9 +5,11 @@ import signal
 import time
 
 import pytest
+import torch
 
 import kdlib
 from kdlib.record import digest
+from kdlib.sections import penultimate_layer
 
 
 def study(store, section="missing_class"):
@@ -51,6 +53,22 @@ def test_sections_share_their_teachers(tmp_path):
         used |= {key for key, about in one.used.items() if about["kind"] in ("teacher", "measure")}
     assert units[0] & units[1]
     assert len(list((tmp_path / "teacher").iterdir())) == 2
+
+
+def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypatch):
+    there = study(tmp_path / "there", "penultimate_layer")
+    tables = digest(there.tables())
+    here = study(tmp_path / "here", "penultimate_layer")
+    for file in there.store.export(tmp_path / "sent", 2**20):
+        here.store.take_in(file)
+    monkeypatch.setattr(kdlib.teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained"))
+    assert digest(here.tables()) == tables
+    for _, _, _, teacher, epoch in penultimate_layer.settings(here, 0):
+        turned = penultimate_layer._turned_activations(here, teacher, epoch).double()
+        whole = penultimate_layer._activations(there, teacher, epoch).double()
+        assert turned.shape[1] <= len(whole)
+        assert torch.allclose(torch.cdist(turned, turned), torch.cdist(whole, whole), atol=1e-4)
+    assert len(here.umap_points()) == sum(len(penultimate_layer.shown_members(here)) for _ in range(4))
 
 
 def test_every_unit_says_what_it_opened_the_test_split_for(tmp_path):

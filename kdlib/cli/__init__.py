@@ -17,7 +17,7 @@ from ..store import Store, from_bytes
 from ..study import Study, open_study
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-store_app = typer.Typer(no_args_is_help=True, help="What was computed here: list, remove, verify.")
+store_app = typer.Typer(no_args_is_help=True, help="What was computed here: list, remove, verify, send.")
 app.add_typer(store_app, name="store")
 
 Section = Annotated[str, typer.Argument(help=f"one of {', '.join(PARAMETERS)}, or all")]
@@ -277,6 +277,30 @@ def store_verify(store: StoreOption = None) -> None:
         typer.echo(f"{path.parent.name}/{path.name}: {what}", err=True)
     typer.echo(f"{len(sound)} sound, {len(damaged)} damaged (a run computes those again)")
     raise typer.Exit(1 if damaged else 0)
+
+
+@store_app.command("export")
+def store_export(
+    folder: Annotated[Path, typer.Argument(help="gets the files")],
+    part: Annotated[int, typer.Option(help="MiB a file, about", min=1)] = 64,
+    store: StoreOption = None,
+) -> None:
+    """Pack all units for another machine, in a few files: everything but the tensors of teachers."""
+    files = Store(store).export(folder, part << 20)
+    if not files:
+        raise InputError(f"the store {Store(store).root} is empty: there is nothing to export")
+    for file in files:
+        typer.echo(file)
+
+
+@store_app.command("import")
+def store_import(
+    files: Annotated[list[Path], typer.Argument(help="files of `kdlib store export`")], store: StoreOption = None
+) -> None:
+    """Lay another machine's units beneath this store: notebooks read them and train nothing."""
+    place = Store(store)
+    for file in files:
+        typer.echo(f"{file}: {place.take_in(file)} units")
 
 
 def open_studies(

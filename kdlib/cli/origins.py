@@ -27,19 +27,19 @@ def report(records: Sequence[dict[str, Any]]) -> str:
         HEAD,
         f"All together: **{spoken(total)}** of one CPU core. A unit that several pages use counts once.",
         "",
-        _table([_of_dataset(part) for part in own.values()]),
+        _table([_of_dataset(part) for part in own.values()], words=1),
         "",
         "## Page by page",
         "",
         "A teacher that several pages use counts in each.",
         "",
-        _table([_of_page(r) for r in records]),
+        _table([_of_page(r) for part in own.values() for r in part], words=2),
         "",
         "## Kind by kind",
     ]
     for part in own.values():
         rows = [_of_kind(r, kind) for r in part for kind in r["cost"]["by_kind"]]
-        parts += ["", f"### {part[0]['title']}", "", _table(rows)]
+        parts += ["", f"### {part[0]['title']}", "", _table(rows, words=2)]
     return "\n".join([*parts, ""])
 
 
@@ -132,6 +132,9 @@ def _units(records: Iterable[dict[str, Any]]) -> dict[str, float]:
 
 
 def _of_dataset(records: list[dict[str, Any]]) -> dict[str, Any]:
+    def every(name: str) -> str:
+        return ", ".join(sorted({value for r in records for value in r["cost"][name]}))
+
     units = _units(records)
     return {
         "data set": records[0]["title"],
@@ -139,7 +142,11 @@ def _of_dataset(records: list[dict[str, Any]]) -> dict[str, Any]:
         "units": f"{len(units):,}",
         "one core": spoken(sum(units.values())),
         "largest memory (MiB)": max(r["cost"]["peak_memory_mib"] for r in records),
-    } | _made_with(records)
+        "device": every("devices"),
+        "torch": every("torch"),
+        "Python": every("python"),
+        "code": every("commits"),
+    }
 
 
 def _of_page(record: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +159,7 @@ def _of_page(record: dict[str, Any]) -> dict[str, Any]:
         "one core": spoken(cost["seconds"]),
         "largest memory (MiB)": cost["peak_memory_mib"],
         "finished": cost["finished"][:10],
-    } | _made_with([record])
+    }
 
 
 def _of_kind(record: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
@@ -168,13 +175,7 @@ def _of_kind(record: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _made_with(records: list[dict[str, Any]]) -> dict[str, str]:
-    def every(name: str) -> str:
-        return ", ".join(sorted({value for r in records for value in r["cost"][name]}))
-
-    return {"device": every("devices"), "torch": every("torch"), "Python": every("python"), "code": every("commits")}
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    table = pd.DataFrame(rows).to_html(index=False, border=0, classes="dataframe")
+def _table(rows: list[dict[str, Any]], words: int) -> str:
+    """A table of numbers, but for its first columns."""
+    table = pd.DataFrame(rows).to_html(index=False, border=0, classes=f"dataframe words-{words}")
     return f"```{{raw}} html\n<div class='table-scroll' tabindex='0'>{table}</div>\n```"

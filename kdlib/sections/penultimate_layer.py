@@ -38,6 +38,8 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
             )
         if seed == study.seeds[0]:
             points += [who | row for row in _points(study, measured["projection"])]
+            if study.stored(teacher) and not study.measured("umap", _config(study, teacher, epoch)):
+                _turned_activations(study, teacher, epoch)
     return {"tightness": pd.DataFrame(tightness), "points": pd.DataFrame(points)}
 
 
@@ -103,6 +105,22 @@ def shown_members(study: Study) -> Tensor:
     return members[torch.isin(labels, torch.tensor(shown_classes(study), device=labels.device))]
 
 
+def _activations(study: Study, teacher: Teacher, epoch: int) -> Tensor:
+    """Of the shown examples: [n, features]."""
+    model = load_teacher(teacher, study.run(teacher), study.dataset, epoch)
+    return predict(model.features, study.dataset.images[shown_members(study)]).cpu()
+
+
+def _turned_activations(study: Study, teacher: Teacher, epoch: int) -> Tensor:
+    """The same turned into at most n axes, which keeps all distances: small enough to go where the teacher is not."""
+
+    def compute() -> dict[str, Tensor]:
+        left, lengths, _ = torch.linalg.svd(_activations(study, teacher, epoch).double(), full_matrices=False)
+        return {"turned": (left * lengths).float()}
+
+    return study.activations(_config(study, teacher, epoch), compute)["turned"]
+
+
 def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
     """UMAP of the shown examples' activations: [n, 2]. Slow to import and to compile, so stored as a unit."""
 
@@ -113,8 +131,8 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
             warnings.simplefilter("ignore")  # a fixed random state makes UMAP run on one thread, and say so
             import umap
 
-            model = load_teacher(teacher, study.run(teacher), study.dataset, epoch)
-            activations = predict(model.features, study.dataset.images[shown_members(study)]).cpu().numpy()
+            at_hand = _activations if study.stored(teacher) else _turned_activations
+            activations = at_hand(study, teacher, epoch).numpy()
             return {"embedding": torch.from_numpy(umap.UMAP(random_state=0).fit_transform(activations))}
 
     return study.measure("umap", _config(study, teacher, epoch), compute)["embedding"]
