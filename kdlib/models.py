@@ -111,7 +111,7 @@ TABLE7: dict[str, dict[str, Architecture]] = {
             dense=(4096, 320),
             dropout=0.5,
             batch_norm=True,
-            identified="not identified by the paper: many irregular networks have this count (trainable parameters)",
+            identified="not identified: many irregular networks fit",
         ),
         "small_teacher": Architecture(
             (128, 256, 512), strides=(2, 2, 1), dense=(128,), identified="count needs 2 dense layers; Table 7 prints 1"

@@ -75,13 +75,24 @@ def test_no_page_shows_a_traceback_or_a_path_of_this_machine(html, project):
             assert machine not in text, (path, machine)
 
 
+def test_no_words_of_a_table_are_cut_short(documents):
+    cut = [
+        (path, cell.get_text())
+        for path, page in documents.items()
+        for cell in page.select("td, th")
+        if cell.get_text().endswith("...")
+    ]
+    assert cut == []
+
+
 def test_a_text_page_weighs_at_most_1_mb(html):
     assert max(path.stat().st_size for path in html.rglob("*.html")) < 1_000_000
 
 
 def test_a_reduced_run_says_so(documents):
     for section in PARAMETERS:
-        assert "Reduced run: profile smoke" in documents[Path("book/digits", f"{section}.html")].get_text()
+        banner = documents[Path("book/digits", f"{section}.html")].select_one(".profile-banner").get_text()
+        assert "Reduced run: profile smoke" in banner and "2 of 5 teacher seeds" in banner
 
 
 def test_the_scoreboard_has_every_claim_that_applies_with_a_verdict(documents):
