@@ -16,7 +16,7 @@ from .statistics.common import Sections
 
 PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
 
-_SHOWN_FIELDS = ("section", "notebook", "sentence", "derived", "unit")
+_SHOWN_FIELDS = ("title", "section", "notebook", "sentence", "derived", "unit")
 _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "note")
 
 
@@ -25,6 +25,7 @@ class Claim:
     """An entry of claims.yml, whose head explains the fields."""
 
     id: str
+    title: str
     section: str
     notebook: str
     sentence: str | None
@@ -47,6 +48,34 @@ class Claim:
     def paper_value(self, dataset: str) -> float | None:
         """The paper's size for a data set, None where it gives none."""
         return self.value.get(dataset) if isinstance(self.value, Mapping) else self.value
+
+    def bounds(self) -> tuple[float, float]:
+        """Of an equivalence, between which the whole interval has to lie."""
+        if self.unit == "ratio":
+            return 1 / (1 + self.margin), 1 + self.margin
+        return self.null_value - self.margin, self.null_value + self.margin
+
+    def rule(self, dataset: str) -> str:
+        """What decides the claim on a data set, in a sentence."""
+        size = self.paper_value(dataset)
+        match self.kind:
+            case "direction":
+                where = {"greater": "above", "less": "below"}[self.side]
+                reach = "" if size is None else f" and reaches the paper's {size:.4g} (else direction only)"
+                return (
+                    f"Reproduced if the whole interval lies {where} {self.null_value:g}{reach}; "
+                    "contradicted if it lies wholly on the other side."
+                )
+            case "equivalence":
+                low, high = self.bounds()
+                where = f"between {low:.4g} and {high:.4g}"
+                return f"Reproduced if the whole interval lies {where}; contradicted if it lies wholly outside."
+            case "existence":
+                return f"Reproduced if every number found is above {self.null_value:g}; else contradicted."
+            case "exact":
+                return f"Reproduced if it is {size:g}, within {self.margin:g}; else contradicted."
+            case _:
+                return ""
 
 
 @dataclass(frozen=True)
@@ -95,12 +124,13 @@ def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
     if claim.kind == "existence":
         count = sum(v > claim.null_value for v in known)
         verdict = "reproduced" if count == len(known) else "contradicted"
-        found = f"{count} of {len(known)} above {claim.null_value:g}, the smallest {min(known):.3g}"
+        found = f"{count} of {len(known)} above {claim.null_value:g}, the smallest is {min(known):.3g}"
         return replace(blank, verdict=verdict, note="; ".join([found, *lacking]))
     if claim.kind == "exact":
         farthest = max(known, key=lambda v: abs(v - blank.paper))
         verdict = "reproduced" if abs(farthest - blank.paper) <= claim.margin else "contradicted"
-        return replace(blank, verdict=verdict, note="; ".join([f"found {farthest:.3g}", *lacking]))
+        found = f"differs by {abs(farthest - blank.paper):.1g}" if claim.margin else f"found {farthest:g}"
+        return replace(blank, verdict=verdict, note="; ".join([found, *lacking]))
     estimate = (ratio_interval if claim.unit == "ratio" else t_interval)(known)
     if estimate.n == 1:
         verdict = "one seed, no verdict"
@@ -122,10 +152,7 @@ def _direction(claim: Claim, size: float | None, estimate: Interval) -> str:
 
 
 def _equivalence(claim: Claim, estimate: Interval) -> str:
-    if claim.unit == "ratio":
-        low, high = 1 / (1 + claim.margin), 1 + claim.margin
-    else:
-        low, high = claim.null_value - claim.margin, claim.null_value + claim.margin
+    low, high = claim.bounds()
     if low <= estimate.low and estimate.high <= high:
         return "reproduced"
     return "contradicted" if estimate.high < low or estimate.low > high else "undecided"
@@ -156,9 +183,9 @@ def _evaluate(claim: Claim, tables: Tables) -> Verdict:
 def scoreboard(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """One row for each verdict, with what the claim says.
 
-    Columns: `id`, `dataset`, `section`, `notebook`, `sentence` (None where the paper has none), `derived`, `unit`,
-    `paper` (the paper's size or NaN), `here` (estimate with its interval as text, else empty), `n` (seeds or NA),
-    `verdict`, `note`.
+    Columns: `id`, `dataset`, `title`, `section`, `notebook`, `sentence` (None where the paper has none), `derived`,
+    `unit`, `paper` (the paper's size or NaN), `here` (estimate with its interval as text, else empty), `n` (seeds or
+    NA), `verdict`, `note`.
     """
     claims = {claim.id: claim for claim in load_claims()}
     rows = [

@@ -14,6 +14,10 @@ from .statistics import STATISTICS, Tables
 from .statistics.common import Sections
 
 OUTCOMES = {"reproduced": "explains", "contradicted": "does not explain"}  # of a claim's verdict; else undecided
+NOT_DECIDED = {
+    "one seed, no verdict": "one teacher seed gives no interval",
+    "no verdict": "in no teacher seed is there anything that it could explain",
+}
 
 CHANGES = {  # what a row's `control` in the tables stands for
     "responses": "the teacher's responses",
@@ -88,6 +92,7 @@ def findings(dataset: str, tables: Sections) -> list[Finding]:
 def _find(control: Control, tables: Tables) -> Finding:
     rule = Claim(
         id=control.id,
+        title=control.title,
         section="",
         notebook="rival_explanations",
         sentence=None,
@@ -104,7 +109,6 @@ def _find(control: Control, tables: Tables) -> Finding:
         reason=None,
     )
     verdict = judge(rule, tables.dataset, STATISTICS[control.statistic](tables).tolist())
-    note = "; ".join(filter(None, [verdict.note, verdict.verdict]))
-    if verdict.verdict in ("one seed, no verdict", "no verdict"):
-        return Finding(control, "not decided", verdict.estimate, note)
+    if verdict.verdict in NOT_DECIDED:
+        return Finding(control, "not decided", verdict.estimate, NOT_DECIDED[verdict.verdict])
     return Finding(control, OUTCOMES.get(verdict.verdict, "undecided"), verdict.estimate, verdict.note)

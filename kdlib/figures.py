@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from .controls import CHANGES
 from .measures import t_interval
 from .paper import missing_class_table
+from .statistics.common import nearest
 
 # Okabe and Ito's colours, told apart with any colour vision; each teacher also has a marker of its own.
 COLOURS = {"small": "#0072B2", "large": "#D55E00", "large_sweet": "#007A5A"}
@@ -354,7 +355,8 @@ def tightness(table: pd.DataFrame) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: int) -> Figure:
-    """Figure 6: entropy against temperature, for batch sizes at an epoch and for epochs at a batch size."""
+    """Figure 6: entropy against temperature, for batch sizes at an epoch and for epochs at the nearest batch size."""
+    batch_size = nearest(table.batch_size.unique(), batch_size)
     figure, axes = _canvas(1, 3, 3.4)
     views = (
         (table[table.epoch == epoch], "batch_size", f"after {epoch} epochs"),

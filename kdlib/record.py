@@ -116,4 +116,4 @@ def read_tables(content: dict[str, Any]) -> dict[str, pd.DataFrame]:
 def verdicts(study: Study, tables: dict[str, pd.DataFrame]) -> VerdictTable:
     """The claims that this section's tables alone decide, with their verdicts by the rules fixed beforehand."""
     found = evaluate(study.dataset.name, {study.section: tables})
-    return VerdictTable(v for v in found if v.verdict != "not yet run")
+    return VerdictTable(v for v in found if v.verdict not in ("not yet run", "not tested"))

@@ -1,126 +1,156 @@
 """Verdicts as a table to read: on a section's page, and for all claims on the scoreboard."""
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from .claims import Claim, Verdict, load_claims
 from .controls import Finding
+
+EXPLAINABLE = ("reproduced", "direction only")  # what did not come out as claimed needs no other explanation
+SYMBOLS = {r"\alpha": "α", "_{LS}": "<sub>LS</sub>", "_i": "<sub>i</sub>"}  # of the paper's sentences
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The controls of a data set that explain a result otherwise, and the address of their page."""
+
+    findings: Sequence[Finding] = ()
+    page: str = ""
+
+    def links(self, verdict: Verdict) -> str:
+        """HTML: those that explain a verdict, each with a link and its sentence; empty where none does."""
+        if verdict.verdict not in EXPLAINABLE:
+            return ""
+        explaining = [f for f in self.findings if f.outcome == "explains" and verdict.claim in f.control.claims]
+        return ", ".join(
+            f"<a href='{self.page}' title='{html.escape(f.sentence, quote=True)}'>"
+            f"{html.escape(f.control.title.lower())}</a>"
+            for f in explaining
+        )
 
 
 class VerdictTable:
     """A row for each verdict: the paper's value, ours with interval, n and unit; a claim opens to its sentence.
 
-    `rivals`, if given, adds a column: the controls that explain a claim's result otherwise, each linked to `page`.
-    `places`: for a notebook its page and the command that makes it again.
+    `rivals`, if given, adds a column: the controls that explain a claim's result otherwise. `places`: for a notebook
+    its page and the command that makes it again.
     """
 
     def __init__(
         self,
         verdicts: Iterable[Verdict],
-        rivals: Iterable[Finding] | None = None,
-        page: str = "",
+        rivals: Rivals | None = None,
         places: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
-        self.verdicts, self.page, self.places = list(verdicts), page, places or {}
-        self.rivals = None if rivals is None else [f for f in rivals if f.outcome == "explains"]
+        self.verdicts, self.rivals, self.places = list(verdicts), rivals, places or {}
 
     def __repr__(self) -> str:
-        return "\n".join(f"{v.claim:32} {_estimate(v):36} {v.verdict}" for v in self.verdicts)
+        return "\n".join(f"{v.claim:32} {estimate(v):36} {v.verdict}" for v in self.verdicts)
 
     def _repr_html_(self) -> str:
         claims = {claim.id: claim for claim in load_claims()}
         names = ["claim", "paper", "here", "verdict"] + ["explained otherwise by"] * (self.rivals is not None)
         head = f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
-        body = "".join(_row(v, claims[v.claim], self._place(claims[v.claim]), self._links(v)) for v in self.verdicts)
+        body = "".join(self._row(v, claims[v.claim]) for v in self.verdicts)
         table = f"<table class='dataframe scoreboard'><thead>{head}</thead><tbody>{body}</tbody></table>"
         return f"<div class='table-scroll' tabindex='0'>{table}</div>"
 
-    def _place(self, claim: Claim) -> str:
-        """Where a claim is decided, and how to do it again."""
-        if claim.notebook not in self.places:
-            return ""
-        address, command = self.places[claim.notebook]
-        return f"<p><a href='{address}'>Its page</a>; again: <code>{html.escape(command)}</code></p>"
+    def _row(self, verdict: Verdict, claim: Claim) -> str:
+        paper = "" if verdict.paper is None else f"{verdict.paper:.4g}"
+        unit = f" <small>{html.escape(claim.unit)}</small>" if claim.unit and verdict.estimate else ""
+        links = "" if self.rivals is None else f"<td>{self.rivals.links(verdict)}</td>"
+        opened = "".join(f"<p>{part}</p>" for part in self._opened(verdict, claim) if part)
+        return (
+            f"<tr id='{anchor(verdict.dataset, verdict.claim)}'><th scope='row'>"
+            f"<details><summary>{html.escape(claim.title)}</summary>{opened}</details></th>"
+            f"<td>{paper}</td><td>{html.escape(estimate(verdict, claim.unit))}{unit}</td>"
+            f"<td>{badge(verdict)}</td>{links}</tr>"
+        )
 
-    def _links(self, verdict: Verdict) -> str:
-        """The last cell of a row, empty without rivals."""
-        if self.rivals is None:
-            return ""
-        links = [
-            f"<a href='{self.page}' title='{html.escape(f.sentence)}'>{html.escape(f.control.title.lower())}</a>"
-            for f in self.rivals
-            if verdict.claim in f.control.claims
-        ]
-        return f"<td>{', '.join(links)}</td>"
+    def _opened(self, verdict: Verdict, claim: Claim) -> Iterable[str]:
+        where = f"(section {claim.section})" if claim.section[0].isdigit() else f"({claim.section})"
+        if claim.sentence is None:
+            yield f"No sentence of the paper; a reading of what it prints {html.escape(where)}."
+        else:
+            yield f"{'A reading of: ' * claim.derived}“{_inline(claim.sentence)}” {html.escape(where)}"
+        if claim.kind == "not_tested":
+            yield f"Not tested: {_inline(claim.reason)}"
+            return
+        yield f"Measured: {_inline(claim.definition)}"
+        yield f"Rule: {html.escape(claim.rule(verdict.dataset))}"
+        if verdict.estimate is not None:
+            yield html.escape(verdict.note)
+        if _misses_size(verdict):
+            yield "The paper's size lies outside of the interval."
+        if claim.notebook in self.places:
+            address, command = self.places[claim.notebook]
+            yield f"<a href='{address}'>Its page</a>; again: <code>{html.escape(command)}</code>"
 
 
 class VerdictMatrix:
-    """A row for each statement, a column for each data set: verdict and estimate, linked to the scoreboard.
+    """A row for each statement, a column for each data set: verdict, estimate, and what explains it otherwise.
 
-    A statement that is made for none of the data sets is left out.
+    Each verdict is linked to its claim on the scoreboard. A statement made for none of the data sets is left out.
 
-    Arguments: `statements`, each with the claims of which the first that applies decides; `verdicts`, `titles` and
-    `addresses` on the scoreboard by data set.
+    Arguments: `statements`, each with the claims of which the first that applies decides, and what was measured of it
+    (may be empty); `verdicts`, `titles` and `rivals` by data set; `page`, the scoreboard's address.
     """
 
     def __init__(
         self,
-        statements: Mapping[str, Sequence[str]],
+        statements: Mapping[str, tuple[Sequence[str], str]],
         verdicts: Mapping[str, Sequence[Verdict]],
         titles: Mapping[str, str],
-        addresses: Mapping[str, str],
+        rivals: Mapping[str, Rivals],
+        page: str,
     ) -> None:
-        self.statements, self.verdicts, self.titles, self.addresses = statements, verdicts, titles, addresses
+        self.statements, self.verdicts, self.titles = statements, verdicts, titles
+        self.rivals, self.page = rivals, page
 
     def _repr_html_(self) -> str:
         units = {claim.id: claim.unit for claim in load_claims()}
         head = "".join(f"<th>{html.escape(self.titles[name])}</th>" for name in self.verdicts)
         rows = []
-        for statement, claims in self.statements.items():
+        for statement, (claims, measured) in self.statements.items():
             own = {
                 name: next((v for claim in claims for v in found if v.claim == claim), None)
                 for name, found in self.verdicts.items()
             }
             if any(own.values()):
                 cells = "".join(f"<td>{self._cell(name, verdict, units)}</td>" for name, verdict in own.items())
-                rows.append(f"<tr><th scope='row'>{html.escape(statement)}</th>{cells}</tr>")
+                small = f"<br><small>{html.escape(measured)}</small>" if measured else ""
+                rows.append(f"<tr><th scope='row'>{html.escape(statement)}{small}</th>{cells}</tr>")
         table = f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
         return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
 
     def _cell(self, dataset: str, verdict: Verdict | None, units: Mapping[str, str | None]) -> str:
         if verdict is None:
             return "–"
-        unit = f" {units[verdict.claim]}" if units[verdict.claim] and verdict.estimate else ""
+        own = units[verdict.claim]
+        unit = f" {own}" if own and verdict.estimate else ""
+        links = self.rivals[dataset].links(verdict) if dataset in self.rivals else ""
         return (
-            f"<a href='{self.addresses[dataset]}'>{_badge(verdict)}</a>"
-            f"<br><small>{html.escape(_estimate(verdict) + unit)}</small>"
+            f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>"
+            f"<br><small>{html.escape(estimate(verdict, own) + unit)}</small>"
+            + f"<br><small>but see {links}</small>"
+            * bool(links)
         )
 
 
-def _badge(verdict: Verdict) -> str:
+def anchor(dataset: str, claim: str) -> str:
+    """Of a claim's row on the scoreboard."""
+    return f"claim-{dataset}-{claim}".replace("_", "-").lower()
+
+
+def badge(verdict: Verdict) -> str:
     kind = verdict.verdict.split(",")[0].replace(" ", "-")
     return f"<span class='verdict verdict-{kind}'>{html.escape(verdict.verdict)}</span>"
 
 
-def _row(verdict: Verdict, claim: Claim, place: str, links: str) -> str:
-    label = "reading: " if claim.derived else ""
-    paper = "" if verdict.paper is None else f"{verdict.paper:.4g}"
-    unit = f" <small>{html.escape(claim.unit)}</small>" if claim.unit and verdict.estimate else ""
-    return (
-        f"<tr><th scope='row'><details><summary>{html.escape(verdict.claim.replace('-', ' '))}</summary>"
-        f"<p>{label}“{_flowing(claim.sentence or claim.definition)}” (section {html.escape(claim.section)})</p>"
-        f"<p>Measured: {_flowing(claim.definition)}</p>"
-        f"{f'<p>{html.escape(verdict.note)}</p>' if verdict.note else ''}{place}</details></th>"
-        f"<td>{paper}</td><td>{html.escape(_estimate(verdict))}{unit}</td>"
-        f"<td>{_badge(verdict)}</td>{links}</tr>"
-    )
-
-
-def _flowing(text: str) -> str:
-    return html.escape(" ".join(text.split()))
-
-
-def _estimate(verdict: Verdict) -> str:
+def estimate(verdict: Verdict, unit: str | None = None) -> str:
+    """Mean, interval and n; what was found, where there is no mean of seeds."""
     e = verdict.estimate
     if e is None:
         return "" if verdict.verdict in ("not yet run", "not tested") else verdict.note
@@ -128,4 +158,25 @@ def _estimate(verdict: Verdict) -> str:
         return ""
     if e.low != e.low:
         return f"{e.mean:.3g} (n = {e.n})"
-    return f"{e.mean:.3g} [{e.low:.3g}, {e.high:.3g}] (n = {e.n})"
+    low, high = (max(e.low, -1.0), min(e.high, 1.0)) if unit == "rank correlation" else (e.low, e.high)
+    if low == high:
+        return f"{e.mean:.3g} in all seeds (n = {e.n})"
+    return f"{e.mean:.3g} [{low:.3g}, {high:.3g}] (n = {e.n})"
+
+
+def _misses_size(verdict: Verdict) -> bool:
+    e, size = verdict.estimate, verdict.paper
+    return verdict.verdict == "undecided" and e is not None and size is not None and not e.low <= size <= e.high
+
+
+def _inline(text: str) -> str:
+    """HTML of a sentence: `code`, and the few symbols that the paper's sentences hold between dollar signs."""
+
+    def symbols(match: re.Match) -> str:
+        inner = match[1]
+        for name, sign in SYMBOLS.items():
+            inner = inner.replace(name, sign)
+        return f"<i>{inner}</i>"
+
+    flowing = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"\$([^$]+)\$", symbols, re.sub(r"`([^`]+)`", r"<code>\1</code>", flowing))

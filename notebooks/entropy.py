@@ -56,8 +56,8 @@ kdlib.present.entropy_finding(tables)
 # %% [markdown]
 # ## The teachers
 #
-# Both are trained alike: same optimizer, batch size and number of epochs. The floor is stated beforehand; a claim about
-# teachers that do not pass it would mean little.
+# Both are trained alike: same optimizer, batch size and number of epochs. The floor of accuracy is stated beforehand: a
+# teacher below it has not learned its task. Its results are counted, and it is named here and on the scoreboard.
 
 # %% tags=["hide-input"]
 kdlib.present.teachers(tables["teachers"], study.settings.accuracy_floor)
@@ -131,7 +131,7 @@ kdlib.figures.entropy_against_epochs(tables["entropy"], tables["teachers"], 9)
 #
 # The dashed curve is where label smoothing lies: of all responses with a given confidence it has the *largest* entropy.
 # How far a response lies below it is, on average, its distance (KL divergence) from label smoothing of equal confidence,
-# and this is what similarity information amounts to.
+# which is this book's measure of similarity information.
 
 # %% mystnb={"figure": {"caption": "Figures 2 and 10 as measured ({dataset}): entropy against confidence as the temperature rises, with the label-smoothing curve; and the mean distance of responses from label smoothing of equal confidence.", "name": "position"}, "image": {"alt": "Two panels on {dataset}. Left: mean confidence on the horizontal and mean entropy on the vertical axis, a curve for each teacher over temperatures, a dashed curve for label smoothing and a star for one-hot labels. Right: distance from label smoothing in nats against temperature."}} tags=["hide-input"]
 kdlib.figures.between_one_hot_and_label_smoothing(tables["position"], study.dataset.classes)

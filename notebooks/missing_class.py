@@ -21,10 +21,10 @@
 # One class is taken out of the transfer set, so that the student never sees an example of it. What it still knows of
 # that class, it learned from the teacher's soft labels of the other classes. The paper finds that students of the small
 # teacher know the missing class, and students of the large teacher do not, and concludes that the large teacher's
-# responses hold no similarity information.
+# responses hold too little similarity information.
 #
 # - Every class is removed in turn, at every temperature, for both teachers.
-# - Beside the raw accuracy stands the accuracy after a **bias correction that looks at no label**.
+# - Beside the raw accuracy stands the accuracy after a **bias correction that uses no label of an example**.
 # - The paper's printed tables stand beside ours.
 
 # %% tags=["parameters", "hide-input"]
@@ -106,7 +106,8 @@ kdlib.present.missing_class_beside_paper(tables["cells"], study.dataset.class_na
 # A student that never saw a class learned from the hard labels and from the low soft labels that this class is *rare*:
 # its output bias is low. Hinton et al. (2015, section 3) raised that one bias and recovered the class. Here the removed
 # class's logit is shifted until its mean predicted probability on held-out inputs equals the class's share in the
-# training set. No label is used. What is recognised after the shift was in the student all along.
+# training set. No label of a single example is used, only that share. One number cannot teach what is recognised after
+# the shift.
 #
 # Large teacher, after the correction (%):
 

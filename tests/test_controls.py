@@ -7,7 +7,7 @@ from kdlib.claims import load_claims
 from kdlib.controls import CHANGES, findings, load_controls
 from kdlib.statistics import STATISTICS, Tables
 from kdlib.statistics.common import PAIR
-from kdlib.verdict_table import VerdictTable
+from kdlib.verdict_table import Rivals, VerdictTable
 
 SEEDS = range(3)
 
@@ -30,7 +30,7 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
             ("small", 1, 90, 95, 2.1),
             ("small", 2, 80, 97, 2.0),
             ("large", 1, raw.get("large_early", 80.0), 97, 2.0),
-            ("large", 2, 10, 98, 1.0),
+            ("large", 2, 10, 98, raw.get("large_last_entropy", 1.0)),
         )
     ]
     settings = [
@@ -96,7 +96,7 @@ def test_every_control_names_claims_a_statistic_and_three_sentences():
         ("training-length", {"large_early": 75}, {"large_early": 12}),
         ("distance-travelled", {"scaled": 1.0}, {"scaled": 1.5}),
         ("random-examples", {"random": 2.0}, {"random": -2.0}),
-        ("regularization", {"small_smoothed": 40}, {"small_smoothed": 60}),
+        ("regularization", {"small_smoothed": 60}, {"small_smoothed": 40}),
     ],
 )
 def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
@@ -161,16 +161,42 @@ def test_without_a_gap_there_is_nothing_to_explain():
         assert found[name].outcome == "not decided" and found[name].sentence.startswith("No finding")
 
 
+def test_a_large_teacher_that_stays_less_sure_than_the_small_one_cannot_be_stopped_early():
+    assert outcome("training-length", large_early=75) == "explains"
+    assert (
+        outcome("training-length", large_early=75, large_last_entropy=2.05) == "explains"
+    )  # the first epoch is at 2.0
+    tables = control_tables(large_early=75, large_last_entropy=2.2)
+    tables["epochs"].loc[lambda t: t.teacher == "large", "entropy"] += 0.1
+    found = {f.control.id: f for f in findings("digits", {"rival_explanations": tables})}
+    assert found["training-length"].outcome == "not decided"
+
+
+def test_where_accuracy_does_not_fall_with_temperature_nothing_explains_the_fall():
+    tables = control_tables()
+    falling = (tables["cells"].control == "responses") & (tables["cells"].temperature == 20)
+    tables["cells"].loc[falling, "raw"] -= 20
+    assert {f.control.id: f.outcome for f in findings("digits", {"rival_explanations": tables})}[
+        "t-squared"
+    ] == "explains"
+    tables["cells"].loc[falling, "raw"] += 40
+    found = {f.control.id: f.outcome for f in findings("digits", {"rival_explanations": tables})}
+    assert found["t-squared"] == "not decided"
+
+
 def test_soft_labels_that_lose_weight_with_temperature_are_seen():
     assert outcome("gradient-weights") == "explains"
 
 
-def test_a_control_that_explains_a_claim_is_linked_beside_its_verdict():
+def test_a_control_that_explains_a_result_that_came_out_as_claimed_is_linked_beside_its_verdict():
     from kdlib.claims import Verdict
 
-    rivals = findings("digits", {"rival_explanations": control_tables(random=2.0)})
-    verdicts = [Verdict("entropy-selects-well", "digits", "undecided"), Verdict("counts", "digits", "reproduced")]
-    rows = VerdictTable(verdicts, rivals, "digits/rival_explanations.html")._repr_html_().split("<tr>")[2:]
-    assert "href='digits/rival_explanations.html'" in rows[0] and "random examples" in rows[0]
-    assert rows[1].endswith("<td></td></tr></tbody></table></div>")
+    rivals = Rivals(findings("digits", {"rival_explanations": control_tables(random=2.0)}), "digits/rivals.html")
+    kinds = ("reproduced", "direction only", "undecided", "contradicted")
+    cells = [rivals.links(Verdict("entropy-selects-well", "digits", kind)) for kind in kinds]
+    assert all("href='digits/rivals.html'" in cell and "random examples" in cell for cell in cells[:2])
+    assert cells[2:] == ["", ""]
+    assert rivals.links(Verdict("counts", "digits", "reproduced")) == ""
+    verdicts = [Verdict("entropy-selects-well", "digits", "reproduced")]
+    assert cells[0] in VerdictTable(verdicts, rivals)._repr_html_()
     assert "explained otherwise by" not in VerdictTable(verdicts)._repr_html_()

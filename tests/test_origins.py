@@ -46,9 +46,9 @@ def test_the_line_says_seeds_profile_device_units_day_commit_and_cost():
 
 
 def test_each_cell_of_the_missing_class_tables_has_its_command_and_the_command_is_valid():
-    line = origins.line(record(), {}, 'kdlib.present.missing_class(tables["cells"], names, "small")')
+    line = origins.line(record(), {}, 'kdlib.present.missing_class_summary(tables["cells"], dataset)')
     commands = [c for c in re.findall(r"<code>(.*?)</code>", line) if c.endswith("--fresh")]
-    assert len(set(commands)) == 4
+    assert len(commands) == len(set(commands)) == 4
     words = commands[-1].split()
     assert words[:3] == ["kdlib", "compute", "missing_class"]
     parameters = [words[i + 1] for i, word in enumerate(words) if word == "-p"]

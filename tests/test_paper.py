@@ -26,6 +26,7 @@ DATASETS = {"mnist", "fashion_mnist", "cifar10", "other"}
 KINDS = {"direction", "exact", "equivalence", "existence", "not_tested"}
 KEYS = [
     "id",
+    "title",
     "section",
     "notebook",
     "sentence",

@@ -156,10 +156,9 @@ def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.N
     """A cell, and beneath a figure or table a line on where it comes from."""
     yield cell
     shown = [output.get("data", {}) for output in cell.get("outputs", [])]
-    pictured = any(
-        "image/png" in data or re.search("<table|<figure", "".join(data.get("text/html", ""))) for data in shown
-    )
-    if pictured and (line := origins.line(page.record, page.given, cell.source)):
+    texts = "".join("".join(data.get("text/html", "")) for data in shown)
+    pictured = re.search("<table|<figure", texts) or any("image/png" in data for data in shown)
+    if pictured and (line := origins.line(page.record, page.given, cell.source, half_widths="±" in texts)):
         yield nbformat.v4.new_markdown_cell(line, id=f"{cell.id}-origin")
 
 

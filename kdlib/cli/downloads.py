@@ -11,13 +11,15 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import paths
+from ..claims import claims_file
+from ..controls import controls_file
 from .pages import notebook_halves
 
 WHEN = (1980, 1, 1, 0, 0, 0)  # of everything in an archive: equal contents make equal bytes
 
 
 def write(records: Sequence[dict[str, Any]], static: Path) -> None:
-    """Tables, clean notebooks and archives, into the book's folder of static files.
+    """Tables, clean notebooks, rules and archives, into the book's folder of static files.
 
     Of these folders none may have a name that `exclude_patterns` of _config.yml holds: Sphinx would not copy it.
     """
@@ -31,6 +33,10 @@ def write(records: Sequence[dict[str, Any]], static: Path) -> None:
     for section in dict.fromkeys(r["section"] for r in records):
         for half in notebook_halves(section):
             shutil.copyfile(half, sources / half.name)
+    rules = static / "rules"
+    rules.mkdir(exist_ok=True)
+    for file in (claims_file(), controls_file()):
+        shutil.copyfile(file, rules / file.name)
     archives = static / "archives"
     archives.mkdir(exist_ok=True)
     for dataset in dict.fromkeys(r["dataset"] for r in records):

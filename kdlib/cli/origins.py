@@ -43,10 +43,11 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*parts, ""])
 
 
-def line(record: dict[str, Any], given: Mapping[str, Any], source: str) -> str:
+def line(record: dict[str, Any], given: Mapping[str, Any], source: str, *, half_widths: bool = False) -> str:
     """HTML for what a cell shows: which tables, how they were made, and how to make them again.
 
-    Arguments: the page's `record`; `given`, its parameters; `source` of the cell. Empty where the cell takes no table.
+    Arguments: the page's `record`; `given`, its parameters; `source` of the cell; `half_widths`: whether "±" in it has
+    to be explained. Empty where the cell takes no table.
     """
     names = [name for name in _tables_named(source) if name in record["tables"]]
     if not names:
@@ -61,11 +62,13 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str) -> str:
         f"code {html.escape(', '.join(cost['commits']))}",
     ]
     again = (
-        f"<code>{html.escape(command(record, given))}</code> makes it again from nothing in about "
+        f"<code>{html.escape(command(record, given))}</code> makes it again: from what is stored at once, from nothing in about "
         f"{spoken(cost['seconds'])} of one CPU core; on a GPU it was not measured."
     )
     summary = f"{record['settings']['seeds']} teacher seeds, profile {html.escape(record['settings']['profile'])}"
-    cells = _cell_commands(record, given) if "present.missing_class(" in source else ""
+    if half_widths:
+        summary = f"mean ± half-width of the 95% t interval over {summary}"
+    cells = _cell_commands(record, given) if "present.missing_class_summary(" in source else ""
     return (
         f"<details class='origin'><summary>{summary} · data and command</summary><p>{' · '.join(what)}</p>"
         f"<p>{again}</p>{cells}</details>"

@@ -111,7 +111,7 @@ def _sweep(row: dict[str, Any]) -> list[dict[str, str]]:
             "way": WAYS[row["way"]],
             "minutes": f"{row['table4_seconds'] / 60:.1f}",
             "gain": f"{row['gain']:.1f}x",
-            "accuracy minus (a)'s (points, 95% interval)": "[{:+.2f}, {:+.2f}]".format(*row["accuracy_difference"][1:]),
+            "accuracy minus (a)'s (points)": "{:+.2f} [{:+.2f}, {:+.2f}]".format(*row["accuracy_difference"]),
             "extrapolated from": f"{row['trained']} students",
         }
     ]

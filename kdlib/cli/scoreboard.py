@@ -1,36 +1,71 @@
 """What was found: the scoreboard, and its summaries on the landing page and on each section's."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from ..claims import Verdict, evaluate, load_claims
-from ..controls import Finding, findings
+from ..controls import findings
 from ..record import read_tables
-from ..verdict_table import VerdictMatrix, VerdictTable
+from ..settings import reductions
+from ..verdict_table import Rivals, VerdictMatrix, VerdictTable
 from . import origins
 
 KINDS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
+SCALE = ("seeds", "examples", "test_examples", "teacher_epochs", "student_epochs")
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
 
-# The paper in eight sentences, each with the claims that decide it: the first that applies to a data set.
-HEADLINES = {
-    "A larger teacher's responses have less entropy, at every temperature.": ("entropy-order",),
-    "Students of the small teacher recognise a class that they never saw; those of the large teacher do not.": (
-        "missing-mnist",
-        "missing-fashion",
-        "missing-cifar10",
+# The paper in nine sentences, each with the claims that decide it (the first that applies to a data set), and with what
+# is measured.
+HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
+    "A larger teacher's responses have less entropy, at every temperature.": (
+        ("entropy-order",),
+        "small minus large teacher, at the temperature where it is smallest",
     ),
-    "The higher the entropy, the better the missing class is recognised.": ("entropy-is-similarity",),
-    "With equally many examples the small teacher's student does better.": ("efficiency-order",),
-    "The large teacher's clusters in the penultimate layer are tighter.": ("tighter-clusters",),
-    "Larger batches raise the entropy of the large teacher's responses.": ("entropy-up-with-batch",),
-    "At its sweet spot the large teacher teaches the single-layer student better.": ("baseline-student",),
-    "Not the gap in capacity but the response decides: teachers of equal accuracy teach alike.": (
-        "gap-not-root-cause",
+    "Students of the small teacher recognise a class that they never saw; those of the large teacher do not.": (
+        ("missing-mnist", "missing-fashion", "missing-cifar10"),
+        "accuracy on that class, small minus large teacher",
+    ),
+    "The higher the entropy, the better the missing class is recognised.": (
+        ("entropy-is-similarity",),
+        "over teachers and temperatures",
+    ),
+    "With equally many examples and epochs the small teacher's student does better.": (
+        ("efficiency-order",),
+        "accuracy, small minus large teacher",
+    ),
+    "For equal accuracy the large teacher's student needs many more examples, at equal steps.": (
+        ("efficiency-equal-steps",),
+        "examples that the large teacher's needs over those that the small one's needs",
+    ),
+    "The large teacher's clusters in the penultimate layer are tighter.": (
+        ("tighter-clusters",),
+        "scatter within classes, small over large teacher",
+    ),
+    "Larger batches raise the entropy of the large teacher's responses.": (
+        ("entropy-up-with-batch",),
+        "of batch size and entropy",
+    ),
+    "At its sweet spot the large teacher teaches the single-layer student better.": (
+        ("baseline-student",),
+        "accuracy at the sweet spot minus without, mean over temperatures",
+    ),
+    "The gap in capacity is not the root cause: teachers of equal accuracy teach alike, within half a point.": (
+        ("gap-not-root-cause",),
+        "student's accuracy, small minus large teacher",
     ),
 }
+OPENER = """<script>
+function openClaim() {
+  const row = document.getElementById(location.hash.slice(1));
+  const details = row && row.querySelector("details");
+  if (details) { details.open = true; row.scrollIntoView(); }
+}
+addEventListener("hashchange", openClaim);
+addEventListener("load", openClaim);
+</script>"""
 
 
 def verdicts(records: Sequence[dict[str, Any]]) -> dict[str, list[Verdict]]:
@@ -54,10 +89,11 @@ class Scoreboard:
         self.records, self.given = records, given
         self.verdicts = verdicts(records)
         self.titles = {r["dataset"]: r["title"] for r in records}
+        self.rivals = {r["dataset"]: _rivals(r) for r in records if r["section"] == "rival_explanations"}
 
     def short_table(self) -> Iterator[str]:
         """Lines for a terminal: counts, and the claims that matter most."""
-        shown = {claim for claims in HEADLINES.values() for claim in claims}
+        shown = {claim for claims, _ in HEADLINES.values() for claim in claims}
         for name, judged in self.verdicts.items():
             counts = [f"{sum(v.verdict == kind for v in judged)} {kind}" for kind in KINDS]
             yield f"{name}: " + ", ".join(c for c in counts if not c.startswith("0 "))
@@ -69,40 +105,41 @@ class Scoreboard:
 
     def page(self) -> str:
         """Every claim on every data set."""
+        claims = load_claims()
         lines = [
             "# Scoreboard",
             "",
-            "Every claim of the paper, the paper's value where it prints one, what was measured here with its 95%",
-            "interval over *n* teacher seeds, and the verdict by a rule fixed before the run. The rules and the exact",
-            "definition of each statistic are in `data/paper/claims.yml`. Where a",
-            "[control](sections/rival_explanations.md) explains a result otherwise, the last column says so. A claim",
-            "opens to its sentence, its measure, and the command that runs it again.",
+            f"{sum(not c.derived for c in claims)} claims of the paper, and {sum(c.derived for c in claims)} readings",
+            "of its text and tables: the paper's value where it prints one, what was measured here with its 95%",
+            "interval over *n* teacher seeds, and the verdict by a rule fixed before the run. Where a",
+            "[control](sections/rival_explanations.md) explains a result that came out as claimed, the last column",
+            "says so. A claim opens to its sentence, its measure, its rule, and the command that runs it again. All",
+            "rules are in <a href='../_static/rules/claims.yml' download>claims.yml</a> and",
+            "<a href='../_static/rules/controls.yml' download>controls.yml</a>.",
             "",
         ]
         for name, found in self.verdicts.items():
-            rivals, page = self._rivals(name)
-            profiles = sorted({r["settings"]["profile"] for r in self.records if r["dataset"] == name})
-            table = VerdictTable(found, rivals, page, self._places(name))._repr_html_()
-            shown = ", ".join(f"`{profile}`" for profile in profiles)
-            lines += [f"({_label(name)})=", f"## {self.titles[name]} (profile {shown})", "", *_raw(table), ""]
-        return "\n".join(lines)
+            table = VerdictTable(found, self.rivals.get(name), self._places(name))._repr_html_()
+            lines += [f"({_label(name)})=", f"## {self.titles[name]}", "", self._scale(name), "", *_raw(table), ""]
+        return "\n".join([*lines, *_raw(OPENER)])
 
     def summary(self) -> str:
         """For the landing page: how many claims fared how, and the paper's main statements on each data set."""
         if not self.records:
             return NO_PAGE
-        lines = ["| data set | " + " | ".join(KINDS[:4]) + " |", "|---|" + "--:|" * 4]
+        lines = ["| claims on | " + " | ".join(KINDS[:4]) + " |", "|---|" + "--:|" * 4]
         for name, found in self.verdicts.items():
             counts = [str(sum(v.verdict == kind for v in found)) for kind in KINDS[:4]]
             lines.append(f"| [{self.titles[name]}](#{_label(name)}) | " + " | ".join(counts) + " |")
-        matrix = VerdictMatrix(HEADLINES, self.verdicts, self.titles, self._addresses("scoreboard.html"))
         return "\n".join(
             [
                 *lines,
                 "",
-                "The paper's main statements, with what was measured and its 95% interval:",
+                *(f"- **{self.titles[name]}**: {self._scale(name)}" for name in self.verdicts),
                 "",
-                *_raw(matrix._repr_html_()),
+                "The paper's main statements, with what was measured and its 95% interval over teacher seeds:",
+                "",
+                *_raw(self._matrix(HEADLINES, self.verdicts, "")._repr_html_()),
                 "",
                 "Claim by claim: [the scoreboard](scoreboard.md).",
             ]
@@ -110,17 +147,30 @@ class Scoreboard:
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""
-        claims = {c.id.replace("-", " "): (c.id,) for c in load_claims() if c.notebook == section}
+        own = [c for c in load_claims() if c.notebook == section and c.kind != "not_tested"]
+        claims = {title: ([c.id for c in own if c.title == title], "") for title in dict.fromkeys(c.title for c in own)}
         ran = {r["dataset"] for r in self.records if r["section"] == section}
         found = {name: judged for name, judged in self.verdicts.items() if name in ran}
         if not found:
             return "*No data set has been run for this section yet.*"
-        matrix = VerdictMatrix(claims, found, self.titles, self._addresses("../scoreboard.html"))
-        return "\n".join(_raw(matrix._repr_html_()))
+        return "\n".join(_raw(self._matrix(claims, found, "../")._repr_html_()))
 
-    def _addresses(self, page: str) -> dict[str, str]:
-        """Of each data set on the scoreboard."""
-        return {name: f"{page}#{_label(name)}" for name in self.verdicts}
+    def _matrix(
+        self, statements: Mapping[str, tuple[Sequence[str], str]], found: Mapping[str, Sequence[Verdict]], up: str
+    ) -> VerdictMatrix:
+        rivals = {name: replace(own, page=up + own.page) for name, own in self.rivals.items()}
+        return VerdictMatrix(statements, found, self.titles, rivals, f"{up}scoreboard.html")
+
+    def _scale(self, dataset: str) -> str:
+        """What was run of a data set: its profiles, what they cut, and which teachers miss the accuracy floor."""
+        own = [r for r in self.records if r["dataset"] == dataset]
+        profiles = ", ".join(f"`{p}`" for p in sorted({r["settings"]["profile"] for r in own}))
+        cut = list(dict.fromkeys(text for r in own for text in reductions(r["settings"], SCALE)))
+        text = f"profile {profiles}" + (f" ({', '.join(cut)})" if cut else "") + "."
+        missed = [line for r in own if r["section"] == "entropy" for line in _below_floor(r)]
+        if missed:
+            text += f" Below the accuracy floor, and counted nevertheless: {'; '.join(missed)}."
+        return text
 
     def _places(self, dataset: str) -> dict[str, tuple[str, str]]:
         """The page of each section, and the command that makes it again."""
@@ -130,13 +180,19 @@ class Scoreboard:
             if r["dataset"] == dataset
         }
 
-    def _rivals(self, dataset: str) -> tuple[list[Finding] | None, str]:
-        """What a data set's controls say, and where; None where they were not run."""
-        for record in self.records:
-            if record["dataset"] == dataset and record["section"] == "rival_explanations":
-                tables = {"rival_explanations": read_tables(record)}
-                return findings(dataset, tables), f"{dataset}/rival_explanations.html"
-        return None, ""
+
+def _rivals(record: dict[str, Any]) -> Rivals:
+    """What the controls on a page say."""
+    found = findings(record["dataset"], {"rival_explanations": read_tables(record)})
+    return Rivals(found, f"{record['dataset']}/rival_explanations.html")
+
+
+def _below_floor(record: dict[str, Any]) -> Iterator[str]:
+    """Teachers of an entropy page whose validation accuracy at the last epoch is below the profile's floor."""
+    floor, table = 100 * record["settings"]["accuracy_floor"], read_tables(record)["teachers"]
+    last = table[(table.epoch == table.epoch.max()) & (table.validation_accuracy < floor)]
+    for row in last.itertuples():
+        yield f"{row.teacher} teacher, seed {row.seed}, {row.validation_accuracy:.2f}% on validation (floor {floor:g}%)"
 
 
 def _label(dataset: str) -> str:

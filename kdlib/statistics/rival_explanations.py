@@ -105,7 +105,10 @@ def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
 
 @statistic
 def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
-    """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared."""
+    """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared.
+
+    nan where it does not fall under equation 4.
+    """
     cells = tables["rival_explanations"]["cells"]
     low, high = cells["temperature"].min(), cells["temperature"].max()
 
@@ -113,7 +116,11 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
         rows = at(rows, control=control)
         return at(rows, temperature=low)["raw"].mean() - at(rows, temperature=high)["raw"].mean()
 
-    return each_seed(cells, lambda rows: fall(rows, "responses") - fall(rows, "t_squared"))
+    def value(rows: DataFrame) -> float:
+        plain = fall(rows, "responses")
+        return plain - fall(rows, "t_squared") if plain > 0 else np.nan
+
+    return each_seed(cells, value)
 
 
 @statistic
@@ -133,12 +140,15 @@ def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Series:
 def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Series:
     """Half of the raw gap at the last epoch, minus the gap to the large teacher where its entropy is the small one's.
 
-    That is the large teacher's epoch whose entropy is nearest to the small one's at its last.
+    That is the large teacher's epoch whose entropy is nearest to the small one's at its last; nan where the large one's
+    never falls below it.
     """
 
     def value(rows: DataFrame) -> float:
         small, large = (at(rows, teacher=t) for t in ("small", "large"))
         last = small.loc[small["epoch"].idxmax()]
+        if large["entropy"].min() > last["entropy"]:
+            return np.nan
         stopped = large.loc[(large["entropy"] - last["entropy"]).abs().idxmin()]
         return _half_of_last_minus(rows, last["raw"] - stopped["raw"])
 
@@ -216,11 +226,11 @@ def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Series:
 
 
 @statistic
-def responses_minus_label_smoothing(tables: Tables) -> Series:
-    """Test accuracy of the small teacher's students: its responses minus label smoothing of equal confidence."""
+def label_smoothing_minus_responses(tables: Tables) -> Series:
+    """Test accuracy of the small teacher's students: label smoothing of equal confidence minus its responses."""
 
     def value(rows: DataFrame) -> float:
-        return _accuracy(rows, "small", "responses") - _accuracy(rows, "small", "smoothed")
+        return _accuracy(rows, "small", "smoothed") - _accuracy(rows, "small", "responses")
 
     return each_seed(_full(tables), value)
 
