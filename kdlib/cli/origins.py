@@ -62,8 +62,8 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, *, half_
         f"code {html.escape(', '.join(cost['commits']))}",
     ]
     again = (
-        f"<code>{html.escape(command(record, given))}</code> makes it again: from what is stored at once, from nothing in about "
-        f"{spoken(cost['seconds'])} of one CPU core; on a GPU it was not measured."
+        f"<code>{html.escape(command(record, given))}</code> makes it again: from what is stored at once, from "
+        f"nothing in about {spoken(cost['seconds'])} of one CPU core; on a GPU it was not measured."
     )
     summary = f"{record['settings']['seeds']} teacher seeds, profile {html.escape(record['settings']['profile'])}"
     if half_widths:
