@@ -166,7 +166,7 @@ class Scoreboard:
         own = [r for r in self.records if r["dataset"] == dataset]
         profiles = ", ".join(f"`{p}`" for p in sorted({r["settings"]["profile"] for r in own}))
         cut = list(dict.fromkeys(text for r in own for text in reductions(r["settings"], SCALE)))
-        text = f"profile {profiles}" + (f" ({', '.join(cut)})" if cut else "") + "."
+        text = f"Profile {profiles}" + (f" ({', '.join(cut)})" if cut else "") + "."
         missed = [line for r in own if r["section"] == "entropy" for line in _below_floor(r)]
         if missed:
             text += f" Below the accuracy floor, and counted nevertheless: {'; '.join(missed)}."
