@@ -213,6 +213,26 @@ def test_plotly_is_loaded_only_where_a_figure_can_be_explored(browser, html):
             assert any(url.endswith("plotly.min.js") for url in visit.requests) == wanted, place
 
 
+def test_a_verdict_on_the_landing_page_leads_to_its_claim_opened(browser, html):
+    """Two clicks: the verdict, then the page of the claim; and back and forth opens the next claim too."""
+    with Visit(browser, html / "book/index.html") as visit:
+        links = visit.page.locator("table.verdict-matrix a[href^=scoreboard]")
+        for k in (0, 1):
+            address = links.nth(k).get_attribute("href")
+            links.nth(k).click()
+            row = visit.page.locator(f"[id='{address.partition('#')[2]}']")
+            row.locator("details[open]").wait_for()
+            opened = row.locator("details").inner_text()
+            assert "Measured: " in opened and "Rule: " in opened and "kdlib run " in opened
+            visit.page.wait_for_function(
+                "(row) => row.getBoundingClientRect().top < innerHeight", arg=row.element_handle()
+            )
+            row.get_by_text("Its page").click()
+            visit.page.wait_for_url("**/digits/*.html" if "digits" in address else "**/book/*/*.html")
+            visit.page.goto((html / "book/index.html").as_uri())
+        assert not visit.errors
+
+
 def test_search_finds_a_known_term(browser, served):
     with Visit(browser, f"{served}/search.html?q=temperature") as visit:
         visit.page.wait_for_selector("#search-results li a")
