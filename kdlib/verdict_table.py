@@ -119,13 +119,17 @@ class VerdictMatrix:
                 for name, found in self.verdicts.items()
             }
             if any(own.values()):
-                cells = "".join(f"<td>{self._cell(name, verdict, units)}</td>" for name, verdict in own.items())
+                cells = "".join(self._cell(name, verdict, units) for name, verdict in own.items())
                 small = f"<br><small>{html.escape(measured)}</small>" if measured else ""
                 rows.append(f"<tr><th scope='row'>{html.escape(statement)}{small}</th>{cells}</tr>")
         table = f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
         return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
 
     def _cell(self, dataset: str, verdict: Verdict | None, units: Mapping[str, str | None]) -> str:
+        title = html.escape(self.titles[dataset], quote=True)
+        return f"<td data-title='{title}'>{self._shown(dataset, verdict, units)}</td>"
+
+    def _shown(self, dataset: str, verdict: Verdict | None, units: Mapping[str, str | None]) -> str:
         if verdict is None:
             return "–"
         own = units[verdict.claim]
