@@ -14,11 +14,6 @@ from .statistics import STATISTICS, Tables
 from .statistics.common import Sections
 
 OUTCOMES = {"reproduced": "explains", "contradicted": "does not explain"}  # of a claim's verdict; else undecided
-NOT_DECIDED = {
-    "one seed, no verdict": "one teacher seed gives no interval",
-    "no verdict": "in no teacher seed is there anything that it could explain",
-}
-
 CHANGES = {  # what a row's `control` in the tables stands for
     "responses": "the teacher's responses",
     "shuffled": "similarity shuffled",
@@ -42,13 +37,14 @@ class Control:
     unit: str
     null_value: float
     sentences: Mapping[str, str]
+    nothing: str = "There is nothing to compute it from."
 
 
 @dataclass(frozen=True)
 class Finding:
     """What the tables of a data set say of a control: `outcome` explains, does not explain, undecided or not decided.
 
-    Not decided: one teacher seed, or nothing to explain; `note` says which.
+    Not decided: fewer than two teacher seeds have a value.
     """
 
     control: Control
@@ -58,7 +54,12 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        return self.control.sentences.get(self.outcome) or f"No finding: {self.note}."
+        if self.outcome in self.control.sentences:
+            return self.control.sentences[self.outcome]
+        if self.estimate is None:
+            return f"No finding. {self.control.nothing}"
+        seeds = f" ({self.note})" if self.note else ""
+        return f"No finding: one teacher seed gives no interval{seeds}."
 
 
 def controls_file() -> Path:
@@ -109,6 +110,6 @@ def _find(control: Control, tables: Tables) -> Finding:
         reason=None,
     )
     verdict = judge(rule, tables.dataset, STATISTICS[control.statistic](tables).tolist())
-    if verdict.verdict in NOT_DECIDED:
-        return Finding(control, "not decided", verdict.estimate, NOT_DECIDED[verdict.verdict])
+    if verdict.verdict in ("one seed, no verdict", "no verdict"):
+        return Finding(control, "not decided", verdict.estimate, verdict.note)
     return Finding(control, OUTCOMES.get(verdict.verdict, "undecided"), verdict.estimate, verdict.note)

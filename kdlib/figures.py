@@ -68,7 +68,7 @@ def _finish(axes: Axes, title: str, x: str, y: str) -> None:
 def _name_curves(axes: Axes, title: str = "", size: float = 8) -> None:
     """Each curve's name at its right end, in its colour, moved apart where they would meet, and a title above them.
 
-    Called last: it needs the final limits of the axes.
+    Called last: it needs the final limits of the axes, which panels may share.
     """
     from sklearn.isotonic import isotonic_regression
 
@@ -138,6 +138,7 @@ def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
         panel.axhline(math.log(classes), color="#555555", linestyle=":", linewidth=1)
         panel.annotate(f"log {classes}", (1, math.log(classes)), (0, 3), textcoords="offset points", fontsize=8)
         _finish(panel, f"{split} examples", "temperature T", "mean entropy (nats)" if split == "train" else "")
+    for panel in axes[0]:
         _name_curves(panel)
     return figure
 
@@ -231,6 +232,7 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
             panel.plot(mean.index, mean, "kx", markersize=7, label="paper, raw")
         _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
         panel.set_ylim(-3, 103)
+    for panel in axes[0]:
         _name_curves(panel)
     return figure
 
@@ -287,6 +289,7 @@ def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Seq
         _finish(
             panel, f"at equal {budget}", "examples per class", "validation accuracy (%)" if budget == "epochs" else ""
         )
+    for panel in axes[0]:
         _name_curves(panel)
     return figure
 
@@ -304,6 +307,7 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
             _curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], label, **style)
         panel.set_xscale("log")
         _finish(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
+    for panel in axes[0]:
         _name_curves(panel)
     return figure
 
@@ -469,6 +473,7 @@ def t_squared(cells: pd.DataFrame) -> Figure:
         panel.set_xticks(sorted(cells.temperature.unique()))
         panel.set_ylim(-3, 103)
         _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
+    for panel in axes[0]:
         _name_curves(panel)
     return figure
 
@@ -508,6 +513,7 @@ def entropy_against_updates(table: pd.DataFrame) -> Figure:
             _curve(panel, part, column, "entropy", colour, f"batch {size}{', rate scaled' * scaled}", **style)
         panel.set_xscale("log")
         _finish(panel, f"against {title}", title, "mean entropy (nats)" if column == "updates" else "")
+    for panel in axes[0]:
         _name_curves(panel)
     return figure
 
@@ -526,6 +532,7 @@ def gradient_norms(table: pd.DataFrame) -> Figure:
         panel.axhline(1, color="#555555", linestyle=":", linewidth=1)
         panel.set(xscale="log", yscale="log")
         _finish(panel, NAMES[teacher], "step of the student", "soft over hard" if teacher == "small" else "")
+    for panel in axes[0]:
         _name_curves(panel)
     return figure
 

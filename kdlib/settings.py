@@ -101,23 +101,26 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
     return Settings(dataset=dataset, profile=str(profile), **values)
 
 
-def reductions(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+def reductions(values: Mapping[str, Any], names: Iterable[str], notes: Iterable[str] = ()) -> list[str]:
     """How a run differs from profile `paper` on its data set, in words: "3 of 5 teacher seeds", "alpha 0.5, not 0.99".
 
-    Arguments: `values`, a run's resolved settings; `names` of those that its section uses.
+    Arguments: `values`, a run's resolved settings; `names` of those that its section uses; `notes` of its study: a grid
+    that was clipped to what the data set has is no reduction.
     """
+    clipped = {note.partition(" clipped")[0] for note in notes if " clipped" in note}
     full, found = profile_values("paper", values["dataset"]), []
     full["sweet_spot_epochs"] = full["sweet_spot_epochs"] or full["teacher_epochs"]
-    for name in (n for n in names if n not in ("dataset", "profile", "device")):
+    for name in (n for n in names if n not in {"dataset", "profile", "device", *clipped}):
         ours = None if values[name] is None else _check(name, values[name])  # a page's record has lists for tuples
         whole = full[name]
         if ours == whole:
             continue
-        if name not in _COUNTED:
+        more = not isinstance(ours, tuple) and whole and name in _COUNTED and ours > whole
+        if name not in _COUNTED or more:
             found.append(f"{name.replace('_', ' ')} {_show(ours)}, not {_show(whole)}")
         elif not whole:  # all there are
             found.append(f"{_count(ours)} {_COUNTED[name]}, not all")
-        elif isinstance(whole, tuple) and not set(ours) <= set(whole):
+        elif isinstance(whole, tuple) and not set(ours) < set(whole):
             found.append(f"{_COUNTED[name]} {_show(ours)}, not {_show(whole)}")
         else:
             found.append(f"{_count(ours)} of {_count(whole)} {_COUNTED[name]}")

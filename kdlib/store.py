@@ -155,7 +155,8 @@ class Store:
             try:
                 return _answer(payload, path.stem)
             except ValueError as error:
-                print(f"store: {path.stem} in {self.results} is {error}: it will be computed again", file=sys.stderr)
+                print(f"store: published unit {path.stem} is {error}: it will be computed again", file=sys.stderr)
+                del self._published[path.stem]
         return None
 
     def has(self, kind: str, config: dict[str, Any]) -> bool:
@@ -173,13 +174,17 @@ class Store:
     def publishable(self, keys: Iterable[str]) -> Iterator[dict[str, str | bytes]]:
         """Rows of a file of `results/`: each unit's key, kind and bytes, from the store or from such a file itself.
 
-        A unit that neither holds is left out.
+        A unit that neither holds is left out; one that is damaged, or of another recipe, too, which is said.
         """
         wanted = set(keys)
         here = {path.stem: path for path in self.paths() if path.stem in wanted}
         for key in sorted(wanted & {*here, *self._published}):
             payload = here[key].read_bytes() if key in here else self._published[key]
-            unit = from_bytes(payload)
+            try:
+                unit = _answer(payload, key)
+            except ValueError as error:
+                print(f"store: {key} is {error}: left out", file=sys.stderr)
+                continue
             if unit.kind in ORIGINS_ONLY and unit.tensors:
                 payload = to_bytes(replace(unit, tensors={}))
             yield {"key": key, "kind": unit.kind, "payload": payload}
@@ -225,8 +230,17 @@ class Store:
         yield from sorted(self.root.glob("*/*.safetensors"))
 
     def verify(self) -> tuple[list[Path], list[tuple[Path, str]]]:
-        """Every unit's file, read and checked: the sound ones, and the damaged ones with what is wrong."""
+        """Every unit's file, read and checked: the sound ones, and the damaged ones with what is wrong.
+
+        Of files that were taken in, those that cannot be read or hold a damaged unit.
+        """
         sound, damaged = [], []
+        for file in self._taken_in():
+            try:
+                for key, payload in published_units(file).items():
+                    _answer(payload, key)
+            except (OSError, ValueError, KeyError) as error:
+                damaged.append((file, str(error)))
         for path in self.paths():
             try:
                 _answer(path.read_bytes(), path.stem)
@@ -236,11 +250,16 @@ class Store:
         return sound, damaged
 
     def export(self, folder: Path, part_bytes: int) -> list[Path]:
-        """All units in files of about so many bytes, as `results/` has them: for another machine's `take_in`."""
+        """All that was computed here in files of about so many bytes, as `results/` has it: for `take_in` elsewhere.
+
+        Raises `InputError` where the folder holds another export.
+        """
         import pyarrow
         import pyarrow.parquet as parquet
 
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.glob("units-*.parquet")):
+            raise InputError(f"{folder} holds an export already: remove it, or choose another folder")
         files = []
         for part in _parts(self.publishable(path.stem for path in self.paths()), part_bytes):
             files.append(folder / f"units-{len(files) + 1:03}.parquet")
@@ -262,10 +281,13 @@ class Store:
         vars(self).pop("_published", None)
         return len(units)
 
+    def _taken_in(self) -> list[Path]:
+        return sorted(self.root.glob(f"{TAKEN_IN}/*.parquet"))
+
     @cached_property
     def _published(self) -> dict[str, bytes]:
         units: dict[str, bytes] = {}
-        for file in (*sorted(self.results.glob("*/*.parquet")), *sorted(self.root.glob(f"{TAKEN_IN}/*.parquet"))):
+        for file in (*sorted(self.results.glob("*/*.parquet")), *self._taken_in()):
             try:
                 units |= published_units(file)
             except (OSError, ValueError, KeyError) as error:

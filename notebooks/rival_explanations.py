@@ -20,7 +20,7 @@
 #
 # The paper explains what it finds by the similarity information in a teacher's responses, which a larger teacher is said
 # to lose. Each section below takes one rival explanation, changes that one thing, and repeats the measurement. It ends in
-# one sentence, chosen by a rule of `data/paper/controls.yml` that was fixed before any run: does the rival *explain* the
+# one sentence, chosen by a rule of `data/paper/controls.yml`, which also lists what was mended after a run: does the rival *explain* the
 # result? It does if the interval of what is measured lies wholly above its threshold, 0 or for a ratio 1.
 #
 # - The question throughout: why do students of the small teacher know a class that they never saw, and those of the

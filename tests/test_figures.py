@@ -57,6 +57,23 @@ def test_names_have_the_contrast_that_text_needs(colour):
     assert contrast_with_white(figures._readable(colour)) >= 4.5
 
 
+def test_names_keep_apart_where_panels_share_an_axis_and_the_last_stretches_it():
+    rows = [
+        (teacher, selection, n, seed, level + step)
+        for teacher, level in (("small", 90), ("large", 20))
+        for step, selection in enumerate(("entropy", "random", "lowest"))
+        for n in (5, 50)
+        for seed in (0, 1)
+    ]
+    columns = ["teacher", "selection", "examples_per_class", "seed", "validation_accuracy"]
+    figure = figures.selections_compared(pd.DataFrame(rows, columns=columns).assign(budget="steps"))
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        boxes = sorted((text.get_window_extent() for text in panel.texts), key=lambda box: box.y0)
+        assert len(boxes) == 3
+        assert all(above.y0 - below.y0 > 0.6 * below.height for below, above in zip(boxes, boxes[1:], strict=False))
+
+
 def test_names_stand_only_at_curves_that_have_one():
     cells = [(budget, n, seed) for budget in ("epochs", "steps") for n in (5, 10) for seed in (0, 1)]
     table = pd.DataFrame(cells, columns=["budget", "examples_per_class", "seed"])

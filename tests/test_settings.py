@@ -256,3 +256,11 @@ def test_each_reduction_is_told_whatever_the_profile_is_called(given, told):
     assert reductions(asdict(resolve({"dataset": "mnist", "profile": "paper", **given})), NAMES) == [told]
     as_read_from_a_page = json.loads(json.dumps(asdict(resolve({"dataset": "mnist", "profile": "paper", **given}))))
     assert reductions(as_read_from_a_page, NAMES) == [told]
+
+
+def test_more_than_the_paper_has_is_no_fraction_of_it_and_what_a_data_set_lacks_is_no_reduction():
+    more = asdict(resolve({"dataset": "mnist", "profile": "paper", "seeds": 10}))
+    assert reductions(more, NAMES) == ["seeds 10, not 5"]
+    study = open_study("example_efficiency", {}, dataset="digits", profile="paper")
+    assert any("examples_per_class clipped" in note for note in study.notes)
+    assert reductions(asdict(study.settings), PARAMETERS["example_efficiency"], study.notes) == []

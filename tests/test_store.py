@@ -378,6 +378,23 @@ def test_what_another_machine_computed_is_sent_without_teachers_and_read_here(co
     assert sum(file.stat().st_size for file in files) < 0.2 * sum(p.stat().st_size for p in Store(place).paths())
 
 
+def test_a_damaged_unit_is_left_out_of_an_export_and_found_where_it_was_taken_in(computed, empty, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(computed[0], copy)
+    [file] = (copy / "student").glob("*.safetensors")
+    file.write_bytes(flipped(file.read_bytes(), -40))
+    [part] = Store(copy).export(tmp_path / "sent", part_bytes=2**30)
+    assert file.stem in capsys.readouterr().err
+    assert file.stem not in store.published_units(part)
+    with pytest.raises(InputError, match="holds an export already"):
+        Store(copy).export(tmp_path / "sent", part_bytes=2**30)
+    empty.take_in(part)
+    assert empty.verify()[1] == []
+    [taken] = empty.root.rglob("*.parquet")
+    taken.write_bytes(taken.read_bytes()[:-9])
+    assert [path for path, _ in Store(empty.root).verify()[1]] == [taken]
+
+
 def test_units_that_were_damaged_on_the_way_are_refused_and_leave_nothing(computed, empty, tmp_path):
     [file] = Store(computed[0]).export(tmp_path / "sent", part_bytes=2**30)
     rows = parquet.read_table(file).to_pylist()

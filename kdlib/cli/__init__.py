@@ -285,7 +285,7 @@ def store_export(
     part: Annotated[int, typer.Option(help="MiB a file, about", min=1)] = 64,
     store: StoreOption = None,
 ) -> None:
-    """Pack all units for another machine, in a few files: everything but the tensors of teachers."""
+    """Pack what was computed here for another machine, in a few files: everything but the tensors of teachers."""
     files = Store(store).export(folder, part << 20)
     if not files:
         raise InputError(f"the store {Store(store).root} is empty: there is nothing to export")

@@ -163,8 +163,9 @@ def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.N
 
 
 def _banner(record: dict[str, Any]) -> str:
-    """What was cut against the paper's scale; nothing where nothing was."""
-    cut = reductions(record["settings"], (*PARAMETERS[record["section"]], "kept_epochs", "test_examples"))
+    """What differs from the paper's scale; nothing where nothing does."""
+    used = (*PARAMETERS[record["section"]], "kept_epochs", "test_examples")
+    cut = reductions(record["settings"], used, record["notes"])
     if not cut:
         return ""
     notes = "".join(f" {note[0].upper()}{note[1:]}." for note in record["notes"])

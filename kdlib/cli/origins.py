@@ -12,9 +12,8 @@ import pandas as pd
 HEAD = """# Run statistics
 
 What was computed for this book: every unit is a trained teacher, a trained student, or a measure taken of one. Seconds
-are those of one thread, on a shared machine: an order of magnitude, not a benchmark
-([performance](performance.md) has measurements side by side). No page of this book was computed on a GPU unless its
-device says so.
+are those of one thread of a CPU, or of a GPU where the device says so, on a shared machine: an order of magnitude, not
+a benchmark ([performance](performance.md) has measurements side by side).
 """
 
 
@@ -23,9 +22,10 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     datasets = list(dict.fromkeys(r["dataset"] for r in records))
     own = {name: [r for r in records if r["dataset"] == name] for name in datasets}
     total = sum(seconds for units in map(_units, own.values()) for seconds in units.values())
+    places = sorted({_place(r["cost"]) for r in records})
     parts = [
         HEAD,
-        f"All together: **{spoken(total)}** of one CPU core. A unit that several pages use counts once.",
+        f"All together: **{spoken(total)}** of {' and '.join(places)}. A unit that several pages use counts once.",
         "",
         _table([_of_dataset(part) for part in own.values()], words=1),
         "",
@@ -61,13 +61,15 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, *, half_
         f"{sum(cost['units'].values()):,} units, finished {cost['finished'][:10]}",
         f"code {html.escape(', '.join(cost['commits']))}",
     ]
+    other = "CPU" if _place(cost) != CPU else "GPU"
     again = (
         f"<code>{html.escape(command(record, given))}</code> makes it again: from what is stored at once, from "
-        f"nothing in about {spoken(cost['seconds'])} of one CPU core; on a GPU it was not measured."
+        f"nothing in about {spoken(cost['seconds'])} of {_place(cost)}; on a {other} it was not measured."
     )
     summary = f"{record['settings']['seeds']} teacher seeds, profile {html.escape(record['settings']['profile'])}"
     if half_widths:
-        summary = f"mean ± half-width of the 95% t interval over {summary}"
+        what = "t interval over" if record["settings"]["seeds"] > 1 else "Wilson interval over test examples;"
+        summary = f"mean ± half-width of the 95% {what} {summary}"
     cells = _cell_commands(record, given) if "present.missing_class_summary(" in source else ""
     return (
         f"<details class='origin'><summary>{summary} · data and command</summary><p>{' · '.join(what)}</p>"
@@ -97,7 +99,7 @@ def _as_text(value: Any) -> str:
 
 
 def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
-    """For each cell of table 4 the command that trains its students again, from their teachers' stored responses."""
+    """For each cell of table 4 the command that trains its students again."""
     cells = pd.read_csv(io.StringIO(record["tables"]["cells"]))[["missing_class", "temperature"]].drop_duplicates()
     lines = []
     for c, t in cells.itertuples(index=False):
@@ -106,8 +108,17 @@ def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
         lines.append(f"<li>class {c}, T = {t:g}: <code>{html.escape(words)}</code></li>")
     return (
         "<details><summary>One cell again, held against the stored one bit for bit</summary>"
-        f"<p>Both teachers, every seed:</p><ul>{''.join(lines)}</ul></details>"
+        "<p>Both teachers, every seed; a teacher that the store lacks is trained first:</p>"
+        f"<ul>{''.join(lines)}</ul></details>"
     )
+
+
+CPU = "one CPU core"
+
+
+def _place(cost: dict[str, Any]) -> str:
+    """Whose seconds a cost counts."""
+    return CPU if all(device.startswith("cpu") for device in cost["devices"]) else "; ".join(cost["devices"])
 
 
 def spoken(seconds: float) -> str:
@@ -143,7 +154,7 @@ def _of_dataset(records: list[dict[str, Any]]) -> dict[str, Any]:
         "data set": records[0]["title"],
         "pages": len(records),
         "units": f"{len(units):,}",
-        "one core": spoken(sum(units.values())),
+        "computing": spoken(sum(units.values())),
         "largest memory (MiB)": max(r["cost"]["peak_memory_mib"] for r in records),
         "device": every("devices"),
         "torch": every("torch"),
@@ -159,7 +170,7 @@ def _of_page(record: dict[str, Any]) -> dict[str, Any]:
         "section": record["section"].replace("_", " "),
         "profile": record["settings"]["profile"],
         "units": f"{sum(cost['units'].values()):,}",
-        "one core": spoken(cost["seconds"]),
+        "computing": spoken(cost["seconds"]),
         "largest memory (MiB)": cost["peak_memory_mib"],
         "finished": cost["finished"][:10],
     }

@@ -131,11 +131,13 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
             warnings.simplefilter("ignore")  # a fixed random state makes UMAP run on one thread, and say so
             import umap
 
-            at_hand = _activations if study.stored(teacher) else _turned_activations
-            activations = at_hand(study, teacher, epoch).numpy()
-            return {"embedding": torch.from_numpy(umap.UMAP(random_state=0).fit_transform(activations))}
+            embedding = umap.UMAP(random_state=0).fit_transform(activations(study, teacher, epoch).numpy())
+            return {"embedding": torch.from_numpy(embedding)}
 
-    return study.measure("umap", _config(study, teacher, epoch), compute)["embedding"]
+    config, activations = _config(study, teacher, epoch), _activations
+    if not (study.stored(teacher) or study.measured("umap", config)):
+        config, activations = config | {"activations": "turned"}, _turned_activations
+    return study.measure("umap", config, compute)["embedding"]
 
 
 def umap_points(study: Study) -> pd.DataFrame:

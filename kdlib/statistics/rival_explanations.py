@@ -105,10 +105,7 @@ def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
 
 @statistic
 def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
-    """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared.
-
-    nan where it does not fall under equation 4.
-    """
+    """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared."""
     cells = tables["rival_explanations"]["cells"]
     low, high = cells["temperature"].min(), cells["temperature"].max()
 
@@ -116,11 +113,7 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
         rows = at(rows, control=control)
         return at(rows, temperature=low)["raw"].mean() - at(rows, temperature=high)["raw"].mean()
 
-    def value(rows: DataFrame) -> float:
-        plain = fall(rows, "responses")
-        return plain - fall(rows, "t_squared") if plain > 0 else np.nan
-
-    return each_seed(cells, value)
+    return each_seed(cells, lambda rows: fall(rows, "responses") - fall(rows, "t_squared"))
 
 
 @statistic
