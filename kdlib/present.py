@@ -310,7 +310,7 @@ def sweet_spot_finding(tables: dict[str, pd.DataFrame]) -> Text:
     sweet, large = (table[table.teacher == t].groupby("seed").accuracy.mean() for t in ("large_sweet", "large"))
     return Text(
         f"For the single-layer student the search chooses batch size {chosen.batch_size:.0f}, "
-        f"{chosen.epoch:.0f} epoch{'s' * (chosen.epoch > 1)}. Its test accuracy there minus that under the large "
+        f"{chosen.epoch:.0f} epoch{'s' if chosen.epoch > 1 else ''}. Its test accuracy there minus that under the large "
         f"teacher as it is, averaged over temperatures: {spoken(t_interval(sweet - large), ' points')}."
     )
 
