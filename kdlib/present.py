@@ -308,10 +308,11 @@ def efficiency_finding(cells: pd.DataFrame) -> Text:
 def sweet_spot_finding(tables: dict[str, pd.DataFrame]) -> Text:
     table, chosen = tables["baseline"], tables["chosen"].set_index("student").loc["baseline"]
     sweet, large = (table[table.teacher == t].groupby("seed").accuracy.mean() for t in ("large_sweet", "large"))
+    epochs = "1 epoch" if chosen.epoch == 1 else f"{chosen.epoch:.0f} epochs"
     return Text(
-        f"For the single-layer student the search chooses batch size {chosen.batch_size:.0f}, "
-        f"{chosen.epoch:.0f} epoch{'s' if chosen.epoch > 1 else ''}. Its test accuracy there minus that under the large "
-        f"teacher as it is, averaged over temperatures: {spoken(t_interval(sweet - large), ' points')}."
+        f"For the single-layer student the search chooses batch size {chosen.batch_size:.0f}, {epochs}. "
+        "Its test accuracy there minus that under the large teacher as it is, "
+        f"averaged over temperatures: {spoken(t_interval(sweet - large), ' points')}."
     )
 
 
