@@ -65,11 +65,17 @@ def _finish(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set(title=title, xlabel=x, ylabel=y)
 
 
-def _name_curves(axes: Axes, title: str = "", size: float = 8) -> None:
-    """Each curve's name at its right end, in its colour, moved apart where they would meet, and a title above them.
+def _name_curves(*panels: Axes, title: str = "", size: float = 8) -> None:
+    """In each panel every curve's name at its right end, in its colour, with a title above the names.
 
     Called last: it needs the final limits of the axes, which panels may share.
     """
+    for axes in panels:
+        _name_curves_of(axes, title, size)
+
+
+def _name_curves_of(axes: Axes, title: str, size: float) -> None:
+    """The names of one panel's curves, moved apart where they would meet."""
     from sklearn.isotonic import isotonic_regression
 
     axes.figure.get_layout_engine().execute(axes.figure)
@@ -90,6 +96,11 @@ def _name_curves(axes: Axes, title: str = "", size: float = 8) -> None:
     if title:
         at = 7, places[-1] - y[order[-1]] + 1.3 * size
         axes.annotate(title, ends[order[-1]], at, color="#444444", **style)
+
+
+def _shades(n: int) -> np.ndarray:
+    """Colours of `n` ordered settings, dark to light, none too light for white paper."""
+    return matplotlib.colormaps["viridis"](np.linspace(0, 0.85, n))
 
 
 def _readable(colour: object) -> tuple[float, ...]:
@@ -138,8 +149,7 @@ def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
         panel.axhline(math.log(classes), color="#555555", linestyle=":", linewidth=1)
         panel.annotate(f"log {classes}", (1, math.log(classes)), (0, 3), textcoords="offset points", fontsize=8)
         _finish(panel, f"{split} examples", "temperature T", "mean entropy (nats)" if split == "train" else "")
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 
@@ -158,8 +168,7 @@ def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temp
     _finish(axes[0, 0], f"entropy at T = {temperature:g}", "epochs of the teacher", "mean entropy (nats)")
     _finish(axes[0, 1], "accuracy", "epochs of the teacher", "validation accuracy (%)")
     _finish(axes[0, 2], "at equal accuracy", "validation accuracy (%)", "mean entropy (nats)")
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 
@@ -211,8 +220,7 @@ def variance_against_temperature(variance: pd.DataFrame) -> Figure:
         panel.tick_params(labelsize=8)
         if "relative" in column:
             panel.set_yscale("log")
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 
@@ -232,8 +240,7 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
             panel.plot(mean.index, mean, "kx", markersize=7, label="paper, raw")
         _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
         panel.set_ylim(-3, 103)
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 
@@ -289,8 +296,7 @@ def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Seq
         _finish(
             panel, f"at equal {budget}", "examples per class", "validation accuracy (%)" if budget == "epochs" else ""
         )
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 
@@ -307,8 +313,7 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
             _curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], label, **style)
         panel.set_xscale("log")
         _finish(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 
@@ -368,15 +373,13 @@ def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: in
     )
     for panel, (part, by, title) in zip(axes[0], views, strict=False):
         values = sorted(part[by].unique())
-        for value, colour in zip(
-            values, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(values))), strict=True
-        ):
+        for value, colour in zip(values, _shades(len(values)), strict=True):
             _curve(panel, part[part[by] == value], "temperature", "entropy", colour, f"{value}")
         _finish(panel, title, "temperature T", "mean entropy (nats)")
-        _name_curves(panel, by.replace("_", " "))
+        _name_curves(panel, title=by.replace("_", " "))
     nine = table[table.temperature == table.temperature.unique()[np.abs(table.temperature.unique() - 9).argmin()]]
     sizes = sorted(nine.batch_size.unique())
-    for size, colour in zip(sizes, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True):
+    for size, colour in zip(sizes, _shades(len(sizes)), strict=True):
         _curve(axes[0, 2], nine[nine.batch_size == size], "updates", "entropy", colour, f"batch {size}", marker=".")
     axes[0, 2].set_xscale("log")
     _finish(axes[0, 2], f"at T = {nine.temperature.iloc[0]:g}", "updates of the teacher", "")
@@ -411,7 +414,7 @@ def accuracy_against_updates(search: pd.DataFrame) -> Figure:
     for panel, student in zip(axes[0], ("general", "baseline"), strict=True):
         part = search[search.student == student]
         sizes = sorted(part.batch_size.unique())
-        for size, colour in zip(sizes, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(sizes))), strict=True):
+        for size, colour in zip(sizes, _shades(len(sizes)), strict=True):
             rows = part[part.batch_size == size]
             _curve(panel, rows, "updates", "validation_accuracy", colour, f"batch {size}", marker=".")
         panel.set_xscale("log")
@@ -473,8 +476,7 @@ def t_squared(cells: pd.DataFrame) -> Figure:
         panel.set_xticks(sorted(cells.temperature.unique()))
         panel.set_ylim(-3, 103)
         _finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 
@@ -502,7 +504,7 @@ def entropy_against_updates(table: pd.DataFrame) -> Figure:
     """Entropy of the large teacher against its updates, and against updates times learning rate."""
     figure, axes = _canvas(1, 2, 3.3, sharey=True)
     runs = sorted(set(zip(table.batch_size, table.learning_rate, strict=True)), key=lambda run: (run[1], run[0]))
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(runs)))
+    colours = _shades(len(runs))
     for panel, (column, title) in zip(
         axes[0], (("updates", "updates"), ("travelled", "updates × learning rate")), strict=True
     ):
@@ -513,8 +515,7 @@ def entropy_against_updates(table: pd.DataFrame) -> Figure:
             _curve(panel, part, column, "entropy", colour, f"batch {size}{', rate scaled' * scaled}", **style)
         panel.set_xscale("log")
         _finish(panel, f"against {title}", title, "mean entropy (nats)" if column == "updates" else "")
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 
@@ -523,7 +524,7 @@ def gradient_norms(table: pd.DataFrame) -> Figure:
     """Length of the soft labels' gradient over that of the hard labels', along a student's training."""
     figure, axes = _canvas(1, 2, 3.2, sharey=True)
     temperatures = sorted(table.temperature.unique())
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(temperatures)))
+    colours = _shades(len(temperatures))
     table = table.assign(weight=table.soft / table.hard)
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
         for temperature, colour in zip(temperatures, colours, strict=True):
@@ -532,8 +533,7 @@ def gradient_norms(table: pd.DataFrame) -> Figure:
         panel.axhline(1, color="#555555", linestyle=":", linewidth=1)
         panel.set(xscale="log", yscale="log")
         _finish(panel, NAMES[teacher], "step of the student", "soft over hard" if teacher == "small" else "")
-    for panel in axes[0]:
-        _name_curves(panel)
+    _name_curves(*axes[0])
     return figure
 
 

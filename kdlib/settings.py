@@ -17,6 +17,21 @@ from .students import SELECTIONS
 
 PROFILES_FILE = Path(__file__).with_name("profiles.toml")
 DEFAULT_PROFILE = "quick"
+# Parameters that say how much is run, and of what.
+_COUNTED = {
+    "seeds": "teacher seeds",
+    "examples": "training examples",
+    "test_examples": "test examples",
+    "teacher_epochs": "epochs for both teachers",
+    "sweet_spot_epochs": "epochs on the way to the sweet spot",
+    "student_epochs": "epochs for students",
+    "kept_epochs": "kept epochs",
+    "temperatures": "temperatures",
+    "missing_classes": "missing classes",
+    "examples_per_class": "numbers of examples",
+    "selections": "ways to choose examples",
+    "batch_sizes": "batch sizes",
+}
 
 
 @dataclass(frozen=True)
@@ -125,22 +140,6 @@ def reductions(values: Mapping[str, Any], names: Iterable[str], notes: Iterable[
         else:
             found.append(f"{_count(ours)} of {_count(whole)} {_COUNTED[name]}")
     return found
-
-
-_COUNTED = {
-    "seeds": "teacher seeds",
-    "examples": "training examples",
-    "test_examples": "test examples",
-    "teacher_epochs": "epochs for both teachers",
-    "sweet_spot_epochs": "epochs on the way to the sweet spot",
-    "student_epochs": "epochs for students",
-    "kept_epochs": "kept epochs",
-    "temperatures": "temperatures",
-    "missing_classes": "missing classes",
-    "examples_per_class": "numbers of examples",
-    "selections": "ways to choose examples",
-    "batch_sizes": "batch sizes",
-}
 
 
 def _count(value: int | tuple) -> int:

@@ -22,7 +22,7 @@ def named(ends: list[float], title: str = "") -> tuple[matplotlib.figure.Figure,
         figure, axes = figures._canvas(1, 1, 3.0)
         for k, end in enumerate(ends):
             axes[0, 0].plot([0, 1], [0, end], label=f"curve {k}")
-        figures._name_curves(axes[0, 0], title)
+        figures._name_curves(axes[0, 0], title=title)
         figure.draw_without_rendering()
     return figure, axes[0, 0].texts
 

@@ -286,9 +286,10 @@ def store_export(
     store: StoreOption = None,
 ) -> None:
     """Pack what was computed here for another machine, in a few files: everything but the tensors of teachers."""
-    files = Store(store).export(folder, part << 20)
+    place = Store(store)
+    files = place.export(folder, part << 20)
     if not files:
-        raise InputError(f"the store {Store(store).root} is empty: there is nothing to export")
+        raise InputError(f"the store {place.root} is empty: there is nothing to export")
     for file in files:
         typer.echo(file)
 

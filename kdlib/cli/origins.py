@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+CPU = "one CPU core"
 HEAD = """# Run statistics
 
 What was computed for this book: every unit is a trained teacher, a trained student, or a measure taken of one. Seconds
@@ -111,9 +112,6 @@ def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
         "<p>Both teachers, every seed; a teacher that the store lacks is trained first:</p>"
         f"<ul>{''.join(lines)}</ul></details>"
     )
-
-
-CPU = "one CPU core"
 
 
 def _place(cost: dict[str, Any]) -> str:

@@ -172,14 +172,14 @@ class Scoreboard:
         for r in own:
             cut = by_profile.setdefault(r["settings"]["profile"], [])
             cut += reductions(r["settings"], (*PARAMETERS[r["section"]], "test_examples"), r["notes"])
-        text = ""
-        for profile, cut in by_profile.items():
-            text += f"Profile `{profile}`" + (f" ({', '.join(dict.fromkeys(cut))})" if cut else "") + ". "
-        text = text.strip()
+        sentences = [
+            f"Profile `{profile}`" + (f" ({', '.join(dict.fromkeys(cut))})." if cut else ".")
+            for profile, cut in by_profile.items()
+        ]
         missed = [line for r in own if r["section"] == "entropy" for line in _below_floor(r)]
         if missed:
-            text += f" Below the accuracy floor, and counted nevertheless: {'; '.join(missed)}."
-        return text
+            sentences.append(f"Below the accuracy floor, and counted nevertheless: {'; '.join(missed)}.")
+        return " ".join(sentences)
 
     def _places(self, dataset: str) -> dict[str, tuple[str, str]]:
         """The page of each section, and the command that makes it again."""

@@ -123,6 +123,9 @@ def _turned_activations(study: Study, teacher: Teacher, epoch: int) -> Tensor:
 
 def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
     """UMAP of the shown examples' activations: [n, 2]. Slow to import and to compile, so stored as a unit."""
+    config, activations = _config(study, teacher, epoch), _activations
+    if not (study.stored(teacher) or study.measured("umap", config)):
+        config, activations = config | {"activations": "turned"}, _turned_activations
 
     def compute() -> dict[str, Tensor]:
         import warnings
@@ -134,9 +137,6 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
             embedding = umap.UMAP(random_state=0).fit_transform(activations(study, teacher, epoch).numpy())
             return {"embedding": torch.from_numpy(embedding)}
 
-    config, activations = _config(study, teacher, epoch), _activations
-    if not (study.stored(teacher) or study.measured("umap", config)):
-        config, activations = config | {"activations": "turned"}, _turned_activations
     return study.measure("umap", config, compute)["embedding"]
 
 
