@@ -117,10 +117,25 @@ class Interval:
     kind: str = "t"
 
     def __str__(self) -> str:
-        digits = 1 if max(abs(self.mean), abs(self.high)) >= 10 else 3
-        if math.isnan(self.low):
-            return f"{self.mean:.{digits}f} (n={self.n})"
-        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}] (n={self.n})"
+        mean, low, high = (f"{value:.{self.decimals}f}" for value in (self.mean, self.low, self.high))
+        return f"{mean} (n={self.n})" if math.isnan(self.low) else f"{mean} [{low}, {high}] (n={self.n})"
+
+    @property
+    def decimals(self) -> int:
+        """To print: two digits of the half-width (JCGM 100:2008, 7.2.6), up to two more to show a bound's sign.
+
+        Without a width, three digits of the mean.
+        """
+        half = (self.high - self.low) / 2
+        if not half > 0:
+            return max(0, 2 - _exponent(self.mean))
+        shown = 1 - _exponent(half)
+        return max(0, shown, min(shown + 2, max(-_exponent(bound) for bound in (self.low, self.high))))
+
+
+def _exponent(value: float) -> int:
+    """Of ten, in scientific notation; 0 for 0 and nan."""
+    return math.floor(math.log10(abs(value))) if abs(value) > 0 else 0
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:

@@ -326,7 +326,7 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
     """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
     found = next(f for f in findings(dataset, {"rival_explanations": tables}) if f.control.id == control)
     unit = "" if found.control.unit == "ratio" else f" {found.control.unit}"
-    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, 2)}."
+    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, found.estimate.decimals)}."
     return Text(f"**{found.sentence}**{estimate}")
 
 

@@ -160,13 +160,13 @@ def estimate(verdict: Verdict, unit: str | None = None) -> str:
         return "" if verdict.verdict in ("not yet run", "not tested") else verdict.note
     if e.mean != e.mean:
         return ""
-    n = f"(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{e.n})"
+    n, digits = f"(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{e.n})", e.decimals
     if e.low != e.low:
-        return f"{e.mean:.3g} {n}"
+        return f"{e.mean:.{digits}f} {n}"
     low, high = (max(e.low, -1.0), min(e.high, 1.0)) if unit == "rank correlation" else (e.low, e.high)
     if low == high:
         return f"{e.mean:.3g} in all seeds {n}"
-    return f"{e.mean:.3g} [{low:.3g}, {high:.3g}] {n}"
+    return f"{e.mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}] {n}"
 
 
 def _misses_size(verdict: Verdict) -> bool:

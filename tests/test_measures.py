@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from kdlib import (
+    Interval,
     confusion,
     correct_bias,
     distance_to_label_smoothing,
@@ -168,3 +170,22 @@ def test_distance_from_label_smoothing_is_finite_and_small_however_confident_the
     expected = p[0, 1:].sum() * (shape * (3 * shape).log()).sum()
     found = distance_to_label_smoothing(p, torch.tensor([0]))
     torch.testing.assert_close(found, expected[None], rtol=1e-9, atol=0)
+
+
+SIZES = st.floats(-1e4, 1e4).filter(lambda size: abs(size) > 1e-4)
+
+
+@given(mean=SIZES, half=st.floats(1e-3, 1e4))
+def test_a_printed_interval_is_off_by_less_than_a_twentieth_of_its_half_width_and_keeps_its_bounds_signs(mean, half):
+    interval = Interval(mean, mean - half, mean + half, 3)
+    printed = [float(number) for number in re.findall(r"-?[\d.]+(?=[ ,\]])", str(interval))]
+    assert printed == pytest.approx([interval.mean, interval.low, interval.high], abs=half / 19.9, rel=0)
+    for bound, shown in zip((interval.low, interval.high), printed[1:], strict=True):
+        assert shown * bound > 0 or abs(bound) < half / 100
+    decimals = {len(number.partition(".")[2]) for number in re.findall(r"-?[\d.]+(?=[ ,\]])", str(interval))}
+    assert decimals == {interval.decimals}
+
+
+def test_an_interval_without_width_is_printed_with_three_digits_of_its_mean():
+    assert str(Interval(98.123, math.nan, math.nan, 1)) == "98.1 (n=1)"
+    assert str(Interval(0.5, 0.5, 0.5, 3)) == "0.500 [0.500, 0.500] (n=3)"
