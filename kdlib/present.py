@@ -29,7 +29,7 @@ def mean_and_half_width(values: Sequence[float], decimals: int = 1, trials: int 
     half = (interval.high - interval.low) / 2
     if half != half:
         return "–" if interval.n == 0 else f"{interval.mean:.{decimals}f}"
-    return f"{interval.mean:.{decimals}f} ± {half:.{decimals}f}"
+    return f"{interval.mean:.{decimals}f} ± {half:.{decimals}f}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def mean_over_seeds(table: pd.DataFrame, column: str) -> Interval:

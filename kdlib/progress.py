@@ -1,4 +1,4 @@
-"""Progress that a person can follow: bars in a terminal, plain lines elsewhere."""
+"""Progress that a person can follow: bars in a terminal, plain lines elsewhere; times in words."""
 
 import sys
 from collections.abc import Iterable
@@ -15,3 +15,10 @@ def progress(items: Iterable[Item], title: str, total: int | None = None) -> Ite
     if sys.stderr.isatty():
         return tqdm(items, title, total, leave=False)
     return tqdm(items, title, total, mininterval=10, delay=5, maxinterval=10, bar_format=PLAIN, leave=False)
+
+
+def spoken_time(seconds: float) -> str:
+    """A time to read: 42 s, 7 min, 3.2 h."""
+    if seconds < 90:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -12,6 +12,7 @@ import pandas as pd
 from .claims import claims_digest, evaluate
 from .controls import controls_digest
 from .models import build_model, count_parameters
+from .progress import spoken_time
 from .study import Study
 from .verdict_table import VerdictTable
 
@@ -30,13 +31,13 @@ class Record:
     def _html(self) -> str:
         c = self.content
         settings, cost = c["settings"], c["cost"]
-        units = ", ".join(f"{n} {kind}s" for kind, n in sorted(cost["units"].items()))
+        units = ", ".join(f"{n:,} {kind}s" for kind, n in sorted(cost["units"].items()))
         parts = [
             f"Profile <strong>{html.escape(settings['profile'])}</strong>",
             f"{settings['seeds']} teacher seeds",
             html.escape("; ".join(cost["devices"])),
-            f"{units}: {cost['seconds']:.0f} s of computing",
-            f"finished {cost['finished']}",
+            f"{units}: {spoken_time(cost['seconds'])} of computing",
+            f"finished {cost['finished'][:10]}",
             f"code {html.escape(', '.join(cost['commits']))}",
         ]
         return f"<p class='origin'>{' · '.join(parts)}</p>"

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from kdlib.cli import origins, parse_parameters
+from kdlib.progress import spoken_time
 from kdlib.sections import PARAMETERS
 from kdlib.settings import resolve
 
@@ -71,4 +72,4 @@ def test_a_unit_that_several_pages_use_counts_once_in_the_total():
 
 @pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (300, "5 min"), (7200, "2.0 h")])
 def test_times_are_spoken(seconds, text):
-    assert origins.spoken(seconds) == text
+    assert spoken_time(seconds) == text

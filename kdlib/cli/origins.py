@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from ..progress import spoken_time
+
 CPU = "one CPU core"
 HEAD = """# Run statistics
 
@@ -26,7 +28,7 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     places = sorted({_place(r["cost"]) for r in records})
     parts = [
         HEAD,
-        f"All together: **{spoken(total)}** of {' and '.join(places)}. A unit that several pages use counts once.",
+        f"All together: **{spoken_time(total)}** of {' and '.join(places)}. A unit that several pages use counts once.",
         "",
         _table([_of_dataset(part) for part in own.values()], words=1),
         "",
@@ -65,7 +67,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, *, half_
     other = "CPU" if _place(cost) != CPU else "GPU"
     again = (
         f"<code>{html.escape(command(record, given))}</code> makes it again: from what is stored at once, from "
-        f"nothing in about {spoken(cost['seconds'])} of {_place(cost)}; on a {other} it was not measured."
+        f"nothing in about {spoken_time(cost['seconds'])} of {_place(cost)}; on a {other} it was not measured."
     )
     summary = f"{record['settings']['seeds']} teacher seeds, profile {html.escape(record['settings']['profile'])}"
     if half_widths:
@@ -119,13 +121,6 @@ def _place(cost: dict[str, Any]) -> str:
     return CPU if all(device.startswith("cpu") for device in cost["devices"]) else "; ".join(cost["devices"])
 
 
-def spoken(seconds: float) -> str:
-    """A time to read: 42 s, 7 min, 3.2 h."""
-    if seconds < 90:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _tables_named(source: str) -> list[str]:
     """The names in `tables["name"]`, in order."""
     found = [
@@ -152,7 +147,7 @@ def _of_dataset(records: list[dict[str, Any]]) -> dict[str, Any]:
         "data set": records[0]["title"],
         "pages": len(records),
         "units": f"{len(units):,}",
-        "computing": spoken(sum(units.values())),
+        "computing": spoken_time(sum(units.values())),
         "largest memory (MiB)": max(r["cost"]["peak_memory_mib"] for r in records),
         "device": every("devices"),
         "torch": every("torch"),
@@ -168,7 +163,7 @@ def _of_page(record: dict[str, Any]) -> dict[str, Any]:
         "section": record["section"].replace("_", " "),
         "profile": record["settings"]["profile"],
         "units": f"{sum(cost['units'].values()):,}",
-        "computing": spoken(cost["seconds"]),
+        "computing": spoken_time(cost["seconds"]),
         "largest memory (MiB)": cost["peak_memory_mib"],
         "finished": cost["finished"][:10],
     }
@@ -181,8 +176,8 @@ def _of_kind(record: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
         "unit": f"{kind['what'].replace('_', ' ')} ({kind['kind']})",
         "parameters": f"{kind['parameters']:,}" if kind["parameters"] else "–",
         "units": f"{kind['units']:,}",
-        "each": spoken(each),
-        "all": spoken(kind["seconds"]),
+        "each": spoken_time(each),
+        "all": spoken_time(kind["seconds"]),
         "largest memory (MiB)": kind["peak_memory_mib"],
     }
 
