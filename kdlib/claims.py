@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -158,25 +158,47 @@ def _equivalence(claim: Claim, estimate: Interval) -> str:
     return "contradicted" if estimate.high < low or estimate.low > high else "undecided"
 
 
-def evaluate(dataset: str, tables: Sections, others: Mapping[str, Sections] | None = None) -> list[Verdict]:
+def evaluate(
+    dataset: str,
+    tables: Sections,
+    others: Mapping[str, Sections] | None = None,
+    alike: Callable[[str, str, str], bool] = lambda notebook, name, section: True,
+) -> list[Verdict]:
     """Verdicts on every claim that is made for a data set, in the file's order.
 
     Arguments: `tables[section][name]`, what has been run; `others`, the same of further data sets by name, for claims
-    that compare two. A claim whose notebook or table is lacking is "not yet run", and the note says what it lacks.
+    that compare two; `alike(notebook, data set, section)`, whether a section was run with the same settings as this
+    data set's `notebook`: a claim takes tables of no other. One whose notebook or table is lacking is "not yet run",
+    and the note says what it lacks.
     """
-    return [_evaluate(c, Tables(dataset, tables, others or {})) for c in load_claims() if c.applies_to(dataset)]
+
+    others = others or {}
+
+    def of_notebook(notebook: str) -> Tables:
+        def part(name: str, sections: Sections) -> Sections:
+            return {section: found for section, found in sections.items() if alike(notebook, name, section)}
+
+        comparable = {name: part(name, sections) for name, sections in others.items()}
+        return Tables(dataset, part(dataset, tables), {name: found for name, found in comparable.items() if found})
+
+    run = {*tables, *others}
+    return [_evaluate(claim, of_notebook(claim.notebook), run) for claim in load_claims() if claim.applies_to(dataset)]
 
 
-def _evaluate(claim: Claim, tables: Tables) -> Verdict:
+def _evaluate(claim: Claim, tables: Tables, run: set[str]) -> Verdict:
     if claim.kind == "not_tested":
         return judge(claim, tables.dataset, [])
     try:
-        tables[claim.notebook]  # also for a statistic that takes no table of it
+        own = tables[claim.notebook]  # also for a statistic that takes no table of it
         values = STATISTICS[claim.statistic](tables)
     except KeyError as lacking:
-        paper = claim.paper_value(tables.dataset)
-        return Verdict(claim.id, tables.dataset, "not yet run", paper=paper, note=f"lacks {lacking.args[0]}")
+        what, paper = lacking.args[0], claim.paper_value(tables.dataset)
+        note = f"lacks {what}{' with the same settings' * (what in run)}"
+        return Verdict(claim.id, tables.dataset, "not yet run", paper=paper, note=note)
     verdict = judge(claim, tables.dataset, values.tolist())
+    seeds = {seed for table in own.values() if "seed" in table for seed in table["seed"]}
+    if claim.kind == "existence" and len(seeds) == 1:  # its values are not those of seeds
+        verdict = replace(verdict, verdict="one seed, no verdict")
     return replace(verdict, note="; ".join(filter(None, [verdict.note, values.attrs.get("note")])))
 
 

@@ -212,12 +212,41 @@ def _read(name: str, source: Source, root: Path) -> Arrays:
             raise InputError(f"data set {name!r}: images {images.shape} and labels {labels.shape} do not fit together")
         if labels.dtype.kind not in "iu" or labels.min() < 0:
             raise InputError(f"data set {name!r}: labels must be integers from 0")
+        _check_images(name, images)
+    _check_classes(name, source, arrays)
     if source.sha256 and _sha256(*arrays) != source.sha256:
         raise InputError(
             f"data set {name!r} under {root} is complete but altered: its checksum differs from the original's. "
             f"Remove its folder and get it again: `kdlib data {name} --from DIR` or `--download`."
         )
     return arrays
+
+
+def _check_images(name: str, images: np.ndarray) -> None:
+    if images.dtype == np.uint8:
+        return
+    if images.dtype.kind != "f" or not np.isfinite(images).all() or images.min() < 0 or images.max() > 1:
+        raise InputError(f"data set {name!r}: images must be uint8, or floats in [0, 1]; these are {images.dtype}")
+
+
+def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
+    train_x, train_y, test_x, test_y = arrays
+    if train_x.shape[1:] != test_x.shape[1:]:
+        raise InputError(
+            f"data set {name!r}: training images of {train_x.shape[1:]}, test images of {test_x.shape[1:]}"
+        )
+    classes = int(train_y.max()) + 1
+    for split, labels in (("training", train_y), ("test", test_y)):
+        if (there := np.unique(labels).tolist()) != list(range(classes)):
+            lacking = sorted({*range(classes)} ^ {*there})
+            raise InputError(
+                f"data set {name!r}: the {split} split must have every class from 0 to {classes - 1} and no other; "
+                f"wrong: {', '.join(map(str, lacking[:10]))}"
+            )
+    if classes < 3:
+        raise InputError(f"data set {name!r} has {classes} classes; at least 3 are needed, to take one out")
+    if source.class_names and len(source.class_names) != classes:
+        raise InputError(f"data set {name!r}: {len(source.class_names)} names for {classes} classes")
 
 
 def _as_images(array: np.ndarray) -> Tensor:

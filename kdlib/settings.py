@@ -106,7 +106,7 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
     epochs, kept = values["sweet_spot_epochs"], values["kept_epochs"]
     if "spread_settings" not in named:
         values["spread_settings"] = tuple(dict.fromkeys((b, min(e, epochs)) for b, e in values["spread_settings"]))
-    elif not {e for _, e in values["spread_settings"]} <= set(kept or range(1, epochs + 1)):
+    elif not {e for _, e in values["spread_settings"]} <= {e for e in kept or range(1, epochs + 1) if e <= epochs}:
         allowed_epochs = ", ".join(str(e) for e in kept if e <= epochs) or f"1 to {epochs}"
         raise InputError(
             f"spread_settings={[list(pair) for pair in values['spread_settings']]}: responses are kept after epochs "

@@ -208,9 +208,10 @@ def _train_stack(
     except torch.OutOfMemoryError:
         if len(students) == 1:
             raise
-        half = len(students) // 2
-        parts = [_train_stack(students[p], dataset, logits[p], plans[p]) for p in (slice(half), slice(half, None))]
-        return tuple(first + second for first, second in zip(*parts, strict=True))
+    # Only here: while the exception is handled, its traceback holds the memory that the halves need.
+    half = len(students) // 2
+    parts = [_train_stack(students[p], dataset, logits[p], plans[p]) for p in (slice(half), slice(half, None))]
+    return tuple(first + second for first, second in zip(*parts, strict=True))
 
 
 def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> str:

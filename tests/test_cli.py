@@ -3,6 +3,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import jupytext
 import pandas as pd
@@ -13,6 +14,7 @@ import torch
 from kdlib import Store, StoreError, data
 from kdlib.cli import main, pages
 from kdlib.paper import paper_table
+from kdlib.paths import data_dir
 from kdlib.sections import PARAMETERS
 
 from .conftest import ROOT
@@ -94,11 +96,20 @@ def test_data_says_what_is_wrong_with_files_that_are_here(kdlib, tmp_path, monke
     assert "cannot be read" in lines["cifar10"] and "kdlib data cifar10 --from DIR" in lines["cifar10"]
 
 
-def test_data_verifies_one(kdlib):
-    assert kdlib("data", "digits", "--verify")[:2] == (
-        0,
-        "digits: complete, checksum right, 1300 training images (10% validation)\n",
-    )
+def test_data_verifies_one_and_claims_no_checksum_that_it_does_not_have(kdlib, monkeypatch):
+    line = "digits: complete, {}, 1300 training images (10% validation)\n"
+    assert kdlib("data", "digits", "--verify")[:2] == (0, line.format("no checksum known"))
+    source = data.find_source("digits")
+    known = replace(source, sha256=data._sha256(*source.load(data_dir())))
+    monkeypatch.setitem(data._sources, "digits", known)
+    assert kdlib("data", "digits", "--verify")[:2] == (0, line.format("checksum right"))
+
+
+def test_run_all_checks_every_section_before_the_first_is_run(kdlib, tmp_path):
+    assert_one_line(kdlib("run", "all", "--profile", "smoke", "-o", tmp_path / "x.ipynb"), "-o names one page")
+    last = "spread_settings=[[64,7]]"  # of a section that is not the first
+    assert_one_line(kdlib("run", "all", "--profile", "smoke", "-p", last), "responses are kept after epochs 1, 2")
+    assert not list(tmp_path.rglob("*.ipynb")) and not list((tmp_path / "store").rglob("*.safetensors"))
 
 
 def test_compute_fills_the_store_and_then_computes_nothing_twice(kdlib, tmp_path):

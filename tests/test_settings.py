@@ -71,6 +71,11 @@ REFUSED = {
         {"spread_settings": [[128, 3]]},
         r"spread_settings=\[\[128, 3\]\]: responses are kept after epochs 1, 2 of",
     ),
+    "a pair beyond the epochs on the way to the sweet spot": (
+        "penultimate_layer",
+        {"spread_settings": [[128, 2]], "sweet_spot_epochs": 1},
+        r"spread_settings=\[\[128, 2\]\]: responses are kept after epochs 1 of",
+    ),
     "a device": ("entropy", {"device": "tpu9"}, "unknown device 'tpu9'; allowed: auto, cpu, cuda"),
     "a device number": ("entropy", {"device": 0}, "device=0 .*allowed: auto, cpu, cuda"),
 }

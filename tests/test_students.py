@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -379,11 +380,14 @@ def test_students_of_larger_images_can_be_grouped_for_a_worker_and_are_each_the_
 
 def test_a_stack_for_which_memory_runs_out_is_trained_in_parts_to_the_same_students(sweep, logits, digits, monkeypatch):
     whole = distill(sweep, digits, logits, engine="stacked")
-    train, sizes = stacked.train, []
+    train, sizes, held = stacked.train, [], []
 
     def train_few(students, *rest):
         sizes.append(len(students))
+        assert not any(weight() is not None for weight in held), "what did not fit is still in memory"
         if len(students) > 4:
+            weights = torch.zeros(len(students))
+            held.append(weakref.ref(weights))
             raise torch.OutOfMemoryError("out of memory")
         return train(students, *rest)
 

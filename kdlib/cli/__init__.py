@@ -61,7 +61,10 @@ def data_command(
     if source is not None or download:
         sources.fetch(name, data_dir(), source)
     dataset = data.load_dataset(name)
-    typer.echo(f"{name}: complete{', checksum right' * verify}, {len(dataset.labels)} training images (10% validation)")
+    checked = ""
+    if verify:
+        checked = ", checksum right" if data.find_source(name).sha256 else ", no checksum known"
+    typer.echo(f"{name}: complete{checked}, {len(dataset.labels)} training images (10% validation)")
 
 
 @app.command("models")
@@ -168,10 +171,16 @@ def run(
     """Execute a section's notebook: its page for the book."""
     from . import pages
 
-    for name in list(PARAMETERS) if section == "all" else [section]:
-        given = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
-        path = pages.run(name, given, store=store, output=output, publish=publish)
-        typer.echo(f"{name}: {path}")
+    if section == "all" and output is not None:
+        raise InputError("-o names one page: give it with one section, and leave it out with all")
+    names = list(PARAMETERS) if section == "all" else [section]
+    given = {name: parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in names}
+    for name in names:
+        pages.check(name, given[name], publish=publish)
+    if section == "all":
+        open_studies(section, dataset, profile, parameter, store)
+    for name in names:
+        typer.echo(f"{name}: {pages.run(name, given[name], store=store, output=output, publish=publish)}")
 
 
 @app.command()

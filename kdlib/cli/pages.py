@@ -49,9 +49,7 @@ def run(
     from traitlets.config import Config
 
     source = notebook_path(section)
-    check_halves(section)
-    if publish and (extra := sorted(set(given) - {"dataset", "profile"})):
-        raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
+    check(section, given, publish=publish)
     study = open_study(section, given, store=Store(store))
     name = f"{study.settings.dataset}-{study.settings.profile}"
     target = Path(output) if output else pages_dir() / name / f"{section}.ipynb"
@@ -95,6 +93,13 @@ def run(
     if publish:
         _publish(target, Store(store))
     return target
+
+
+def check(section: str, given: dict[str, Any], *, publish: bool) -> None:
+    """Raise `InputError` if the notebook's halves differ, or what is given makes no reference page."""
+    check_halves(section)
+    if publish and (extra := sorted(set(given) - {"dataset", "profile"})):
+        raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
 
 
 def clean(page: nbformat.NotebookNode) -> nbformat.NotebookNode:

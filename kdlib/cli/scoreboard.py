@@ -15,6 +15,7 @@ from ..verdict_table import Rivals, VerdictMatrix, VerdictTable
 from . import origins
 
 KINDS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
+WITHOUT_EFFECT = {"dataset", "profile", "device", "accuracy_floor"}  # parameters that change no number of a claim
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
 
 # The paper in ten sentences, each with the claims that decide it (the first that applies to a data set), and with what
@@ -73,14 +74,21 @@ addEventListener("load", openClaim);
 
 
 def verdicts(records: Sequence[dict[str, Any]]) -> dict[str, list[Verdict]]:
-    """The verdicts on every claim, for each data set, from all its pages' tables."""
+    """The verdicts on every claim, for each data set, from the tables of its pages that were run alike."""
     tables: dict[str, dict[str, dict[str, pd.DataFrame]]] = {}
     for record in records:
         tables.setdefault(record["dataset"], {})[record["section"]] = read_tables(record)
-    return {
-        name: evaluate(name, sections, {other: t for other, t in tables.items() if other != name})
-        for name, sections in tables.items()
-    }
+    settings = {(r["dataset"], r["section"]): r["settings"] for r in records}
+
+    def of(name: str) -> list[Verdict]:
+        def alike(notebook: str, other: str, section: str) -> bool:
+            own = settings.get((name, notebook))
+            shared = {*PARAMETERS[notebook]} & {*PARAMETERS[section]} - WITHOUT_EFFECT
+            return own is None or all(own[p] == settings[other, section][p] for p in shared)
+
+        return evaluate(name, tables[name], {other: t for other, t in tables.items() if other != name}, alike)
+
+    return {name: of(name) for name in tables}
 
 
 class Scoreboard:

@@ -39,13 +39,13 @@ def missing_class_accuracy_difference(tables: Tables) -> Series:
 @statistic
 def smallest_missing_class_accuracy_above_chance_small(tables: Tables) -> Series:
     """The small teacher's smallest raw missing-class accuracy minus chance, over missing classes and temperatures."""
-    cells = _cells(tables)
-    chance = 100 / (1 + cells["missing_class"].max())
+    classes = tables["missing_class"]["taken_for"]["predicted"].nunique()
 
     def value(rows: DataFrame) -> float:
-        return at(rows, teacher="small").groupby(["missing_class", "temperature"])["raw"].mean().min() - chance
+        smallest = at(rows, teacher="small").groupby(["missing_class", "temperature"])["raw"].mean().min()
+        return smallest - 100 / classes
 
-    return each_seed(cells, value)
+    return each_seed(_cells(tables), value)
 
 
 @statistic
