@@ -10,10 +10,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdlib import paths
-from kdlib.claims import Claim, claims_digest, evaluate, judge, load_claims, scoreboard
+from kdlib.claims import Claim, Verdict, claims_digest, evaluate, judge, load_claims, scoreboard
+from kdlib.cli.scoreboard import verdicts
 from kdlib.errors import InputError
 from kdlib.measures import ratio_interval, t_interval
 from kdlib.paper import missing_class_table, paper_table
+from kdlib.settings import resolve
 
 PAPER = paths.paper_dir()
 
@@ -249,6 +251,47 @@ def test_other_data_sets_serve_the_claims_that_compare_two():
     assert (growth.verdict, growth.estimate.mean) == ("reproduced", pytest.approx(2))
     (growth,) = (v for v in evaluate("cifar10", tables(8)) if v.claim.startswith("gap-g"))
     assert (growth.verdict, growth.note) == ("not yet run", "lacks fashion_mnist")
+
+
+def test_existence_claims_have_no_verdict_from_one_seed_but_say_what_was_found():
+    def at_every_size(seeds: int) -> Verdict:
+        rows = [(s, t, n, level) for s in range(seeds) for t, level in (("small", 90), ("large", 50)) for n in (5, 10)]
+        return {v.claim: v for v in evaluate("mnist", efficiency_tables(rows))}["efficiency-order-every-size"]
+
+    assert (at_every_size(2).verdict, at_every_size(1).verdict) == ("reproduced", "one seed, no verdict")
+    assert at_every_size(1).note == at_every_size(2).note
+
+
+@pytest.mark.parametrize(
+    ("changed", "judged"),
+    [
+        ({}, True),
+        ({"profile": "quick", "device": "cpu", "accuracy_floor": 0.5}, True),
+        ({"student_epochs": 7}, True),  # of no teacher
+        ({"teacher_epochs": 7}, False),
+        ({"examples": 3000}, False),
+    ],
+)
+def test_a_claim_joins_two_pages_only_where_the_parameters_that_they_share_are_equal(changed, judged):
+    rows = [(s, t, T) for s in range(3) for t in ("small", "large") for T in (3, 9)]
+    cells = pd.DataFrame(rows, columns=["seed", "teacher", "temperature"])
+    own = {
+        "missing_class": {"cells": cells.assign(missing_class=0, raw=range(12), corrected=1, teacher_entropy=1)},
+        "entropy": {"variance": cells.assign(row_variance=range(12))},
+    }
+    settings = dataclasses.asdict(resolve({"profile": "smoke"}))
+    records = [
+        {
+            "dataset": "digits",
+            "section": section,
+            "tables": {name: table.to_csv(index=False) for name, table in tables.items()},
+            "settings": settings | (changed if section == "entropy" else {}),
+        }
+        for section, tables in own.items()
+    ]
+    found = {v.claim: v for v in verdicts(records)["digits"]}["more-variance-better"]
+    assert (found.verdict != "not yet run") == judged
+    assert judged or found.note == "lacks entropy with the same settings"
 
 
 def test_scoreboard_has_a_row_for_each_verdict():
