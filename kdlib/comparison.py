@@ -17,20 +17,24 @@ LEVEL = 0.05  # of the whole table: Holm's correction over its rows
 def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
     """One row for each statistic of claims and controls that both runs have, by Welch's t test over teacher seeds.
 
-    Arguments: tables by section and name, as `claims.evaluate` takes them. Columns: `statistic`, `ours` and `reference`
-    (means), `difference`, `low`, `high` (95% interval), `p`, and `differs`: p is below Holm's bound for the whole
-    table. With one seed in a run p is nan and nothing differs; where seeds have no spread at all, unequal means differ.
+    Arguments: tables by section and name, as `claims.evaluate` takes them. Columns: `statistic`; `ours` and
+    `reference`, means (of a ratio, geometric means: it is tested on the log scale, as the claims are); `change`, ours
+    minus reference (of a ratio: over it), with its 95% interval `low` to `high`; `p`; and `differs`: p is below Holm's bound
+    for the whole table. With one seed in a run p is nan and nothing differs; where seeds have no spread at all, unequal
+    means differ. Statistics that are not indexed by seed (kinds `existence` and `exact`) are left out.
     """
-    names = dict.fromkeys([c.statistic for c in load_claims()] + [c.statistic for c in load_controls()])
+    claims = [c for c in load_claims() if c.kind in ("direction", "equivalence")]
+    units = {rule.statistic: rule.unit for rule in (*claims, *load_controls())}
     rows = []
-    for name in names:
+    for name, unit in units.items():
         try:
             values = [STATISTICS[name](Tables(dataset, tables)).dropna() for tables in (ours, reference)]
         except KeyError:  # a statistic that is not computed, or a section that one of them has not run
             continue
         if all(len(v) for v in values):
-            rows.append({"statistic": name} | _welch(*(v.to_numpy(dtype=float) for v in values)))
-    columns = ["statistic", "ours", "reference", "difference", "low", "high", "p"]
+            test = _welch_of_ratios if unit == "ratio" else _welch
+            rows.append({"statistic": name} | test(*(v.to_numpy(dtype=float) for v in values)))
+    columns = ["statistic", "ours", "reference", "change", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(differs=_holm(table.p))
 
@@ -38,14 +42,19 @@ def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
 def _welch(ours: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     from scipy import stats
 
-    found = {"ours": ours.mean(), "reference": reference.mean(), "difference": ours.mean() - reference.mean()}
+    found = {"ours": ours.mean(), "reference": reference.mean(), "change": ours.mean() - reference.mean()}
     if min(len(ours), len(reference)) == 1:
         return found | {"low": math.nan, "high": math.nan, "p": math.nan}
     if np.ptp(ours) == np.ptp(reference) == 0:
-        return found | {"low": found["difference"], "high": found["difference"], "p": float(found["difference"] == 0)}
+        return found | {"low": found["change"], "high": found["change"], "p": float(found["change"] == 0)}
     test = stats.ttest_ind(ours, reference, equal_var=False)
     interval = test.confidence_interval(0.95)
     return found | {"low": interval.low, "high": interval.high, "p": test.pvalue}
+
+
+def _welch_of_ratios(ours: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    found = _welch(np.log(ours), np.log(reference))
+    return {name: value if name == "p" else math.exp(value) for name, value in found.items()}
 
 
 def _holm(p: Sequence[float]) -> np.ndarray:

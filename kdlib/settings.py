@@ -17,6 +17,7 @@ from .students import SELECTIONS
 
 PROFILES_FILE = Path(__file__).with_name("profiles.toml")
 DEFAULT_PROFILE = "quick"
+WITHOUT_EFFECT = {"dataset", "profile", "device", "accuracy_floor"}  # parameters that change no recipe of a number
 # Parameters that say how much is run, and of what.
 _COUNTED = {
     "seeds": "teacher seeds",

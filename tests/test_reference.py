@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib import comparison, store
+from kdlib import comparison, load_claims, store
 from kdlib.cli import verification
 
 from .conftest import ROOT
+from .test_statistics import example_efficiency_tables
 
 pytestmark = pytest.mark.xdist_group("reference")
 SECTIONS = ("entropy", "missing_class")
@@ -185,9 +186,32 @@ def test_a_run_of_the_same_profile_agrees_with_the_reference(published):
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert len(rows) > 10 and not any(row["differs"] for row in rows)
-    assert all(row["difference"] == 0 for row in rows)
+    assert {row["change"] for row in rows} == {0, 1}  # a difference, a ratio
+    assert done.stderr == ""
     lacking = run(published, "compare", "--dataset", "mnist")
     assert lacking.returncode == 2 and "kdlib run all --dataset mnist" in lacking.stderr
+
+
+def test_a_run_with_another_parameter_is_compared_and_what_was_changed_is_said(project):
+    assert run(project, "run", "missing_class", "--profile", "smoke", "-p", "student_epochs=1").returncode == 0
+    done = run(project, "compare", "--dataset", "digits", "--profile", "smoke", "--json")
+    assert done.stderr == "not the same run: missing_class: student_epochs is 1 here, 2 there\n"
+    assert any(row["change"] not in (0, 1) for row in json.loads(done.stdout))
+
+
+def test_a_ratio_is_compared_on_the_log_scale():
+    found = comparison._welch_of_ratios(np.array([2.0, 4.0, 8.0]), np.array([1.0, 2.0, 4.0]))
+    turned = comparison._welch_of_ratios(np.array([1.0, 2.0, 4.0]), np.array([2.0, 4.0, 8.0]))
+    assert (found["ours"], found["reference"], found["change"]) == pytest.approx((4, 2, 2))
+    assert (turned["change"], turned["low"], turned["p"]) == pytest.approx((1 / 2, 1 / found["high"], found["p"]))
+
+
+def test_only_statistics_of_teacher_seeds_are_compared():
+    kinds = {c.statistic: c.kind for c in load_claims()}
+    tables = {"example_efficiency": example_efficiency_tables()}
+    found = set(comparison.compare("mnist", tables, tables).statistic)
+    assert found and {kinds.get(name) for name in found} <= {"direction", "equivalence"}
+    assert "sizes_at_which_the_small_teacher_leads" not in found
 
 
 def test_a_cell_that_is_computed_afresh_is_the_stored_one_bit_for_bit(published):

@@ -239,7 +239,9 @@ def compare(
     """Hold the pages that were run here against the reference: what differs by more than teacher seeds explain?"""
     from . import against_reference
 
-    table = against_reference.table(dataset, profile or settings.default_profile())
+    table, other = against_reference.table(dataset, profile or settings.default_profile())
+    for line in other:
+        typer.echo(f"not the same run: {line}", err=True)
     typer.echo(table.to_json(orient="records", indent=1) if as_json else against_reference.text(table))
 
 

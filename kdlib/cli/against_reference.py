@@ -1,6 +1,8 @@
 """Holding what is run here against what is stored or published: `kdlib compare`, and `kdlib compute --fresh`."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -10,37 +12,51 @@ from .. import paths, students
 from ..comparison import compare
 from ..errors import InputError
 from ..record import read_tables
-from ..sections import SECTIONS
+from ..sections import PARAMETERS, SECTIONS
 from ..sections.sweet_spot import test_percent
+from ..settings import WITHOUT_EFFECT
 from ..study import Study
 from ..teachers import responses
 from .pages import page_record, pages_dir
 
 
-def table(dataset: str, profile: str) -> pd.DataFrame:
-    """`comparison.compare` of the local pages of a data set and profile with the published results."""
+def table(dataset: str, profile: str) -> tuple[pd.DataFrame, list[str]]:
+    """`comparison.compare` of the local pages of a data set and profile with the reference pages.
+
+    Also a line for each parameter in which a section's two runs differ: seeds do not explain what that changes.
+    """
     folder = pages_dir() / f"{dataset}-{profile}"
-    records = [page_record(nbformat.read(path, as_version=4)) for path in sorted(folder.glob("*.ipynb"))]
-    ours = {record["section"]: read_tables(record) for record in records if record}
-    published = sorted((paths.project_root() / "results" / dataset).glob("*/"))
-    reference = {part.name: {p.stem: pd.read_csv(p) for p in part.glob("*.csv")} for part in published}
+    ours, reference = _records(folder), _records(paths.project_root() / "book" / dataset)
     if not ours or not reference:
-        lacking = f"no page in {folder}" if not ours else f"no reference in results/{dataset}"
+        lacking = f"no page in {folder}" if not ours else f"no reference page in book/{dataset}"
         raise InputError(
             f"{lacking}: `kdlib run all --dataset {dataset} --profile {profile}` makes the pages that are compared, "
             "`--publish` a reference"
         )
-    return compare(dataset, ours, reference)
+    other = [
+        f"{section}: {name} is {ours[section]['settings'][name]} here, {reference[section]['settings'][name]} there"
+        for section in sorted({*ours} & {*reference})
+        for name in PARAMETERS[section]
+        if name not in WITHOUT_EFFECT and ours[section]["settings"][name] != reference[section]["settings"][name]
+    ]
+    tables = ({section: read_tables(record) for section, record in run.items()} for run in (ours, reference))
+    return compare(dataset, *tables), other
+
+
+def _records(folder: Path) -> dict[str, dict[str, Any]]:
+    """By section, what the pages in a folder carry."""
+    found = (page_record(nbformat.read(path, as_version=4)) for path in sorted(folder.glob("*.ipynb")))
+    return {record["section"]: record for record in found if record}
 
 
 def text(found: pd.DataFrame) -> str:
     """The table as lines: what differs first."""
     lines = [
         f"{'differs' if row.differs else 'agrees ':7}  {row.statistic:62} {row.ours:9.3f} {row.reference:9.3f}  "
-        f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        f"{row.change:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
         for row in found.sort_values(["differs", "p"], ascending=[False, True]).itertuples()
     ]
-    head = f"         {'statistic':62} {'here':>9} {'reference':>9}  difference with 95% interval"
+    head = f"         {'statistic':62} {'here':>9} {'reference':>9}  change (of a ratio: factor), 95% interval"
     return "\n".join([head, *lines, f"{found.differs.sum()} of {len(found)} differ by more than seeds explain (Holm)"])
 
 

@@ -10,12 +10,11 @@ from ..claims import Verdict, evaluate, load_claims
 from ..controls import findings
 from ..record import read_tables
 from ..sections import PARAMETERS
-from ..settings import reductions
+from ..settings import WITHOUT_EFFECT, reductions
 from ..verdict_table import Rivals, VerdictMatrix, VerdictTable
 from . import origins
 
 KINDS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
-WITHOUT_EFFECT = {"dataset", "profile", "device", "accuracy_floor"}  # parameters that change no number of a claim
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
 
 # The paper in ten sentences, each with the claims that decide it (the first that applies to a data set), and with what
