@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import InputError
@@ -31,6 +33,22 @@ def store_dir() -> Path:
 def paper_dir() -> Path:
     """The paper's printed numbers and claims."""
     return project_root() / "data" / "paper"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, whatever happens meanwhile. Its folder is made. Or `OSError`."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 _loaded: set[Path] = set()

@@ -2,8 +2,6 @@
 
 import heapq
 import json
-import os
-import secrets
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +10,7 @@ from functools import cache, partial
 
 import torch
 
-from . import stacked, students, teachers
+from . import paths, stacked, students, teachers
 from .devices import peak_memory, timings
 from .models import build_model, find_architecture
 from .sections import SECTIONS
@@ -203,6 +201,4 @@ def _estimates(study: Study) -> dict[str, dict[str, float]]:
 def _remember(study: Study, costs: dict[Unit, Cost]) -> None:
     path = study.store.root / "estimates.json"
     known = _estimates(study) | {unit_key(*_identity(study, unit)): asdict(cost) for unit, cost in costs.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    temporary.write_text(json.dumps(known))
-    os.replace(temporary, path)
+    paths.write_whole(path, json.dumps(known).encode())

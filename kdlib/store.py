@@ -195,17 +195,9 @@ class Store:
         return unit
 
     def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            paths.write_whole(path, content)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise StoreError(
                 f"the store {self.root} cannot be written: {error.strerror}. What is in it stays valid; make room "
                 "or choose another (KDLIB_STORE, --store), and run again to go on."

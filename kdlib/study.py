@@ -261,7 +261,7 @@ def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | No
     Arguments: `section`, one of `SECTIONS`; `parameters`, such as a notebook's `globals()` (see `settings.resolve`).
     Raises `InputError` for whatever cannot be used as asked.
     """
-    from .sections import PARAMETERS
+    from .sections import PARAMETERS, SECTIONS
 
     settings = resolve(parameters, PARAMETERS[section], **given)
     by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
@@ -278,9 +278,17 @@ def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | No
     if device.type == "cpu":
         devices.use_threads(1)
     store = store or Store()
-    epochs = len(settings.kept_epochs) or settings.teacher_epochs
-    store.check_room(4 * (len(dataset.labels) * dataset.classes * epochs * 2 * settings.seeds) + 64 * 2**20)
+    asked = Study(section, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
+    store.check_room(_room_needed(asked, *SECTIONS[section].units(asked)))
     return Study(section, settings, dataset, store, notes)
+
+
+def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> int:
+    """Bytes of what the store lacks of a section: its teachers' tensors; the rest is small beside the fixed part."""
+    lacking = [student for student in wanted if not study.stored(student)]
+    taught = {*runs, *(student.teacher for student in lacking)}
+    new = [run for run in taught | {run.taught_by for run in taught} if run and not study.stored(run)]
+    return sum(teachers.stored_bytes(run, study.dataset) for run in new) + (64 if new or lacking else 1) * 2**20
 
 
 def worker_count(device: str = "auto") -> int:
@@ -371,11 +379,12 @@ def _distill_and_store(settings: Settings, source: data.Source, root: str, group
         for teacher, epoch in sources
     }
     logits = [targets[s.teacher, s.teacher_epoch] for s in group]
-    start = time.perf_counter()
+    start, opened = time.perf_counter(), len(dataset.openings)
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
-        store.put(Unit("student", group[i].config(dataset), tensors, _provenance(dataset, seconds)))
-        start = time.perf_counter()
+        provenance = _provenance(dataset, seconds, dataset.openings[opened:])
+        store.put(Unit("student", group[i].config(dataset), tensors, provenance))
+        start, opened = time.perf_counter(), len(dataset.openings)
 
 
 def _measure_and_store(settings: Settings, source: data.Source, root: str, wanted: tuple) -> None:
@@ -389,16 +398,17 @@ def _measure_and_store(settings: Settings, source: data.Source, root: str, wante
 def _timed(
     store: Store, kind: str, config: dict[str, Any], dataset: Dataset, compute: Callable[[], dict[str, Tensor]]
 ) -> Unit:
-    start = time.perf_counter()
+    start, opened = time.perf_counter(), len(dataset.openings)
     tensors = compute()
-    return store.put(Unit(kind, config, tensors, _provenance(dataset, time.perf_counter() - start)))
+    provenance = _provenance(dataset, time.perf_counter() - start, dataset.openings[opened:])
+    return store.put(Unit(kind, config, tensors, provenance))
 
 
-def _provenance(dataset: Dataset, seconds: float) -> dict[str, Any]:
+def _provenance(dataset: Dataset, seconds: float, openings: Iterable[str]) -> dict[str, Any]:
     return {
         "seconds": round(seconds, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "peak_memory_mib": devices.peak_memory(),
-        "test_openings": list(dataset.openings),
+        "test_openings": list(dict.fromkeys(openings)),
         **devices.environment(dataset.images.device),
     }

@@ -46,6 +46,15 @@ class Teacher:
         return self.kept_epochs or tuple(range(1, self.epochs + 1))
 
 
+def stored_bytes(teacher: Teacher, dataset: Dataset) -> int:
+    """What the tensors of a run will take in the store: see `train_teacher`."""
+    with torch.device("meta"):
+        model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes)
+    responses = len(teacher.epochs_with_responses) * len(dataset.labels) + dataset.test_size
+    weights = sum(value.numel() for value in model.state_dict().values())
+    return 4 * (responses * dataset.classes + weights * len(teacher.checkpoints or (teacher.epochs,)))
+
+
 def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = None) -> dict[str, Tensor]:
     """Train with Adam on cross-entropy, on the device that holds the data set.
 

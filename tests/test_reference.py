@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 
 from kdlib import comparison, load_claims, store
@@ -149,6 +151,17 @@ def cut_units(project: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def without_a_unit(project: Path) -> None:
+    path = project / "results" / "digits" / "missing_class.parquet"
+    parquet.write_table(parquet.read_table(path)[1:], path)
+
+
+def units_of_another_page(project: Path) -> None:
+    folder = project / "results" / "digits"
+    both = [parquet.read_table(folder / f"{name}.parquet") for name in SECTIONS]
+    parquet.write_table(pyarrow.concat_tables(both), folder / "entropy.parquet")
+
+
 def removed_page(project: Path) -> None:
     (project / "book" / "digits" / "entropy.ipynb").unlink()
 
@@ -166,6 +179,8 @@ def removed_page(project: Path) -> None:
         (append("claims.yml"), "book/digits/entropy.ipynb was judged by other claims"),
         (append("controls.yml"), "book/digits/entropy.ipynb was judged by other controls"),
         (cut_units, "results/digits/missing_class.parquet is missing or damaged"),
+        (without_a_unit, "results/digits/missing_class.parquet lacks 1 of the units that the page was made from"),
+        (units_of_another_page, "results/digits/entropy.parquet holds units that the page did not use"),
         (removed_page, "results/digits/entropy belongs to no reference page"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

@@ -74,9 +74,27 @@ def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypat
 def test_every_unit_says_what_it_opened_the_test_split_for(tmp_path):
     one = study(tmp_path)
     one.tables()
-    students = [about for about in one.used.values() if about["kind"] == "student"]
-    assert students
-    assert all(any(reason.startswith("student") for reason in about["test_openings"]) for about in students)
+    opened = {(about["kind"], tuple(about["test_openings"])) for about in one.origins().values()}
+    assert opened == {
+        ("student", ("student: confusion matrix of the trained student",)),
+        ("teacher", ("teacher: accuracy and responses at the last epoch",)),
+        ("measure", ("entropy: accuracy of the teachers, confidence on the shown class",)),
+    }
+
+
+def test_what_a_teacher_takes_in_the_store_is_known_beforehand_and_nothing_is_needed_of_what_is_stored(
+    tmp_path, monkeypatch
+):
+    one = study(tmp_path)
+    teacher = one.teacher("large", 0)
+    run = one.run(teacher)
+    counted = [value for name, value in run.items() if "logits" in name or name.startswith("weights/")]
+    assert kdlib.teachers.stored_bytes(teacher, one.dataset) == sum(4 * value.numel() for value in counted)
+    needed = []
+    monkeypatch.setattr(kdlib.Store, "check_room", lambda self, size: needed.append(size))
+    study(tmp_path).tables()
+    study(tmp_path)
+    assert needed[0] > 64 * 2**20 > 2**20 == needed[1]
 
 
 def test_a_killed_worker_costs_what_it_had_in_hand_and_the_rest_goes_on(tmp_path, monkeypatch, capfd):

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,16 +176,15 @@ def _publish(page_path: Path, store: Store) -> None:
     root, dataset, section = paths.project_root(), content["dataset"], content["section"]
     reference = root / "book" / dataset / f"{section}.ipynb"
     results = root / "results" / dataset
-    for folder in (reference.parent, results / section):
-        folder.mkdir(parents=True, exist_ok=True)
-    for old in (results / section).glob("*.csv"):
-        old.unlink()
-    for name, text in content["tables"].items():
-        (results / section / f"{name}.csv").write_text(text)
     buffer = io.BytesIO()
     parquet.write_table(pyarrow.Table.from_pylist(list(store.publishable(content["units"]))), buffer)
-    (results / f"{section}.parquet").write_bytes(buffer.getvalue())
-    shutil.copyfile(page_path, reference)
+    paths.write_whole(results / f"{section}.parquet", buffer.getvalue())  # first: it may hold the only copy of a unit
+    for name, text in content["tables"].items():
+        paths.write_whole(results / section / f"{name}.csv", text.encode())
+    for old in (results / section).glob("*.csv"):
+        if old.stem not in content["tables"]:
+            old.unlink()
+    paths.write_whole(reference, page_path.read_bytes())
 
 
 @contextmanager

@@ -132,6 +132,5 @@ def _folder() -> Path:
 def save(rows: list[dict[str, Any]], dataset: str) -> Path:
     """Keep rows for the book."""
     path = _folder() / f"{dataset}-{rows[0]['kind']}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=1) + "\n")
+    paths.write_whole(path, (json.dumps(rows, indent=1) + "\n").encode())
     return path

@@ -86,8 +86,10 @@ def _of_published(content: dict[str, Any]) -> list[str]:
             sound = False
         if not sound:
             found.append(f"{where}.parquet: unit {key[:12]} is damaged")
-    if not set(units) <= set(content["units"]):
+    if set(units) - set(content["units"]):
         found.append(f"{where}.parquet holds units that the page did not use")
+    if lacking := set(content["units"]) - set(units):
+        found.append(f"{where}.parquet lacks {len(lacking)} of the units that the page was made from")
     return found
 
 
