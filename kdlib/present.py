@@ -22,14 +22,20 @@ class Text(str):
 
 
 def mean_and_half_width(values: Sequence[float], decimals: int = 1, trials: int | None = None) -> str:
-    """ "mean ± half-width" of the 95% t interval over seeds; of one seed, Wilson's for a percentage of `trials`."""
+    """ "mean ± half-width" of the 95% t interval over seeds.
+
+    Of one seed, a percentage of `trials` with Wilson's interval, which is not symmetric: "0.0 [0.0, 0.4]".
+    """
     interval = t_interval(values)
-    if interval.n == 1 and trials:
-        interval = _wilson_percent(interval.mean, trials)
-    half = (interval.high - interval.low) / 2
-    if half != half:
-        return "–" if interval.n == 0 else f"{interval.mean:.{decimals}f}"
-    return f"{interval.mean:.{decimals}f} ± {half:.{decimals}f}".replace(" ", "\N{NO-BREAK SPACE}")
+    if interval.n == 0:
+        return "–"
+    text = f"{interval.mean:.{decimals}f}"
+    if interval.n > 1:
+        text += f" ± {(interval.high - interval.low) / 2:.{decimals}f}"
+    elif trials:
+        share = wilson_interval(round(interval.mean / 100 * trials), trials)
+        text += f" [{100 * share.low:.{decimals}f}, {100 * share.high:.{decimals}f}]"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def mean_over_seeds(table: pd.DataFrame, column: str) -> Interval:
@@ -401,8 +407,3 @@ def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     grid.index = [names[c] for c in grid.index]
     grid.columns = [f"T = {t:g}" for t in grid.columns]
     return grid.rename_axis("removed class")
-
-
-def _wilson_percent(percent: float, trials: int) -> Interval:
-    share = wilson_interval(round(percent / 100 * trials), trials)
-    return Interval(percent, 100 * share.low, 100 * share.high, trials, share.kind)

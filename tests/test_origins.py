@@ -46,6 +46,19 @@ def test_the_line_says_seeds_profile_device_units_day_commit_and_cost():
         assert part in line
 
 
+def test_what_is_said_of_spread_is_explained_and_nothing_else_of_the_line_changes():
+    def opened(seeds: int, shown: str) -> tuple[str, str]:
+        made = record()
+        made["settings"] |= {"seeds": seeds}
+        summary, _, rest = origins.line(made, {}, 'f(tables["cells"])', shown).partition("</summary>")
+        return summary, rest
+
+    plain, half_widths, alone = opened(3, "1.0"), opened(3, "1.0\xa0±\xa00.1"), opened(1, "0.0\xa0[0.0,\xa00.4]")
+    assert "mean ± half-width of the 95% t interval over 3 teacher seeds" in half_widths[0]
+    assert "±" not in plain[0] and "±" not in alone[0] and "Wilson" in alone[0] and "1 teacher seed," in alone[0]
+    assert plain[1] == half_widths[1] == alone[1] and "a &lt;processor&gt; · 2 units" in plain[1]
+
+
 def test_each_cell_of_the_missing_class_tables_has_its_command_and_the_command_is_valid():
     line = origins.line(record(), {}, 'kdlib.present.missing_class_summary(tables["cells"], dataset)')
     commands = [c for c in re.findall(r"<code>(.*?)</code>", line) if c.endswith("--fresh")]

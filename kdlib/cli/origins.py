@@ -46,11 +46,11 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*parts, ""])
 
 
-def line(record: dict[str, Any], given: Mapping[str, Any], source: str, *, half_widths: bool = False) -> str:
+def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: str = "") -> str:
     """HTML for what a cell shows: which tables, how they were made, and how to make them again.
 
-    Arguments: the page's `record`; `given`, its parameters; `source` of the cell; `half_widths`: whether "±" in it has
-    to be explained. Empty where the cell takes no table.
+    Arguments: the page's `record`; `given`, its parameters; `source` of the cell; `shown`, its HTML: what is said of
+    spread in it is explained. Empty where the cell takes no table.
     """
     names = [name for name in _tables_named(source) if name in record["tables"]]
     if not names:
@@ -69,10 +69,12 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, *, half_
         f"<code>{html.escape(command(record, given))}</code> makes it again: from what is stored at once, from "
         f"nothing in about {spoken_time(cost['seconds'])} of {_place(cost)}; on a {other} it was not measured."
     )
-    summary = f"{record['settings']['seeds']} teacher seeds, profile {html.escape(record['settings']['profile'])}"
-    if half_widths:
-        what = "t interval over" if record["settings"]["seeds"] > 1 else "Wilson interval over test examples;"
-        summary = f"mean ± half-width of the 95% {what} {summary}"
+    seeds = record["settings"]["seeds"]
+    summary = f"{seeds} teacher seed{'s' if seeds > 1 else ''}, profile {html.escape(record['settings']['profile'])}"
+    if seeds > 1 and "±" in shown:
+        summary = f"mean ± half-width of the 95% t interval over {summary}"
+    if seeds == 1 and "\N{NO-BREAK SPACE}[" in shown:
+        summary = f"[95% Wilson interval over test examples]; {summary}"
     cells = _cell_commands(record, given) if "present.missing_class_summary(" in source else ""
     return (
         f"<details class='origin'><summary>{summary} · data and command</summary><p>{' · '.join(what)}</p>"
