@@ -45,7 +45,7 @@ class Plan:
 
 
 def missing_units(studies: Sequence[Study]) -> list[Unit]:
-    """Teacher runs, then students, that the sections' tables need and the store lacks.
+    """Teacher runs, then students, that the sections' tables need and the store lacks; measures are not counted.
 
     Of students of a sweet spot that is not known yet, those of a provisional pair stand for them: as many, as costly.
     """

@@ -188,15 +188,18 @@ class Study:
         self, name: str, wanted: list[Student], compute: Callable[[Student, Dataset, Tensor], dict[str, Tensor]]
     ) -> list[dict[str, Tensor]]:
         """A measure of each student, many at once: `compute(student, data set, its teacher's logits)`."""
-        identities = {student: {"student": student.config(self.dataset)} for student in wanted}
+        identities = {student: self._student_identity(name, student) for student in wanted}
 
         def lacking() -> list[tuple]:
-            new = (s for s in identities if not self.measured(name, identities[s]))
-            return [(compute, student, self._measure_identity(name, identities[student])) for student in new]
+            return [(compute, s, identities[s]) for s in identities if not self.measured_student(name, s)]
 
         self.runs(student.teacher for _, student, _ in lacking())
         self._until_stored(_measure_and_store, lacking, name)
-        return [self._use(self.store.get("measure", self._measure_identity(name, identities[s]))) for s in wanted]
+        return [self._use(self.store.get("measure", identities[student])) for student in wanted]
+
+    def measured_student(self, name: str, student: Student) -> bool:
+        """Whether a measure of a student is stored already."""
+        return self.store.has("measure", self._student_identity(name, student))
 
     def origins(self) -> dict[str, dict[str, Any]]:
         """Of every unit used, and of the teachers behind them where they are here, by key: `kind`, `what` (network or
@@ -211,6 +214,9 @@ class Study:
 
     def _measure_identity(self, name: str, config: dict[str, Any]) -> dict[str, Any]:
         return {"measure": name, "data": self.dataset.digest, **config}
+
+    def _student_identity(self, name: str, student: Student) -> dict[str, Any]:
+        return self._measure_identity(name, {"student": student.config(self.dataset)})
 
     def _use(self, unit: Unit) -> dict[str, Tensor]:
         what = unit.config.get("measure") or unit.config["network"]

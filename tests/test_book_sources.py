@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kdlib.sections import PARAMETERS
+
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 PAGES = sorted(page for page in BOOK.rglob("*.md") if "_generated" not in page.parts)
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-SECTIONS = ["entropy", "missing_class", "example_efficiency", "penultimate_layer", "sweet_spot"]
+SECTIONS = list(PARAMETERS)
 VERDICTS = [
     "reproduced",
     "direction-only",

@@ -22,6 +22,7 @@ from .missing_class import cell_accuracies
 
 TEMPERATURE = 9.0
 EVERY_EPOCH = 3  # of the missing classes every third is removed at every epoch
+GRADIENTS = "gradient_norms"  # the measure's name in the store
 GRADIENT_EXAMPLES = 1000
 TAUGHT = ("large_teacher", "assistant", "general_student")  # the first two in turn teach the last
 MARKS = (1, 2, 5)  # times powers of ten: the steps after which gradients are compared
@@ -33,6 +34,7 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     runs += [t for _, _, t in _entropy_runs(study) if not sweet_spot.curves_known(study, t)]
     cells = [student for _, student in _cells(study, known_scale)]
     cells += [student for _, student in (*_epoch_cells(study), *_setting_cells(study))]
+    runs += [s.teacher for _, s in _gradient_cells(study) if not study.measured_student(GRADIENTS, s)]
     assistants = [_assistant(study, seed) for seed in study.seeds]
     runs += [assistant for assistant in assistants if not study.stored(_through(study, assistant))]
     cells += [_through(study, assistant) for assistant in assistants]
@@ -233,15 +235,19 @@ def _selection(study: Study) -> pd.DataFrame:
     )
 
 
-def _gradients(study: Study) -> pd.DataFrame:
-    """Mean lengths of the gradients of the two terms after some steps of a student's training."""
-    wanted = [
+def _gradient_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+    return [
         ({"seed": seed, "teacher": capacity, "temperature": t}, study.student(study.teacher(capacity, seed), t))
         for seed in study.seeds
         for capacity in CAPACITIES
         for t in extremes(study)
     ]
-    found = study.measure_students("gradient_norms", [student for _, student in wanted], gradient_norms)
+
+
+def _gradients(study: Study) -> pd.DataFrame:
+    """Mean lengths of the gradients of the two terms after some steps of a student's training."""
+    wanted = _gradient_cells(study)
+    found = study.measure_students(GRADIENTS, [student for _, student in wanted], gradient_norms)
     return pd.DataFrame(
         [
             cell | dict(zip(("step", "hard", "soft"), values, strict=True))
