@@ -24,6 +24,7 @@ class Source:
     class_names: tuple[str, ...] | None = None
     title: str = ""
     sha256: str | None = None  # of the four arrays' bytes, where known
+    known: bool = False  # from the start: a user's set may be registered anew with other networks
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Dataset:
     train: Tensor
     validation: Tensor
     digest: str
+    known: bool  # see `Source`
     _test: tuple[Tensor, Tensor] = field(repr=False)
     openings: list[str] = field(default_factory=list)
 
@@ -157,6 +159,7 @@ def load_dataset(
         train=torch.from_numpy(np.sort(train)),
         validation=torch.from_numpy(np.sort(validation)),
         digest=digest,
+        known=source.known,
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
     )
     return dataset.to(device)

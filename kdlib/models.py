@@ -5,12 +5,14 @@ The paper prints only numbers of layers and of parameters. Which widths fit is w
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
+from .data import Dataset
 from .errors import InputError
 from .patches import StridedConvolution
 
@@ -135,7 +137,12 @@ _networks: dict[str, Architecture] = {}
 
 
 def register_network(name: str, architecture: Architecture) -> None:
-    """Make an architecture known to `build_model` and to the notebooks' `networks` parameter under a name."""
+    """Make an architecture known under a name: to `build_model`, and as `network` of a `Teacher` or a `Student`.
+
+    Raises `InputError` for the name of a role of Table 7, or of the assistant.
+    """
+    if name in (*ROLES, "assistant"):
+        raise InputError(f"a network cannot be registered as {name!r}: that is a role; choose another name")
     _networks[name] = architecture
 
 
@@ -150,6 +157,23 @@ def find_architecture(name: str, family: str = "mnist") -> Architecture:
     if name not in TABLE7[family]:
         raise InputError(f"unknown network {name!r}; allowed: {', '.join((*ROLES, *_networks))}")
     return TABLE7[family][name]
+
+
+def registered_networks() -> dict[str, Architecture]:
+    """What `register_network` was given, by name."""
+    return dict(_networks)
+
+
+def network_identity(name: str, dataset: Dataset) -> dict[str, Any]:
+    """What a unit's identity must say of its network beside the name.
+
+    Nothing for a role of Table 7 on a data set that is known from the start; else its architecture, since both a
+    network and a data set's family may be registered anew.
+    """
+    if dataset.known and name not in _networks:
+        return {}
+    architecture = asdict(find_architecture(name, dataset.family))
+    return {"architecture": {k: v for k, v in architecture.items() if k != "identified"}}
 
 
 def build_model(

@@ -114,7 +114,7 @@ KNOWN = {
     "cifar10": "5a078a53cc8236424f6c8ea3f1078ac49430b2eb71bc0548a50be48f18ca8a6e",
 }
 
-data._sources["digits"] = Source(load_digits, "mnist", title="scikit-learn digits")
+data._sources["digits"] = Source(load_digits, "mnist", title="scikit-learn digits", known=True)
 for _name, _family, _classes, _title in (
     ("mnist", "mnist", None, "MNIST"),
     ("fashion_mnist", "fashion_mnist", FASHION, "Fashion-MNIST"),
@@ -123,4 +123,4 @@ for _name, _family, _classes, _title in (
     ("usps", "mnist", None, "USPS"),
     ("svhn", "cifar10", None, "SVHN"),
 ):
-    data._sources[_name] = Source(torchvision_loader(_name), _family, _classes, _title, KNOWN.get(_name))
+    data._sources[_name] = Source(torchvision_loader(_name), _family, _classes, _title, KNOWN.get(_name), known=True)

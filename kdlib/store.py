@@ -3,7 +3,7 @@
 A unit (a teacher run, a student, a measurement) is one safetensors file, `store/<kind>/<key>.safetensors`. Its key is
 the sha256 of kind, recipe version and configuration; its header holds the configuration, the provenance and a
 checksum over all of it. Files are written under a temporary name and renamed, so a killed process leaves no half unit
-and two processes can share a store. What does not verify on reading is reported, set aside and computed again.
+and two processes can share a store. What does not verify on reading is reported, removed and computed again.
 """
 
 import errno

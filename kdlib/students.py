@@ -1,8 +1,8 @@
 """Distillation: many student configurations from one teacher's responses.
 
-`distill` is given logits, never a teacher: they were computed once. `train_one` is the plain reference loop. On an
-accelerator, for tiny images and in bf16 students are trained by matrix products instead (`stacked.py`), and a test
-holds them equal to it. In fp32 a CPU's convolutions of larger images are as fast as anything tried: there it is used.
+`distill` is given logits, never a teacher: they were computed once. `train_one` is the plain reference loop. On CUDA,
+for tiny images and in bf16 students are trained by matrix products instead (`stacked.py`), and a test holds them equal
+to it. In fp32 a CPU's convolutions of larger images are as fast as anything tried: there it is used.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from .devices import adam
 from .errors import InputError
 from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
-from .models import ConvNet, build_model, find_architecture, tiny
+from .models import ConvNet, build_model, find_architecture, network_identity, tiny
 from .store import canonical
 from .teachers import Teacher, autocast, predict
 
@@ -52,7 +52,8 @@ class Student:
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The identity under which the result is stored."""
-        return {**asdict(self), "teacher": self.teacher.config(dataset), "data": dataset.digest}
+        network = network_identity(self.network, dataset)
+        return {**asdict(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
 
     def seed(self) -> int:
         """Derived from the configuration, so that a student trained alone is the student of the sweep.
@@ -163,8 +164,8 @@ def distill(
     """Train students on teachers' responses, on the device that holds the data set.
 
     Arguments: `students`; `logits` [N, C], the teacher's logits of every train and validation example by index, or
-    one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"`: stacked on an accelerator, for tiny
-    images and in bf16. A network that cannot be stacked is trained in the loop.
+    one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"`: stacked on CUDA, for tiny images
+    and in bf16. A network that cannot be stacked is trained in the loop.
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.

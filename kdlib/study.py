@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from . import data, devices, students, teachers
+from . import data, devices, models, students, teachers
 from .data import Dataset, load_dataset
 from .errors import InputError, StoreError
+from .models import Architecture
 from .progress import progress
 from .settings import Settings, resolve
 from .store import Store, Unit, unit_key
@@ -246,13 +247,21 @@ class Study:
         from joblib import Parallel, delayed
         from joblib.externals.loky import get_reusable_executor
 
-        shared = (self.settings, data.find_source(self.settings.dataset), str(self.store.root))
+        shared = _Shared(
+            self.settings,
+            data.find_source(self.settings.dataset),
+            models.registered_networks(),
+            str(self.store.root),
+            self.dataset.digest,
+        )
         workers = min(worker_count(self.settings.device), len(arguments))
         if workers == 1:
+            _opened.clear()
+            _opened[shared.digest, self.settings.device] = self.dataset
             for argument in progress(arguments, title):
-                task(*shared, argument)
+                task(shared, argument)
             return
-        jobs = (delayed(_in_worker)(task, *shared, argument) for argument in arguments)
+        jobs = (delayed(_in_worker)(task, shared, argument) for argument in arguments)
         try:
             for _ in progress(Parallel(workers, return_as="generator_unordered")(jobs), title, len(arguments)):
                 pass
@@ -337,17 +346,39 @@ def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Setti
     return settings, notes
 
 
-@lru_cache(maxsize=2)
-def _dataset(name: str, source: data.Source, examples: int | None, test_examples: int | None, device: str) -> Dataset:
-    data._sources.setdefault(name, source)  # a set registered in the parent alone
-    return load_dataset(name, examples=examples, test_examples=test_examples, device=devices.find_device(device))
+@dataclass(frozen=True)
+class _Shared:
+    """What every task of a study needs, in this process or another: also what was registered in this one alone."""
+
+    settings: Settings
+    source: data.Source
+    networks: dict[str, Architecture]
+    root: str
+    digest: str  # of the data set
+
+    def open(self) -> tuple[Store, Dataset]:
+        """The store, and the data set, read once in a process."""
+        for name, architecture in self.networks.items():
+            models.register_network(name, architecture)
+        s = self.settings
+        if (self.digest, s.device) not in _opened:
+            _opened.clear()
+            data._sources[s.dataset] = self.source
+            _opened[self.digest, s.device] = load_dataset(
+                s.dataset,
+                examples=s.examples,
+                test_examples=s.test_examples,
+                device=devices.find_device(s.device),
+            )
+        dataset = _opened[self.digest, s.device]
+        if dataset.images.device.type == "cpu":
+            devices.use_threads(1)
+        return Store(self.root), dataset
 
 
-def _worker_dataset(settings: Settings, source: data.Source) -> Dataset:
-    dataset = _dataset(settings.dataset, source, settings.examples, settings.test_examples, settings.device)
-    if dataset.images.device.type == "cpu":
-        devices.use_threads(1)
-    return dataset
+# The one data set that is open in this process. Not a cache on a task's arguments: a source that was sent to a worker
+# is another object each time.
+_opened: dict[tuple[str, str], Dataset] = {}
 
 
 def _in_worker(task: Callable, *arguments: Any) -> None:
@@ -362,8 +393,8 @@ def _in_worker(task: Callable, *arguments: Any) -> None:
     task(*arguments)
 
 
-def _train_and_store(settings: Settings, source: data.Source, root: str, teacher: Teacher) -> None:
-    _train(Store(root), _worker_dataset(settings, source), teacher)
+def _train_and_store(shared: _Shared, teacher: Teacher) -> None:
+    _train(*shared.open(), teacher)
 
 
 def _teacher_unit(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
@@ -377,8 +408,8 @@ def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
     return _timed(store, "teacher", teacher.config(dataset), dataset, compute)
 
 
-def _distill_and_store(settings: Settings, source: data.Source, root: str, group: list[Student]) -> None:
-    store, dataset = Store(root), _worker_dataset(settings, source)
+def _distill_and_store(shared: _Shared, group: list[Student]) -> None:
+    store, dataset = shared.open()
     sources = {(s.teacher, s.teacher_epoch) for s in group}
     targets = {
         (teacher, epoch): teachers.responses(_teacher_unit(store, dataset, teacher).tensors, epoch).clone()
@@ -393,8 +424,8 @@ def _distill_and_store(settings: Settings, source: data.Source, root: str, group
         start, opened = time.perf_counter(), len(dataset.openings)
 
 
-def _measure_and_store(settings: Settings, source: data.Source, root: str, wanted: tuple) -> None:
-    store, dataset = Store(root), _worker_dataset(settings, source)
+def _measure_and_store(shared: _Shared, wanted: tuple) -> None:
+    store, dataset = shared.open()
     compute, student, identity = wanted
     run = _teacher_unit(store, dataset, student.teacher).tensors
     logits = teachers.responses(run, student.teacher_epoch).to(dataset.images.device)

@@ -13,7 +13,7 @@ from .data import Dataset
 from .devices import adam
 from .errors import InputError
 from .losses import kd_loss
-from .models import ConvNet, build_model, fast_layout
+from .models import ConvNet, build_model, fast_layout, network_identity
 from .progress import progress
 
 # Larger batches accumulate gradients over parts of this size: exact but for batch norm, bounded in memory, and on a CPU
@@ -23,7 +23,7 @@ MICRO_BATCH = {"cpu": 256, "cuda": 4096, "mps": 1024}
 
 @dataclass(frozen=True)
 class Teacher:
-    """One training run. Everything here decides its numbers, and is its identity."""
+    """One training run. Everything here is its identity: what decides its numbers, and what is kept of them."""
 
     network: str  # a role of Table 7, or a registered network
     seed: int
@@ -39,7 +39,9 @@ class Teacher:
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The identity under which the run is stored."""
-        return {**asdict(self), "dataset": dataset.name, "data": dataset.digest}
+        above = self.taught_by and {**asdict(self.taught_by), **network_identity(self.taught_by.network, dataset)}
+        network = network_identity(self.network, dataset)
+        return {**asdict(self), "taught_by": above, **network, "dataset": dataset.name, "data": dataset.digest}
 
     @property
     def epochs_with_responses(self) -> tuple[int, ...]:

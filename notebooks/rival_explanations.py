@@ -20,8 +20,8 @@
 #
 # The paper explains what it finds by the similarity information in a teacher's responses, which a larger teacher is said
 # to lose. Each section below takes one rival explanation, changes that one thing, and repeats the measurement. It ends in
-# one sentence, chosen by a rule of `data/paper/controls.yml`, which also lists what was mended after a run: does the rival *explain* the
-# result? It does if the interval of what is measured lies wholly above its threshold, 0 or for a ratio 1.
+# one sentence, chosen by a rule of `data/paper/controls.yml`, which also lists what was mended after a run: does the
+# rival *explain* the result? It does if the interval of what is measured lies wholly above its threshold, 0 or for a ratio 1.
 #
 # - The question throughout: why do students of the small teacher know a class that they never saw, and those of the
 #   large one do not?
@@ -37,6 +37,7 @@ examples_per_class: list = None  # sizes of the transfer set, such as [5, 10, 20
 selections: list = None  # how examples are chosen: entropy, random, lowest
 batch_sizes: list = None  # batch sizes of the large teacher in the search
 sweet_spot_epochs: int = None  # epochs of each of those runs
+spread_settings: list = None  # pairs [batch size, epochs] of the large teacher, beside the default
 alpha: float = None  # weight of the KL term in equation 4, from 0 to 1
 examples: int = None  # stratified subset of the training examples
 teacher_epochs: int = None  # epochs of both teachers

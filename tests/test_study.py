@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -137,3 +138,44 @@ def test_workers_live_on_although_they_keep_freed_memory(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_WORKERS", "2")
     study(tmp_path / "store")._parallel(task, list(range(6)), "tasks")
     assert len({path.name.partition("-")[0] for path in tmp_path.glob("*-?")}) == 2
+
+
+def test_a_worker_reads_the_data_set_once_for_all_its_tasks(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    log = tmp_path / "read"
+    log.mkdir()
+
+    def load(root):
+        (log / f"{os.getpid()}.{time.monotonic_ns()}").touch()
+        return kdlib.data.find_source("digits").load(root)
+
+    monkeypatch.setitem(kdlib.data._sources, "logged", kdlib.data.Source(load, title="logged"))
+    kdlib.open_study("missing_class", {}, dataset="logged", profile="smoke", store=kdlib.Store(tmp_path / "s")).tables()
+    readers = [path.name.partition(".")[0] for path in log.iterdir()]
+    assert len(readers) == len(set(readers)) <= 3
+
+
+def test_a_network_registered_here_alone_is_trained_in_workers_and_is_part_of_what_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(kdlib.models, "_networks", {})
+    one = study(tmp_path)
+    teacher = replace(one.teacher("small", 0), network="narrow")
+    keys = set()
+    for width in (4, 6):
+        kdlib.register_network("narrow", kdlib.Architecture(widths=(width,)))
+        monkeypatch.setenv("KDLIB_WORKERS", "2")
+        one.runs([teacher, replace(teacher, seed=1)])
+        assert one.run(teacher)["weights/2/features.0.weight"].shape[0] == width
+        keys.add(kdlib.store.unit_key("teacher", teacher.config(one.dataset)))
+    assert len(keys) == 2
+
+
+def test_identities_of_the_networks_of_table_7_do_not_depend_on_this(tmp_path):
+    one = study(tmp_path)
+    config = one.student(one.teacher("small", 0), 9).config(one.dataset)
+    assert "architecture" not in config and "architecture" not in config["teacher"]
+
+
+@pytest.mark.parametrize("name", ["small_teacher", "assistant"])
+def test_a_role_cannot_be_registered_as_a_network(name):
+    with pytest.raises(kdlib.InputError, match="that is a role; choose another name"):
+        kdlib.register_network(name, kdlib.Architecture())

@@ -35,6 +35,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
         "missing_classes",
         *_EXAMPLES,
         *_SWEET_SPOT,
+        "spread_settings",
         "alpha",
         "student_epochs",
         "student_batch_size",
