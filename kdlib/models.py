@@ -12,7 +12,6 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from .data import Dataset
 from .errors import InputError
 from .patches import StridedConvolution
 
@@ -164,15 +163,15 @@ def registered_networks() -> dict[str, Architecture]:
     return dict(_networks)
 
 
-def network_identity(name: str, dataset: Dataset) -> dict[str, Any]:
+def network_identity(name: str, family: str, fixed: bool) -> dict[str, Any]:
     """What a unit's identity must say of its network beside the name.
 
-    Nothing for a role of Table 7 on a data set that is known from the start; else its architecture, since both a
-    network and a data set's family may be registered anew.
+    Nothing for a role in a family that is `fixed` by the data set's name; else the architecture, since networks and
+    users' data sets may be registered anew.
     """
-    if dataset.known and name not in _networks:
+    if fixed and name not in _networks:
         return {}
-    architecture = asdict(find_architecture(name, dataset.family))
+    architecture = asdict(find_architecture(name, family))
     return {"architecture": {k: v for k, v in architecture.items() if k != "identified"}}
 
 

@@ -52,7 +52,7 @@ class Student:
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The identity under which the result is stored."""
-        network = network_identity(self.network, dataset)
+        network = network_identity(self.network, dataset.family, dataset.known)
         return {**asdict(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
 
     def seed(self) -> int:

@@ -39,9 +39,12 @@ class Teacher:
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The identity under which the run is stored."""
-        above = self.taught_by and {**asdict(self.taught_by), **network_identity(self.taught_by.network, dataset)}
-        network = network_identity(self.network, dataset)
-        return {**asdict(self), "taught_by": above, **network, "dataset": dataset.name, "data": dataset.digest}
+
+        def own(teacher: Teacher) -> dict[str, Any]:
+            return {**asdict(teacher), **network_identity(teacher.network, dataset.family, dataset.known)}
+
+        above = self.taught_by and own(self.taught_by)
+        return {**own(self), "taught_by": above, "dataset": dataset.name, "data": dataset.digest}
 
     @property
     def epochs_with_responses(self) -> tuple[int, ...]:
