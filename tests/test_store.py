@@ -345,6 +345,8 @@ def test_results_keep_how_a_teacher_came_about_and_not_its_tensors(computed, emp
     assert not empty.has("teacher", config)
     assert empty.get("teacher", config) is None
     assert list(empty.publishable(row["key"] for row in rows)) == rows
+    again = Store(place, results=empty.results)  # it has both: what was published stays, byte for byte
+    assert list(again.publishable(row["key"] for row in rows)) == rows
 
 
 @pytest.mark.parametrize("damage", ["payload", "file"])
