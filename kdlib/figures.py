@@ -1,6 +1,7 @@
 """The figures of the pages, from tidy tables. Each function returns a matplotlib figure and computes nothing new."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import matplotlib
@@ -37,6 +38,7 @@ STYLE = {
     "axes.titlelocation": "left",
 }
 WIDTH = 8.0  # inches
+STROKES = {"-": "— ", "--": "- - ", ":": "··· "}  # before the names of curves that one colour does not tell apart
 OUTLINE = patheffects.withStroke(linewidth=2.5, foreground="white")  # of text over curves
 
 
@@ -90,9 +92,13 @@ def _name_curves_of(axes: Axes, title: str, size: float) -> None:
     highest = top - 1.3 * size * bool(title) - steps[-1]
     places = isotonic_regression(y[order] - steps, y_min=min(bottom, highest), y_max=highest) + steps
     style = {"textcoords": "offset points", "fontsize": size, "va": "center", "path_effects": [OUTLINE]}
+    colours = Counter(matplotlib.colors.to_hex(line.get_color()) for line in named)
     for i, place in zip(order, places, strict=True):
-        colour = _readable(named[i].get_color())
-        axes.annotate(named[i].get_label(), ends[i], (7, place - y[i]), color=colour, **style)
+        line = named[i]
+        sample = (
+            STROKES.get(line.get_linestyle(), "") if colours[matplotlib.colors.to_hex(line.get_color())] > 1 else ""
+        )
+        axes.annotate(sample + line.get_label(), ends[i], (7, place - y[i]), color=_readable(line.get_color()), **style)
     if title:
         at = 7, places[-1] - y[order[-1]] + 1.3 * size
         axes.annotate(title, ends[order[-1]], at, color="#444444", **style)

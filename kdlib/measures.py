@@ -117,8 +117,18 @@ class Interval:
     kind: str = "t"
 
     def __str__(self) -> str:
-        mean, low, high = (f"{value:.{self.decimals}f}" for value in (self.mean, self.low, self.high))
+        mean, low, high = (self.printed(value) for value in (self.mean, self.low, self.high))
         return f"{mean} (n={self.n})" if math.isnan(self.low) else f"{mean} [{low}, {high}] (n={self.n})"
+
+    def printed(self, value: float, decimals: int | None = None) -> str:
+        """A number with so many decimals, or as many as the interval deserves; never "-0"."""
+        decimals = self.decimals if decimals is None else decimals
+        return f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+    @property
+    def has_width(self) -> bool:
+        """Whether there are two bounds, farther apart than rounding in the arithmetic puts them."""
+        return self.high - self.low > 1e-9 * max(abs(self.low), abs(self.high))
 
     @property
     def decimals(self) -> int:
@@ -126,10 +136,9 @@ class Interval:
 
         Without a width, three digits of the mean.
         """
-        half = (self.high - self.low) / 2
-        if not half > 0:
+        if not self.has_width:
             return max(0, 2 - _exponent(self.mean))
-        shown = 1 - _exponent(half)
+        shown = 1 - _exponent((self.high - self.low) / 2)
         return max(0, shown, min(shown + 2, max(-_exponent(bound) for bound in (self.low, self.high))))
 
 

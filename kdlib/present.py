@@ -43,12 +43,12 @@ def mean_over_seeds(table: pd.DataFrame, column: str) -> Interval:
     return t_interval(table.groupby("seed")[column].mean())
 
 
-def spoken(interval: Interval, unit: str, decimals: int = 1) -> str:
+def spoken(interval: Interval, unit: str, decimals: int | None = 1) -> str:
     """An interval in a sentence: "1.23 nats (95% interval 1.20 to 1.26, n = 3)"."""
-    text = f"{interval.mean:.{decimals}f}{unit}"
+    mean, low, high = (interval.printed(value, decimals) for value in (interval.mean, interval.low, interval.high))
     if interval.low != interval.low:
-        return f"{text} (n = {interval.n})"
-    return f"{text} (95% interval {interval.low:.{decimals}f} to {interval.high:.{decimals}f}, n = {interval.n})"
+        return f"{mean}{unit} (n = {interval.n})"
+    return f"{mean}{unit} (95% interval {low} to {high}, n = {interval.n})"
 
 
 def teachers(table: pd.DataFrame, floor: float) -> pd.DataFrame:
@@ -332,7 +332,7 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
     """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
     found = next(f for f in findings(dataset, {"rival_explanations": tables}) if f.control.id == control)
     unit = "" if found.control.unit == "ratio" else f" {found.control.unit}"
-    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, found.estimate.decimals)}."
+    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, None)}."
     return Text(f"**{found.sentence}**{estimate}")
 
 

@@ -160,13 +160,13 @@ def estimate(verdict: Verdict, unit: str | None = None) -> str:
         return "" if verdict.verdict in ("not yet run", "not tested") else verdict.note
     if e.mean != e.mean:
         return ""
-    n, digits = f"(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{e.n})", e.decimals
+    n = f"(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{e.n})"
     if e.low != e.low:
-        return f"{e.mean:.{digits}f} {n}"
+        return f"{e.printed(e.mean)} {n}"
     low, high = (max(e.low, -1.0), min(e.high, 1.0)) if unit == "rank correlation" else (e.low, e.high)
-    if low == high:
+    if not e.has_width:
         return f"{e.mean:.3g} in all seeds {n}"
-    return f"{e.mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}] {n}"
+    return f"{e.printed(e.mean)} [{e.printed(low)}, {e.printed(high)}] {n}"
 
 
 def _misses_size(verdict: Verdict) -> bool:

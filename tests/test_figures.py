@@ -72,6 +72,8 @@ def test_names_keep_apart_where_panels_share_an_axis_and_the_last_stretches_it()
         boxes = sorted((text.get_window_extent() for text in panel.texts), key=lambda box: box.y0)
         assert len(boxes) == 3
         assert all(above.y0 - below.y0 > 0.6 * below.height for below, above in zip(boxes, boxes[1:], strict=False))
+        # One colour for all three: a name shows the stroke of its curve.
+        assert {text.get_text() for text in panel.texts} == {"— highest entropy", "- - random", "··· lowest entropy"}
 
 
 def test_names_stand_only_at_curves_that_have_one():
