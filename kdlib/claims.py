@@ -179,7 +179,9 @@ def evaluate(
             return {section: found for section, found in sections.items() if alike(notebook, name, section)}
 
         comparable = {name: part(name, sections) for name, sections in others.items()}
-        return Tables(dataset, part(dataset, tables), {name: found for name, found in comparable.items() if found})
+        return Tables(
+            dataset, part(dataset, tables), {name: found for name, found in comparable.items() if notebook in found}
+        )
 
     run = {*tables, *others}
     return [_evaluate(claim, of_notebook(claim.notebook), run) for claim in load_claims() if claim.applies_to(dataset)]

@@ -343,6 +343,14 @@ def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Setti
         kept = tuple(v for v in values if v <= limit) or (limit,)
         notes.append(f"{name} clipped to {', '.join(map(str, kept))}: there are {limit} {what}")
         settings = replace(settings, **{name: kept})
+    pairs, limit = settings.spread_settings, len(dataset.train)
+    if any(batch_size > limit for batch_size, _ in pairs):
+        if "spread_settings" in by_hand:
+            raise InputError(f"spread_settings={list(map(list, pairs))}: {dataset.name} has {limit} training examples")
+        pairs = tuple(pair for pair in pairs if pair[0] <= limit) or ((limit, pairs[0][1]),)
+        shown = ", ".join(f"{batch_size} × {epochs}" for batch_size, epochs in pairs)
+        notes.append(f"spread_settings clipped to {shown}: there are {limit} training examples")
+        settings = replace(settings, spread_settings=pairs)
     return settings, notes
 
 

@@ -129,7 +129,7 @@ kdlib.figures.taken_for(tables["taken_for"], study.dataset.class_names)
 # %% [markdown]
 # ## Verdicts
 #
-# By the rules of `data/paper/claims.yml`, fixed before any run.
+# By the rules of `data/paper/claims.yml`, fixed before any run but for the changes listed at its head.
 
 # %% tags=["hide-input"]
 kdlib.verdicts(study, tables)

@@ -71,6 +71,11 @@ REFUSED = {
         {"spread_settings": [[128, 3]]},
         r"spread_settings=\[\[128, 3\]\]: responses are kept after epochs 1, 2 of",
     ),
+    "a pair of a larger batch than there are examples": (
+        "penultimate_layer",
+        {"spread_settings": [[361, 2]]},
+        r"spread_settings=\[\[361, 2\]\]: digits has 360 training examples",
+    ),
     "a pair beyond the epochs on the way to the sweet spot": (
         "penultimate_layer",
         {"spread_settings": [[128, 2]], "sweet_spot_epochs": 1},
@@ -185,6 +190,8 @@ def test_the_profiles_own_grids_are_clipped_to_the_data_set_and_the_study_says_s
     assert study.settings.examples_per_class == (5, 10, 20)
     assert "300 training examples, a stratified subset" in study.notes
     assert "batch_sizes clipped to 32, 128: there are 270 training examples" in study.notes
+    assert study.settings.spread_settings == ((128, 20),)
+    assert "spread_settings clipped to 128 × 20: there are 270 training examples" in study.notes
     assert (
         "examples_per_class clipped to 5, 10, 20: there are 26 training examples in the smallest class" in study.notes
     )
