@@ -171,20 +171,16 @@ def evaluate(
     data set's `notebook`: a claim takes tables of no other. One whose notebook or table is lacking is "not yet run",
     and the note says what it lacks.
     """
-
-    others = others or {}
+    claims = [claim for claim in load_claims() if claim.applies_to(dataset)]
+    every = {dataset: tables, **(others or {})}
 
     def of_notebook(notebook: str) -> Tables:
-        def part(name: str, sections: Sections) -> Sections:
-            return {section: found for section, found in sections.items() if alike(notebook, name, section)}
+        found = {name: {s: t for s, t in part.items() if alike(notebook, name, s)} for name, part in every.items()}
+        return Tables(dataset, found.pop(dataset), {name: part for name, part in found.items() if notebook in part})
 
-        comparable = {name: part(name, sections) for name, sections in others.items()}
-        return Tables(
-            dataset, part(dataset, tables), {name: found for name, found in comparable.items() if notebook in found}
-        )
-
-    run = {*tables, *others}
-    return [_evaluate(claim, of_notebook(claim.notebook), run) for claim in load_claims() if claim.applies_to(dataset)]
+    by_notebook = {notebook: of_notebook(notebook) for notebook in {claim.notebook for claim in claims}}
+    run = {*tables, *every}
+    return [_evaluate(claim, by_notebook[claim.notebook], run) for claim in claims]
 
 
 def _evaluate(claim: Claim, tables: Tables, run: set[str]) -> Verdict:

@@ -1,7 +1,6 @@
 """The figures of the pages, from tidy tables. Each function returns a matplotlib figure and computes nothing new."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 import matplotlib
@@ -92,12 +91,10 @@ def _name_curves_of(axes: Axes, title: str, size: float) -> None:
     highest = top - 1.3 * size * bool(title) - steps[-1]
     places = isotonic_regression(y[order] - steps, y_min=min(bottom, highest), y_max=highest) + steps
     style = {"textcoords": "offset points", "fontsize": size, "va": "center", "path_effects": [OUTLINE]}
-    colours = Counter(matplotlib.colors.to_hex(line.get_color()) for line in named)
+    colours = [matplotlib.colors.to_hex(line.get_color()) for line in named]
     for i, place in zip(order, places, strict=True):
         line = named[i]
-        sample = (
-            STROKES.get(line.get_linestyle(), "") if colours[matplotlib.colors.to_hex(line.get_color())] > 1 else ""
-        )
+        sample = STROKES.get(line.get_linestyle(), "") if colours.count(colours[i]) > 1 else ""
         axes.annotate(sample + line.get_label(), ends[i], (7, place - y[i]), color=_readable(line.get_color()), **style)
     if title:
         at = 7, places[-1] - y[order[-1]] + 1.3 * size

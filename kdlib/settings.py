@@ -117,6 +117,11 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
     return Settings(dataset=dataset, profile=str(profile), **values)
 
 
+def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Of these parameters, those that have an effect and differ between the settings of two runs."""
+    return [name for name in names if name not in WITHOUT_EFFECT and ours[name] != theirs[name]]
+
+
 def reductions(values: Mapping[str, Any], names: Iterable[str], notes: Iterable[str] = ()) -> list[str]:
     """How a run differs from profile `paper` on its data set, in words: "3 of 5 teacher seeds", "alpha 0.5, not 0.99".
 

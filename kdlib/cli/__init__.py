@@ -175,9 +175,9 @@ def run(
         raise InputError("-o names one page: give it with one section, and leave it out with all")
     names = list(PARAMETERS) if section == "all" else [section]
     given = {name: parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in names}
-    for name in names:
-        pages.check(name, given[name], publish=publish)
     if section == "all":
+        for name in names:
+            pages.check(name, given[name], publish=publish)
         open_studies(section, dataset, profile, parameter, store)
     for name in names:
         typer.echo(f"{name}: {pages.run(name, given[name], store=store, output=output, publish=publish)}")

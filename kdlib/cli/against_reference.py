@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..record import read_tables
 from ..sections import PARAMETERS, SECTIONS
 from ..sections.sweet_spot import test_percent
-from ..settings import WITHOUT_EFFECT
+from ..settings import differing
 from ..study import Study
 from ..teachers import responses
 from .pages import page_record, pages_dir
@@ -33,12 +33,11 @@ def table(dataset: str, profile: str) -> tuple[pd.DataFrame, list[str]]:
             f"{lacking}: `kdlib run all --dataset {dataset} --profile {profile}` makes the pages that are compared, "
             "`--publish` a reference"
         )
-    other = [
-        f"{section}: {name} is {ours[section]['settings'][name]} here, {reference[section]['settings'][name]} there"
-        for section in sorted({*ours} & {*reference})
-        for name in PARAMETERS[section]
-        if name not in WITHOUT_EFFECT and ours[section]["settings"][name] != reference[section]["settings"][name]
-    ]
+    other = []
+    for section in sorted({*ours} & {*reference}):
+        here, there = ours[section]["settings"], reference[section]["settings"]
+        names = differing(here, there, PARAMETERS[section])
+        other += [f"{section}: {name} is {here[name]} here, {there[name]} there" for name in names]
     tables = ({section: read_tables(record) for section, record in run.items()} for run in (ours, reference))
     return compare(dataset, *tables), other
 

@@ -10,7 +10,7 @@ from ..claims import Verdict, evaluate, load_claims
 from ..controls import findings
 from ..record import read_tables
 from ..sections import PARAMETERS
-from ..settings import WITHOUT_EFFECT, reductions
+from ..settings import differing, reductions
 from ..verdict_table import Rivals, VerdictMatrix, VerdictTable
 from . import origins
 
@@ -82,8 +82,8 @@ def verdicts(records: Sequence[dict[str, Any]]) -> dict[str, list[Verdict]]:
     def of(name: str) -> list[Verdict]:
         def alike(notebook: str, other: str, section: str) -> bool:
             own = settings.get((name, notebook))
-            shared = {*PARAMETERS[notebook]} & {*PARAMETERS[section]} - WITHOUT_EFFECT
-            return own is None or all(own[p] == settings[other, section][p] for p in shared)
+            shared = {*PARAMETERS[notebook]} & {*PARAMETERS[section]}
+            return own is None or not differing(own, settings[other, section], shared)
 
         return evaluate(name, tables[name], {other: t for other, t in tables.items() if other != name}, alike)
 
