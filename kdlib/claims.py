@@ -15,6 +15,7 @@ from .statistics import STATISTICS, Tables
 from .statistics.common import Sections
 
 PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
+VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
 
 _SHOWN_FIELDS = ("title", "section", "notebook", "sentence", "derived", "unit")
 _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "note")
@@ -61,11 +62,15 @@ class Claim:
         match self.kind:
             case "direction":
                 where = {"greater": "above", "less": "below"}[self.side]
-                reach = "" if size is None else f" and reaches the paper's {size:.4g} (else direction only)"
-                return (
-                    f"Reproduced if the whole interval lies {where} {self.null_value:g}{reach}; "
-                    "contradicted if it lies wholly on the other side."
-                )
+                beside = f"if the whole interval lies {where} {self.null_value:g}"
+                against = "contradicted if it lies wholly on the other side."
+                if size is None and self.value is not None:
+                    return f"Direction only {beside} (the paper gives no size for this data set); {against}"
+                if size is None:
+                    return f"Reproduced {beside}; {against}"
+                if (size > self.null_value) != (self.side == "greater"):
+                    return f"Reproduced {beside}, which the paper's own {size:.4g} does not; {against}"
+                return f"Reproduced {beside} and its far end reaches {size:.4g} (else direction only); {against}"
             case "equivalence":
                 low, high = self.bounds()
                 where = f"between {low:.4g} and {high:.4g}"
@@ -124,7 +129,9 @@ def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
     if claim.kind == "existence":
         count = sum(v > claim.null_value for v in known)
         verdict = "reproduced" if count == len(known) else "contradicted"
-        found = f"{count} of {len(known)} above {claim.null_value:g}, the smallest is {min(known):.3g}"
+        found = f"{count} of {len(known)} above {claim.null_value:g}, the lowest is {min(known):.3g}"
+        if len(known) == 1:
+            found = f"{known[0]:.3g}, {'not ' * (not count)}above {claim.null_value:g}"
         return replace(blank, verdict=verdict, note="; ".join([found, *lacking]))
     if claim.kind == "exact":
         farthest = max(known, key=lambda v: abs(v - blank.paper))
@@ -142,12 +149,16 @@ def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
 
 
 def _direction(claim: Claim, size: float | None, estimate: Interval) -> str:
-    if estimate.low <= claim.null_value <= estimate.high:
+    # A rank correlation over a few points takes few values: equal ones over seeds are no sign of precision.
+    coarse = claim.unit == "rank correlation" and not estimate.has_width and abs(estimate.mean) < 1
+    if coarse or estimate.low <= claim.null_value <= estimate.high:
         return "undecided"
     side = "greater" if estimate.low > claim.null_value else "less"
     if side != claim.side:
         return "contradicted"
-    reaches = size is None or (estimate.high >= size if side == "greater" else estimate.low <= size)
+    if size is None:
+        return "reproduced" if claim.value is None else "direction only"
+    reaches = estimate.high >= size if side == "greater" else estimate.low <= size
     return "reproduced" if reaches else "direction only"
 
 

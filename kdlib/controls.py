@@ -38,6 +38,7 @@ class Control:
     null_value: float
     sentences: Mapping[str, str]
     nothing: str = "There is nothing to compute it from."
+    notebook: str = "rival_explanations"  # whose tables decide it
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ def load_controls() -> list[Control]:
 
 
 def findings(dataset: str, tables: Sections) -> list[Finding]:
-    """What each control says of a data set. Raises `KeyError` if the tables of `rival_explanations` are lacking."""
-    return [_find(control, Tables(dataset, tables)) for control in load_controls()]
+    """What the controls that these notebooks' tables decide say of a data set."""
+    return [_find(control, Tables(dataset, tables)) for control in load_controls() if control.notebook in tables]
 
 
 def _find(control: Control, tables: Tables) -> Finding:
@@ -95,7 +96,7 @@ def _find(control: Control, tables: Tables) -> Finding:
         id=control.id,
         title=control.title,
         section="",
-        notebook="rival_explanations",
+        notebook=control.notebook,
         sentence=None,
         derived=True,
         datasets=[],

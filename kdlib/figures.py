@@ -428,13 +428,16 @@ def accuracy_against_updates(search: pd.DataFrame) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def baseline_student(table: pd.DataFrame) -> Figure:
-    """Figure 9: test accuracy of the single-layer student against temperature."""
+    """Figure 9: test accuracy of the single-layer student against temperature, and of one that has no teacher."""
     figure, axes = _canvas(1, 1, 3.3)
     panel = axes[0, 0]
-    panel.set_xticks(sorted(table.temperature.unique()))
+    temperatures = table[["temperature"]].drop_duplicates()
+    panel.set_xticks(sorted(temperatures.temperature))
     for teacher in ("small", "large", "large_sweet"):
         part = table[table.teacher == teacher]
         _curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
+    alone = table[table.teacher == "none"].drop(columns="temperature").merge(temperatures, how="cross")
+    _curve(panel, alone, "temperature", "accuracy", "#555555", "labels alone", linestyle=":")
     _finish(panel, "single-layer student", "temperature T", "test accuracy (%)")
     _name_curves(panel, size=9)
     return figure

@@ -60,7 +60,7 @@ def _phases(studies: Sequence[Study]) -> list[tuple[list[Unit], list[Unit]]]:
     for study in studies:
         own, wanted = SECTIONS[study.section].units(study)
         lacking = [s for s in dict.fromkeys(wanted) if s not in seen and not study.stored(s)]
-        taught = [*own, *(s.teacher for s in lacking)]
+        taught = [*own, *(s.teacher for s in lacking if s.needs_responses)]
         runs = [t for t in dict.fromkeys(taught) if t not in seen and not study.stored(t)]
         seen |= {*runs, *lacking}
         phases.append((runs, lacking))

@@ -1,10 +1,12 @@
 """Tables and sentences of the pages, made from measurements. Every number is a mean with an interval and n."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
 
-from .controls import CHANGES, findings
+from .claims import VERDICTS, Verdict, load_claims
+from .controls import CHANGES, findings, load_controls
 from .measures import Interval, t_interval, wilson_interval
 from .models import ROLES, TABLE7, build_model, count_parameters
 from .paper import missing_class_table, paper_table
@@ -19,6 +21,11 @@ class Text(str):
 
     def _repr_markdown_(self) -> str:
         return str(self)
+
+
+def _titled(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with the name of its rows in the one header row."""
+    return table.rename_axis(index=None, columns=table.index.name)
 
 
 def mean_and_half_width(values: Sequence[float], decimals: int = 1, trials: int | None = None) -> str:
@@ -44,8 +51,11 @@ def mean_over_seeds(table: pd.DataFrame, column: str) -> Interval:
 
 
 def spoken(interval: Interval, unit: str, decimals: int | None = 1) -> str:
-    """An interval in a sentence: "1.23 nats (95% interval 1.20 to 1.26, n = 3)"."""
-    mean, low, high = (interval.printed(value, decimals) for value in (interval.mean, interval.low, interval.high))
+    """An interval in a sentence: "1.23 nats (95% interval 1.20 to 1.26, n = 3)"; of a share in "%", from 0 to 100."""
+    ends = interval.low, interval.high
+    if unit == "%":
+        ends = max(interval.low, 0.0), min(interval.high, 100.0)
+    mean, low, high = (interval.printed(value, decimals) for value in (interval.mean, *ends))
     if interval.low != interval.low:
         return f"{mean}{unit} (n = {interval.n})"
     return f"{mean}{unit} (95% interval {low} to {high}, n = {interval.n})"
@@ -70,7 +80,7 @@ def teachers(table: pd.DataFrame, floor: float) -> pd.DataFrame:
                 f"seeds above {100 * floor:g}% on validation": f"{passed} of {len(part)}{lowest}",
             }
         )
-    return pd.DataFrame(rows).set_index("teacher")
+    return _titled(pd.DataFrame(rows).set_index("teacher"))
 
 
 def label_smoothing_table(alpha: float, classes: int, shown: int) -> pd.DataFrame:
@@ -126,7 +136,7 @@ def confidence_on_shown_class(shown: pd.DataFrame, dataset: str) -> pd.DataFrame
             confidence = printed[printed["class"] == 6].soft_label
             row["paper (five examples, MNIST)"] = f"{confidence.min():.3f} to {confidence.max():.3f}"
         rows.append(row)
-    return pd.DataFrame(rows).set_index("teacher")
+    return _titled(pd.DataFrame(rows).set_index("teacher"))
 
 
 def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[float], decimals: int = 2) -> pd.DataFrame:
@@ -136,7 +146,7 @@ def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[floa
     grid = part.groupby(["teacher", "temperature", "seed"])[column].mean().groupby(level=[0, 1], sort=False)
     shown = grid.apply(lambda v: mean_and_half_width(v, decimals)).unstack("temperature")
     shown.columns = [f"T = {t:g}" for t in shown.columns]
-    return shown.loc[[t for t in TEACHERS if t in shown.index]].rename(index=TEACHERS)
+    return _titled(shown.loc[[t for t in TEACHERS if t in shown.index]].rename(index=TEACHERS))
 
 
 def table7_rows() -> list[dict[str, object]]:
@@ -219,7 +229,7 @@ def missing_class_summary(cells: pd.DataFrame, dataset: str) -> pd.DataFrame:
             "others after correction (%)": mean_and_half_width(part.others_corrected.mean()),
         }
         rows.append(row)
-    return pd.DataFrame(rows).set_index("teacher")
+    return _titled(pd.DataFrame(rows).set_index("teacher"))
 
 
 def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy") -> pd.DataFrame:
@@ -227,8 +237,9 @@ def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "
     part = cells[(cells.selection == selection) & (cells.budget == budget)]
     grid = part.groupby(["examples_per_class", "teacher"])[column].apply(mean_and_half_width).unstack("teacher")
     grid = grid[[t for t in TEACHERS if t in grid]].rename(columns=TEACHERS)
+    grid.insert(0, "the student's steps", part.groupby("examples_per_class").steps.first().map("{:,}".format))
     grid.index = [f"{n:g}" if n == int(n) else f"all ({n:.0f})" for n in grid.index]
-    return grid.rename_axis("examples per class")
+    return _titled(grid.rename_axis("examples per class"))
 
 
 def tightness(table: pd.DataFrame) -> pd.DataFrame:
@@ -251,13 +262,14 @@ def chosen_pairs(chosen: pd.DataFrame) -> pd.DataFrame:
         columns={
             "batch_size": "batch size",
             "epoch": "epochs",
+            "teacher_accuracy": "its teacher's validation accuracy (%)",
             "validation_accuracy": "student's validation accuracy (%)",
             "runs": "teacher runs of the search",
-            "teacher_updates": "their updates",
+            "teacher_updates": "updates of all",
             "students": "students trained",
         }
     )
-    return table.map(lambda v: f"{v:.1f}" if isinstance(v, float) else f"{v:,}")
+    return _titled(table.map(lambda v: f"{v:.1f}" if isinstance(v, float) else f"{v:,}"))
 
 
 def missing_at_sweet_spot(table: pd.DataFrame) -> pd.DataFrame:
@@ -273,7 +285,14 @@ def missing_at_sweet_spot(table: pd.DataFrame) -> pd.DataFrame:
                 "bias corrected": corrected,
             }
         )
-    return pd.DataFrame(rows).set_index("teacher")
+    return _titled(pd.DataFrame(rows).set_index("teacher"))
+
+
+def verdict_counts(verdicts: Sequence[Verdict]) -> Text:
+    """How many of a page's claims fared how."""
+    counts = Counter(v.verdict for v in verdicts)
+    parts = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
+    return Text(f"Of {len(verdicts)} claims that this page decides (its last table): {parts}.")
 
 
 def entropy_finding(tables: dict[str, pd.DataFrame]) -> Text:
@@ -313,12 +332,16 @@ def efficiency_finding(cells: pd.DataFrame) -> Text:
 
 def sweet_spot_finding(tables: dict[str, pd.DataFrame]) -> Text:
     table, chosen = tables["baseline"], tables["chosen"].set_index("student").loc["baseline"]
-    sweet, large = (table[table.teacher == t].groupby("seed").accuracy.mean() for t in ("large_sweet", "large"))
+    by_seed = table.groupby(["teacher", "seed"]).accuracy.mean()
+    sweet, large, none = (by_seed[name] for name in ("large_sweet", "large", "none"))
     epochs = "1 epoch" if chosen.epoch == 1 else f"{chosen.epoch:.0f} epochs"
     return Text(
-        f"For the single-layer student the search chooses batch size {chosen.batch_size:.0f}, {epochs}. "
-        "Its test accuracy there minus that under the large teacher as it is, "
-        f"averaged over temperatures: {spoken(t_interval(sweet - large), ' points')}."
+        f"For the single-layer student the search chooses batch size {chosen.batch_size:.0f}, {epochs}: a teacher of "
+        f"{chosen.updates:,.0f} updates, itself right on {chosen.teacher_accuracy:.1f}% of the validation examples. "
+        "The student's test accuracy there minus that under the large teacher as it is, "
+        f"averaged over temperatures: {spoken(t_interval(sweet - large), ' points')}. "
+        f"Under the large teacher as it is the student reaches {spoken(t_interval(large), '%')}, "
+        f"on the labels alone, with no teacher, {spoken(t_interval(none), '%')}."
     )
 
 
@@ -330,23 +353,26 @@ def tightness_finding(table: pd.DataFrame) -> Text:
 
 def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str) -> Text:
     """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
-    found = next(f for f in findings(dataset, {"rival_explanations": tables}) if f.control.id == control)
+    notebook = next(c.notebook for c in load_controls() if c.id == control)
+    found = next(f for f in findings(dataset, {notebook: tables}) if f.control.id == control)
     unit = "" if found.control.unit == "ratio" else f" {found.control.unit}"
     estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, None)}."
     return Text(f"**{found.sentence}**{estimate}")
 
 
 def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> pd.DataFrame:
-    """Every control: what it measured, and whether the rival explanation explains the paper's result."""
+    """Every control: the results that it might explain, what it measured, and whether it holds here."""
+    titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to(dataset)}
     rows = [
         {
             "rival explanation": f.control.title,
+            "of": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
             "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}",
-            "it explains the result": OUTCOME_WORDS[f.outcome],
+            "holds": OUTCOME_WORDS[f.outcome],
         }
         for f in findings(dataset, {"rival_explanations": tables})
     ]
-    return pd.DataFrame(rows).set_index("rival explanation").rename_axis(None)
+    return _titled(pd.DataFrame(rows).set_index("rival explanation"))
 
 
 def full_accuracy_finding(full: pd.DataFrame) -> Text:
@@ -369,7 +395,8 @@ def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
     part = full[full.temperature == 9]
     grid = part.groupby(["control", "teacher"])["accuracy"].apply(mean_and_half_width).unstack("teacher")
     names = {name: label for name, label in CHANGES.items() if name in grid.index}
-    return grid.loc[list(names), ["small", "large"]].rename(index=names).fillna("–")
+    grid = grid.loc[list(names), ["small", "large"]].rename(index=names, columns="{} teacher".format).fillna("–")
+    return _titled(grid.rename_axis("students of"))
 
 
 def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
@@ -393,12 +420,14 @@ def assistants(table: pd.DataFrame) -> pd.DataFrame:
         "directly by the large teacher": (table.direct_accuracy, table.direct_operations),
         "through an assistant": (table.accuracy, table.operations),
     }
-    return pd.DataFrame(
-        {
-            "test accuracy (%)": [mean_and_half_width(accuracy) for accuracy, _ in rows.values()],
-            "operations (10¹²)": [f"{operations.mean() / 1e12:.3g}" for _, operations in rows.values()],
-        },
-        index=pd.Index(rows, name="student taught"),
+    return _titled(
+        pd.DataFrame(
+            {
+                "test accuracy (%)": [mean_and_half_width(accuracy) for accuracy, _ in rows.values()],
+                "operations (10¹²)": [f"{operations.mean() / 1e12:.3g}" for _, operations in rows.values()],
+            },
+            index=pd.Index(rows, name="student taught"),
+        )
     )
 
 
@@ -406,4 +435,4 @@ def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     grid = grid.copy()
     grid.index = [names[c] for c in grid.index]
     grid.columns = [f"T = {t:g}" for t in grid.columns]
-    return grid.rename_axis("removed class")
+    return _titled(grid.rename_axis("removed class"))

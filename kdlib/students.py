@@ -50,6 +50,11 @@ class Student:
     logit_scale: float = 1.0  # of the teacher's logits
     replicate: int = 0
 
+    @property
+    def needs_responses(self) -> bool:
+        """Whether its teacher's responses decide anything: without the KL term, only in the choice of examples."""
+        return self.alpha != 0 or (self.examples_per_class is not None and self.selection != "random")
+
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The identity under which the result is stored."""
         network = network_identity(self.network, dataset.family, dataset.known)

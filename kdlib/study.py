@@ -161,7 +161,7 @@ class Study:
         units = [self.store.get("student", s.config(self.dataset)) for s in wanted]
         lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]
         if lacking:
-            self.runs(s.teacher for s in lacking)
+            self.runs(s.teacher for s in lacking if s.needs_responses)
             lacking = list(dict.fromkeys(lacking))
             self._until_stored(_distill_and_store, lambda: self._groups(lacking), "students")
             units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
@@ -301,7 +301,7 @@ def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | No
 def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> int:
     """Bytes of what the store lacks of a section: its teachers' tensors; the rest is small beside the fixed part."""
     lacking = [student for student in wanted if not study.stored(student)]
-    taught = {*runs, *(student.teacher for student in lacking)}
+    taught = {*runs, *(student.teacher for student in lacking if student.needs_responses)}
     new = [run for run in taught | {run.taught_by for run in taught} if run and not study.stored(run)]
     return sum(teachers.stored_bytes(run, study.dataset) for run in new) + (64 if new or lacking else 1) * 2**20
 
@@ -418,12 +418,13 @@ def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
 
 def _distill_and_store(shared: _Shared, group: list[Student]) -> None:
     store, dataset = shared.open()
-    sources = {(s.teacher, s.teacher_epoch) for s in group}
+    sources = {(s.teacher, s.teacher_epoch) for s in group if s.needs_responses}
     targets = {
         (teacher, epoch): teachers.responses(_teacher_unit(store, dataset, teacher).tensors, epoch).clone()
         for teacher, epoch in sources
     }
-    logits = [targets[s.teacher, s.teacher_epoch] for s in group]
+    none = torch.zeros(len(dataset.labels), dataset.classes)
+    logits = [targets[s.teacher, s.teacher_epoch] if s.needs_responses else none for s in group]
     start, opened = time.perf_counter(), len(dataset.openings)
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .claims import Claim, Verdict, load_claims
 from .controls import Finding
+from .sections import SECTIONS
 
 EXPLAINABLE = ("reproduced", "direction only")  # what did not come out as claimed needs no other explanation
 SYMBOLS = {r"\alpha": "α", "_{LS}": "<sub>LS</sub>", "_i": "<sub>i</sub>"}  # of the paper's sentences
@@ -14,10 +15,10 @@ SYMBOLS = {r"\alpha": "α", "_{LS}": "<sub>LS</sub>", "_i": "<sub>i</sub>"}  # o
 
 @dataclass(frozen=True)
 class Rivals:
-    """The controls of a data set that explain a result otherwise, and the address of their page."""
+    """The controls of a data set that explain a result otherwise, and the folder of its pages."""
 
     findings: Sequence[Finding] = ()
-    page: str = ""
+    folder: str = ""
 
     def links(self, verdict: Verdict) -> str:
         """HTML: those that explain a verdict, each with a link and its sentence; empty where none does."""
@@ -25,7 +26,7 @@ class Rivals:
             return ""
         explaining = [f for f in self.findings if f.outcome == "explains" and verdict.claim in f.control.claims]
         return ", ".join(
-            f"<a href='{self.page}' title='{html.escape(f.sentence, quote=True)}'>"
+            f"<a href='{self.folder}/{f.control.notebook}.html' title='{html.escape(f.sentence, quote=True)}'>"
             f"{html.escape(f.control.title.lower())}</a>"
             for f in explaining
         )
@@ -34,8 +35,8 @@ class Rivals:
 class VerdictTable:
     """A row for each verdict: the paper's value, ours with interval, n and unit; a claim opens to its sentence.
 
-    `rivals`, if given, adds a column: the controls that explain a claim's result otherwise. `places`: for a notebook
-    its page and the command that makes it again.
+    `rivals`, if given, adds a column: the controls that explain a claim's result otherwise. `places`, if given, for a
+    notebook its page and the command that makes it again: then the rows stand in groups, one for each notebook.
     """
 
     def __init__(
@@ -53,9 +54,22 @@ class VerdictTable:
         claims = {claim.id: claim for claim in load_claims()}
         names = ["claim", "paper", "here", "verdict"] + ["explained otherwise by"] * (self.rivals is not None)
         head = f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
-        body = "".join(self._row(v, claims[v.claim]) for v in self.verdicts)
-        table = f"<table class='dataframe scoreboard'><thead>{head}</thead><tbody>{body}</tbody></table>"
+        groups: dict[str, str] = dict.fromkeys(SECTIONS, "") if self.places else {}
+        for v in self.verdicts:
+            group = claims[v.claim].notebook if self.places else ""
+            groups[group] = groups.get(group, "") + self._row(v, claims[v.claim])
+        body = "".join(f"<tbody>{self._title(g, len(names))}{rows}</tbody>" for g, rows in groups.items() if rows)
+        table = f"<table class='dataframe scoreboard'><thead>{head}</thead>{body}</table>"
         return f"<div class='table-scroll' tabindex='0'>{table}</div>"
+
+    def _title(self, notebook: str, columns: int) -> str:
+        """A row above a group."""
+        if not notebook:
+            return ""
+        name = notebook.replace("_", " ").capitalize()
+        if notebook in self.places:
+            name = f"<a href='{self.places[notebook][0]}'>{name}</a>"
+        return f"<tr class='group'><th scope='rowgroup' colspan='{columns}'>{name}</th></tr>"
 
     def _row(self, verdict: Verdict, claim: Claim) -> str:
         paper = "" if verdict.paper is None else f"{verdict.paper:.4g}"
@@ -135,9 +149,10 @@ class VerdictMatrix:
         own = units[verdict.claim]
         unit = f" {own}" if own and verdict.estimate else ""
         links = self.rivals[dataset].links(verdict) if dataset in self.rivals else ""
+        size = "" if verdict.paper is None else f"paper {verdict.paper:.4g}"
         return (
             f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>"
-            f"<br><small>{html.escape(estimate(verdict, own) + unit)}</small>"
+            f"<br><small>{html.escape('; '.join(filter(None, [estimate(verdict, own) + unit, size])))}</small>"
             + f"<br><small>but see {links}</small>"
             * bool(links)
         )

@@ -45,13 +45,14 @@ study = kdlib.open_study("entropy", globals())
 study
 
 # %% [markdown]
-# ## Measuring
-#
-# What the store holds is read; what it lacks is computed now and kept.
+# ## What was found
 
 # %% tags=["hide-input"]
-tables = study.tables()
+tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.entropy_finding(tables)
+
+# %% tags=["remove-input"]
+kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
 
 # %% [markdown]
 # ## The teachers

@@ -53,13 +53,14 @@ study = kdlib.open_study("example_efficiency", globals())
 study
 
 # %% [markdown]
-# ## Measuring
-#
-# What the store holds is read; what it lacks is computed now and kept.
+# ## What was found
 
 # %% tags=["hide-input"]
-tables = study.tables()
+tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.efficiency_finding(tables["cells"])
+
+# %% tags=["remove-input"]
+kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
 
 # %% [markdown]
 # ## Small against large teacher (figure 4)

@@ -18,7 +18,7 @@
 #
 # *Paper: sections 4.3 and 5, figures 5 and 7.*
 #
-# Müller et al. (2019) project the penultimate activations of three classes on the plane through the three classes'
+# [Müller et al. (2019)](https://arxiv.org/abs/1906.02629) project the penultimate activations of three classes on the plane through the three classes'
 # templates. The paper finds tighter clusters in the large teacher, reads them as a loss of similarity information, and
 # finds them spread again when the large teacher is trained with other batch sizes and epochs.
 #
@@ -46,13 +46,14 @@ study = kdlib.open_study("penultimate_layer", globals())
 study
 
 # %% [markdown]
-# ## Measuring
-#
-# What the store holds is read; what it lacks is computed now and kept.
+# ## What was found
 
 # %% tags=["hide-input"]
-tables = study.tables()
+tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.tightness_finding(tables["tightness"])
+
+# %% tags=["remove-input"]
+kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
 
 # %% [markdown]
 # ## The projection (figures 5 and 7)
@@ -75,7 +76,7 @@ kdlib.figures.penultimate_layer(study.umap_points(), study.dataset.class_names)
 # %% [markdown]
 # ## A number for tightness
 #
-# NC1 (Papyan et al. 2020) is the within-class scatter measured in units of the between-class scatter: smaller is tighter.
+# NC1 ([Papyan et al. 2020](https://arxiv.org/abs/2008.08186)) is the within-class scatter measured in units of the between-class scatter: smaller is tighter.
 # The silhouette is larger for tighter clusters. Both over all classes.
 
 # %% mystnb={"figure": {"caption": "NC1 and silhouette of each teacher and setting on training (filled) and held-out (open) examples ({dataset}). Lines are 95% t intervals over teacher seeds.", "name": "tightness"}, "image": {"alt": "Two panels on {dataset}: NC1 on a logarithmic horizontal axis, and silhouette. One row for each teacher and setting, with a filled marker for training and an open marker for held-out examples and a line for the interval."}} tags=["hide-input"]

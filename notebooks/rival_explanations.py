@@ -22,6 +22,8 @@
 # to lose. Each section below takes one rival explanation, changes that one thing, and repeats the measurement. It ends in
 # one sentence, chosen by a rule of `data/paper/controls.yml`, which also lists what was mended after a run: does the
 # rival *explain* the result? It does if the interval of what is measured lies wholly above its threshold, 0 or for a ratio 1.
+# One that holds explains a result only where there is one: the scoreboard names it beside the claims that came out as the
+# paper says.
 #
 # - The question throughout: why do students of the small teacher know a class that they never saw, and those of the
 #   large one do not?
@@ -55,12 +57,10 @@ study = kdlib.open_study("rival_explanations", globals())
 study
 
 # %% [markdown]
-# ## Measuring
-#
-# What the store holds is read; what it lacks is computed now and kept.
+# ## What was found
 
 # %% tags=["hide-input"]
-tables = study.tables()
+tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.control_findings(tables, study.dataset.name)
 
 # %% [markdown]
@@ -78,6 +78,9 @@ kdlib.present.control_finding(tables, study.dataset.name, "entropy-without-simil
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "class-means")
+
+# %% tags=["remove-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "class-means-corrected")
 
 # %% [markdown]
 # ### The same targets with every class present
@@ -139,8 +142,8 @@ kdlib.present.spread_and_missing_class(tables["settings"])
 # ## Does a fall with temperature come from the loss?
 #
 # In the paper's tables 5 and 6 the small teacher's students lose the missing class as T rises. Equation 4 has no factor
-# T². The gradient of the soft labels then shrinks like 1/T², and at a high temperature the hard labels, which never show
-# the missing class, outweigh them.
+# T². The gradient of the soft labels then shrinks like 1/T², while that of the hard labels, which never show the missing
+# class, does not. Whether the hard labels come to outweigh them is measured below.
 
 # %% mystnb={"figure": {"caption": "Raw accuracy on the missing class against temperature, under equation 4 and with the KL term multiplied by T² ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-t-squared"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: temperature. Vertical axis: accuracy on the missing class in percent. Solid line: equation 4; dashed line: with T squared."}} tags=["hide-input"]
 kdlib.figures.t_squared(tables["cells"])
@@ -180,7 +183,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "random-examples")
 # %% [markdown]
 # ## An assistant in between
 #
-# Mirzadeh et al. (2020) put a network of middle size between the two: it is distilled from the large teacher and teaches
+# [Mirzadeh et al. (2020)](https://arxiv.org/abs/1902.03393) put a network of middle size between the two: it is distilled from the large teacher and teaches
 # the student. Test accuracy (%), and what all training steps take:
 
 # %% tags=["hide-input"]

@@ -51,13 +51,14 @@ study = kdlib.open_study("sweet_spot", globals())
 study
 
 # %% [markdown]
-# ## Measuring
-#
-# What the store holds is read; what it lacks is computed now and kept.
+# ## What was found
 
 # %% tags=["hide-input"]
-tables = study.tables()
+tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.sweet_spot_finding(tables)
+
+# %% tags=["remove-input"]
+kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
 
 # %% [markdown]
 # ## Entropy of the responses (figure 6)
@@ -72,7 +73,8 @@ kdlib.figures.entropy_of_the_large_teacher(tables["entropy"], 4096, study.settin
 # ## The map (figure 1(a))
 #
 # Best validation accuracy of a student distilled at T = 9 from the large teacher after each kept epoch of each batch
-# size, mean over teacher seeds; the frame marks the chosen pair.
+# size, mean over teacher seeds; the frame marks the chosen pair. The best cell can be that of a teacher which has hardly
+# begun to learn, and so adds little to the labels: the search and the student without a teacher, below, tell.
 
 # %% mystnb={"figure": {"caption": "Figure 1(a) as measured ({dataset}): validation accuracy (%) of the general and the baseline student over the large teacher's batch size and epochs, mean over teacher seeds. The frame marks the chosen pair.", "name": "sweet-spot-map"}, "image": {"alt": "Two heat maps on {dataset}, general student and baseline student. Rows: batch size of the large teacher. Columns: epochs of the large teacher. Each cell: the student's validation accuracy in percent. A frame marks the best cell."}} tags=["hide-input"]
 kdlib.figures.sweet_spot_map(tables["map"], tables["chosen"])
@@ -92,15 +94,19 @@ kdlib.present.chosen_pairs(tables["chosen"])
 # %% [markdown]
 # ## The single-layer student (figure 9)
 #
-# Distilled from the small teacher, the large teacher as it is, and the large teacher at the pair chosen for this student.
+# Distilled from the small teacher, the large teacher as it is, and the large teacher at the pair chosen for this student;
+# beside them the same student trained on the labels alone.
 
-# %% mystnb={"figure": {"caption": "Figure 9 as measured ({dataset}): test accuracy of the single-layer student against temperature for the three teachers. Bands are 95% t intervals over teacher seeds.", "name": "baseline-student"}, "image": {"alt": "One panel on {dataset}. Horizontal axis: temperature T. Vertical axis: test accuracy of the single-layer student in percent. Lines for the small teacher, the large teacher, and the large teacher at its sweet spot."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Figure 9 as measured ({dataset}): test accuracy of the single-layer student against temperature for the three teachers, and trained on the labels alone (dotted). Bands are 95% t intervals over teacher seeds.", "name": "baseline-student"}, "image": {"alt": "One panel on {dataset}. Horizontal axis: temperature T. Vertical axis: test accuracy of the single-layer student in percent. Lines for the small teacher, the large teacher, and the large teacher at its sweet spot; a dotted line for the student without a teacher."}} tags=["hide-input"]
 kdlib.figures.baseline_student(tables["baseline"])
 
 # %% tags=["hide-input"]
 kdlib.present.by_temperature(
     tables["baseline"].rename(columns={"accuracy": "test accuracy"}), "test accuracy", study.settings.temperatures, 1
 )
+
+# %% tags=["remove-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "no-teacher")
 
 # %% [markdown]
 # ## The missing class at the sweet spot

@@ -96,10 +96,28 @@ def test_a_reduced_run_says_so(documents):
 
 
 def test_the_scoreboard_has_every_claim_that_applies_with_a_verdict(documents):
-    rows = documents[Path("book/scoreboard.html")].select("table.scoreboard tbody tr")
+    rows = documents[Path("book/scoreboard.html")].select("table.scoreboard tbody tr:not(.group)")
     applying = [claim for claim in load_claims() if claim.applies_to("digits")]
     assert len(rows) == 2 * len(applying)
     assert all(row.select_one(".verdict").get_text() for row in rows)
+
+
+def test_a_pages_terms_lead_to_the_glossary_once_each(documents):
+    for section in PARAMETERS:
+        page = documents[Path("book/digits", f"{section}.html")]
+        linked = [a["href"] for a in page.select("article a[href*='glossary.html#term-']")]
+        assert len(linked) == len(set(linked)) >= 3
+
+
+def test_the_scoreboards_claims_stand_under_the_notebook_that_decides_them(documents):
+    notebooks = {claim.id: claim.notebook for claim in load_claims()}
+    for group in documents[Path("book/scoreboard.html")].select("table.scoreboard tbody"):
+        title, *rows = group.select("tr")
+        assert rows and title.select_one("th")["scope"] == "rowgroup"
+        (page,) = title.select("a")
+        for row in rows:
+            claim = row["id"].removeprefix("claim-").split("-", 1)[1]
+            assert page["href"].endswith(f"/{notebooks[claim]}.html")
 
 
 def test_the_landing_page_leads_to_a_claim_and_its_command_in_two_clicks(documents):
@@ -112,7 +130,7 @@ def test_the_landing_page_leads_to_a_claim_and_its_command_in_two_clicks(documen
     for link in links:
         row = board.find(id=link.removeprefix("scoreboard.html#"))
         assert row.select_one(".verdict") and row.select_one("details")
-    for row in board.select("table.scoreboard tbody tr"):
+    for row in board.select("table.scoreboard tbody tr:not(.group)"):
         opened = row.select_one("details").get_text()
         if row.select_one(".verdict-not-tested"):
             assert "Not tested: " in opened

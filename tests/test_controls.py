@@ -78,7 +78,7 @@ def outcome(control: str, **raw: float) -> str:
 def test_every_control_names_claims_a_statistic_and_three_sentences():
     known = {claim.id for claim in load_claims()}
     controls = load_controls()
-    assert len({c.id for c in controls}) == len(controls) == 11
+    assert len({c.id for c in controls}) == len(controls) == 13
     for control in controls:
         assert control.claims and set(control.claims) <= known
         assert control.statistic in STATISTICS
@@ -91,6 +91,11 @@ def test_every_control_names_claims_a_statistic_and_three_sentences():
         ("bias", {"small_responses": 90, "large_responses_corrected": 88}, {"small_responses": 90}),
         ("entropy-without-similarity", {"small_shuffled": 10}, {"small_shuffled": 90}),
         ("class-means", {"small_class_mean": 48}, {"small_class_mean": 5}),
+        (
+            "class-means-corrected",
+            {"small_class_mean": 48, "small_shuffled": 10},
+            {"small_class_mean": 25, "small_shuffled": 10},
+        ),
         ("equal-confidence", {"small_responses": 90, "large_equal_confidence": 85}, {"small_responses": 90}),
         ("accuracy-matched", {"large_early": 75}, {"large_early": 12}),
         ("training-length", {"large_early": 75}, {"large_early": 12}),
@@ -112,6 +117,7 @@ def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
         "missing_class_accuracy_of_hard_label_student": [5, 5.1, 5.2],
         "shuffled_student_minus_label_smoothing_student": [-40, -40, -40],
         "regularization_part_minus_distillation_part": [45, 45, 45],
+        "class_mean_students_minus_midpoint_after_bias_correction": [20, 20, 20],
         "student_accuracy_difference_at_matched_teachers": [0.2, 0.2, 0.2],
         "correlation_of_nc1_with_missing_class_accuracy": [0.4, 0.4, 0.4],
         "assistant_student_minus_direct_student": [1, 2, 3],
@@ -161,6 +167,16 @@ def test_without_a_gap_there_is_nothing_to_explain():
         assert found[name].outcome == "not decided" and found[name].sentence.startswith("No finding")
 
 
+def test_without_a_gain_over_hard_labels_there_is_none_to_divide():
+    tables = control_tables(small_hard=60, large_hard=60)
+    values = STATISTICS["regularization_part_minus_distillation_part"](Tables("d", {"rival_explanations": tables}))
+    assert values.isna().all() and len(values) == len(SEEDS)
+
+
+def test_responses_that_give_nothing_beyond_shuffled_ones_leave_nothing_to_explain():
+    assert outcome("class-means-corrected", small_class_mean=48) == "not decided"
+
+
 def test_a_large_teacher_that_stays_less_sure_than_the_small_one_cannot_be_stopped_early():
     assert outcome("training-length", large_early=75) == "explains"
     assert (
@@ -180,10 +196,10 @@ def test_soft_labels_that_lose_weight_with_temperature_are_seen():
 def test_a_control_that_explains_a_result_that_came_out_as_claimed_is_linked_beside_its_verdict():
     from kdlib.claims import Verdict
 
-    rivals = Rivals(findings("digits", {"rival_explanations": control_tables(random=2.0)}), "digits/rivals.html")
+    rivals = Rivals(findings("digits", {"rival_explanations": control_tables(random=2.0)}), "digits")
     kinds = ("reproduced", "direction only", "undecided", "contradicted")
     cells = [rivals.links(Verdict("entropy-selects-well", "digits", kind)) for kind in kinds]
-    assert all("href='digits/rivals.html'" in cell and "random examples" in cell for cell in cells[:2])
+    assert all("href='digits/rival_explanations.html'" in cell and "random examples" in cell for cell in cells[:2])
     assert cells[2:] == ["", ""]
     assert rivals.links(Verdict("counts", "digits", "reproduced")) == ""
     verdicts = [Verdict("entropy-selects-well", "digits", "reproduced")]

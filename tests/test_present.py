@@ -5,18 +5,25 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from kdlib.present import mean_and_half_width, sweet_spot_finding
+from kdlib.measures import Interval
+from kdlib.present import mean_and_half_width, spoken, sweet_spot_finding
 
 
 @pytest.mark.parametrize("kind", ["int64", "float64", "object"])
-@pytest.mark.parametrize(("epoch", "said"), [(1, "512, 1 epoch."), (3, "512, 3 epochs.")])
+@pytest.mark.parametrize(("epoch", "said"), [(1, "512, 1 epoch: "), (3, "512, 3 epochs: ")])
 def test_the_sweet_spot_is_one_epoch_or_several_whatever_the_columns_type(kind: str, epoch: int, said: str) -> None:
-    chosen = pd.DataFrame({"student": ["baseline"], "batch_size": [512], "epoch": [epoch]}).astype(
-        {"batch_size": kind, "epoch": kind}
-    )
-    rows = [(seed, t, 60.0 + seed) for seed in range(3) for t in ("large_sweet", "large")]
+    chosen = pd.DataFrame({"batch_size": [512], "epoch": [epoch], "updates": [1234]}).astype(kind)
+    chosen["student"], chosen["teacher_accuracy"] = "baseline", 51.25
+    rows = [(seed, t, 60.0 + seed) for seed in range(3) for t in ("large_sweet", "large", "none")]
     baseline = pd.DataFrame(rows, columns=["seed", "teacher", "accuracy"])
-    assert said in sweet_spot_finding({"baseline": baseline, "chosen": chosen})
+    sentence = sweet_spot_finding({"baseline": baseline, "chosen": chosen})
+    assert said in sentence and "1,234 updates" in sentence and "with no teacher, 61.0%" in sentence
+
+
+def test_a_spoken_share_stays_between_0_and_100_percent():
+    wide = Interval(13.6, -7.4, 134.7, 3)
+    assert spoken(wide, "%") == "13.6% (95% interval 0.0 to 100.0, n = 3)"
+    assert spoken(wide, " points") == "13.6 points (95% interval -7.4 to 134.7, n = 3)"
 
 
 @pytest.mark.parametrize(

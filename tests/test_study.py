@@ -46,6 +46,22 @@ def test_a_cell_computed_alone_is_the_cell_of_the_sweep(tmp_path):
     assert alone.equals(same)
 
 
+def test_a_student_of_hard_labels_alone_is_the_same_without_its_teacher(tmp_path):
+    def students(own):
+        hard = own.student(own.teacher("small", 0), 9, network="baseline_student", alpha=0.0)
+        return [hard, replace(hard, examples_per_class=10, selection="random")]
+
+    without = study(tmp_path / "a")
+    alone = without.distilled(students(without))
+    assert not (tmp_path / "a" / "teacher").exists() or not list((tmp_path / "a" / "teacher").iterdir())
+    taught = study(tmp_path / "b")
+    taught.runs([taught.teacher("small", 0)])
+    for one, other in zip(alone, taught.distilled(students(taught)), strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    chosen = replace(students(without)[0], examples_per_class=10)  # by its teacher's entropy
+    assert chosen.needs_responses and not any(s.needs_responses for s in students(without))
+
+
 def test_sections_share_their_teachers(tmp_path):
     units = [set(), set()]
     for used, section in zip(units, ("entropy", "missing_class"), strict=True):

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..record import MIME
 from ..sections import PARAMETERS
 from ..settings import reductions
-from . import downloads, origins, performance, scoreboard
+from . import downloads, glossary, origins, performance, scoreboard
 from .pages import executed, page_record
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
@@ -134,7 +134,7 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
 
 
 def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:
-    """A page as the book takes it: names made unique, the data set put into captions, a banner where it is due."""
+    """A page as the book takes it: names made unique, the data set put into captions, terms linked, a banner."""
     notebook, record = nbformat.from_dict(json.loads(json.dumps(page.notebook))), page.record
     for cell in notebook.cells:
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
@@ -143,6 +143,7 @@ def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:
         cell.metadata = json.loads(json.dumps(cell.metadata).replace("{dataset}", json.dumps(record["title"])[1:-1]))
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(MIME, None)
+    glossary.link([cell for cell in notebook.cells if cell.cell_type == "markdown"])
     notebook.cells = [part for cell in notebook.cells for part in _with_origin(cell, page)]
     title = notebook.cells[0]
     heading, _, rest = title.source.partition("\n")
@@ -180,7 +181,7 @@ def _list_of_pages(pages: list[Page]) -> str:
         return "*No data set has been run for this section yet.*"
     return "\n".join(
         f"- [{p.record['title']}](../{p.record['dataset']}/{p.record['section']}.ipynb), profile "
-        f"`{p.record['settings']['profile']}`" + ("" if p.reference else ", run on this machine")
+        f"`{p.record['settings']['profile']}`" + ("" if p.reference else ", run by this build")
         for p in pages
     )
 

@@ -16,7 +16,8 @@ HEAD = """# Run statistics
 
 What was computed for this book: every unit is a trained teacher, a trained student, or a measure taken of one. Seconds
 are those of one thread of a CPU, or of a GPU where the device says so, on a shared machine: an order of magnitude, not
-a benchmark ([performance](performance.md) has measurements side by side).
+a benchmark ([performance](performance.md) has measurements side by side). A small teacher can cost more than a large
+one: it has fewer parameters, but its wide convolutions take more operations.
 """
 
 
@@ -30,19 +31,19 @@ def report(records: Sequence[dict[str, Any]]) -> str:
         HEAD,
         f"All together: **{spoken_time(total)}** of {' and '.join(places)}. A unit that several pages use counts once.",
         "",
-        _table([_of_dataset(part) for part in own.values()], words=1),
+        html_table([_of_dataset(part) for part in own.values()], words=1),
         "",
         "## Page by page",
         "",
         "A teacher that several pages use counts in each.",
         "",
-        _table([_of_page(r) for part in own.values() for r in part], words=2),
+        html_table([_of_page(r) for part in own.values() for r in part], words=2),
         "",
         "## Kind by kind",
     ]
     for part in own.values():
         rows = [_of_kind(r, kind) for r in part for kind in r["cost"]["by_kind"]]
-        parts += ["", f"### {part[0]['title']}", "", _table(rows, words=2)]
+        parts += ["", f"### {part[0]['title']}", "", html_table(rows, words=2)]
     return "\n".join([*parts, ""])
 
 
@@ -66,8 +67,8 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
     ]
     other = "CPU" if _place(cost) != CPU else "GPU"
     again = (
-        f"<code>{html.escape(command(record, given))}</code> makes it again: from what is stored at once, from "
-        f"nothing in about {spoken_time(cost['seconds'])} of {_place(cost)}; on a {other} it was not measured."
+        f"<code>{html.escape(command(record, given))}</code> makes it again: at once from what is stored, from "
+        f"scratch in about {spoken_time(cost['seconds'])} of {_place(cost)}; on a {other} it was not measured."
     )
     seeds = record["settings"]["seeds"]
     summary = f"{seeds} teacher seed{'s' if seeds > 1 else ''}, profile {html.escape(record['settings']['profile'])}"
@@ -184,7 +185,7 @@ def _of_kind(record: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[dict[str, Any]], words: int) -> str:
-    """A table of numbers, but for its first columns."""
+def html_table(rows: list[dict[str, Any]], words: int) -> str:
+    """For a page: a table of numbers, but for the words in its first columns."""
     table = pd.DataFrame(rows).to_html(index=False, border=0, classes=f"dataframe words-{words}")
     return f"```{{raw}} html\n<div class='table-scroll' tabindex='0'>{table}</div>\n```"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..claims import Verdict, evaluate, load_claims
+from .. import present
+from ..claims import VERDICTS, Verdict, evaluate, load_claims
 from ..controls import findings
 from ..record import read_tables
 from ..sections import PARAMETERS
@@ -14,7 +15,6 @@ from ..settings import differing, reductions
 from ..verdict_table import Rivals, VerdictMatrix, VerdictTable
 from . import origins
 
-KINDS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
 
 # The paper in ten sentences, each with the claims that decide it (the first that applies to a data set), and with what
@@ -22,7 +22,7 @@ NO_PAGE = "No page has been executed yet: `make book` runs every section on the 
 HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     "A larger teacher's responses have less entropy, at every temperature.": (
         ("entropy-order",),
-        "small minus large teacher, at the temperature where it is smallest",
+        "small minus large teacher, at the one temperature where it is smallest",
     ),
     "Students of the small teacher recognise a class that they never saw; those of the large teacher do not.": (
         ("missing-mnist", "missing-fashion", "missing-cifar10"),
@@ -61,6 +61,10 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
         "student's accuracy, small minus large teacher",
     ),
 }
+MATRIX_SIGNS = (
+    "*Paper*: the size that it gives. –: no such claim is made of this data set. *But see*: a control that explains "
+    "the result otherwise."
+)
 OPENER = """<script>
 function openClaim() {
   const row = document.getElementById(location.hash.slice(1));
@@ -74,9 +78,7 @@ addEventListener("load", openClaim);
 
 def verdicts(records: Sequence[dict[str, Any]]) -> dict[str, list[Verdict]]:
     """The verdicts on every claim, for each data set, from the tables of its pages that were run alike."""
-    tables: dict[str, dict[str, dict[str, pd.DataFrame]]] = {}
-    for record in records:
-        tables.setdefault(record["dataset"], {})[record["section"]] = read_tables(record)
+    tables = _tables(records)
     settings = {(r["dataset"], r["section"]): r["settings"] for r in records}
 
     def of(name: str) -> list[Verdict]:
@@ -100,13 +102,14 @@ class Scoreboard:
         self.records, self.given = records, given
         self.verdicts = verdicts(records)
         self.titles = {r["dataset"]: r["title"] for r in records}
-        self.rivals = {r["dataset"]: _rivals(r) for r in records if r["section"] == "rival_explanations"}
+        found = {name: findings(name, tables) for name, tables in _tables(records).items()}
+        self.rivals = {name: Rivals(own, name) for name, own in found.items() if own}
 
     def short_table(self) -> Iterator[str]:
         """Lines for a terminal: counts, and the claims that matter most."""
         shown = {claim for claims, _ in HEADLINES.values() for claim in claims}
         for name, judged in self.verdicts.items():
-            counts = [f"{sum(v.verdict == kind for v in judged)} {kind}" for kind in KINDS]
+            counts = [f"{sum(v.verdict == kind for v in judged)} {kind}" for kind in VERDICTS]
             yield f"{name}: " + ", ".join(c for c in counts if not c.startswith("0 "))
             for v in judged:
                 if v.claim in shown:
@@ -138,23 +141,37 @@ class Scoreboard:
         """For the landing page: how many claims fared how, and the paper's main statements on each data set."""
         if not self.records:
             return NO_PAGE
-        lines = ["| claims on | " + " | ".join(KINDS[:4]) + " |", "|---|" + "--:|" * 4]
+        readings = {claim.id for claim in load_claims() if claim.derived}
+        lines = ["| claims on | " + " | ".join(VERDICTS[:4]) + " |", "|---|" + "--:|" * 4]
         for name, found in self.verdicts.items():
-            counts = [str(sum(v.verdict == kind for v in found)) for kind in KINDS[:4]]
+            of_kind = [[v.claim in readings for v in found if v.verdict == kind] for kind in VERDICTS[:4]]
+            counts = [f"{len(own) - sum(own)} + {sum(own)}" for own in of_kind]
             lines.append(f"| [{self.titles[name]}](#{_label(name)}) | " + " | ".join(counts) + " |")
         return "\n".join(
             [
-                *lines,
-                "",
-                *(f"- **{self.titles[name]}**: {self._scale(name)}" for name in self.verdicts),
-                "",
                 "The paper's main statements, with what was measured and its 95% interval over teacher seeds:",
                 "",
                 *_raw(self._matrix(HEADLINES, self.verdicts, "")._repr_html_()),
                 "",
-                "Claim by claim: [the scoreboard](scoreboard.md).",
+                MATRIX_SIGNS,
+                "",
+                "Does it pay to have a teacher at all, where no class is missing and data are plenty? At T = 9:",
+                "",
+                *(f"- **{r['title']}**: {present.full_accuracy_finding(read_tables(r)['full'])}" for r in self._full()),
+                "",
+                "All claims, the paper's own and (after the plus) readings of its text and tables:",
+                "",
+                *lines,
+                "",
+                "Claim by claim: [the scoreboard](scoreboard.md). What was run, and what of the paper's scale was cut:",
+                "",
+                *(f"- **{self.titles[name]}**: {self._scale(name)}" for name in self.verdicts),
             ]
         )
+
+    def _full(self) -> list[dict[str, Any]]:
+        """Records of the pages that train students of every class on labels alone."""
+        return [r for r in self.records if r["section"] == "rival_explanations"]
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""
@@ -164,12 +181,12 @@ class Scoreboard:
         found = {name: judged for name, judged in self.verdicts.items() if name in ran}
         if not found:
             return "*No data set has been run for this section yet.*"
-        return "\n".join(_raw(self._matrix(claims, found, "../")._repr_html_()))
+        return "\n".join([*_raw(self._matrix(claims, found, "../")._repr_html_()), "", MATRIX_SIGNS])
 
     def _matrix(
         self, statements: Mapping[str, tuple[Sequence[str], str]], found: Mapping[str, Sequence[Verdict]], up: str
     ) -> VerdictMatrix:
-        rivals = {name: replace(own, page=up + own.page) for name, own in self.rivals.items()}
+        rivals = {name: replace(own, folder=up + own.folder) for name, own in self.rivals.items()}
         return VerdictMatrix(statements, found, self.titles, rivals, f"{up}scoreboard.html")
 
     def _scale(self, dataset: str) -> str:
@@ -197,10 +214,12 @@ class Scoreboard:
         }
 
 
-def _rivals(record: dict[str, Any]) -> Rivals:
-    """What the controls on a page say."""
-    found = findings(record["dataset"], {"rival_explanations": read_tables(record)})
-    return Rivals(found, f"{record['dataset']}/rival_explanations.html")
+def _tables(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, pd.DataFrame]]]:
+    """Those of pages, by data set and section."""
+    tables: dict[str, dict[str, dict[str, pd.DataFrame]]] = {}
+    for record in records:
+        tables.setdefault(record["dataset"], {})[record["section"]] = read_tables(record)
+    return tables
 
 
 def _below_floor(record: dict[str, Any]) -> Iterator[str]:

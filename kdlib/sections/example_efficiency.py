@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..students import Student
+from ..students import Student, lengths
 from ..study import Study
 from ..teachers import Teacher
 from .sweet_spot import (
@@ -63,11 +63,12 @@ def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, St
     for n in s.examples_per_class:
         for selection in s.selections:
             for budget, limit in (("epochs", None), ("steps", steps)):
-                cell = {"examples_per_class": n, "full": False, "selection": selection, "budget": budget}
                 changes = {"examples_per_class": n, "selection": selection, "steps": limit}
-                cells.append((cell, study.student(teacher, TEMPERATURE, epoch, **changes)))
+                student = study.student(teacher, TEMPERATURE, epoch, **changes)
+                cell = {"examples_per_class": n, "full": False, "selection": selection, "budget": budget}
+                cells.append((cell | {"steps": lengths(student, study.dataset)[1]}, student))
     for budget in ("epochs", "steps"):  # one student: for the whole set the two budgets are the same
-        cell = {"examples_per_class": whole / study.dataset.classes, "full": True, "budget": budget}
+        cell = {"examples_per_class": whole / study.dataset.classes, "full": True, "budget": budget, "steps": steps}
         cells.append((cell | {"selection": "entropy"}, study.student(teacher, TEMPERATURE, epoch)))
     return cells
 

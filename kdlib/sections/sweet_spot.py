@@ -30,10 +30,17 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     study.runs(units(study)[0])
     search = {name: search_map(study, network) for name, network in STUDENTS.items()}
     chosen = {name: find_sweet_spot(table) for name, table in search.items()}
+    curves = pd.DataFrame([row for part in grid for row in entropy_rows(study, *part)])
+    accuracy = curves.groupby(["batch_size", "epoch"])["validation_accuracy"].mean()
     return {
-        "entropy": pd.DataFrame([row for part in grid for row in entropy_rows(study, *part)]),
+        "entropy": curves,
         "map": pd.concat([table.assign(student=name) for name, table in search.items()], ignore_index=True),
-        "chosen": pd.DataFrame([{"student": name} | spot for name, spot in chosen.items()]),
+        "chosen": pd.DataFrame(
+            [
+                {"student": name, **spot, "teacher_accuracy": accuracy[spot["batch_size"], spot["epoch"]]}
+                for name, spot in chosen.items()
+            ]
+        ),
         "baseline": _baseline(study, chosen["baseline"]),
         "missing": _missing(study, chosen["general"]),
     }
@@ -83,14 +90,16 @@ def find_sweet_spot(search: pd.DataFrame) -> dict[str, float]:
     """The paper's procedure: the pair (batch size, epochs) of the large teacher whose student does best.
 
     Arguments: `search` as from `search_map`. The choice is made on validation accuracy, averaged over teacher seeds;
-    of equal pairs the one with fewer updates. Returns `batch_size`, `epoch`, `validation_accuracy` [%] and what the
-    search cost in a seed: `runs` (one a batch size), `teacher_updates` and `students`.
+    of equal pairs the one with fewer updates. Returns `batch_size`, `epoch`, `updates` that its teacher made,
+    `validation_accuracy` [%] of the student, and what the search cost in a seed: `runs` (one a batch size),
+    `teacher_updates` and `students`.
     """
     mean = search.groupby(["batch_size", "epoch", "updates"], as_index=False)["validation_accuracy"].mean()
     best = mean.sort_values(["validation_accuracy", "updates"], ascending=[False, True]).iloc[0]
     return {
         "batch_size": int(best.batch_size),
         "epoch": int(best.epoch),
+        "updates": int(best.updates),
         "validation_accuracy": float(best.validation_accuracy),
         "runs": int(mean.batch_size.nunique()),
         "teacher_updates": int(mean.groupby("batch_size").updates.max().sum()),
@@ -157,7 +166,10 @@ def _curves(study: Study, teacher: Teacher) -> dict[str, torch.Tensor]:
 
 
 def _baseline(study: Study, spot: dict[str, float]) -> pd.DataFrame:
-    """Figure 9: the single-layer student of the small, the large, and the large teacher at its sweet spot."""
+    """Figure 9: the single-layer student of the small, the large, and the large teacher at its sweet spot.
+
+    Beside them, as teacher "none" at T = 9, the student of hard labels alone, which has no temperature.
+    """
     cells = _baseline_cells(study, spot)
     results = study.distilled(student for _, student in cells)
     return pd.DataFrame(
@@ -169,15 +181,15 @@ def _baseline(study: Study, spot: dict[str, float]) -> pd.DataFrame:
 
 
 def _baseline_cells(study: Study, spot: dict[str, float]) -> list[tuple[dict[str, Any], Student]]:
-    return [
-        (
-            {"seed": seed, "teacher": name, "temperature": t},
-            study.student(teacher, t, epoch, network="baseline_student"),
-        )
-        for seed in study.seeds
-        for name, teacher, epoch in three_teachers(study, seed, spot)
-        for t in study.settings.temperatures
-    ]
+    cells = []
+    for seed in study.seeds:
+        for name, teacher, epoch in three_teachers(study, seed, spot):
+            for t in study.settings.temperatures:
+                student = study.student(teacher, t, epoch, network="baseline_student")
+                cells.append(({"seed": seed, "teacher": name, "temperature": t}, student))
+        alone = study.student(study.teacher("small", seed), TEMPERATURE, network="baseline_student", alpha=0.0)
+        cells.append(({"seed": seed, "teacher": "none", "temperature": TEMPERATURE}, alone))
+    return cells
 
 
 def _missing(study: Study, spot: dict[str, float]) -> pd.DataFrame:

@@ -41,11 +41,15 @@ def shuffled_student_minus_label_smoothing_student(tables: Tables) -> Series:
 
 @statistic
 def regularization_part_minus_distillation_part(tables: Tables) -> Series:
-    """(Label smoothing minus hard labels) minus (responses minus label smoothing), large teacher's confidence."""
+    """(Label smoothing minus hard labels) minus (responses minus label smoothing), large teacher's confidence.
+
+    nan where the responses bring no gain over hard labels.
+    """
 
     def value(rows: DataFrame) -> float:
-        smoothed = _accuracy(rows, "large", "smoothed")
-        return (smoothed - _accuracy(rows, "small", "hard")) - (_accuracy(rows, "large", "responses") - smoothed)
+        smoothed, responses = (_accuracy(rows, "large", control) for control in ("smoothed", "responses"))
+        hard = _accuracy(rows, "small", "hard")
+        return (smoothed - hard) - (responses - smoothed) if responses > hard else np.nan
 
     return each_seed(_full(tables), value)
 
@@ -189,6 +193,23 @@ def class_mean_students_minus_half_of_the_responses(tables: Tables) -> Series:
 
     def value(rows: DataFrame) -> float:
         return _raw(rows, "small", "class_mean") - _raw(rows, "small", "responses") / 2
+
+    return each_seed(_cells(tables), value)
+
+
+@statistic
+def class_mean_students_minus_midpoint_after_bias_correction(tables: Tables) -> Series:
+    """Corrected accuracy of students of class-mean soft labels minus the mean of responses' and shuffled ones', small.
+
+    nan where the responses give nothing beyond shuffled ones.
+    """
+
+    def value(rows: DataFrame) -> float:
+        rows = at(rows, teacher="small")
+        own, shuffled, means = (
+            at(rows, control=control)["corrected"].mean() for control in ("responses", "shuffled", "class_mean")
+        )
+        return means - (own + shuffled) / 2 if own > shuffled else np.nan
 
     return each_seed(_cells(tables), value)
 

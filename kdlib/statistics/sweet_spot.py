@@ -12,14 +12,23 @@ from .example_efficiency import examples_ratios
 
 @statistic
 def interior_optimal_batch_size(tables: Tables) -> Series:
-    """Best batch size's validation accuracy minus that of each end of the grid, means over seeds, at best epochs.
+    """Validation accuracy at the best batch size between the grid's ends minus that at the better end; general student.
 
-    Indexed by the two ends, general student. Empty with fewer than three batch sizes: then none lies between.
+    Batch sizes, each at its best epoch, are chosen on the other seeds. Empty with fewer than three batch sizes.
     """
-    best = _accuracy_by_seed(tables, "general").mean(axis=1).groupby("batch_size").max()
-    if len(best) < 3:
+    by_seed = _accuracy_by_seed(tables, "general")
+    sizes = sorted(set(by_seed.index.get_level_values("batch_size")))
+    if len(sizes) < 3:
         return Series(dtype=float)
-    return best.max() - best.iloc[[0, -1]]
+
+    def gain(seed: int) -> float:
+        others = by_seed.drop(columns=seed).mean(axis=1).dropna()
+        at_ends = others.index.get_level_values("batch_size").isin([sizes[0], sizes[-1]])
+        if at_ends.all() or not at_ends.any():
+            return np.nan
+        return by_seed.loc[others[~at_ends].idxmax(), seed] - by_seed.loc[others[at_ends].idxmax(), seed]
+
+    return Series({seed: gain(seed) for seed in by_seed.columns}, dtype=float)
 
 
 @statistic
@@ -139,6 +148,22 @@ def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Series:
     def value(rows: DataFrame) -> float:
         gap = difference(rows, "accuracy", "small", "large")
         return difference(rows, "accuracy", "large_sweet", "large") - gap / 2 if gap > 0 else np.nan
+
+    return each_seed(tables["sweet_spot"]["baseline"], value)
+
+
+@statistic
+def student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Series:
+    """Test accuracy: student of hard labels minus the midpoint of those of large and large_sweet, means over T.
+
+    nan where the sweet spot brings no gain.
+    """
+
+    def value(rows: DataFrame) -> float:
+        sweet, large, none = (
+            at(rows, teacher=teacher)["accuracy"].mean() for teacher in ("large_sweet", "large", "none")
+        )
+        return none - (sweet + large) / 2 if sweet > large else np.nan
 
     return each_seed(tables["sweet_spot"]["baseline"], value)
 
