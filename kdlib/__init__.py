@@ -20,11 +20,12 @@ from .measures import (
     within_between_scatter,
 )
 from .models import TABLE7, Architecture, build_model, count_parameters, register_network
+from .opening import open_study
 from .record import record, verdicts
 from .settings import Settings, resolve
 from .store import Store
 from .students import Student, distill
-from .study import Study, open_study
+from .study import Study
 from .teachers import Teacher, responses, train_teacher
 
 __version__ = "0.1.0"

@@ -46,6 +46,7 @@ class Dataset:
     validation: Tensor
     digest: str
     known: bool  # see `Source`
+    subset: bool  # whether training examples were left out
     _test: tuple[Tensor, Tensor] = field(repr=False)
     openings: list[str] = field(default_factory=list)
 
@@ -121,34 +122,31 @@ def load_dataset(
 
     Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, take a stratified subset
     of that many training examples (seeded), and with `clip` all where there are fewer;
-    `test_examples`, at most so many of the test split, stratified; `device` to hold the tensors.
+    as many as every class takes where that is more; `test_examples`, at most so many of the test split, stratified, or
+    one of each class; `device` to hold the tensors.
     10% of the training examples, stratified and seeded, become the validation split.
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
     """
-    from sklearn.model_selection import train_test_split
-
     source = find_source(name)
     arrays = _read(name, source, Path(root) if root else paths.data_dir())
     train_x, train_y, test_x, test_y = arrays
     classes = int(train_y.max()) + 1
-    if clip and examples is not None and examples >= len(train_y):
+    least, most = 20 * classes, len(train_y) - classes
+    if examples == len(train_y) or (clip and examples is not None and (examples > len(train_y) or least > most)):
         examples = None
-    if examples is not None and not 2 * 10 * classes <= examples <= len(train_y):
-        raise InputError(
-            f"examples={examples} cannot be taken from {name}: allowed are {20 * classes} to {len(train_y)}, or null"
-        )
-    if examples is not None and examples < len(train_y):
-        keep, _ = train_test_split(np.arange(len(train_y)), train_size=examples, stratify=train_y, random_state=0)
-        keep.sort()
+    if examples is not None:
+        examples = min(max(examples, least), most) if clip else examples
+        if not least <= examples <= most:
+            raise InputError(f"examples={examples} cannot be taken from {name}: allowed are {least} to {most}, or all")
+        keep, _ = _split(name, train_y, len(train_y) - examples)
         train_x, train_y = train_x[keep], train_y[keep]
-    try:
-        train, validation = train_test_split(np.arange(len(train_y)), test_size=0.1, stratify=train_y, random_state=0)
-    except ValueError as error:
-        raise InputError(f"data set {name!r} is too small for a validation split of 10%: {error}") from error
-    if test_examples is not None and test_examples < len(test_y) - classes:
-        keep, _ = train_test_split(np.arange(len(test_y)), train_size=test_examples, stratify=test_y, random_state=0)
-        test_x, test_y = test_x[np.sort(keep)], test_y[np.sort(keep)]
-    digest = _sha256(train_x, train_y, test_x, test_y, np.sort(train), np.sort(validation))
+    train, validation = _split(name, train_y, 0.1)
+    if len(np.unique(train_y[validation])) < classes:
+        raise InputError(f"data set {name!r} is too small to be split: a class has no example among the validating 10%")
+    if test_examples is not None and max(test_examples, classes) < len(test_y) - classes:
+        keep, _ = _split(name, test_y, len(test_y) - max(test_examples, classes))
+        test_x, test_y = test_x[keep], test_y[keep]
+    digest = _sha256(train_x, train_y, test_x, test_y, train, validation)
     dataset = Dataset(
         name=name,
         family=source.family,
@@ -156,13 +154,27 @@ def load_dataset(
         class_names=source.class_names or tuple(str(c) for c in range(classes)),
         images=_as_images(train_x),
         labels=torch.from_numpy(train_y.astype(np.int64)),
-        train=torch.from_numpy(np.sort(train)),
-        validation=torch.from_numpy(np.sort(validation)),
+        train=torch.from_numpy(train),
+        validation=torch.from_numpy(validation),
         digest=digest,
         known=source.known,
+        subset=examples is not None,
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
     )
     return dataset.to(device)
+
+
+def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarray, np.ndarray]:
+    """Two stratified, seeded parts of all indices, each sorted; `second` is the size or share of the second."""
+    from sklearn.model_selection import train_test_split
+
+    try:
+        first, rest = train_test_split(np.arange(len(labels)), test_size=second, stratify=labels, random_state=0)
+    except ValueError as error:
+        raise InputError(
+            f"data set {name!r} is too small to be split with every class in both parts: {error}"
+        ) from error
+    return np.sort(first), np.sort(rest)
 
 
 def select_examples(

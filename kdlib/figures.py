@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from .controls import CHANGES
 from .measures import t_interval
 from .paper import missing_class_table
-from .statistics.common import nearest
+from .statistics.common import last_epoch, nearest
 
 # Okabe and Ito's colours, told apart with any colour vision; each teacher also has a marker of its own.
 COLOURS = {"small": "#0072B2", "large": "#D55E00", "large_sweet": "#007A5A"}
@@ -144,7 +144,7 @@ def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Seq
 def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
     """Figure 3: mean entropy of the responses against temperature; the dotted line is the largest possible."""
     figure, axes = _canvas(1, 2, 3.4, sharey=True)
-    last = table[table.epoch == table.epoch.max()]
+    last = last_epoch(table)
     for panel, split in zip(axes[0], ("train", "validation"), strict=True):
         for teacher in ("small", "large"):
             part = last[(last.teacher == teacher) & (last.split == split)]
@@ -527,25 +527,35 @@ def entropy_against_updates(table: pd.DataFrame) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def gradient_norms(table: pd.DataFrame) -> Figure:
-    """Length of the soft labels' gradient over that of the hard labels', along a student's training."""
+    """Length of the soft labels' gradient over that of the hard labels', along a student's training.
+
+    Empty where one of the terms has no weight (alpha 0 or 1).
+    """
     figure, axes = _canvas(1, 2, 3.2, sharey=True)
     temperatures = sorted(table.temperature.unique())
     colours = _shades(len(temperatures))
+    table = table[(table.soft > 0) & (table.hard > 0)]
     table = table.assign(weight=table.soft / table.hard)
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
+        if table.empty:
+            panel.text(0.5, 0.5, "one term alone has a gradient", ha="center", transform=panel.transAxes)
+            continue
         for temperature, colour in zip(temperatures, colours, strict=True):
             part = table[(table.teacher == teacher) & (table.temperature == temperature)]
             _curve(panel, part, "step", "weight", colour, f"T = {temperature:g}", marker=".")
         panel.axhline(1, color="#555555", linestyle=":", linewidth=1)
         panel.set(xscale="log", yscale="log")
         _finish(panel, NAMES[teacher], "step of the student", "soft over hard" if teacher == "small" else "")
-    _name_curves(*axes[0])
+    if not table.empty:
+        _name_curves(*axes[0])
     return figure
 
 
 def _heatmap(axes: Axes, grid: pd.DataFrame, low: float, high: float, text: str) -> None:
     axes.imshow(grid.to_numpy(), cmap="cividis", vmin=low, vmax=high, aspect="auto")
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
+        if np.isnan(value):
+            continue
         dark = (value - low) < 0.55 * ((high - low) or 1)
         axes.text(
             column, row, text.format(value), ha="center", va="center", fontsize=7, color="white" if dark else "black"

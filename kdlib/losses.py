@@ -32,6 +32,7 @@ def label_smoothing_labels(labels: Tensor, classes: int, alpha: float) -> Tensor
     """Equation 1: (1 - alpha) one_hot + alpha / C.
 
     Arguments: integer `labels` [...]; number of `classes` C; `alpha` in [0, 1]. Returns [..., C].
+    Raises `ValueError` for another alpha.
     """
     _check_fraction("alpha", alpha)
     return F.one_hot(labels, classes).float() * (1 - alpha) + alpha / classes
@@ -42,7 +43,8 @@ def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor
 
     Equation 2 writes it as (1 - alpha) H(q, p) + alpha KL(u, p); the two differ by the constant alpha H(u).
 
-    Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar.
+    Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar. Raises `ValueError` for another
+    alpha.
     """
     targets = label_smoothing_labels(labels, logits.shape[-1], alpha)
     return -(targets * F.log_softmax(logits, dim=-1)).sum(-1).mean()

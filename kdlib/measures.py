@@ -29,7 +29,7 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
     """
     if not 0 < prior < 1:
         raise ValueError(f"prior must lie in (0, 1), got {prior}")
-    logits = logits.double()
+    logits = logits.cpu().double()  # not every accelerator has doubles
     others = torch.cat([logits[:, :missing_class], logits[:, missing_class + 1 :]], dim=1).logsumexp(1)
     margin = logits[:, missing_class] - others
     low, high = (-margin.max() - 50).item(), (-margin.min() + 50).item()
@@ -83,7 +83,7 @@ def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
 
     Arguments: `activations` [N, D], `labels` [N] with K distinct values.
     """
-    activations = activations.double()
+    activations, labels = activations.cpu().double(), labels.cpu()
     means = torch.stack([activations[labels == c].mean(0) for c in labels.unique()])
     centred = activations - means[torch.searchsorted(labels.unique(), labels)]
     spread = means - means.mean(0)  # S_B = spread^T spread / K has rank K - 1: no D x D matrix is needed
@@ -99,8 +99,8 @@ def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor)
 
     Arguments: `activations` [N, D], `weights` [3, D] and `biases` [3] of the three classes. Returns [N, 2].
     """
-    templates = torch.cat([weights, biases[:, None]], dim=1).double()
-    points = torch.cat([activations, torch.ones(len(activations), 1).to(activations)], dim=1).double()
+    templates = torch.cat([weights, biases[:, None]], dim=1).cpu().double()
+    points = torch.cat([activations, torch.ones(len(activations), 1).to(activations)], dim=1).cpu().double()
     basis, upper = torch.linalg.qr((templates[1:] - templates[0]).T)
     basis = basis * upper.diagonal().sign()  # QR's signs are arbitrary: make the edges point the positive way
     return ((points - templates[0]) @ basis).float()
@@ -148,7 +148,7 @@ def _exponent(value: float) -> int:
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Student's t interval of the mean over seeds. With one value it has no width, and the bounds are nan."""
+    """Student's t interval of the mean over seeds; nan are left out. With one value the bounds are nan."""
     from scipy import stats
 
     sample = torch.tensor([float(v) for v in values], dtype=torch.float64)

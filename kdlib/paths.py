@@ -45,7 +45,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:  # an interrupt too must leave nothing behind
         with suppress(OSError):
             temporary.unlink()
         raise

@@ -16,8 +16,9 @@ from .models import build_model, find_architecture
 from .sections import SECTIONS
 from .store import unit_key
 from .students import Schedule, Student
-from .study import Study, worker_count
+from .study import Study
 from .teachers import MICRO_BATCH, Teacher
+from .work import worker_count
 
 Unit = Teacher | Student
 LENGTHS = (10, 40)  # steps of the students that are timed
@@ -44,27 +45,22 @@ class Plan:
         return max((cost.mebibytes for cost in self.costs.values()), default=0.0)
 
 
-def missing_units(studies: Sequence[Study]) -> list[Unit]:
-    """Teacher runs, then students, that the sections' tables need and the store lacks; measures are not counted.
+def phases(studies: Sequence[Study]) -> list[tuple[list[Unit], list[Unit]]]:
+    """For each section, of what the store lacks and no section before it computes: its teachers, and its students.
 
-    Of students of a sweet spot that is not known yet, those of a provisional pair stand for them: as many, as costly.
+    Measures are not counted. Of students of a sweet spot that is not known yet, those of a provisional pair stand for
+    them: as many, as costly.
     """
-    phases = _phases(studies)
-    return [unit for kind in (0, 1) for section in phases for unit in section[kind]]
-
-
-def _phases(studies: Sequence[Study]) -> list[tuple[list[Unit], list[Unit]]]:
-    """For each section, of what the store lacks and no section before it computes: its teachers, and its students."""
     seen: set[Unit] = set()
-    phases = []
+    found = []
     for study in studies:
         own, wanted = SECTIONS[study.section].units(study)
         lacking = [s for s in dict.fromkeys(wanted) if s not in seen and not study.stored(s)]
         taught = [*own, *(s.teacher for s in lacking if s.needs_responses)]
         runs = [t for t in dict.fromkeys(taught) if t not in seen and not study.stored(t)]
         seen |= {*runs, *lacking}
-        phases.append((runs, lacking))
-    return phases
+        found.append((runs, lacking))
+    return found
 
 
 def teacher_runs(studies: Sequence[Study]) -> list[Teacher]:
@@ -82,13 +78,13 @@ def make_plan(studies: Sequence[Study]) -> Plan:
     started = time.process_time()  # what a worker will spend too before it begins: imports and the data set
     study = studies[0]
     calibration = Calibration(study)
-    phases = _phases(studies)
-    costs = {unit: calibration.cost(unit) for runs, lacking in phases for unit in (*runs, *lacking)}
+    lacking = [part for section in phases(studies) for part in section]
+    costs = {unit: calibration.cost(unit) for part in lacking for unit in part}
     workers = worker_count(study.settings.device)
     loading = 2 * started if workers > 1 else started  # the workers start after the process that starts them
     seconds = loading * bool(costs)
-    for phase in (part for section in phases for part in section):  # each ends before the next begins
-        seconds += makespan([costs[unit].seconds for unit in phase], workers)
+    for part in lacking:  # each ends before the next begins
+        seconds += makespan([costs[unit].seconds for unit in part], workers)
     _remember(study, costs)
     return Plan(costs, workers, seconds)
 
@@ -129,7 +125,7 @@ class Calibration:
 
     def _teacher(self, teacher: Teacher) -> Cost:
         examples, everything = len(self.dataset.train), len(self.dataset.labels)
-        part = min(teacher.batch_size, examples, MICRO_BATCH[self.device.type])
+        part = min(teacher.batch_size, examples, teachers.part_size(self._model(teacher.network), self.device))
         kept = len(teacher.epochs_with_responses)
         training = teacher.epochs * examples / part * self._step(teacher.network, teacher.precision, part)
         predicting = (kept * everything + self.dataset.test_size) * self._predict(teacher.network, teacher.precision)
@@ -193,7 +189,7 @@ def _identity(study: Study, unit: Unit) -> tuple[str, dict]:
 
 def _estimates(study: Study) -> dict[str, dict[str, float]]:
     try:
-        return json.loads((study.store.root / "estimates.json").read_text())
+        return json.loads((study.store.root / "estimates.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

@@ -10,6 +10,7 @@ from .controls import CHANGES, findings, load_controls
 from .measures import Interval, t_interval, wilson_interval
 from .models import ROLES, TABLE7, build_model, count_parameters
 from .paper import missing_class_table, paper_table
+from .statistics.common import last_epoch
 
 TEACHERS = {"small": "small", "large": "large", "large_sweet": "large, sweet spot"}
 OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
@@ -26,6 +27,11 @@ class Text(str):
 def _titled(table: pd.DataFrame) -> pd.DataFrame:
     """The same with the name of its rows in the one header row."""
     return table.rename_axis(index=None, columns=table.index.name)
+
+
+def first_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first teacher seed."""
+    return table[table.seed == table.seed.min()]
 
 
 def mean_and_half_width(values: Sequence[float], decimals: int = 1, trials: int | None = None) -> str:
@@ -63,7 +69,7 @@ def spoken(interval: Interval, unit: str, decimals: int | None = 1) -> str:
 
 def teachers(table: pd.DataFrame, floor: float) -> pd.DataFrame:
     """Both teachers at the last epoch: parameters, accuracies, and how many seeds pass the accuracy floor."""
-    last = table[table.epoch == table.epoch.max()]
+    last = last_epoch(table)
     rows = []
     for name in ("small", "large"):
         part = last[last.teacher == name]
@@ -97,8 +103,8 @@ def label_smoothing_table(alpha: float, classes: int, shown: int) -> pd.DataFram
 
 
 def soft_labels_beside_paper(labels: pd.DataFrame, shown_names: Sequence[str]) -> pd.DataFrame:
-    """Tables 2 and 3: five examples' soft labels of the first teacher seed, and the printed ones' confidence."""
-    part = labels[labels.seed == labels.seed.min()]
+    """Five examples' soft labels from both teachers of the first seed, to be set beside tables 2 and 3."""
+    part = first_seed(labels)
     ours = part.pivot_table(index=["teacher", "example"], columns="class", values="soft_label", sort=False)
     ours.columns = [shown_names[c] for c in ours.columns]
     table = ours.map("{:.3f}".format)
@@ -210,8 +216,12 @@ def missing_class_beside_paper(
     theirs = part.pivot_table(index="missing_class", columns="temperature", values="accuracy_percent")
     theirs.columns = theirs.columns.astype(float)
     difference = ours - theirs.reindex_like(ours)
-    parts = {"paper": theirs.reindex_like(ours).map("{:.1f}".format), "difference": difference.map("{:+.1f}".format)}
-    return pd.concat({name: _by_class(part, names) for name, part in parts.items()}, axis=1)
+    parts = {"paper": (theirs.reindex_like(ours), "{:.1f}"), "difference": (difference, "{:+.1f}")}
+    shown = {
+        name: part.map(lambda v, form=form: "–" if pd.isna(v) else form.format(v))
+        for name, (part, form) in parts.items()
+    }
+    return pd.concat({name: _by_class(part, names) for name, part in shown.items()}, axis=1)
 
 
 def missing_class_summary(cells: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -296,7 +306,7 @@ def verdict_counts(verdicts: Sequence[Verdict]) -> Text:
 
 
 def entropy_finding(tables: dict[str, pd.DataFrame]) -> Text:
-    last = tables["entropy"][tables["entropy"].epoch == tables["entropy"].epoch.max()]
+    last = last_epoch(tables["entropy"])
     nine = last[(last.temperature == 9) & (last.split == "train")]
     small, large = (spoken(mean_over_seeds(nine[nine.teacher == t], "entropy"), " nats", 2) for t in ("small", "large"))
     return Text(
@@ -317,7 +327,9 @@ def missing_class_finding(cells: pd.DataFrame) -> Text:
 
 
 def efficiency_finding(cells: pd.DataFrame) -> Text:
-    part = cells[(cells.selection == "entropy") & (cells.budget == "epochs") & ~cells.full.astype(bool)]
+    part = cells[(cells.budget == "epochs") & ~cells.full.astype(bool)]
+    chosen = "entropy" if "entropy" in set(part.selection) else part.selection.iloc[0]
+    part = part[part.selection == chosen]
     sentences = []
     for n in (part.examples_per_class.min(), part.examples_per_class.max()):
         at = part[part.examples_per_class == n]
@@ -327,7 +339,8 @@ def efficiency_finding(cells: pd.DataFrame) -> Text:
         sentences.append(
             f"With {n:g} examples of each class the small teacher's student reaches {small}, the large one's {large}."
         )
-    return Text(" ".join(sentences) + " (Best validation accuracy, equal epochs, examples chosen by entropy.)")
+    how = {"entropy": "by entropy", "lowest": "by lowest entropy"}.get(chosen, "at random")
+    return Text(" ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {how}.)")
 
 
 def sweet_spot_finding(tables: dict[str, pd.DataFrame]) -> Text:

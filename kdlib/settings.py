@@ -17,7 +17,8 @@ from .students import SELECTIONS
 
 PROFILES_FILE = Path(__file__).with_name("profiles.toml")
 DEFAULT_PROFILE = "quick"
-WITHOUT_EFFECT = {"dataset", "profile", "device", "accuracy_floor"}  # parameters that change no recipe of a number
+# Parameters that change no recipe of a number: devices differ in the order of sums alone.
+WITHOUT_EFFECT = {"dataset", "profile", "device", "accuracy_floor"}
 # Parameters that say how much is run, and of what.
 _COUNTED = {
     "seeds": "teacher seeds",
@@ -184,7 +185,7 @@ def profile_values(profile: str, dataset: str) -> dict[str, Any]:
 
 
 def _profiles() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(PROFILES_FILE.read_text())
+    return tomllib.loads(PROFILES_FILE.read_text(encoding="utf-8"))
 
 
 def _belongs_to_notebook(name: str, value: Any) -> bool:
@@ -246,14 +247,16 @@ def _integer(low: int, high: int = 10**9) -> Callable[[Any], int]:
     return check
 
 
-def _sequence(check: Callable[[Any], Any], *, empty: bool = False) -> Callable[[Any], tuple]:
+def _sequence(check: Callable[[Any], Any], *, empty: bool = False, ordered: bool = True) -> Callable[[Any], tuple]:
+    """Different values, of which `ordered` ones come out sorted: their order means nothing, and decides no key."""
+
     def check_all(value: Any) -> tuple:
         if isinstance(value, Mapping):
             raise ValueError
         items = tuple(check(_literal(item)) for item in (value if isinstance(value, list | tuple) else [value]))
         if (not items and not empty) or len(set(items)) != len(items):
             raise ValueError
-        return items
+        return tuple(sorted(items)) if ordered else items
 
     return check_all
 
@@ -265,6 +268,10 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
         return value
 
     return check
+
+
+def _or_all(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value == "all" else check(value)
 
 
 def _flag(value: Any) -> bool:
@@ -293,8 +300,8 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "alpha": (_number(0, 1), "a number from 0 to 1"),
     "t_squared": (_flag, "true or false"),
-    "examples": (_integer(20), "a whole number of training examples, or null for all"),
-    "test_examples": (_integer(20), "a whole number of test examples, or null for all"),
+    "examples": (_or_all(_integer(20)), "a whole number of training examples from 20, or all"),
+    "test_examples": (_or_all(_integer(20)), "a whole number of test examples from 20, or all"),
     "learning_rate": (_number(0, 10, strict=True), "a positive number, such as 1e-3"),
     "precision": (_one_of(*PRECISIONS), " or ".join(PRECISIONS)),
     "teacher_epochs": (_integer(1, 10_000), "a whole number from 1"),
@@ -304,10 +311,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "student_batch_size": (_integer(1), "a whole number from 1"),
     "missing_classes": (_sequence(_integer(0), empty=True), "a list of different class indices, or [] for all"),
     "examples_per_class": (_sequence(_integer(1)), _COUNTS),
-    "selections": (_sequence(_one_of(*SELECTIONS)), f"a list of {', '.join(SELECTIONS)}"),
+    "selections": (_sequence(_one_of(*SELECTIONS), ordered=False), f"a list of {', '.join(SELECTIONS)}"),
     "batch_sizes": (_sequence(_integer(1)), _COUNTS),
     "sweet_spot_epochs": (_integer(1, 10_000), "a whole number from 1"),
-    "spread_settings": (_sequence(_pair), "a list of pairs [batch size, epochs]"),
+    "spread_settings": (_sequence(_pair, ordered=False), "a list of pairs [batch size, epochs]"),
     "accuracy_floor": (_number(0, 1), "a number from 0 to 1"),
     "device": (_device, "auto, cpu, cuda, cuda:N or mps"),
 }

@@ -1,6 +1,8 @@
 """The data sets that are known from the start: scikit-learn's digits, and torchvision's through one adapter."""
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,7 +106,9 @@ def _unpack_raw(name: str, root: Path) -> None:
                 f"{packed} is damaged (its md5 is not {md5}): remove it and get it again with "
                 f"`kdlib data {name} --from DIR` or `kdlib data {name} --download`"
             )
-        utils.extract_archive(str(packed), str(raw))
+        with tempfile.TemporaryDirectory(dir=raw) as folder:  # beside it, so that the file appears whole
+            utils.extract_archive(str(packed), folder)
+            os.replace(Path(folder) / file.removesuffix(".gz"), raw / file.removesuffix(".gz"))
 
 
 # Digests of the four arrays (data._sha256), computed from files whose md5 are the publishers'.

@@ -63,7 +63,7 @@ class Student:
     def seed(self) -> int:
         """Derived from the configuration, so that a student trained alone is the student of the sweep.
 
-        Both precisions have the same seed, so that they can be compared in pairs.
+        One teacher's students in both precisions have the same seed, so that they can be compared in pairs.
         """
         config = asdict(replace(self, precision="fp32"))
         return int.from_bytes(hashlib.sha256(canonical(config).encode()).digest()[:6], "big")
@@ -220,6 +220,14 @@ def _train_stack(
     return tuple(first + second for first, second in zip(*parts, strict=True))
 
 
+def asked_engine() -> str | None:
+    """KDLIB_ENGINE. Raises `InputError` for an engine that does not exist."""
+    engine = os.environ.get("KDLIB_ENGINE") or None
+    if engine not in (None, *ENGINES):
+        raise InputError(f"KDLIB_ENGINE={engine!r} cannot be used; allowed: {', '.join(ENGINES)}")
+    return engine
+
+
 def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> str:
     """The engine that trains a student: the one asked for, else KDLIB_ENGINE, else the fastest.
 
@@ -231,7 +239,7 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
             if tiny(*dataset.shape[1:]) or student.precision == "bf16" or dataset.images.device.type == "cuda"
             else "loop"
         )
-        engine = os.environ.get("KDLIB_ENGINE") or fast
+        engine = asked_engine() or fast
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
     stackable = stacked.can_stack(find_architecture(student.network, dataset.family))

@@ -1,27 +1,20 @@
 """A study: settings, a data set and a store. It computes what the store lacks and reads the rest."""
 
 import html
-import os
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
-from . import data, devices, models, students, teachers
-from .data import Dataset, load_dataset
-from .errors import InputError, StoreError
-from .models import Architecture
+from . import data, models, students, work
+from .data import Dataset
+from .errors import StoreError
 from .progress import progress
-from .settings import Settings, resolve
+from .settings import Settings
 from .store import Store, Unit, unit_key
 from .students import Student
 from .teachers import Teacher
@@ -34,14 +27,14 @@ CAPACITIES = {"small": "small_teacher", "large": "large_teacher"}
 class Study:
     """Everything that a section's measurements are made from.
 
-    `notes` says what was clipped to fit the data set; `cost` sums the seconds of the units used so far, also of those
-    that were computed earlier.
+    `notes` says what was clipped to fit the data set; `used` holds the units that were read or computed so far.
     """
 
     def __init__(self, section: str, settings: Settings, dataset: Dataset, store: Store, notes: list[str]) -> None:
         self.section, self.settings, self.dataset, self.store, self.notes = section, settings, dataset, store, notes
         self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
         self.used: dict[str, dict[str, Any]] = {}  # see `origins`
+        self.read: tuple | None = None  # what the data set was loaded with
 
     @property
     def seeds(self) -> range:
@@ -82,12 +75,6 @@ class Study:
         """Their indices: the first of the shown class in the validation split."""
         members = self.dataset.validation
         return members[self.dataset.labels[members] == self.shown_class][:5]
-
-    def first_seed(self, table: pd.DataFrame) -> pd.DataFrame:
-        return table[table.seed == table.seed.min()]
-
-    def last_epoch(self, table: pd.DataFrame) -> pd.DataFrame:
-        return table[table.epoch == table.epoch.max()]
 
     def __repr__(self) -> str:
         return f"Study({self.section}, {self.dataset.name}, profile {self.settings.profile})"
@@ -149,11 +136,15 @@ class Study:
         wanted = list(dict.fromkeys(wanted))
         if above := [t.taught_by for t in wanted if t.taught_by and not self.stored(t)]:
             self.runs(above)
-        self._until_stored(_train_and_store, lambda: [t for t in wanted if not self.stored(t)], "teachers")
+        self._until_stored(work.train_and_store, lambda: [t for t in wanted if not self.stored(t)], "teachers")
 
     def run(self, teacher: Teacher) -> dict[str, Tensor]:
         """A teacher's tensors (see `train_teacher`), trained if the store lacks them."""
-        return self._use(_teacher_unit(self.store, self.dataset, teacher))
+        return self._use(work.teacher_unit(self.store, self.dataset, teacher))
+
+    def responses(self, student: Student) -> Tensor:
+        """The logits [N, C] that a student is taught, by data-set index; zeros where it needs none."""
+        return work.responses(self.store, self.dataset, student)
 
     def distilled(self, wanted: Iterable[Student]) -> list[dict[str, Tensor]]:
         """Results of students (see `distill`), in order; what the store lacks is trained, many at once."""
@@ -163,7 +154,7 @@ class Study:
         if lacking:
             self.runs(s.teacher for s in lacking if s.needs_responses)
             lacking = list(dict.fromkeys(lacking))
-            self._until_stored(_distill_and_store, lambda: self._groups(lacking), "students")
+            self._until_stored(work.distill_and_store, lambda: self._groups(lacking), "students")
             units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
         return [self._use(unit) for unit in units]
 
@@ -172,14 +163,14 @@ class Study:
         identity = self._measure_identity(name, config)
         unit = self.store.get("measure", identity)
         if unit is None:
-            unit = _timed(self.store, "measure", identity, self.dataset, compute)
+            unit = work.timed(self.store, "measure", identity, self.dataset, compute)
         return self._use(unit)
 
     def activations(self, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """What a figure is made from where its teacher is no longer at hand: stored, but in no page's record."""
         identity = self._measure_identity("activations", config)
         unit = self.store.get("activations", identity)
-        return (unit or _timed(self.store, "activations", identity, self.dataset, compute)).tensors
+        return (unit or work.timed(self.store, "activations", identity, self.dataset, compute)).tensors
 
     def measured(self, name: str, config: dict[str, Any]) -> bool:
         """Whether a measure is stored already, so that its teacher is not needed."""
@@ -190,13 +181,16 @@ class Study:
     ) -> list[dict[str, Tensor]]:
         """A measure of each student, many at once: `compute(student, data set, its teacher's logits)`."""
         identities = {student: self._student_identity(name, student) for student in wanted}
+        found = {student: self.store.get("measure", identity) for student, identity in identities.items()}
+        if lacking := [student for student, unit in found.items() if unit is None]:
+            self.runs(student.teacher for student in lacking if student.needs_responses)
 
-        def lacking() -> list[tuple]:
-            return [(compute, s, identities[s]) for s in identities if not self.measured_student(name, s)]
+            def left() -> list[tuple]:
+                return [(compute, s, identities[s]) for s in lacking if not self.measured_student(name, s)]
 
-        self.runs(student.teacher for _, student, _ in lacking())
-        self._until_stored(_measure_and_store, lacking, name)
-        return [self._use(self.store.get("measure", identities[student])) for student in wanted]
+            self._until_stored(work.measure_and_store, left, name)
+            found |= {student: self.store.get("measure", identities[student]) for student in lacking}
+        return [self._use(found[student]) for student in wanted]
 
     def measured_student(self, name: str, student: Student) -> bool:
         """Whether a measure of a student is stored already."""
@@ -247,214 +241,23 @@ class Study:
         from joblib import Parallel, delayed
         from joblib.externals.loky import get_reusable_executor
 
-        shared = _Shared(
+        shared = work.Shared(
             self.settings,
             data.find_source(self.settings.dataset),
             models.registered_networks(),
             str(self.store.root),
             self.dataset.digest,
         )
-        workers = min(worker_count(self.settings.device), len(arguments))
+        workers = min(work.worker_count(self.settings.device), len(arguments))
         if workers == 1:
-            _opened.clear()
-            _opened[shared.digest, self.settings.device] = self.dataset
+            shared.keep(self.dataset)
             for argument in progress(arguments, title):
                 task(shared, argument)
             return
-        jobs = (delayed(_in_worker)(task, shared, argument) for argument in arguments)
+        jobs = (delayed(work.in_worker)(task, shared, argument) for argument in arguments)
         try:
             for _ in progress(Parallel(workers, return_as="generator_unordered")(jobs), title, len(arguments)):
                 pass
         except StoreError:
             get_reusable_executor().shutdown(kill_workers=True)  # else each complains when the process ends
             raise
-
-
-def open_study(section: str, parameters: Mapping[str, Any], *, store: Store | None = None, **given: Any) -> Study:
-    """Check all parameters of a section, load its data set, and see that the store has room: before any work.
-
-    Arguments: `section`, one of `SECTIONS`; `parameters`, such as a notebook's `globals()` (see `settings.resolve`).
-    Raises `InputError` for whatever cannot be used as asked.
-    """
-    from .sections import PARAMETERS, SECTIONS
-
-    settings = resolve(parameters, PARAMETERS[section], **given)
-    by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
-    device = devices.find_device(settings.device)
-    worker_count(settings.device)
-    dataset = load_dataset(
-        settings.dataset,
-        examples=settings.examples,
-        test_examples=settings.test_examples,
-        clip="examples" not in by_hand,
-        device=device,
-    )
-    settings, notes = _fit(settings, dataset, by_hand)
-    if device.type == "cpu":
-        devices.use_threads(1)
-    store = store or Store()
-    asked = Study(section, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
-    store.check_room(_room_needed(asked, *SECTIONS[section].units(asked)))
-    return Study(section, settings, dataset, store, notes)
-
-
-def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> int:
-    """Bytes of what the store lacks of a section: its teachers' tensors; the rest is small beside the fixed part."""
-    lacking = [student for student in wanted if not study.stored(student)]
-    taught = {*runs, *(student.teacher for student in lacking if student.needs_responses)}
-    new = [run for run in taught | {run.taught_by for run in taught} if run and not study.stored(run)]
-    return sum(teachers.stored_bytes(run, study.dataset) for run in new) + (64 if new or lacking else 1) * 2**20
-
-
-def worker_count(device: str = "auto") -> int:
-    """KDLIB_WORKERS, else one for each CPU core (one on an accelerator)."""
-    if devices.find_device(device).type != "cpu":
-        return 1
-    text = os.environ.get("KDLIB_WORKERS") or str(devices.cores())
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"KDLIB_WORKERS={text!r} cannot be used; allowed: a whole number from 1")
-    return int(text)
-
-
-def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Settings, list[str]]:
-    """Clip the profile's grids to what the data set has; refuse what was asked for by hand and is not there."""
-    notes = []
-    if settings.examples and settings.examples > len(dataset.labels):
-        settings = replace(settings, examples=None)
-    if settings.examples:
-        notes.append(f"{settings.examples} training examples, a stratified subset")
-    if any(c >= dataset.classes for c in settings.missing_classes):
-        if "missing_classes" in by_hand:
-            asked, last = list(settings.missing_classes), dataset.classes - 1
-            raise InputError(f"missing_classes={asked}: {dataset.name} has classes 0 to {last}")
-        there = tuple(c for c in settings.missing_classes if c < dataset.classes)
-        notes.append(f"missing_classes clipped to {', '.join(map(str, there)) or 'every class'}")
-        settings = replace(settings, missing_classes=there)
-    available = int(torch.bincount(dataset.labels[dataset.train]).min())
-    for name, limit, what in (
-        ("examples_per_class", available, "training examples in the smallest class"),
-        ("batch_sizes", len(dataset.train), "training examples"),
-    ):
-        values = getattr(settings, name)
-        if all(v <= limit for v in values):
-            continue
-        if name in by_hand:
-            raise InputError(f"{name}={list(values)}: {dataset.name} has {limit} {what}")
-        kept = tuple(v for v in values if v <= limit) or (limit,)
-        notes.append(f"{name} clipped to {', '.join(map(str, kept))}: there are {limit} {what}")
-        settings = replace(settings, **{name: kept})
-    pairs, limit = settings.spread_settings, len(dataset.train)
-    if any(batch_size > limit for batch_size, _ in pairs):
-        if "spread_settings" in by_hand:
-            raise InputError(f"spread_settings={list(map(list, pairs))}: {dataset.name} has {limit} training examples")
-        pairs = tuple(pair for pair in pairs if pair[0] <= limit) or ((limit, pairs[0][1]),)
-        shown = ", ".join(f"{batch_size} × {epochs}" for batch_size, epochs in pairs)
-        notes.append(f"spread_settings clipped to {shown}: there are {limit} training examples")
-        settings = replace(settings, spread_settings=pairs)
-    return settings, notes
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What every task of a study needs, in this process or another: also what was registered in this one alone."""
-
-    settings: Settings
-    source: data.Source
-    networks: dict[str, Architecture]
-    root: str
-    digest: str  # of the data set
-
-    def open(self) -> tuple[Store, Dataset]:
-        """The store, and the data set, read once in a process."""
-        for name, architecture in self.networks.items():
-            models.register_network(name, architecture)
-        s = self.settings
-        if (self.digest, s.device) not in _opened:
-            _opened.clear()
-            data._sources[s.dataset] = self.source
-            _opened[self.digest, s.device] = load_dataset(
-                s.dataset,
-                examples=s.examples,
-                test_examples=s.test_examples,
-                device=devices.find_device(s.device),
-            )
-        dataset = _opened[self.digest, s.device]
-        if dataset.images.device.type == "cpu":
-            devices.use_threads(1)
-        return Store(self.root), dataset
-
-
-# The one data set that is open in this process. Not a cache on a task's arguments: a source that was sent to a worker
-# is another object each time.
-_opened: dict[tuple[str, str], Dataset] = {}
-
-
-def _in_worker(task: Callable, *arguments: Any) -> None:
-    """A task in a process of its own, which lives on for the next: its data set is read once.
-
-    joblib takes the freed memory that `devices.use_threads` keeps for a leak, and would replace the process again and
-    again.
-    """
-    from joblib.externals.loky import process_executor
-
-    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
-    task(*arguments)
-
-
-def _train_and_store(shared: _Shared, teacher: Teacher) -> None:
-    _train(*shared.open(), teacher)
-
-
-def _teacher_unit(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
-    return store.get("teacher", teacher.config(dataset)) or _train(store, dataset, teacher)
-
-
-def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
-    above = teacher.taught_by and _teacher_unit(store, dataset, teacher.taught_by)
-    taught = teachers.responses(above.tensors) if above else None
-    compute = partial(teachers.train_teacher, teacher, dataset, taught)
-    return _timed(store, "teacher", teacher.config(dataset), dataset, compute)
-
-
-def _distill_and_store(shared: _Shared, group: list[Student]) -> None:
-    store, dataset = shared.open()
-    sources = {(s.teacher, s.teacher_epoch) for s in group if s.needs_responses}
-    targets = {
-        (teacher, epoch): teachers.responses(_teacher_unit(store, dataset, teacher).tensors, epoch).clone()
-        for teacher, epoch in sources
-    }
-    none = torch.zeros(len(dataset.labels), dataset.classes)
-    logits = [targets[s.teacher, s.teacher_epoch] if s.needs_responses else none for s in group]
-    start, opened = time.perf_counter(), len(dataset.openings)
-    for i, tensors in students.distill_each(group, dataset, logits):
-        seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
-        provenance = _provenance(dataset, seconds, dataset.openings[opened:])
-        store.put(Unit("student", group[i].config(dataset), tensors, provenance))
-        start, opened = time.perf_counter(), len(dataset.openings)
-
-
-def _measure_and_store(shared: _Shared, wanted: tuple) -> None:
-    store, dataset = shared.open()
-    compute, student, identity = wanted
-    run = _teacher_unit(store, dataset, student.teacher).tensors
-    logits = teachers.responses(run, student.teacher_epoch).to(dataset.images.device)
-    _timed(store, "measure", identity, dataset, lambda: compute(student, dataset, logits))
-
-
-def _timed(
-    store: Store, kind: str, config: dict[str, Any], dataset: Dataset, compute: Callable[[], dict[str, Tensor]]
-) -> Unit:
-    start, opened = time.perf_counter(), len(dataset.openings)
-    tensors = compute()
-    provenance = _provenance(dataset, time.perf_counter() - start, dataset.openings[opened:])
-    return store.put(Unit(kind, config, tensors, provenance))
-
-
-def _provenance(dataset: Dataset, seconds: float, openings: Iterable[str]) -> dict[str, Any]:
-    return {
-        "seconds": round(seconds, 3),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "peak_memory_mib": devices.peak_memory(),
-        "test_openings": list(dict.fromkeys(openings)),
-        **devices.environment(dataset.images.device),
-    }

@@ -47,15 +47,15 @@ def class_means(logits: Tensor, labels: Tensor, members: Tensor, temperature: fl
     Arguments: `logits` [N, C], `labels` [N]; `members` [M], the examples over which means are taken. Returns [N, C].
     """
     classes = logits.shape[-1]
-    members_of = F.one_hot(labels[members], classes).double()
-    sums = members_of.T @ soft_labels(logits[members].double(), temperature)
+    members_of = F.one_hot(labels[members], classes).cpu().double()  # not every accelerator has doubles
+    sums = members_of.T @ soft_labels(logits[members].cpu().double(), temperature)
     means = sums / members_of.sum(0).clamp(min=1)[:, None]
-    return (temperature * means.clamp(min=1e-30).log()).float()[labels]
+    return (temperature * means.clamp(min=1e-30).log()).float().to(logits.device)[labels]
 
 
 def confidence(logits: Tensor, labels: Tensor, temperature: float) -> float:
     """Mean probability of the label at a temperature."""
-    return soft_labels(logits, temperature).gather(1, labels[:, None]).double().mean().item()
+    return soft_labels(logits, temperature).gather(1, labels[:, None]).cpu().double().mean().item()
 
 
 def scale_to_confidence(logits: Tensor, labels: Tensor, temperature: float, wanted: float) -> float:

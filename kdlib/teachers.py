@@ -16,9 +16,10 @@ from .losses import kd_loss
 from .models import ConvNet, build_model, fast_layout, network_identity
 from .progress import progress
 
-# Larger batches accumulate gradients over parts of this size: exact but for batch norm, bounded in memory, and on a CPU
-# faster, since a part's activations stay in the cache.
+# Larger batches accumulate gradients over parts of this size: exact, bounded in memory, and on a CPU faster, since a
+# part's activations stay in the cache.
 MICRO_BATCH = {"cpu": 256, "cuda": 4096, "mps": 1024}
+NORMALISED = 256  # the part whose statistics batch norm takes: the same on every device, so that the recipe is
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = No
     `train_accuracy` and `validation_accuracy` [kept] (fractions), `test_logits` [N_test, C] of the last epoch, and
     `weights/<epoch>/<parameter>` of the checkpoints.
     """
-    if dataset.classes < 2 or max(teacher.epochs_with_responses) > teacher.epochs:
+    if max(teacher.epochs_with_responses) > teacher.epochs:
         raise InputError(f"teacher: cannot keep epochs {teacher.epochs_with_responses} of {teacher.epochs}")
     if (teacher.taught_by is None) != (taught is None):
         raise InputError("teacher: logits to be taught belong to an assistant, and to no other")
@@ -157,17 +158,23 @@ def train_step(
     precision: str,
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
-    """One step on the examples of `batch` [B], indices into the data set, in parts of `MICRO_BATCH`.
+    """One step on the examples of `batch` [B], indices into the data set, in parts of `part_size`.
 
     `loss(logits, indices)` is a mean over its examples; None: the cross-entropy with the labels.
     """
     loss = loss or (lambda logits, part: F.cross_entropy(logits, dataset.labels[part]))
     optimizer.zero_grad()
-    for part in batch.split(MICRO_BATCH[batch.device.type]):
+    for part in batch.split(part_size(model, batch.device)):
         with autocast(batch.device, precision):
             logits = model(_layout(dataset.images[part]))
         (loss(logits.float(), part) * (len(part) / len(batch))).backward()
     optimizer.step()
+
+
+def part_size(model: nn.Module, device: torch.device) -> int:
+    """How many examples pass a network at once in training."""
+    normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return NORMALISED if normalised else MICRO_BATCH[device.type]
 
 
 def _layout(images: Tensor) -> Tensor:

@@ -82,12 +82,12 @@ kdlib.present.label_smoothing_table(0.6, study.dataset.classes, study.shown_clas
 
 # %% mystnb={"figure": {"caption": "Figure 1(b) and (c) as measured: five examples of one class ({dataset}) and their soft labels at T = 9 from the small and the large teacher of the first seed.", "name": "soft-labels"}, "image": {"alt": "Five rows, one for each example of {dataset}: the image, then a bar chart of the ten class probabilities from the small teacher, then one from the large teacher. Horizontal axis: class. Vertical axis: probability."}} tags=["hide-input"]
 kdlib.figures.soft_labels(
-    study.shown_images(), study.first_seed(tables["soft_labels"]), study.shown_class, study.dataset.class_names
+    study.shown_images(), kdlib.present.first_seed(tables["soft_labels"]), study.shown_class, study.dataset.class_names
 )
 
 # %% tags=["hide-input"]
 kdlib.explore.soft_labels(
-    study.shown_images(), study.first_seed(tables["soft_labels"]), study.shown_class, study.dataset.class_names
+    study.shown_images(), kdlib.present.first_seed(tables["soft_labels"]), study.shown_class, study.dataset.class_names
 )
 
 # %% tags=["hide-input"]
@@ -116,7 +116,7 @@ kdlib.present.confidence_on_shown_class(tables["shown"], study.dataset.name)
 kdlib.figures.entropy_against_temperature(tables["entropy"], study.dataset.classes)
 
 # %% tags=["hide-input"]
-kdlib.present.by_temperature(study.last_epoch(tables["entropy"]), "entropy", study.settings.temperatures)
+kdlib.present.by_temperature(kdlib.present.last_epoch(tables["entropy"]), "entropy", study.settings.temperatures)
 
 # %% [markdown]
 # ## Training length

@@ -189,6 +189,13 @@ def test_a_large_teacher_that_stays_less_sure_than_the_small_one_cannot_be_stopp
     assert "nothing can be stopped early" in found["training-length"].sentence
 
 
+def test_one_temperature_says_nothing_of_temperature():
+    tables = {name: t[t.temperature == 9] if "temperature" in t else t for name, t in control_tables().items()}
+    tables["gradients"] = control_tables()["gradients"].query("temperature == 3")
+    found = {f.control.id: f.outcome for f in findings("digits", {"rival_explanations": tables})}
+    assert found["t-squared"] == found["gradient-weights"] == "not decided"
+
+
 def test_soft_labels_that_lose_weight_with_temperature_are_seen():
     assert outcome("gradient-weights") == "explains"
 

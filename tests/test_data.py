@@ -2,6 +2,7 @@ import ast
 import bz2
 import dataclasses
 import gzip
+import os
 import shutil
 
 import numpy as np
@@ -128,9 +129,9 @@ def test_the_test_split_is_reached_by_open_test_alone_and_the_reason_is_kept_in_
     assert "student: confusion matrix of the trained student" in openings["student"]
 
 
-@pytest.mark.parametrize("examples", [199, 1301, 10**6])
+@pytest.mark.parametrize("examples", [199, 1295, 1301, 10**6])
 def test_a_subset_that_cannot_be_taken_is_refused(examples):
-    with pytest.raises(InputError, match=f"examples={examples} .*allowed are 200 to 1300"):
+    with pytest.raises(InputError, match=f"examples={examples} .*allowed are 200 to 1290, or all"):
         load_dataset("digits", examples=examples)
 
 
@@ -208,8 +209,31 @@ def test_a_loader_that_gives_something_else_is_refused(wrong, message, forgotten
 
 
 def test_a_set_too_small_to_split_is_refused(forgotten):
-    with pytest.raises(InputError, match="'made_up' is too small for a validation split of 10%"):
+    with pytest.raises(InputError, match="'made_up' is too small to be split"):
         registered(arrays(examples=30))
+
+
+def test_a_class_that_would_be_missing_from_the_validation_split_is_refused(forgotten):
+    images, labels, test_images, test_labels = arrays(examples=800)
+    kept = np.flatnonzero((labels != 2) | (np.arange(800) < 8))  # two examples of class 2
+    with pytest.raises(InputError, match="a class has no example among the validating 10%"):
+        registered((images[kept], labels[kept], test_images, test_labels))
+
+
+def test_a_clipped_subset_has_as_many_examples_as_the_classes_take(forgotten):
+    register_dataset("made_up", lambda root: arrays(examples=2000, classes=10))
+    assert len(load_dataset("made_up", examples=50, clip=True).labels) == 200
+    study = open_study("entropy", {"dataset": "made_up", "profile": "smoke", "seeds": 1})
+    assert study.settings.examples == len(study.dataset.labels) == 400
+
+
+def test_a_loader_that_gives_other_data_each_time_is_refused_by_the_workers(forgotten, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    register_dataset("made_up", lambda root: arrays(examples=800, seed=int.from_bytes(os.urandom(4), "big")))
+    study = open_study("entropy", {"dataset": "made_up", "profile": "smoke"}, store=Store(tmp_path))
+    with pytest.raises(InputError, match="gives other data each time"):
+        study.tables()
+    assert not list(tmp_path.glob("teacher/*"))
 
 
 @pytest.mark.parametrize("name", TORCHVISION)

@@ -82,3 +82,12 @@ def test_names_stand_only_at_curves_that_have_one():
     table = table.assign(teacher="small", selection="random", validation_accuracy=50.0 + table.seed)
     figure = figures.accuracy_against_examples(table, "random", ("small",))
     assert [[text.get_text() for text in panel.texts] for panel in figure.axes] == [["small teacher"]] * 2
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_gradients_of_one_term_alone_have_no_ratio_to_draw(alpha):
+    rows = [(s, t, x, k) for s in range(2) for t in ("small", "large") for x in (3.0, 9.0) for k in (1, 10)]
+    table = pd.DataFrame(rows, columns=["seed", "teacher", "temperature", "step"])
+    figure = figures.gradient_norms(table.assign(soft=alpha, hard=1 - alpha))
+    figure.canvas.draw()
+    assert not any(line.get_xydata().size for axes in figure.axes for line in axes.get_lines())

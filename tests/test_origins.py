@@ -73,9 +73,22 @@ def test_each_cell_of_the_missing_class_tables_has_its_command_and_the_command_i
 
 def test_parameters_given_by_hand_are_part_of_the_command():
     given = {"dataset": "digits", "profile": "quick", "temperatures": [3, 9], "examples": 200}
-    assert origins.command(record(), given).endswith("-p temperatures=3,9 -p examples=200")
-    parsed = parse_parameters("missing_class", "digits", "quick", ["temperatures=3,9"])
-    assert resolve(parsed, PARAMETERS["missing_class"]).temperatures == (3.0, 9.0)
+    assert origins.command(record(), given).endswith("-p 'temperatures=[3,9]' -p examples=200")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"temperatures": [3, 9]}, {"selections": ["random"]}, {"spread_settings": [[64, 1]]}, {"missing_classes": []}],
+)
+def test_a_commands_parameters_are_read_back_as_they_were(given):
+    words = origins.parameter_words(given)
+    settings = resolve({"profile": "smoke"} | dict(word.split("=", 1) for word in words if word != "-p"))
+    for name, value in given.items():
+        assert getattr(settings, name) == tuple(tuple(v) if isinstance(v, list) else v for v in value)
+
+
+def test_a_magic_in_a_cell_does_not_hide_its_tables():
+    assert "cells.csv" in origins.line(record(), {}, '%config InlineBackend\nshow(tables["cells"], tables["other"])')
 
 
 def test_a_unit_that_several_pages_use_counts_once_in_the_total():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kdlib import Student, Teacher, open_study
 from kdlib.cli import plans
-from kdlib.plan import Calibration, compare, make_plan, makespan, missing_units, teacher_runs
+from kdlib.plan import Calibration, compare, make_plan, makespan, phases, teacher_runs
 from kdlib.sections import SECTIONS
 
 SMALL = {"profile": "smoke", "seeds": 1, "teacher_epochs": 1}
@@ -16,6 +16,10 @@ SMALL = {"profile": "smoke", "seeds": 1, "teacher_epochs": 1}
 
 def studies(*sections):
     return [open_study(section, SMALL) for section in sections]
+
+
+def missing_units(given):
+    return [unit for section in phases(given) for part in section for unit in part]
 
 
 def counted(units):

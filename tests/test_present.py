@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 
 from kdlib.measures import Interval
-from kdlib.present import mean_and_half_width, spoken, sweet_spot_finding
+from kdlib.present import (
+    efficiency_finding,
+    mean_and_half_width,
+    missing_class_beside_paper,
+    spoken,
+    sweet_spot_finding,
+)
 
 
 @pytest.mark.parametrize("kind", ["int64", "float64", "object"])
@@ -18,6 +24,21 @@ def test_the_sweet_spot_is_one_epoch_or_several_whatever_the_columns_type(kind: 
     baseline = pd.DataFrame(rows, columns=["seed", "teacher", "accuracy"])
     sentence = sweet_spot_finding({"baseline": baseline, "chosen": chosen})
     assert said in sentence and "1,234 updates" in sentence and "with no teacher, 61.0%" in sentence
+
+
+def test_what_is_said_of_examples_is_of_the_way_of_choosing_that_was_run():
+    rows = [(s, t, n, 50.0 + s) for s in range(3) for t in ("small", "large") for n in (5, 10)]
+    cells = pd.DataFrame(rows, columns=["seed", "teacher", "examples_per_class", "validation_accuracy"])
+    said = efficiency_finding(cells.assign(selection="random", budget="epochs", full=False))
+    assert "nan" not in said and "at random" in said and "With 5 examples" in said
+
+
+def test_a_cell_that_the_paper_does_not_print_is_a_dash():
+    rows = [(0, "small", c, t, 90.0) for c in range(10) for t in (1.0, 3.0)]
+    cells = pd.DataFrame(rows, columns=["seed", "teacher", "missing_class", "temperature", "raw"])
+    shown = missing_class_beside_paper(cells, [str(c) for c in range(10)], "small", "mnist")
+    assert (shown[("paper", "T = 1")] == "–").all() and (shown[("difference", "T = 1")] == "–").all()
+    assert not shown.astype(str).isin(["nan", "+nan"]).any(axis=None)
 
 
 def test_a_spoken_share_stays_between_0_and_100_percent():

@@ -134,6 +134,11 @@ def stale_page(project: Path) -> None:
         path.write_text(path.read_text().replace("One class is taken out", "One class is left out"))
 
 
+def cut_page(project: Path) -> None:
+    path = project / "book" / "digits" / "entropy.ipynb"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
 def cleared_outputs(project: Path) -> None:
     edit_page(project, lambda page: [cell.update(outputs=[]) for cell in page.cells if cell.cell_type == "code"])
 
@@ -175,6 +180,7 @@ def removed_page(project: Path) -> None:
         (swapped_table, "results/digits/entropy/variance.csv is not the table of the page"),
         (lost_table, "results/digits/entropy/entropy.csv is not the table of the page"),
         (stale_page, "book/digits/missing_class.ipynb is stale"),
+        (cut_page, "book/digits/entropy.ipynb cannot be read"),
         (cleared_outputs, "book/digits/missing_class.ipynb has no record"),
         (append("claims.yml"), "book/digits/entropy.ipynb was judged by other claims"),
         (append("controls.yml"), "book/digits/entropy.ipynb was judged by other controls"),

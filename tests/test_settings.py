@@ -63,8 +63,8 @@ REFUSED = {
         {"batch_sizes": "[64, 361]"},
         r"batch_sizes=\[64, 361\]: digits has 360 training examples",
     ),
-    "more examples than exist": ("entropy", {"examples": 1301}, "examples=1301 .*allowed are 200 to 1300"),
-    "too few examples": ("entropy", {"examples": 30}, "examples=30 .*allowed are 200 to 1300"),
+    "more examples than exist": ("entropy", {"examples": 1301}, "examples=1301 .*allowed are 200 to 1290, or all"),
+    "too few examples": ("entropy", {"examples": 30}, "examples=30 .*allowed are 200 to 1290"),
     "a pair that is none": ("penultimate_layer", {"spread_settings": [128]}, "spread_settings=.*pairs"),
     "a pair beyond the epochs": (
         "penultimate_layer",
@@ -110,10 +110,20 @@ def test_a_number_of_workers_that_is_none_is_refused_before_any_work(workers, mo
     assert not (tmp_path / "store").exists()
 
 
+def test_an_engine_that_does_not_exist_is_refused_before_any_work(monkeypatch, tmp_path):
+    monkeypatch.setenv("KDLIB_ENGINE", "bogus")
+    with pytest.raises(InputError, match="KDLIB_ENGINE='bogus' .*loop, stacked"):
+        open_study("entropy", SMOKE, store=Store(tmp_path / "store"))
+    assert not (tmp_path / "store").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
         ("temperatures", "[3, 9]", (3.0, 9.0)),
+        ("temperatures", "[9, 3]", (3.0, 9.0)),
+        ("batch_sizes", [128, 64], (64, 128)),
+        ("examples", "all", None),
         ("temperatures", "3, 9", (3.0, 9.0)),
         ("temperatures", "9", (9.0,)),
         ("temperatures", ["3", "9"], (3.0, 9.0)),

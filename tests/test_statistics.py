@@ -498,7 +498,13 @@ def test_registry_is_one_module_for_each_notebook():
         assert function.__module__ == f"{statistics.__name__}.{by_name[name]}", name
 
 
+@pytest.mark.parametrize("n", range(3, 31))
+def test_the_rank_correlation_of_one_order_is_1_exactly(n):
+    x = Series(range(n), dtype=float)
+    assert spearman(x, x**2) == 1 and spearman(x, -(x**2)) == -1
+
+
 def test_rank_correlation_is_scipys():
     x, y = Series([1.0, 2, 2, 5, 4]), Series([3.0, 1, 4, 4, 9])
-    assert spearman(x, y) == stats.spearmanr(x, y).statistic
+    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
     assert spearman(pd.concat([x, Series([math.nan])]), pd.concat([y, Series([7.0])])) == spearman(x, y)

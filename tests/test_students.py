@@ -322,6 +322,15 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch(monkeypatch, digits)
         torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6)
 
 
+def test_batch_norm_takes_the_statistics_of_equal_parts_on_every_device(digits):
+    """Else one recipe would give other numbers on a GPU than on a CPU, under the same key."""
+    normalised = build_model("large_teacher", "cifar10")
+    plain = build_model("large_teacher", "mnist")
+    devices = [torch.device(name) for name in teachers.MICRO_BATCH]
+    assert {teachers.part_size(normalised, device) for device in devices} == {teachers.NORMALISED}
+    assert [teachers.part_size(plain, device) for device in devices] == list(teachers.MICRO_BATCH.values())
+
+
 def test_mixed_precision_stays_near_full_precision_and_is_another_run(tiny_teacher, digits):
     full = replace(tiny_teacher, epochs=1)
     mixed = replace(full, precision="bf16")

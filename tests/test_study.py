@@ -11,6 +11,7 @@ import torch
 import kdlib
 from kdlib.record import digest
 from kdlib.sections import penultimate_layer
+from kdlib.sections.rival_explanations import gradient_norms
 
 
 def study(store, section="missing_class"):
@@ -44,6 +45,19 @@ def test_a_cell_computed_alone_is_the_cell_of_the_sweep(tmp_path):
     same = whole[(whole.temperature == 9) & (whole.missing_class == 6)].reset_index(drop=True)
     assert len(alone) == 2
     assert alone.equals(same)
+
+
+def test_a_damaged_measure_of_a_student_is_computed_again(tmp_path):
+    own = study(tmp_path)
+    student = own.student(own.teacher("small", 0), 9)
+
+    def measure() -> torch.Tensor:
+        return own.measure_students("gradient_norms", [student], gradient_norms)[0]["soft"]
+
+    first = measure()
+    [path] = (tmp_path / "measure").iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 255]))
+    assert torch.equal(measure(), first)
 
 
 def test_a_student_of_hard_labels_alone_is_the_same_without_its_teacher(tmp_path):

@@ -9,12 +9,13 @@ import typer
 
 from .. import data, settings, sources
 from ..errors import InputError, StoreError
+from ..opening import open_study
 from ..paths import data_dir
 from ..plan import teacher_runs
 from ..present import table7_rows
-from ..sections import PARAMETERS
+from ..sections import PARAMETERS, SECTIONS
 from ..store import Store, from_bytes
-from ..study import Study, open_study
+from ..study import Study
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 store_app = typer.Typer(no_args_is_help=True, help="What was computed here: list, remove, verify, send.")
@@ -30,10 +31,10 @@ StoreOption = Annotated[Path | None, typer.Option(help="folder of the store (def
 
 
 def main() -> None:
-    """The entry point: a user's error is one line, and exit code 2; a store that cannot be written, 3."""
+    """The entry point: a user's error is one line, and exit code 2; what cannot be read or written, 3."""
     try:
         app()
-    except (InputError, StoreError) as error:
+    except (InputError, StoreError, OSError) as error:
         typer.echo(f"kdlib: {error}", err=True)
         raise SystemExit(2 if isinstance(error, InputError) else 3) from None
 
@@ -103,6 +104,8 @@ def compute(
     if fresh:
         from . import against_reference
 
+        if not any(SECTIONS[study.section].units(study)[1] for study in studies):
+            raise InputError(f"--fresh trains students again, and {section} has none")
         counts = [against_reference.recompute(study, typer.echo) for study in studies]
         raise typer.Exit(1 if sum(counts) else 0)
     if only:
@@ -173,7 +176,7 @@ def run(
 
     if section == "all" and output is not None:
         raise InputError("-o names one page: give it with one section, and leave it out with all")
-    names = list(PARAMETERS) if section == "all" else [section]
+    names = _sections(section)
     given = {name: parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in names}
     if section == "all":
         for name in names:
@@ -256,7 +259,9 @@ def store_ls(store: StoreOption = None) -> None:
             continue
         config = unit.config
         what = config.get("measure") or config.get("network")
-        inner = config.get("teacher") if isinstance(config.get("teacher"), dict) else config
+        inner = config
+        while isinstance(within := inner.get("teacher") or inner.get("student"), dict):
+            inner = within
         about = f"{inner.get('dataset')} {what} seed {inner.get('seed')} batch {inner.get('batch_size')}"
         size = path.stat().st_size
         typer.echo(f"{unit.kind:8} {path.stem} {size:>10} B {unit.provenance.get('seconds', 0):>8.1f} s  {about}")
@@ -319,9 +324,17 @@ def open_studies(
     section: str, dataset: str | None, profile: str | None, parameter: list[str] | None, store: Path | None
 ) -> list[Study]:
     """The studies of a section, or of all: everything is checked before anything is computed."""
-    names = list(PARAMETERS) if section == "all" else [section]
-    given = [parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in names]
-    return [open_study(name, own, store=Store(store)) for name, own in zip(names, given, strict=True)]
+    studies: list[Study] = []
+    for name in _sections(section):
+        own = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
+        studies.append(open_study(name, own, store=Store(store), like=studies[0] if studies else None))
+    return studies
+
+
+def _sections(section: str) -> list[str]:
+    if section not in (*PARAMETERS, "all"):
+        raise InputError(f"unknown section {section!r}; allowed: {', '.join(PARAMETERS)}, all")
+    return list(PARAMETERS) if section == "all" else [section]
 
 
 def parse_parameters(
@@ -329,7 +342,7 @@ def parse_parameters(
 ) -> dict[str, object]:
     """Options and `-p name=value` as one dictionary; for `all`, a section takes those that it knows."""
     if section not in PARAMETERS:
-        raise InputError(f"unknown section {section!r}; allowed: {', '.join(PARAMETERS)}, all")
+        raise InputError(f"unknown section {section!r}; allowed: {', '.join(PARAMETERS)}")
     given: dict[str, object] = {}
     for text in parameter or []:
         name, equals, value = text.partition("=")

@@ -16,7 +16,6 @@ from ..sections import PARAMETERS, SECTIONS
 from ..sections.sweet_spot import test_percent
 from ..settings import differing
 from ..study import Study
-from ..teachers import responses
 from .pages import page_record, pages_dir
 
 
@@ -71,8 +70,7 @@ def recompute(study: Study, say: Callable[[str], object]) -> int:
         if unit is None:
             say(f"{name}: not stored, nothing to compare with")
             continue
-        logits = responses(study.run(student.teacher), student.teacher_epoch)
-        [again] = students.distill([student], study.dataset, logits)
+        [again] = students.distill([student], study.dataset, study.responses(student))
         same = all(torch.equal(again[part].cpu(), tensor) for part, tensor in unit.tensors.items())
         different += not same
         before, now = map(test_percent, (unit.tensors, again))

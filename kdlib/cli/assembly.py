@@ -62,10 +62,12 @@ def render(source: Path, target: Path) -> Path:
     log = source.parent / "book.log"
     program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["build", str(source), "--path-output", str(target), "--all", "-W", "-n", "--keep-going"]
-    with open(log, "w") as file:
+    with open(log, "w", encoding="utf-8") as file:
         done = subprocess.run([*program, *options], stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode or not (built / "index.html").exists():
-        warnings = [line for line in log.read_text().splitlines() if "WARNING" in line or "ERROR" in line]
+        warnings = [
+            line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line
+        ]
         raise InputError("\n".join([f"the book did not build without warnings (whole log: {log}):", *warnings[:20]]))
     return built / "index.html"
 
@@ -88,8 +90,12 @@ def find_pages() -> list[Page]:
 
 def read_page(path: Path) -> Page:
     """An executed notebook and its record."""
-    notebook, root = nbformat.read(path, as_version=4), paths.project_root()
-    record = page_record(notebook)
+    root = paths.project_root()
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        record = page_record(notebook)
+    except ValueError:
+        record = None
     if record is None:
         raise InputError(
             f"{path.relative_to(root)} has no record: it did not run to its end. Remove it, or run it again"
@@ -103,18 +109,18 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
     shutil.copyfile(root / "_config.yml", source / "_config.yml")
-    config = yaml.safe_load((root / "_config.yml").read_text())
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     for page in pages:
         target = source / f"{page.place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(nbformat.writes(_fitted(page, config)))
+        target.write_text(nbformat.writes(_fitted(page, config)), encoding="utf-8")
     records = [page.record for page in pages]
     downloads.write(records, source / "book" / "_static")
-    contents = yaml.safe_load((root / "_toc.yml").read_text())
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     board = scoreboard.Scoreboard(records, {(p.record["dataset"], p.record["section"]): p.given for p in pages})
     if pages:
-        (source / "book" / "scoreboard.md").write_text(board.page())
-        (source / "book" / "run_statistics.md").write_text(origins.report(records))
+        (source / "book" / "scoreboard.md").write_text(board.page(), encoding="utf-8")
+        (source / "book" / "run_statistics.md").write_text(origins.report(records), encoding="utf-8")
         found = [{"file": "book/scoreboard"}, {"file": "book/run_statistics"}]
         contents["parts"].insert(0, {"caption": "What was found", "chapters": found})
     for part in contents["parts"]:
@@ -129,7 +135,7 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
             _replace(source / f"{chapter['file']}.md", "<!-- found -->", board.of_section(section))
     _replace(source / "book" / "index.md", "<!-- found -->", board.summary())
     _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
-    (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False))
+    (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
     return board
 
 
@@ -188,4 +194,4 @@ def _list_of_pages(pages: list[Page]) -> str:
 
 def _replace(path: Path, marker: str, text: str) -> None:
     if path.exists():
-        path.write_text(path.read_text().replace(marker, text))
+        path.write_text(path.read_text(encoding="utf-8").replace(marker, text))

@@ -27,7 +27,7 @@ def write(records: Sequence[dict[str, Any]], static: Path) -> None:
         folder = static / "tables" / record["dataset"] / record["section"]
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in record["tables"].items():
-            (folder / f"{name}.csv").write_text(text)
+            (folder / f"{name}.csv").write_text(text, encoding="utf-8")
     sources = static / "sources"
     sources.mkdir(exist_ok=True)
     for section in dict.fromkeys(r["section"] for r in records):

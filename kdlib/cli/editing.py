@@ -73,7 +73,7 @@ def unite(section: str) -> str:
             made = f"notebooks/{section}.py was made from its .ipynb half, which had changed"
     pages.check_halves(section)
     memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(json.dumps(_cells(text)[0]))
+    memory.write_text(json.dumps(_cells(text)[0]), encoding="utf-8")
     return made
 
 
@@ -85,7 +85,7 @@ def _cells(*halves: Path) -> list[list]:
 
 def _remembered(memory: Path) -> list | None:
     try:
-        return json.loads(memory.read_text())
+        return json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

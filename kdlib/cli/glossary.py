@@ -16,7 +16,7 @@ KEPT = re.compile(
 
 def terms() -> list[str]:
     """The glossary's terms, as it spells them."""
-    text = (paths.project_root() / "book" / "glossary.md").read_text()
+    text = (paths.project_root() / "book" / "glossary.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```\{glossary\}\n(.*?)```", text, re.S)
     return [line for block in blocks for line in block.splitlines() if line and not line.startswith(" ")]
 

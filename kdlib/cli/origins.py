@@ -1,8 +1,9 @@
 """Where the numbers come from, by the pages' records: a line beneath each figure and table, and the run statistics."""
 
-import ast
 import html
 import io
+import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -101,7 +102,7 @@ def parameter_words(given: Mapping[str, Any]) -> list[str]:
 
 
 def _as_text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, list | tuple) else str(value)
 
 
 def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
@@ -126,15 +127,7 @@ def _place(cost: dict[str, Any]) -> str:
 
 def _tables_named(source: str) -> list[str]:
     """The names in `tables["name"]`, in order."""
-    found = [
-        node.slice.value
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Subscript)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "tables"
-        and isinstance(node.slice, ast.Constant)
-    ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(re.findall(r'\btables\["(\w+)"\]', source)))
 
 
 def _units(records: Iterable[dict[str, Any]]) -> dict[str, float]:

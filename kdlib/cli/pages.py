@@ -5,7 +5,7 @@ import io
 import json
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import nbformat
 
 from .. import paths
 from ..errors import InputError, StoreError
+from ..opening import open_study
 from ..record import MIME
 from ..store import Store
-from ..study import open_study
 
 
 def notebook_path(section: str) -> Path:
@@ -52,10 +52,10 @@ def run(
     study = open_study(section, given, store=Store(store))
     name = f"{study.settings.dataset}-{study.settings.profile}"
     target = Path(output) if output else pages_dir() / name / f"{section}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
     parameters = {"dataset": study.settings.dataset, "profile": study.settings.profile, **given}
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with (
             _environment(KDLIB_STORE=str(study.store.root.resolve()), KDLIB_ROOT=str(paths.project_root())),
             tempfile.TemporaryDirectory(prefix="kdlib-") as sockets,
@@ -77,7 +77,7 @@ def run(
             "source": source_digest(section),
             "outputs": outputs_digest(page),
         }
-        partial.write_text(nbformat.writes(page))
+        partial.write_text(nbformat.writes(page), encoding="utf-8")
         os.replace(partial, target)
     except papermill.PapermillExecutionError as error:
         if error.ename == "InputError":
@@ -88,7 +88,8 @@ def run(
     except OSError as error:
         raise StoreError(f"the page {target} cannot be written: {error.strerror}. Make room, and run again.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
     if publish:
         _publish(target, Store(store))
     return target

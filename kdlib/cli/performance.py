@@ -53,7 +53,7 @@ def report() -> str:
     """Every benchmark that is kept, as the tables of the book's page."""
     parts = []
     for path in sorted(_folder().glob("*.json")):
-        rows = json.loads(path.read_text())
+        rows = json.loads(path.read_text(encoding="utf-8"))
         machine = rows[0]
         parts.append(
             f"## {find_source(path.stem.partition('-')[0]).title} on {machine['device']}\n\n"

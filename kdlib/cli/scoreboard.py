@@ -12,7 +12,7 @@ from ..controls import findings
 from ..record import read_tables
 from ..sections import PARAMETERS
 from ..settings import differing, reductions
-from ..verdict_table import Rivals, VerdictMatrix, VerdictTable
+from ..verdict_table import Rivals, VerdictMatrix, VerdictTable, estimate
 from . import origins
 
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
@@ -108,14 +108,13 @@ class Scoreboard:
     def short_table(self) -> Iterator[str]:
         """Lines for a terminal: counts, and the claims that matter most."""
         shown = {claim for claims, _ in HEADLINES.values() for claim in claims}
+        units = {claim.id: claim.unit for claim in load_claims()}
         for name, judged in self.verdicts.items():
             counts = [f"{sum(v.verdict == kind for v in judged)} {kind}" for kind in VERDICTS]
             yield f"{name}: " + ", ".join(c for c in counts if not c.startswith("0 "))
             for v in judged:
                 if v.claim in shown:
-                    e = v.estimate
-                    here = "" if e is None else f"{e.mean:8.2f} [{e.low:.2f}, {e.high:.2f}]"
-                    yield f"  {v.claim:22} {here:34} {v.verdict}"
+                    yield f"  {v.claim:22} {estimate(v, units[v.claim]):34} {v.verdict}"
 
     def page(self) -> str:
         """Every claim on every data set."""
@@ -225,8 +224,8 @@ def _tables(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, 
 def _below_floor(record: dict[str, Any]) -> Iterator[str]:
     """Teachers of an entropy page whose validation accuracy at the last epoch is below the profile's floor."""
     floor, table = 100 * record["settings"]["accuracy_floor"], read_tables(record)["teachers"]
-    last = table[(table.epoch == table.epoch.max()) & (table.validation_accuracy < floor)]
-    for row in last.itertuples():
+    last = present.last_epoch(table)
+    for row in last[last.validation_accuracy < floor].itertuples():
         yield f"{row.teacher} teacher, seed {row.seed}, {row.validation_accuracy:.2f}% on validation (floor {floor:g}%)"
 
 

@@ -24,7 +24,10 @@ def openings() -> list[str]:
     """Which page opened which test split, and why: one line each."""
     lines = []
     for path in executed():
-        content = page_record(nbformat.read(path, as_version=4))
+        try:
+            content = page_record(nbformat.read(path, as_version=4))
+        except (OSError, ValueError):
+            continue  # `problems` names it
         for reason in (content or {}).get("cost", {}).get("test_openings", []):
             lines.append(f"{path.relative_to(paths.project_root())}: {reason}")
     return lines
@@ -46,7 +49,10 @@ def _of_notebooks() -> list[str]:
 
 def _of_page(path: Path) -> list[str]:
     where, found = path.relative_to(paths.project_root()), []
-    page = nbformat.read(path, as_version=4)
+    try:
+        page = nbformat.read(path, as_version=4)
+    except (OSError, ValueError):
+        return [f"{where} cannot be read: it is cut short or no notebook (`kdlib run` makes it anew)"]
     content, stamp = page_record(page), page.metadata.get("kdlib", {})
     if content is None:
         return [f"{where} has no record: its outputs were cleared, or it did not run to its end"]
@@ -69,7 +75,7 @@ def _of_published(content: dict[str, Any]) -> list[str]:
     """Of a reference page: are its tables and units in results/, whole and unchanged?"""
     folder = paths.project_root() / "results" / content["dataset"]
     where = f"results/{content['dataset']}/{content['section']}"
-    there = {path.stem: path.read_text() for path in (folder / content["section"]).glob("*.csv")}
+    there = {path.stem: path.read_text(encoding="utf-8") for path in (folder / content["section"]).glob("*.csv")}
     found = [
         f"{where}/{name}.csv is not the table of the page (`kdlib run --publish` writes both)"
         for name in sorted({*there, *content["tables"]})

@@ -26,7 +26,7 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
-    """`cells`, one for each seed, teacher, number of examples, selection and budget, and `steps_to_level`."""
+    """`cells`, one for each seed, teacher, number of examples, selection and budget; `steps_to_level`; `chosen`."""
     spot = find_sweet_spot(search_map(study, "general_student"))
     cells = _cells(study, spot)
     rows, speed = [], []

@@ -95,7 +95,7 @@ def spearman(x: Series, y: Series) -> float:
         return np.nan
     from scipy import stats
 
-    return float(stats.spearmanr(x, y).statistic)
+    return round(float(stats.spearmanr(x, y).statistic), 12)  # of ranks in one order it can be 1 - 1e-16
 
 
 def nearest(values: Iterable[float], wanted: float) -> float:

@@ -112,6 +112,8 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
     """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared."""
     cells = tables["rival_explanations"]["cells"]
     low, high = cells["temperature"].min(), cells["temperature"].max()
+    if low == high:
+        return Series(dtype=float)
 
     def fall(rows: DataFrame, control: str) -> float:
         rows = at(rows, control=control)
@@ -231,6 +233,8 @@ def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Series:
     table = tables["rival_explanations"]["gradients"]
     first = at(table, step=table["step"].min())
     low, high = first["temperature"].min(), first["temperature"].max()
+    if low == high:
+        return Series(dtype=float)
 
     def value(rows: DataFrame) -> float:
         weights = [at(rows, temperature=t)["soft"].mean() / at(rows, temperature=t)["hard"].mean() for t in (low, high)]
