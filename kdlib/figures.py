@@ -501,6 +501,7 @@ def missing_class_against_training(epochs: pd.DataFrame) -> Figure:
                 panel.plot(path[column], path.raw, color=COLOURS[teacher], markersize=4.5, **style)
         _finish(panel, f"against {title.partition(' (')[0]}", f"teacher's {title}", "")
     axes[0, 0].set_ylabel("accuracy on the missing class (%)")
+    figure.get_layout_engine().set(wspace=0.06)  # else the last tick's label meets the next panel's first
     _name_curves(axes[0, 0])
     return figure
 

@@ -7,9 +7,10 @@ import pandas as pd
 
 from .claims import VERDICTS, Verdict, load_claims
 from .controls import CHANGES, findings, load_controls
-from .measures import Interval, t_interval, wilson_interval
+from .measures import Interval, ratio_interval, t_interval, wilson_interval
 from .models import ROLES, TABLE7, build_model, count_parameters
 from .paper import missing_class_table, paper_table
+from .statistics import STATISTICS, Tables
 from .statistics.common import last_epoch
 
 TEACHERS = {"small": "small", "large": "large", "large_sweet": "large, sweet spot"}
@@ -22,6 +23,20 @@ class Text(str):
 
     def _repr_markdown_(self) -> str:
         return str(self)
+
+
+class Words:
+    """A table of words, which pandas would cut short."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    def __repr__(self) -> str:
+        return self.table.to_string()
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None):
+            return self.table.to_html(border=0, classes="dataframe words-4")
 
 
 def _titled(table: pd.DataFrame) -> pd.DataFrame:
@@ -268,17 +283,18 @@ def tightness(table: pd.DataFrame) -> pd.DataFrame:
 
 def chosen_pairs(chosen: pd.DataFrame) -> pd.DataFrame:
     """The sweet spot of each student, and what the search for it cost in a teacher seed."""
-    table = chosen.set_index("student").rename(
-        columns={
-            "batch_size": "batch size",
-            "epoch": "epochs",
-            "teacher_accuracy": "its teacher's validation accuracy (%)",
-            "validation_accuracy": "student's validation accuracy (%)",
-            "runs": "teacher runs of the search",
-            "teacher_updates": "updates of all",
-            "students": "students trained",
-        }
-    )
+    names = {
+        "batch_size": "batch size",
+        "epoch": "epochs",
+        "updates": "updates",
+        "teacher_accuracy": "its teacher's validation accuracy (%)",
+        "validation_accuracy": "student's validation accuracy (%)",
+        "runs": "teacher runs of the search",
+        "teacher_updates": "updates of all",
+        "students": "students trained",
+    }
+    table = chosen.set_index("student")
+    table = table[[name for name in names if name in table]].rename(columns=names)
     return _titled(table.map(lambda v: f"{v:.1f}" if isinstance(v, float) else f"{v:,}"))
 
 
@@ -343,6 +359,17 @@ def efficiency_finding(cells: pd.DataFrame) -> Text:
     return Text(" ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {how}.)")
 
 
+def examples_ratio_finding(tables: dict[str, pd.DataFrame], dataset: str) -> Text:
+    """How many times the small teacher's examples the large one's student needs, as the claims of figure 4 have it."""
+    sentences = []
+    for budget, name in (("epochs", "examples_ratio"), ("steps", "examples_ratio_at_equal_steps")):
+        ratios = STATISTICS[name](Tables(dataset, {"example_efficiency": tables}))
+        known = ratio_interval(ratios.dropna())
+        bound = f" ({ratios.attrs['note']})" if ratios.attrs else ""
+        sentences.append(f"at equal {budget} " + (spoken(known, "", None) + bound if known.n else "unknown"))
+    return Text(f"The large teacher's student needs so many times the examples: {'; '.join(sentences)}.")
+
+
 def sweet_spot_finding(tables: dict[str, pd.DataFrame]) -> Text:
     table, chosen = tables["baseline"], tables["chosen"].set_index("student").loc["baseline"]
     by_seed = table.groupby(["teacher", "seed"]).accuracy.mean()
@@ -373,19 +400,19 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
     return Text(f"**{found.sentence}**{estimate}")
 
 
-def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> pd.DataFrame:
+def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Words:
     """Every control: the results that it might explain, what it measured, and whether it holds here."""
     titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to(dataset)}
     rows = [
         {
             "rival explanation": f.control.title,
-            "of": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
+            "of these results": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
             "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}",
             "holds": OUTCOME_WORDS[f.outcome],
         }
         for f in findings(dataset, {"rival_explanations": tables})
     ]
-    return _titled(pd.DataFrame(rows).set_index("rival explanation"))
+    return Words(_titled(pd.DataFrame(rows).set_index("rival explanation")))
 
 
 def full_accuracy_finding(full: pd.DataFrame) -> Text:
@@ -396,10 +423,10 @@ def full_accuracy_finding(full: pd.DataFrame) -> Text:
     for teacher in ("small", "large"):
         own = nine[(nine.control == "responses") & (nine.teacher == teacher)].set_index("seed").accuracy
         difference = spoken(t_interval(own - hard), " points", 2)
-        sentences.append(f"of the {teacher} teacher {difference}")
+        sentences.append(f"by the {teacher} teacher {difference}")
     return Text(
         f"Trained on the labels alone the student reaches {spoken(t_interval(hard), '%')}. "
-        f"Distilled students minus it: {'; '.join(sentences)}."
+        f"What it gains from being taught as well: {'; '.join(sentences)}."
     )
 
 

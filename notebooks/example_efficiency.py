@@ -87,9 +87,12 @@ kdlib.present.efficiency(tables["cells"], "entropy", "steps")
 # ## How many times more examples?
 #
 # For each accuracy that both curves reach, the number of examples that the large teacher's student needs, divided by that
-# of the small teacher's; geometric mean over levels. Where the curves share no level the seed enters at the bound. The
-# interval and the verdict stand in the table of verdicts below.
-#
+# of the small teacher's; geometric mean over levels. Where the curves share no level the seed enters at the bound.
+
+# %% tags=["remove-input"]
+kdlib.present.examples_ratio_finding(tables, study.dataset.name)
+
+# %% [markdown]
 # ## Does choosing by entropy help?
 
 # %% mystnb={"figure": {"caption": "Examples chosen by entropy and at random, at equal steps ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "selections"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each way of choosing examples."}} tags=["hide-input"]

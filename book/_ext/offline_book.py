@@ -37,6 +37,7 @@ COLOUR_MODE = """\
 def setup(app: Sphinx) -> dict[str, bool]:
     remove_thebe(app)
     app.connect("config-inited", use_local_mathjax)
+    app.connect("config-inited", leave_figures_unnumbered, priority=900)
     app.add_js_file(None, body=COLOUR_MODE)
     app.connect("builder-inited", copy_mathjax)
     app.connect("build-finished", mend_pages)
@@ -47,6 +48,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def use_local_mathjax(app: Sphinx, config: Config) -> None:
     config.mathjax_path = "mathjax/tex-chtml.js"
     config.mathjax3_config = {"options": {"enableMenu": False}}  # the menu would fetch parts that are not copied
+
+
+def leave_figures_unnumbered(app: Sphinx, config: Config) -> None:
+    """Captions name the paper's figures; a second number beside theirs misleads. sphinx-jupyterbook-latex sets one."""
+    config.numfig = False
 
 
 def remove_thebe(app: Sphinx) -> None:
