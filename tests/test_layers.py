@@ -18,6 +18,7 @@ LAYERS = (
     ("sources", "teachers"),
     ("stacked",),
     ("students",),
+    ("checks",),
     ("settings",),
     ("work",),
     ("study",),
