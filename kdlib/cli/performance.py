@@ -100,6 +100,8 @@ def _parity(row: dict[str, Any]) -> list[dict[str, str]]:
 
 def _difference(found: dict[str, Any]) -> str:
     mean, low, high = found["difference"]
+    if not found["spread"] and not mean:
+        return f"equal in every run (n = {found['n']})"
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] (n = {found['n']}; spread over seeds {found['spread']:.3f})"
 
 
