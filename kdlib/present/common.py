@@ -1,0 +1,92 @@
+"""What the pages share: numbers with their intervals, in cells and sentences."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ..claims import VERDICTS, Verdict
+from ..measures import Interval, t_interval, wilson_interval
+
+TEACHERS = {"small": "small", "large": "large", "large_sweet": "large, sweet spot"}
+
+
+class Text(str):
+    """Markdown that a notebook shows as such."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+class Words:
+    """A table of words, which pandas would cut short."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    def __repr__(self) -> str:
+        return self.table.to_string()
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None):
+            return self.table.to_html(border=0, classes="dataframe words-4")
+
+
+def titled(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with the name of its rows in the one header row."""
+    return table.rename_axis(index=None, columns=table.index.name)
+
+
+def first_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first teacher seed."""
+    return table[table.seed == table.seed.min()]
+
+
+def mean_and_half_width(values: Sequence[float], decimals: int = 1, trials: int | None = None) -> str:
+    """ "mean ± half-width" of the 95% t interval over seeds.
+
+    Of one seed, a percentage of `trials` with Wilson's interval, which is not symmetric: "0.0 [0.0, 0.4]".
+    """
+    interval = t_interval(values)
+    if interval.n == 0:
+        return "–"
+    text = f"{interval.mean:.{decimals}f}"
+    if interval.n > 1:
+        text += f" ± {(interval.high - interval.low) / 2:.{decimals}f}"
+    elif trials:
+        share = wilson_interval(round(interval.mean / 100 * trials), trials)
+        text += f" [{100 * share.low:.{decimals}f}, {100 * share.high:.{decimals}f}]"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def mean_over_seeds(table: pd.DataFrame, column: str) -> Interval:
+    """t interval over teacher seeds of a column's mean within each seed."""
+    return t_interval(table.groupby("seed")[column].mean())
+
+
+def spoken(interval: Interval, unit: str, decimals: int | None = 1) -> str:
+    """An interval in a sentence: "1.23 nats (95% interval 1.20 to 1.26, n = 3)"; of a share in "%", from 0 to 100."""
+    ends = interval.low, interval.high
+    if unit == "%":
+        ends = max(interval.low, 0.0), min(interval.high, 100.0)
+    mean, low, high = (interval.printed(value, decimals) for value in (interval.mean, *ends))
+    if interval.low != interval.low:
+        return f"{mean}{unit} (n = {interval.n})"
+    return f"{mean}{unit} (95% interval {low} to {high}, n = {interval.n})"
+
+
+def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[float], decimals: int = 2) -> pd.DataFrame:
+    """One row for each teacher, one column for each temperature; where the table has splits, of training examples."""
+    part = table[table.temperature.isin(temperatures)]
+    part = part[part.split == "train"] if "split" in part else part
+    grid = part.groupby(["teacher", "temperature", "seed"])[column].mean().groupby(level=[0, 1], sort=False)
+    shown = grid.apply(lambda v: mean_and_half_width(v, decimals)).unstack("temperature")
+    shown.columns = [f"T = {t:g}" for t in shown.columns]
+    return titled(shown.loc[[t for t in TEACHERS if t in shown.index]].rename(index=TEACHERS))
+
+
+def verdict_counts(verdicts: Sequence[Verdict]) -> Text:
+    """How many of a page's claims fared how."""
+    counts = Counter(v.verdict for v in verdicts)
+    parts = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
+    return Text(f"Of {len(verdicts)} claims that this page decides (its last table): {parts}.")

@@ -1,0 +1,26 @@
+"""Tables and sentences of the penultimate layer (section 4.3)."""
+
+import pandas as pd
+
+from ..measures import t_interval
+from .common import Text, mean_and_half_width, spoken
+
+
+def tightness(table: pd.DataFrame) -> pd.DataFrame:
+    """NC1 and silhouette of each teacher and setting, on training and held-out examples."""
+    rows = []
+    for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False):
+        row = {"teacher": teacher, "setting": setting}
+        for split in ("train", "validation"):
+            one = part[part.split == split]
+            row[f"NC1, {split}"] = mean_and_half_width(one.nc1, 3)
+            row[f"silhouette, {split}"] = mean_and_half_width(one.silhouette, 3)
+        train = part[part.split == "train"]
+        rows.append(row | {"entropy at T = 9, train (nats)": mean_and_half_width(train.entropy, 2)})
+    return pd.DataFrame(rows).set_index(["teacher", "setting"])
+
+
+def tightness_finding(table: pd.DataFrame) -> Text:
+    part = table[(table.setting == "default") & (table.split == "train")]
+    small, large = (spoken(t_interval(part[part.teacher == t].nc1), "", 3) for t in ("small", "large"))
+    return Text(f"NC1 on training examples, smaller being tighter: small teacher {small}, large teacher {large}.")

@@ -1,0 +1,90 @@
+"""Tables and sentences of the controls."""
+
+import pandas as pd
+
+from ..claims import load_claims
+from ..controls import CHANGES, findings, load_controls
+from ..measures import t_interval
+from .common import Text, Words, mean_and_half_width, spoken, titled
+
+OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
+
+
+def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str) -> Text:
+    """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
+    notebook = next(c.notebook for c in load_controls() if c.id == control)
+    found = next(f for f in findings(dataset, {notebook: tables}) if f.control.id == control)
+    unit = "" if found.control.unit == "ratio" else f" {found.control.unit}"
+    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, None)}."
+    return Text(f"**{found.sentence}**{estimate}")
+
+
+def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Words:
+    """Every control: the results that it might explain, what it measured, and whether it holds here."""
+    titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to(dataset)}
+    rows = [
+        {
+            "rival explanation": f.control.title,
+            "of these results": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
+            "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}",
+            "holds": OUTCOME_WORDS[f.outcome],
+        }
+        for f in findings(dataset, {"rival_explanations": tables})
+    ]
+    return Words(titled(pd.DataFrame(rows).set_index("rival explanation")))
+
+
+def full_accuracy_finding(full: pd.DataFrame) -> Text:
+    """Does distillation bring accuracy where every class and all data are there?"""
+    nine = full[full.temperature == 9]
+    hard = nine[nine.control == "hard"].set_index("seed").accuracy
+    sentences = []
+    for teacher in ("small", "large"):
+        own = nine[(nine.control == "responses") & (nine.teacher == teacher)].set_index("seed").accuracy
+        difference = spoken(t_interval(own - hard), " points", 2)
+        sentences.append(f"by the {teacher} teacher {difference}")
+    return Text(
+        f"Trained on the labels alone the student reaches {spoken(t_interval(hard), '%')}. "
+        f"What it gains from being taught as well: {'; '.join(sentences)}."
+    )
+
+
+def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracy [%] of students of all classes at T = 9 under each control."""
+    part = full[full.temperature == 9]
+    grid = part.groupby(["control", "teacher"])["accuracy"].apply(mean_and_half_width).unstack("teacher")
+    names = {name: label for name, label in CHANGES.items() if name in grid.index}
+    grid = grid.loc[list(names), ["small", "large"]].rename(index=names, columns="{} teacher".format).fillna("–")
+    return titled(grid.rename_axis("students of"))
+
+
+def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
+    """How tight a teacher's clusters are, and its students' accuracy [%] on the removed class, at each setting."""
+    rows = [
+        {
+            "teacher": teacher,
+            "setting": setting,
+            "NC1, train": mean_and_half_width(part.groupby("seed").nc1.mean(), 3),
+            "raw (%)": mean_and_half_width(part.groupby("seed").raw.mean()),
+            "bias corrected (%)": mean_and_half_width(part.groupby("seed").corrected.mean()),
+        }
+        for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False)
+    ]
+    return pd.DataFrame(rows).set_index(["teacher", "setting"])
+
+
+def assistants(table: pd.DataFrame) -> pd.DataFrame:
+    """The student taught through an assistant and directly: test accuracy, and operations of all training steps."""
+    rows = {
+        "directly by the large teacher": (table.direct_accuracy, table.direct_operations),
+        "through an assistant": (table.accuracy, table.operations),
+    }
+    return titled(
+        pd.DataFrame(
+            {
+                "test accuracy (%)": [mean_and_half_width(accuracy) for accuracy, _ in rows.values()],
+                "operations (10¹²)": [f"{operations.mean() / 1e12:.3g}" for _, operations in rows.values()],
+            },
+            index=pd.Index(rows, name="student taught"),
+        )
+    )
