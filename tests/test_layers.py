@@ -124,3 +124,15 @@ main()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("penultimate_layer: ") and list((tmp_path / "store").glob("*/*.safetensors"))
+
+
+def test_every_import_inside_of_the_package_finds_its_module():
+    """Also one that a function makes only when it is called."""
+    for path, tree in sources().items():
+        for node, _ in imports(tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                folder = PACKAGE.joinpath(*path.parent.parts[: len(path.parent.parts) - node.level + 1])
+                target = folder.joinpath(*node.module.split(".")) if node.module else folder
+                assert target.with_suffix(".py").is_file() or (target / "__init__.py").is_file(), (
+                    f"{path}:{node.lineno}"
+                )

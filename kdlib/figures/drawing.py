@@ -62,7 +62,7 @@ def intervals(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     return pd.DataFrame([{x: value, "mean": i.mean, "low": i.low, "high": i.high} for value, i in rows])
 
 
-def curve(axes: Axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str, **style: object) -> None:
+def draw_curve(axes: Axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str, **style: object) -> None:
     line = intervals(table, x, y)
     axes.plot(line[x], line["mean"], color=colour, label=label, markersize=4.5, **style)
     axes.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..statistics.common import last_epoch
-from .drawing import COLOURS, MARKERS, NAMES, OUTLINE, STYLE, canvas, curve, finish, name_curves
+from .drawing import COLOURS, MARKERS, NAMES, OUTLINE, STYLE, canvas, draw_curve, finish, name_curves
 
 
 @matplotlib.rc_context(STYLE)
@@ -47,7 +47,7 @@ def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
     for panel, split in zip(axes[0], ("train", "validation"), strict=True):
         for teacher in ("small", "large"):
             part = last[(last.teacher == teacher) & (last.split == split)]
-            curve(panel, part, "temperature", "entropy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
+            draw_curve(panel, part, "temperature", "entropy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
         panel.axhline(math.log(classes), color="#555555", linestyle=":", linewidth=1)
         panel.annotate(f"log {classes}", (1, math.log(classes)), (0, 3), textcoords="offset points", fontsize=8)
         finish(panel, f"{split} examples", "temperature T", "mean entropy (nats)" if split == "train" else "")
@@ -63,8 +63,8 @@ def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temp
     for teacher in ("small", "large"):
         colour, style = COLOURS[teacher], {"marker": MARKERS[teacher]}
         curve, accuracy = part[part.teacher == teacher], teachers[teachers.teacher == teacher]
-        curve(axes[0, 0], curve, "epoch", "entropy", colour, teacher, **style)
-        curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", colour, teacher, **style)
+        draw_curve(axes[0, 0], curve, "epoch", "entropy", colour, teacher, **style)
+        draw_curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", colour, teacher, **style)
         path = curve.merge(accuracy, on=["seed", "teacher", "epoch"]).groupby("epoch").mean(numeric_only=True)
         axes[0, 2].plot(path.validation_accuracy, path.entropy, color=colour, markersize=4.5, label=teacher, **style)
     finish(axes[0, 0], f"entropy at T = {temperature:g}", "epochs of the teacher", "mean entropy (nats)")
@@ -96,7 +96,7 @@ def between_one_hot_and_label_smoothing(position: pd.DataFrame, classes: int) ->
         style = {**note, "textcoords": "axes fraction", "color": colour, "arrowprops": arrow}
         panel.annotate(f"{NAMES[teacher]}, T = 9", (marked.confidence, marked.entropy), place, **style)
         rows = position[position.teacher == teacher]
-        curve(distance, rows, "temperature", "distance_to_label_smoothing", colour, NAMES[teacher], marker=marker)
+        draw_curve(distance, rows, "temperature", "distance_to_label_smoothing", colour, NAMES[teacher], marker=marker)
     finish(panel, "where the responses lie", "mean confidence", "mean entropy (nats)")
     finish(distance, "distance from label smoothing", "temperature T", "mean KL (nats)")
     name_curves(distance)
@@ -117,7 +117,7 @@ def variance_against_temperature(variance: pd.DataFrame) -> Figure:
         for teacher in ("small", "large"):
             part = variance[variance.teacher == teacher]
             part = part.assign(**{column: part[column] * (1 if "relative" in column else 1000)})
-            curve(panel, part, "temperature", column, COLOURS[teacher], teacher)
+            draw_curve(panel, part, "temperature", column, COLOURS[teacher], teacher)
         finish(panel, title, "temperature T", "" if "relative" in column else "variance (1/1000)")
         panel.tick_params(labelsize=8)
         if "relative" in column:

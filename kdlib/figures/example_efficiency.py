@@ -6,7 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, curve, finish, name_curves
+from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, draw_curve, finish, name_curves
 
 
 @matplotlib.rc_context(STYLE)
@@ -16,8 +16,8 @@ def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Seq
     for panel, budget in zip(axes[0], ("epochs", "steps"), strict=True):
         for teacher in teachers:
             part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == budget)]
-            style = {"marker": MARKERS[teacher]}
-            curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], NAMES[teacher], **style)
+            style = {"label": NAMES[teacher], "marker": MARKERS[teacher]}
+            draw_curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], **style)
         panel.set_xscale("log")
         panel.set_ylim(bottom=0)
         finish(
@@ -37,7 +37,7 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
             part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == "steps")]
             label = {"entropy": "highest entropy", "lowest": "lowest entropy"}.get(selection, selection)
             style = {"linestyle": styles[selection], "marker": MARKERS[teacher]}
-            curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], label, **style)
+            draw_curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], label, **style)
         panel.set_xscale("log")
         finish(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
     name_curves(*axes[0])

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..paper import missing_class_table
-from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, curve, finish, heatmap, name_curves
+from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, draw_curve, finish, heatmap, name_curves
 
 
 @matplotlib.rc_context(STYLE)
@@ -18,9 +18,9 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
         part, colour = cells[cells.teacher == teacher], COLOURS[teacher]
         panel.set_xticks(sorted(cells.temperature.unique()))
-        curve(panel, part, "temperature", "raw", colour, "raw", marker=MARKERS[teacher])
-        curve(panel, part, "temperature", "corrected", colour, "bias corrected", marker=".", linestyle="--")
-        curve(panel, part, "temperature", "others", "#777777", "the other classes", linestyle=":")
+        draw_curve(panel, part, "temperature", "raw", colour, "raw", marker=MARKERS[teacher])
+        draw_curve(panel, part, "temperature", "corrected", colour, "bias corrected", marker=".", linestyle="--")
+        draw_curve(panel, part, "temperature", "others", "#777777", "the other classes", linestyle=":")
         if printed is not None:
             mean = printed[printed.teacher == teacher].groupby("temperature").accuracy_percent.mean()
             panel.plot(mean.index, mean, "kx", markersize=7, label="paper, raw")

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ..controls import CHANGES
 from ..measures import t_interval
-from .drawing import COLOURS, MARKERS, NAMES, OUTLINE, STYLE, canvas, curve, finish, name_curves, shades
+from .drawing import COLOURS, MARKERS, NAMES, OUTLINE, STYLE, canvas, draw_curve, finish, name_curves, shades
 
 
 @matplotlib.rc_context(STYLE)
@@ -44,7 +44,7 @@ def t_squared(cells: pd.DataFrame) -> Figure:
         for control, label, style in (("responses", "equation 4", "-"), ("t_squared", "with T²", "--")):
             part = cells[(cells.teacher == teacher) & (cells.control == control)]
             keywords = {"linestyle": style, "marker": MARKERS[teacher]}
-            curve(panel, part, "temperature", "raw", COLOURS[teacher], label, **keywords)
+            draw_curve(panel, part, "temperature", "raw", COLOURS[teacher], label, **keywords)
         panel.set_xticks(sorted(cells.temperature.unique()))
         panel.set_ylim(-3, 103)
         finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
@@ -61,7 +61,7 @@ def missing_class_against_training(epochs: pd.DataFrame) -> Figure:
         for teacher in ("small", "large"):
             part, style = epochs[epochs.teacher == teacher], {"marker": MARKERS[teacher]}
             if column == "epoch":
-                curve(panel, part, column, "raw", COLOURS[teacher], NAMES[teacher], **style)
+                draw_curve(panel, part, column, "raw", COLOURS[teacher], NAMES[teacher], **style)
             else:
                 path = part.groupby("epoch").mean(numeric_only=True)
                 panel.plot(path[column], path.raw, color=COLOURS[teacher], markersize=4.5, **style)
@@ -85,7 +85,7 @@ def entropy_against_updates(table: pd.DataFrame) -> Figure:
             part = table[(table.batch_size == size) & (table.learning_rate == rate)]
             scaled = bool(rate > table.learning_rate.min())
             style = {"marker": "^" if scaled else ".", "linestyle": "--" if scaled else "-"}
-            curve(panel, part, column, "entropy", colour, f"batch {size}{', rate scaled' * scaled}", **style)
+            draw_curve(panel, part, column, "entropy", colour, f"batch {size}{', rate scaled' * scaled}", **style)
         panel.set_xscale("log")
         finish(panel, f"against {title}", title, "mean entropy (nats)" if column == "updates" else "")
     name_curves(*axes[0])
@@ -109,7 +109,7 @@ def gradient_norms(table: pd.DataFrame) -> Figure:
             continue
         for temperature, colour in zip(temperatures, colours, strict=True):
             part = table[(table.teacher == teacher) & (table.temperature == temperature)]
-            curve(panel, part, "step", "weight", colour, f"T = {temperature:g}", marker=".")
+            draw_curve(panel, part, "step", "weight", colour, f"T = {temperature:g}", marker=".")
         panel.axhline(1, color="#555555", linestyle=":", linewidth=1)
         panel.set(xscale="log", yscale="log")
         finish(panel, NAMES[teacher], "step of the student", "soft over hard" if teacher == "small" else "")

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..statistics.common import nearest
-from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, curve, finish, heatmap, name_curves, shades
+from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, draw_curve, finish, heatmap, name_curves, shades
 
 
 @matplotlib.rc_context(STYLE)
@@ -20,13 +20,13 @@ def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: in
     for panel, (part, by, title) in zip(axes[0], views, strict=False):
         values = sorted(part[by].unique())
         for value, colour in zip(values, shades(len(values)), strict=True):
-            curve(panel, part[part[by] == value], "temperature", "entropy", colour, f"{value}")
+            draw_curve(panel, part[part[by] == value], "temperature", "entropy", colour, f"{value}")
         finish(panel, title, "temperature T", "mean entropy (nats)")
         name_curves(panel, title=by.replace("_", " "))
     nine = table[table.temperature == nearest(table.temperature.unique(), 9)]
     sizes = sorted(nine.batch_size.unique())
     for size, colour in zip(sizes, shades(len(sizes)), strict=True):
-        curve(axes[0, 2], nine[nine.batch_size == size], "updates", "entropy", colour, f"batch {size}", marker=".")
+        draw_curve(axes[0, 2], nine[nine.batch_size == size], "updates", "entropy", colour, f"batch {size}", marker=".")
     axes[0, 2].set_xscale("log")
     finish(axes[0, 2], f"at T = {nine.temperature.iloc[0]:g}", "updates of the teacher", "")
     name_curves(axes[0, 2])
@@ -62,7 +62,7 @@ def accuracy_against_updates(search: pd.DataFrame) -> Figure:
         sizes = sorted(part.batch_size.unique())
         for size, colour in zip(sizes, shades(len(sizes)), strict=True):
             rows = part[part.batch_size == size]
-            curve(panel, rows, "updates", "validation_accuracy", colour, f"batch {size}", marker=".")
+            draw_curve(panel, rows, "updates", "validation_accuracy", colour, f"batch {size}", marker=".")
         panel.set_xscale("log")
         finish(panel, f"{student} student", "updates of the large teacher", "validation accuracy (%)")
         name_curves(panel)
@@ -78,9 +78,9 @@ def baseline_student(table: pd.DataFrame) -> Figure:
     panel.set_xticks(sorted(temperatures.temperature))
     for teacher in ("small", "large", "large_sweet"):
         part = table[table.teacher == teacher]
-        curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
+        draw_curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
     alone = table[table.teacher == "none"].drop(columns="temperature").merge(temperatures, how="cross")
-    curve(panel, alone, "temperature", "accuracy", "#555555", "labels alone", linestyle=":")
+    draw_curve(panel, alone, "temperature", "accuracy", "#555555", "labels alone", linestyle=":")
     finish(panel, "single-layer student", "temperature T", "test accuracy (%)")
     name_curves(panel, size=9)
     return figure

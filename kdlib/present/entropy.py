@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import pandas as pd
+import torch
 
+from ..losses import label_smoothing_labels
 from ..models import ROLES, TABLE7, build_model, count_parameters
 from ..paper import paper_table
 from ..statistics.common import last_epoch
@@ -34,10 +36,6 @@ def teachers(table: pd.DataFrame, floor: float) -> pd.DataFrame:
 
 def label_smoothing_table(alpha: float, classes: int, shown: int) -> pd.DataFrame:
     """Table 1: equation 1's labels beside the printed ones (which are for ten classes and digit 6)."""
-    import torch
-
-    from .losses import label_smoothing_labels
-
     ours = label_smoothing_labels(torch.tensor([shown]), classes, alpha)[0].tolist()
     table = pd.DataFrame({"here": [f"{v:.2f}" for v in ours]}, index=range(classes))
     if classes == 10 and shown == 6:
