@@ -8,6 +8,7 @@ import pytest
 
 from kdlib.claims import load_claims
 from kdlib.sections import PARAMETERS
+from kdlib.verdict_table import anchor
 
 from .conftest import ROOT
 
@@ -110,14 +111,12 @@ def test_a_pages_terms_lead_to_the_glossary_once_each(documents):
 
 
 def test_the_scoreboards_claims_stand_under_the_notebook_that_decides_them(documents):
-    notebooks = {claim.id: claim.notebook for claim in load_claims()}
+    notebooks = {anchor(name, c.id): c.notebook for c in load_claims() for name in ("digits", "colour_patches")}
     for group in documents[Path("book/scoreboard.html")].select("table.scoreboard tbody"):
         title, *rows = group.select("tr")
         assert rows and title.select_one("th")["scope"] == "rowgroup"
         (page,) = title.select("a")
-        for row in rows:
-            claim = row["id"].removeprefix("claim-").split("-", 1)[1]
-            assert page["href"].endswith(f"/{notebooks[claim]}.html")
+        assert all(page["href"].endswith(f"/{notebooks[row['id']]}.html") for row in rows)
 
 
 def test_the_landing_page_leads_to_a_claim_and_its_command_in_two_clicks(documents):
