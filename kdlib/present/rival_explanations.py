@@ -25,9 +25,9 @@ def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Words:
     rows = [
         {
             "rival explanation": f.control.title,
-            "of these results": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
-            "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}",
             "holds": OUTCOME_WORDS[f.outcome],
+            "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}",
+            "of these results": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
         }
         for f in findings(dataset, {"rival_explanations": tables})
     ]
