@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -209,6 +210,12 @@ def _evaluate(claim: Claim, tables: Tables, run: set[str]) -> Verdict:
     if claim.kind == "existence" and len(seeds) == 1:  # its values are not those of seeds
         verdict = replace(verdict, verdict="one seed, no verdict")
     return replace(verdict, note="; ".join(filter(None, [verdict.note, values.attrs.get("note")])))
+
+
+def counted(verdicts: Iterable[Verdict]) -> str:
+    """How many fared how: "3 reproduced, 1 undecided"."""
+    counts = Counter(v.verdict for v in verdicts)
+    return ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
 
 
 def scoreboard(verdicts: Iterable[Verdict]) -> pd.DataFrame:

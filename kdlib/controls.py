@@ -88,10 +88,11 @@ def load_controls() -> list[Control]:
 
 def findings(dataset: str, tables: Sections) -> list[Finding]:
     """What the controls that these notebooks' tables decide say of a data set."""
-    return [_find(control, Tables(dataset, tables)) for control in load_controls() if control.notebook in tables]
+    return [find(control, Tables(dataset, tables)) for control in load_controls() if control.notebook in tables]
 
 
-def _find(control: Control, tables: Tables) -> Finding:
+def find(control: Control, tables: Tables) -> Finding:
+    """What one control says. Raises `KeyError` if the tables of its notebook are lacking."""
     rule = Claim(
         id=control.id,
         title=control.title,

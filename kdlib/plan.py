@@ -119,13 +119,14 @@ class Calibration:
         self.device = study.dataset.images.device
         self._step, self._predict = cache(self._time_step), cache(self._time_predict)
         self._student_times = cache(self._time_student)
+        self._part = cache(lambda network: teachers.part_size(self._model(network), self.device))
 
     def cost(self, unit: Unit) -> Cost:
         return self._teacher(unit) if isinstance(unit, Teacher) else self._student(unit)
 
     def _teacher(self, teacher: Teacher) -> Cost:
         examples, everything = len(self.dataset.train), len(self.dataset.labels)
-        part = min(teacher.batch_size, examples, teachers.part_size(self._model(teacher.network), self.device))
+        part = min(teacher.batch_size, examples, self._part(teacher.network))
         kept = len(teacher.epochs_with_responses)
         training = teacher.epochs * examples / part * self._step(teacher.network, teacher.precision, part)
         predicting = (kept * everything + self.dataset.test_size) * self._predict(teacher.network, teacher.precision)

@@ -53,6 +53,7 @@ class Shared:
             models.register_network(name, architecture)
         s = self.settings
         if (self.digest, s.device) not in _opened:
+            _opened.clear()  # before the next is read: one at a time in memory
             data._sources[s.dataset] = self.source
             found = load(s.dataset, s.examples, s.test_examples, False, devices.find_device(s.device))
             if found.digest != self.digest:

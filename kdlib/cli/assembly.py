@@ -19,7 +19,7 @@ from ..record import MIME
 from ..sections import PARAMETERS
 from ..settings import reductions
 from . import downloads, glossary, origins, performance, scoreboard
-from .pages import executed, page_record
+from .pages import executed, page_record, read
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
 PROFILES = ("paper", "paper-cpu", "quick", "smoke")  # of several local runs the fuller is shown
@@ -90,12 +90,8 @@ def find_pages() -> list[Page]:
 
 def read_page(path: Path) -> Page:
     """An executed notebook and its record."""
-    root = paths.project_root()
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        record = page_record(notebook)
-    except ValueError:
-        record = None
+    root, notebook = paths.project_root(), read(path)
+    record = notebook and page_record(notebook)
     if record is None:
         raise InputError(
             f"{path.relative_to(root)} has no record: it did not run to its end. Remove it, or run it again"

@@ -37,6 +37,14 @@ def executed() -> list[Path]:
     return sorted(path for path in (*reference, *local) if not path.name.startswith("."))
 
 
+def read(path: Path) -> nbformat.NotebookNode | None:
+    """A notebook; None where the file is cut short or is none."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError):
+        return None
+
+
 def run(
     section: str, given: dict[str, Any], *, store: Path | None = None, output: Path | None = None, publish: bool = False
 ) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from .. import present
-from ..claims import VERDICTS, Verdict, evaluate, load_claims
+from ..claims import VERDICTS, Verdict, counted, evaluate, load_claims
 from ..controls import findings
 from ..record import read_tables
 from ..sections import PARAMETERS
@@ -15,6 +15,7 @@ from ..settings import differing, reductions
 from ..verdict_table import Rivals, VerdictMatrix, VerdictTable, estimate
 from . import origins
 
+SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
 
 # The paper in ten sentences, each with the claims that decide it (the first that applies to a data set), and with what
@@ -76,9 +77,12 @@ addEventListener("load", openClaim);
 </script>"""
 
 
-def verdicts(records: Sequence[dict[str, Any]]) -> dict[str, list[Verdict]]:
-    """The verdicts on every claim, for each data set, from the tables of its pages that were run alike."""
-    tables = _tables(records)
+def verdicts(records: Sequence[dict[str, Any]], tables: SectionsOf | None = None) -> dict[str, list[Verdict]]:
+    """The verdicts on every claim, for each data set, from the tables of its pages that were run alike.
+
+    `tables`: those of the records, where they have been read.
+    """
+    tables = tables or _tables(records)
     settings = {(r["dataset"], r["section"]): r["settings"] for r in records}
 
     def of(name: str) -> list[Verdict]:
@@ -100,9 +104,10 @@ class Scoreboard:
 
     def __init__(self, records: Sequence[dict[str, Any]], given: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         self.records, self.given = records, given
-        self.verdicts = verdicts(records)
+        self.tables = _tables(records)
+        self.verdicts = verdicts(records, self.tables)
         self.titles = {r["dataset"]: r["title"] for r in records}
-        found = {name: findings(name, tables) for name, tables in _tables(records).items()}
+        found = {name: findings(name, tables) for name, tables in self.tables.items()}
         self.rivals = {name: Rivals(own, name) for name, own in found.items() if own}
 
     def short_table(self) -> Iterator[str]:
@@ -110,8 +115,7 @@ class Scoreboard:
         shown = {claim for claims, _ in HEADLINES.values() for claim in claims}
         units = {claim.id: claim.unit for claim in load_claims()}
         for name, judged in self.verdicts.items():
-            counts = [f"{sum(v.verdict == kind for v in judged)} {kind}" for kind in VERDICTS]
-            yield f"{name}: " + ", ".join(c for c in counts if not c.startswith("0 "))
+            yield f"{name}: {counted(judged)}"
             for v in judged:
                 if v.claim in shown:
                     yield f"  {v.claim:22} {estimate(v, units[v.claim]):34} {v.verdict}"
@@ -156,7 +160,7 @@ class Scoreboard:
                 "",
                 "Does it pay to have a teacher at all, where no class is missing and data are plenty? At T = 9:",
                 "",
-                *(f"- **{r['title']}**: {present.full_accuracy_finding(read_tables(r)['full'])}" for r in self._full()),
+                *(f"- **{self.titles[name]}**: {present.full_accuracy_finding(full)}" for name, full in self._full()),
                 "",
                 "All claims, the paper's own and (after the plus) readings of its text and tables:",
                 "",
@@ -168,9 +172,11 @@ class Scoreboard:
             ]
         )
 
-    def _full(self) -> list[dict[str, Any]]:
-        """Records of the pages that train students of every class on labels alone."""
-        return [r for r in self.records if r["section"] == "rival_explanations"]
+    def _full(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Of each data set that has it, the table of students of every class, of labels alone among them."""
+        for name, sections in self.tables.items():
+            if "rival_explanations" in sections:
+                yield name, sections["rival_explanations"]["full"]
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""
@@ -199,7 +205,8 @@ class Scoreboard:
             f"Profile `{profile}`" + (f" ({', '.join(dict.fromkeys(cut))})." if cut else ".")
             for profile, cut in by_profile.items()
         ]
-        missed = [line for r in own if r["section"] == "entropy" for line in _below_floor(r)]
+        floors = [r["settings"]["accuracy_floor"] for r in own if r["section"] == "entropy"]
+        missed = [line for floor in floors for line in _below_floor(self.tables[dataset]["entropy"]["teachers"], floor)]
         if missed:
             sentences.append(f"Below the accuracy floor, and counted nevertheless: {'; '.join(missed)}.")
         return " ".join(sentences)
@@ -213,20 +220,20 @@ class Scoreboard:
         }
 
 
-def _tables(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, pd.DataFrame]]]:
+def _tables(records: Sequence[dict[str, Any]]) -> SectionsOf:
     """Those of pages, by data set and section."""
-    tables: dict[str, dict[str, dict[str, pd.DataFrame]]] = {}
+    tables: SectionsOf = {}
     for record in records:
         tables.setdefault(record["dataset"], {})[record["section"]] = read_tables(record)
     return tables
 
 
-def _below_floor(record: dict[str, Any]) -> Iterator[str]:
-    """Teachers of an entropy page whose validation accuracy at the last epoch is below the profile's floor."""
-    floor, table = 100 * record["settings"]["accuracy_floor"], read_tables(record)["teachers"]
+def _below_floor(table: pd.DataFrame, floor: float) -> Iterator[str]:
+    """Teachers of an entropy page whose validation accuracy at the last epoch is below the floor (a fraction)."""
     last = present.last_epoch(table)
-    for row in last[last.validation_accuracy < floor].itertuples():
-        yield f"{row.teacher} teacher, seed {row.seed}, {row.validation_accuracy:.2f}% on validation (floor {floor:g}%)"
+    for row in last[last.validation_accuracy < 100 * floor].itertuples():
+        missed = f"{row.validation_accuracy:.2f}% on validation (floor {100 * floor:g}%)"
+        yield f"{row.teacher} teacher, seed {row.seed}, {missed}"
 
 
 def _label(dataset: str) -> str:

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..record import digest_of_texts
 from ..sections import PARAMETERS
 from ..store import from_bytes, published_units
-from .pages import check_halves, executed, notebook_path, outputs_digest, page_record, source_digest
+from .pages import check_halves, executed, notebook_path, outputs_digest, page_record, read, source_digest
 
 
 def problems() -> list[str]:
@@ -24,10 +24,8 @@ def openings() -> list[str]:
     """Which page opened which test split, and why: one line each."""
     lines = []
     for path in executed():
-        try:
-            content = page_record(nbformat.read(path, as_version=4))
-        except (OSError, ValueError):
-            continue  # `problems` names it
+        page = read(path)  # one that cannot be read is named by `problems`
+        content = page and page_record(page)
         for reason in (content or {}).get("cost", {}).get("test_openings", []):
             lines.append(f"{path.relative_to(paths.project_root())}: {reason}")
     return lines
@@ -49,9 +47,8 @@ def _of_notebooks() -> list[str]:
 
 def _of_page(path: Path) -> list[str]:
     where, found = path.relative_to(paths.project_root()), []
-    try:
-        page = nbformat.read(path, as_version=4)
-    except (OSError, ValueError):
+    page = read(path)
+    if page is None:
         return [f"{where} cannot be read: it is cut short or no notebook (`kdlib run` makes it anew)"]
     content, stamp = page_record(page), page.metadata.get("kdlib", {})
     if content is None:

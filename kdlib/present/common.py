@@ -1,11 +1,10 @@
 """What the pages share: numbers with their intervals, in cells and sentences."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
 
-from ..claims import VERDICTS, Verdict
+from ..claims import Verdict, counted
 from ..measures import Interval, t_interval, wilson_interval
 
 TEACHERS = {"small": "small", "large": "large", "large_sweet": "large, sweet spot"}
@@ -87,6 +86,4 @@ def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[floa
 
 def verdict_counts(verdicts: Sequence[Verdict]) -> Text:
     """How many of a page's claims fared how."""
-    counts = Counter(v.verdict for v in verdicts)
-    parts = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
-    return Text(f"Of {len(verdicts)} claims that this page decides (its last table): {parts}.")
+    return Text(f"Of {len(verdicts)} claims that this page decides (its last table): {counted(verdicts)}.")

@@ -3,8 +3,9 @@
 import pandas as pd
 
 from ..claims import load_claims
-from ..controls import CHANGES, findings, load_controls
+from ..controls import CHANGES, find, findings, load_controls
 from ..measures import t_interval
+from ..statistics import Tables
 from .common import Text, Words, mean_and_half_width, spoken, titled
 
 OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
@@ -12,8 +13,8 @@ OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "unde
 
 def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str) -> Text:
     """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
-    notebook = next(c.notebook for c in load_controls() if c.id == control)
-    found = next(f for f in findings(dataset, {notebook: tables}) if f.control.id == control)
+    asked = next(c for c in load_controls() if c.id == control)
+    found = find(asked, Tables(dataset, {asked.notebook: tables}))
     unit = "" if found.control.unit == "ratio" else f" {found.control.unit}"
     estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, None)}."
     return Text(f"**{found.sentence}**{estimate}")
