@@ -49,9 +49,13 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
         for size, rate, spread in ((10, 0.1, 1.0), (20, 0.1, 1.4), (20, 0.2, raw.get("scaled", 1.0)))
     ]
     selection = [
-        {"seed": s, "teacher": "small", "selection": name, "validation_accuracy": 80 + 0.1 * s + plus}
+        {"seed": s, "teacher": teacher, "selection": name, "validation_accuracy": 80 + 0.1 * s + plus}
         for s in SEEDS
-        for name, plus in (("random", raw.get("random", 2.0)), ("entropy", 0.0))
+        for teacher, name, plus in (
+            ("small", "random", raw.get("random", 2.0)),
+            ("small", "entropy", 0.0),
+            ("none", "random", raw.get("alone", -50.0)),
+        )
     ]
     gradients = [
         {"seed": s, "teacher": "small", "temperature": t, "step": k, "hard": 1.0, "soft": 9 / t + 0.01 * s}
@@ -78,7 +82,7 @@ def outcome(control: str, **raw: float) -> str:
 def test_every_control_names_claims_a_statistic_and_three_sentences():
     known = {claim.id for claim in load_claims()}
     controls = load_controls()
-    assert len({c.id for c in controls}) == len(controls) == 13
+    assert len({c.id for c in controls}) == len(controls) == 14
     for control in controls:
         assert control.claims and set(control.claims) <= known
         assert control.statistic in STATISTICS
@@ -101,6 +105,7 @@ def test_every_control_names_claims_a_statistic_and_three_sentences():
         ("training-length", {"large_early": 75}, {"large_early": 12}),
         ("distance-travelled", {"scaled": 1.0}, {"scaled": 1.5}),
         ("random-examples", {"random": 2.0}, {"random": -2.0}),
+        ("labels-alone", {"alone": 2.5}, {"alone": 1.5}),
         ("regularization", {"small_smoothed": 60}, {"small_smoothed": 40}),
     ],
 )

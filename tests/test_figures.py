@@ -77,6 +77,18 @@ def test_names_keep_apart_where_panels_share_an_axis_and_the_last_stretches_it()
         assert {text.get_text() for text in panel.texts} == {"— highest entropy", "- - random", "··· lowest entropy"}
 
 
+def test_a_student_of_labels_alone_stands_beside_those_of_each_teacher():
+    rows = [
+        (t, n, s, 50.0 + s + 10 * (t == "none")) for t in ("small", "large", "none") for n in (5, 50) for s in (0, 1)
+    ]
+    table = pd.DataFrame(rows, columns=["teacher", "examples_per_class", "seed", "validation_accuracy"])
+    figure = figures.selections_compared(table.assign(budget="steps", selection="random"))
+    assert [len(panel.lines) for panel in figure.axes] == [2, 2]
+    assert {text.get_text() for text in figure.axes[0].texts} >= {"random, labels alone"}
+    without = figures.selections_compared(table[table.teacher != "none"].assign(budget="steps", selection="random"))
+    assert [len(panel.lines) for panel in without.axes] == [1, 1]
+
+
 def test_names_stand_only_at_curves_that_have_one():
     cells = [(budget, n, seed) for budget in ("epochs", "steps") for n in (5, 10) for seed in (0, 1)]
     table = pd.DataFrame(cells, columns=["budget", "examples_per_class", "seed"])

@@ -7,6 +7,7 @@ import pytest
 
 from kdlib.measures import Interval
 from kdlib.present import (
+    efficiency,
     efficiency_finding,
     mean_and_half_width,
     missing_class_beside_paper,
@@ -31,6 +32,15 @@ def test_what_is_said_of_examples_is_of_the_way_of_choosing_that_was_run():
     cells = pd.DataFrame(rows, columns=["seed", "teacher", "examples_per_class", "validation_accuracy"])
     said = efficiency_finding(cells.assign(selection="random", budget="epochs", full=False))
     assert "nan" not in said and "at random" in said and "With 5 examples" in said
+
+
+def test_students_of_labels_alone_have_a_column_where_there_are_some_and_nothing_asked_is_no_row():
+    rows = [(s, t, 5.0, 10, 50.0 + s) for s in range(3) for t in ("small", "none")]
+    cells = pd.DataFrame(rows, columns=["seed", "teacher", "examples_per_class", "steps", "validation_accuracy"])
+    cells = cells.assign(selection="random", budget="steps")
+    assert list(efficiency(cells, "random", "steps")) == ["the student's steps", "small", "labels alone"]
+    assert "labels alone" not in efficiency(cells[cells.teacher == "small"], "random", "steps")
+    assert efficiency(cells, "entropy", "steps").empty
 
 
 def test_a_cell_that_the_paper_does_not_print_is_a_dash():

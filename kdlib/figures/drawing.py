@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from ..measures import t_interval
 
 # Okabe and Ito's colours, told apart with any colour vision; each teacher also has a marker of its own.
-COLOURS = {"small": "#0072B2", "large": "#D55E00", "large_sweet": "#007A5A"}
+COLOURS = {"small": "#0072B2", "large": "#D55E00", "large_sweet": "#007A5A", "none": "#555555"}
 
 
 MARKERS = {"small": "o", "large": "s", "large_sweet": "^"}
 
 
-NAMES = {"small": "small teacher", "large": "large teacher", "large_sweet": "large, sweet spot"}
+NAMES = {"small": "small teacher", "large": "large teacher", "large_sweet": "large, sweet spot", "none": "labels alone"}
 
 
 STYLE = {

@@ -29,7 +29,10 @@ def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Seq
 
 @matplotlib.rc_context(STYLE)
 def selections_compared(cells: pd.DataFrame) -> Figure:
-    """Does choosing by entropy help? The selections of the run, at equal steps, for both teachers."""
+    """Does choosing by entropy help? The selections of the run, at equal steps, for both teachers.
+
+    Beside them, where the table has it, what random examples teach by their labels alone.
+    """
     figure, axes = canvas(1, 2, 3.3, sharey=True)
     styles = {"entropy": "-", "random": "--", "lowest": ":"}
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
@@ -38,6 +41,10 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
             label = {"entropy": "highest entropy", "lowest": "lowest entropy"}.get(selection, selection)
             style = {"linestyle": styles[selection], "marker": MARKERS[teacher]}
             draw_curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], label, **style)
+        if not (alone := cells[cells.teacher == "none"]).empty:
+            style = {"linestyle": styles["random"], "marker": "."}
+            curve = "examples_per_class", "validation_accuracy", COLOURS["none"], f"random, {NAMES['none']}"
+            draw_curve(panel, alone, *curve, **style)
         panel.set_xscale("log")
         finish(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
     name_curves(*axes[0])

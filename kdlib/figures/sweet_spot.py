@@ -80,7 +80,7 @@ def baseline_student(table: pd.DataFrame) -> Figure:
         part = table[table.teacher == teacher]
         draw_curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
     alone = table[table.teacher == "none"].drop(columns="temperature").merge(temperatures, how="cross")
-    draw_curve(panel, alone, "temperature", "accuracy", "#555555", "labels alone", linestyle=":")
+    draw_curve(panel, alone, "temperature", "accuracy", COLOURS["none"], NAMES["none"], linestyle=":")
     finish(panel, "single-layer student", "temperature T", "test accuracy (%)")
     name_curves(panel, size=9)
     return figure

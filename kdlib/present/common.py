@@ -8,6 +8,7 @@ from ..claims import Verdict, counted
 from ..measures import Interval, t_interval, wilson_interval
 
 TEACHERS = {"small": "small", "large": "large", "large_sweet": "large, sweet spot"}
+NO_TEACHER = {"none": "labels alone"}
 
 
 class Text(str):

@@ -216,12 +216,16 @@ def _updates(study: Study) -> pd.DataFrame:
 
 
 def _selection_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
-    return [
-        (cell | {"seed": seed, "teacher": capacity}, student)
-        for seed in study.seeds
-        for capacity in CAPACITIES
-        for cell, student in sizes_at_equal_steps(study, study.teacher(capacity, seed), study.settings.teacher_epochs)
-    ]
+    """Students of every size and selection; as teacher "none" those of random examples' labels alone."""
+    cells = []
+    for seed in study.seeds:
+        for capacity in CAPACITIES:
+            teacher = study.teacher(capacity, seed)
+            for cell, student in sizes_at_equal_steps(study, teacher, teacher.epochs):
+                cells.append((cell | {"seed": seed, "teacher": capacity}, student))
+                if capacity == "small" and student.selection == "random":
+                    cells.append((cell | {"seed": seed, "teacher": "none"}, replace(student, alpha=0.0)))
+    return cells
 
 
 def _selection(study: Study) -> pd.DataFrame:

@@ -181,10 +181,23 @@ def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
 def random_minus_entropy_selection(tables: Tables) -> Series:
     """Validation accuracy at equal steps, examples chosen at random minus by entropy, mean over sizes and teachers."""
     table = tables["rival_explanations"]["selection"]
+    table = table[table["teacher"] != "none"]
 
     def value(rows: DataFrame) -> float:
         random, chosen = (at(rows, selection=s)["validation_accuracy"].mean() for s in ("random", "entropy"))
         return random - chosen
+
+    return each_seed(table, value)
+
+
+@statistic
+def labels_alone_minus_taught_by_few_examples(tables: Tables) -> Series:
+    """Validation accuracy at equal steps, random examples: labels alone minus taught, mean over sizes and teachers."""
+    table = at(tables["rival_explanations"]["selection"], selection="random")
+
+    def value(rows: DataFrame) -> float:
+        alone = rows["teacher"] == "none"
+        return rows[alone]["validation_accuracy"].mean() - rows[~alone]["validation_accuracy"].mean()
 
     return each_seed(table, value)
 
