@@ -192,6 +192,9 @@ kdlib.present.efficiency(tables["selection"], "random", "steps")
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "labels-alone")
 
+# %% tags=["remove-input"]
+kdlib.present.labels_alone_finding(tables["selection"])
+
 # %% [markdown]
 # ## An assistant in between
 #

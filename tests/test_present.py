@@ -9,6 +9,7 @@ from kdlib.measures import Interval
 from kdlib.present import (
     efficiency,
     efficiency_finding,
+    labels_alone_finding,
     mean_and_half_width,
     missing_class_beside_paper,
     spoken,
@@ -41,6 +42,25 @@ def test_students_of_labels_alone_have_a_column_where_there_are_some_and_nothing
     assert list(efficiency(cells, "random", "steps")) == ["the student's steps", "small", "labels alone"]
     assert "labels alone" not in efficiency(cells[cells.teacher == "small"], "random", "steps")
     assert efficiency(cells, "entropy", "steps").empty
+
+
+def test_a_lead_over_labels_alone_is_one_that_seeds_do_not_explain():
+    leads = {5: [9.0, -9.0, 1.0], 10: [3.0, 4.0, 5.0], 20: [1.0, 1.2, 1.1], 50: [-2.0, -2.1, -2.2]}
+    rows = [
+        (s, t, n, 60.0 + (lead[s] if t == "small" else 0))
+        for n, lead in leads.items()
+        for s in range(3)
+        for t in ("small", "large", "none")
+    ]
+    table = pd.DataFrame(rows, columns=["seed", "teacher", "examples_per_class", "validation_accuracy"])
+    said = labels_alone_finding(table.assign(selection="random"))
+    assert "small teacher are ahead of labels alone with 10, 20, most with 10, by 4.0 points" in said
+    assert (
+        "behind with 50;" in said
+        and "large teacher are ahead of labels alone with no number, and behind with no number" in said
+    )
+    assert "No students" in labels_alone_finding(table.assign(selection="entropy"))
+    assert "single teacher seed" in labels_alone_finding(table[table.seed == 0].assign(selection="random"))
 
 
 def test_a_cell_that_the_paper_does_not_print_is_a_dash():

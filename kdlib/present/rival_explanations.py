@@ -59,6 +59,35 @@ def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
     return titled(grid.rename_axis("students of"))
 
 
+def labels_alone_finding(table: pd.DataFrame) -> Text:
+    """With which numbers of random examples each teacher's students lead those of labels alone, and where they trail.
+
+    A lead is one whose t interval over seeds, of that number of examples alone, does not hold 0.
+    """
+    grid = table[table.selection == "random"].pivot(
+        index=["teacher", "seed"], columns="examples_per_class", values="validation_accuracy"
+    )
+    if table.seed.nunique() < 2:
+        return Text("A single teacher seed tells no lead from chance.")
+    if grid.empty:
+        return Text("No students of random examples were trained.")
+    sentences = []
+    for teacher in ("small", "large"):
+        gains = {n: t_interval(gain) for n, gain in (grid.loc[teacher] - grid.loc["none"]).items()}
+        ahead = [n for n, gain in gains.items() if gain.low > 0]
+        behind = [n for n, gain in gains.items() if gain.high < 0]
+        said = f"ahead of labels alone with {_numbers(ahead)}"
+        if ahead:
+            most = max(ahead, key=lambda n: gains[n].mean)
+            said += f", most with {most:g}, by {spoken(gains[most], ' points')}"
+        sentences.append(f"students of the {teacher} teacher are {said}, and behind with {_numbers(behind)}")
+    return Text(f"At single numbers of examples of each class: {'; '.join(sentences)}.")
+
+
+def _numbers(values: list[float]) -> str:
+    return ", ".join(f"{n:g}" for n in values) or "no number"
+
+
 def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
     """How tight a teacher's clusters are, and its students' accuracy [%] on the removed class, at each setting."""
     rows = [
