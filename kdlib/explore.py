@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .measures import t_interval
+from .names import setting_name
 from .paper import missing_class_table
 from .sections.entropy import SHOWN_TEMPERATURE
 
@@ -110,7 +111,12 @@ def projection(points: pd.DataFrame, images: np.ndarray, names: Sequence[str]) -
     Arguments: `points`, the table of that name, whose rows follow `images` [n, C, H, W] in [0, 1] in each panel.
     """
     panels = [
-        {"teacher": teacher, "setting": setting, "x": _rounded(part.x, 3), "y": _rounded(part.y, 3)}
+        {
+            "teacher": teacher,
+            "title": setting_name(teacher, setting),
+            "x": _rounded(part.x, 3),
+            "y": _rounded(part.y, 3),
+        }
         for (teacher, setting), part in points.groupby(["teacher", "setting"], sort=False)
     ]
     labels = points["class"].head(len(images)).tolist()

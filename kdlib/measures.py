@@ -118,7 +118,7 @@ class Interval:
 
     def __str__(self) -> str:
         mean, low, high = (self.printed(value) for value in (self.mean, self.low, self.high))
-        return f"{mean} (n={self.n})" if math.isnan(self.low) else f"{mean} [{low}, {high}] (n={self.n})"
+        return f"{mean} (n = {self.n})" if math.isnan(self.low) else f"{mean} [{low}, {high}] (n = {self.n})"
 
     def printed(self, value: float, decimals: int | None = None) -> str:
         """A number with so many decimals, or as many as the interval deserves; never "-0"."""

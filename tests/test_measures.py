@@ -187,11 +187,11 @@ def test_a_printed_interval_is_off_by_less_than_a_twentieth_of_its_half_width_an
 
 
 def test_an_interval_without_width_is_printed_with_three_digits_of_its_mean():
-    assert str(Interval(98.123, math.nan, math.nan, 1)) == "98.1 (n=1)"
-    assert str(Interval(0.5, 0.5, 0.5, 3)) == "0.500 [0.500, 0.500] (n=3)"
-    assert str(Interval(0.3, 0.1 + 0.2 - 1e-16, 0.1 + 0.2, 3)) == "0.300 [0.300, 0.300] (n=3)"
+    assert str(Interval(98.123, math.nan, math.nan, 1)) == "98.1 (n = 1)"
+    assert str(Interval(0.5, 0.5, 0.5, 3)) == "0.500 [0.500, 0.500] (n = 3)"
+    assert str(Interval(0.3, 0.1 + 0.2 - 1e-16, 0.1 + 0.2, 3)) == "0.300 [0.300, 0.300] (n = 3)"
 
 
 def test_zero_is_printed_without_a_sign():
-    assert str(Interval(-0.1, -13.0, 12.8, 3)) == "0 [-13, 13] (n=3)"
-    assert str(Interval(-0.0, -0.0, -0.0, 3)) == "0.00 [0.00, 0.00] (n=3)"
+    assert str(Interval(-0.1, -13.0, 12.8, 3)) == "0 [-13, 13] (n = 3)"
+    assert str(Interval(-0.0, -0.0, -0.0, 3)) == "0.00 [0.00, 0.00] (n = 3)"

@@ -38,6 +38,8 @@ def test_a_cell_leads_to_the_tables_that_it_shows_and_to_no_other():
     line = origins.line(record(), {}, 'kdlib.figures.taken_for(tables["taken_for"], study.dataset.class_names)')
     assert "taken_for.csv" in line and "cells.csv" not in line
     assert origins.line(record(), {}, "kdlib.present.table7()") == ""
+    drawn = origins.line(record(), {}, "kdlib.figures.penultimate_layer(study.umap_points(), names)")
+    assert "· command</summary>" in drawn and "<code>kdlib run " in drawn and ".csv" not in drawn
 
 
 def test_the_line_says_seeds_profile_device_units_day_commit_and_cost():

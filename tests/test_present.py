@@ -67,7 +67,9 @@ def test_a_cell_that_the_paper_does_not_print_is_a_dash():
     rows = [(0, "small", c, t, 90.0) for c in range(10) for t in (1.0, 3.0)]
     cells = pd.DataFrame(rows, columns=["seed", "teacher", "missing_class", "temperature", "raw"])
     shown = missing_class_beside_paper(cells, [str(c) for c in range(10)], "small", "mnist")
-    assert (shown[("paper", "T = 1")] == "–").all() and (shown[("difference", "T = 1")] == "–").all()
+    assert (shown[("paper", "T\N{NO-BREAK SPACE}= 1")] == "–").all() and (
+        shown[("difference", "T\N{NO-BREAK SPACE}= 1")] == "–"
+    ).all()
     assert not shown.astype(str).isin(["nan", "+nan"]).any(axis=None)
 
 

@@ -79,7 +79,10 @@
 
   const titled = (text) => ({ title: { text, standoff: 6 } });
   const sentence = (text) => text[0].toUpperCase() + text.slice(1);
-  const percent = ([mean, low, high]) => low === null ? `${mean}%` : `${mean}% (${low} to ${high})`;
+  const percent = ([mean, low, high]) => {
+    const [m, l, h] = [mean, low, high].map((value) => value?.toFixed(1));
+    return low === null ? `${m}%` : `${m}% (${l} to ${h})`;
+  };
   const errors = (points) => ({
     type: "data", symmetric: false, thickness: 1.2, width: 3,
     array: points.map(([m, , high]) => high === null ? 0 : high - m),
@@ -244,8 +247,7 @@
     const count = data.labels.length;
     const example = slider("Example", Array.from({ length: count }, (_, i) => i), 0, (i) => `${i + 1} of ${count}`);
     const picture = element("div", { class: "explore-image", role: "img" });
-    const title = (panel) => panel.setting === "default" ? TEACHERS[panel.teacher] : `large, ${panel.setting.replace("x", " × ")}`;
-    const { plots, readout } = lay(figure, [example], data.panels.map((p) => `Scatter plot: projected activations, ${title(p)}`));
+    const { plots, readout } = lay(figure, [example], data.panels.map((p) => `Scatter plot: projected activations, ${p.title}`));
     figure.querySelector(".explore-controls").prepend(picture);
     picture.style.backgroundImage = `url(${data.sprite})`;
     picture.style.backgroundSize = `${100 * data.columns}% ${100 * data.rows}%`;
@@ -266,7 +268,7 @@
           marker: { symbol: "circle-open", size: 16, color: c.text, line: { width: 3 } },
         },
       ], {
-        heading: title(panel), showlegend: true, legend: { orientation: "h", y: -0.05, font: { size: 11 } }, hovermode: "closest",
+        heading: panel.title, showlegend: true, legend: { orientation: "h", y: -0.05, font: { size: 11 } }, hovermode: "closest",
         xaxis: { showticklabels: false }, yaxis: { showticklabels: false }, margin: { l: 10, r: 10, t: 34, b: 30 },
       }));
       if (!drawn) plots.forEach((target) => target.on("plotly_hover", ({ points: [point] }) => {

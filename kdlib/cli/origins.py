@@ -52,10 +52,10 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
     """HTML for what a cell shows: which tables, how they were made, and how to make them again.
 
     Arguments: the page's `record`; `given`, its parameters; `source` of the cell; `shown`, its HTML: what is said of
-    spread in it is explained. Empty where the cell takes no table.
+    spread in it is explained. Empty where the cell takes no table and draws no figure.
     """
     names = [name for name in _tables_named(source) if name in record["tables"]]
-    if not names:
+    if not names and "kdlib.figures." not in source:
         return ""
     folder = f"../../_static/tables/{record['dataset']}/{record['section']}"
     links = [f"<a href='{folder}/{name}.csv' download>{name}.csv</a>" for name in names]
@@ -78,8 +78,9 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
     if seeds == 1 and "\N{NO-BREAK SPACE}[" in shown:
         summary = f"[95% Wilson interval over test examples]; {summary}"
     cells = _cell_commands(record, given) if "present.missing_class_summary(" in source else ""
+    inside = "data and command" if names else "command"
     return (
-        f"<details class='origin'><summary>{summary} · data and command</summary><p>{' · '.join(what)}</p>"
+        f"<details class='origin'><summary>{summary} · {inside}</summary><p>{' · '.join(what)}</p>"
         f"<p>{again}</p>{cells}</details>"
     )
 

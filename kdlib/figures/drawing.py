@@ -16,9 +16,6 @@ COLOURS = {"small": "#0072B2", "large": "#D55E00", "large_sweet": "#007A5A", "no
 MARKERS = {"small": "o", "large": "s", "large_sweet": "^"}
 
 
-NAMES = {"small": "small teacher", "large": "large teacher", "large_sweet": "large, sweet spot", "none": "labels alone"}
-
-
 STYLE = {
     "figure.dpi": 150,
     "savefig.dpi": 150,

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..names import NAMES
 from ..statistics.common import last_epoch
-from .drawing import COLOURS, MARKERS, NAMES, OUTLINE, STYLE, canvas, draw_curve, finish, name_curves
+from .drawing import COLOURS, MARKERS, OUTLINE, STYLE, canvas, draw_curve, finish, name_curves
 
 
 @matplotlib.rc_context(STYLE)

@@ -6,7 +6,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, draw_curve, finish, name_curves
+from ..names import NAMES
+from .drawing import COLOURS, MARKERS, STYLE, canvas, draw_curve, finish, name_curves
 
 
 @matplotlib.rc_context(STYLE)

@@ -6,8 +6,9 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..names import NAMES
 from ..paper import missing_class_table
-from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, draw_curve, finish, heatmap, name_curves
+from .drawing import COLOURS, MARKERS, STYLE, canvas, draw_curve, finish, heatmap, name_curves
 
 
 @matplotlib.rc_context(STYLE)

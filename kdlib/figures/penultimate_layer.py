@@ -8,7 +8,8 @@ from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from ..measures import t_interval
-from .drawing import COLOURS, MARKERS, NAMES, OUTLINE, STYLE, canvas, finish, readable
+from ..names import setting_name
+from .drawing import COLOURS, MARKERS, OUTLINE, STYLE, canvas, finish, readable
 
 
 @matplotlib.rc_context(STYLE)
@@ -24,9 +25,7 @@ def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
             middle = cluster.x.median(), cluster.y.median()
             style = {"ha": "center", "va": "center", "weight": "bold", "path_effects": [OUTLINE]}
             panel.text(*middle, names[label], color=readable(colour), fontsize=9, **style)
-        panel.set_title(
-            NAMES[teacher] if setting == "default" else f"large, {setting.replace('x', ' × ')}", fontsize=9.5
-        )
+        panel.set_title(setting_name(teacher, setting), fontsize=9.5)
         panel.tick_params(labelsize=7)
         panel.grid(False)
     return figure
@@ -50,7 +49,7 @@ def tightness(table: pd.DataFrame) -> Figure:
             panel.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
             panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         finish(panel, title, "training (filled) and held-out (open) examples", "")
-    labels = [NAMES[t] if s == "default" else f"large, {s.replace('x', ' × ')}" for (t, s), _ in groups]
+    labels = [setting_name(*pair) for pair, _ in groups]
     axes[0, 0].set(yticks=range(len(groups)), yticklabels=labels)
     axes[0, 0].invert_yaxis()
     return figure

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 from ..controls import CHANGES
 from ..measures import t_interval
-from .drawing import COLOURS, MARKERS, NAMES, OUTLINE, STYLE, canvas, draw_curve, finish, name_curves, shades
+from ..names import NAMES
+from .drawing import COLOURS, MARKERS, OUTLINE, STYLE, canvas, draw_curve, finish, name_curves, shades
 
 
 @matplotlib.rc_context(STYLE)

@@ -4,8 +4,9 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..names import NAMES
 from ..statistics.common import nearest
-from .drawing import COLOURS, MARKERS, NAMES, STYLE, canvas, draw_curve, finish, heatmap, name_curves, shades
+from .drawing import COLOURS, MARKERS, STYLE, canvas, draw_curve, finish, heatmap, name_curves, shades
 
 
 @matplotlib.rc_context(STYLE)

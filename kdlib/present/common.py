@@ -1,14 +1,14 @@
 """What the pages share: numbers with their intervals, in cells and sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from ..claims import Verdict, counted
 from ..measures import Interval, t_interval, wilson_interval
+from ..names import NAMES
 
-TEACHERS = {"small": "small", "large": "large", "large_sweet": "large, sweet spot"}
-NO_TEACHER = {"none": "labels alone"}
+TEACHERS = {"small": "small", "large": "large", "large_sweet": NAMES["large_sweet"]}
 
 
 class Text(str):
@@ -35,6 +35,11 @@ class Words:
 def titled(table: pd.DataFrame) -> pd.DataFrame:
     """The same with the name of its rows in the one header row."""
     return table.rename_axis(index=None, columns=table.index.name)
+
+
+def headings(temperatures: Iterable[float]) -> list[str]:
+    """ "T = 3" for each temperature; where a column is narrow, a line ends before the number."""
+    return [f"T\N{NO-BREAK SPACE}= {t:g}" for t in temperatures]
 
 
 def first_seed(table: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +86,7 @@ def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[floa
     part = part[part.split == "train"] if "split" in part else part
     grid = part.groupby(["teacher", "temperature", "seed"])[column].mean().groupby(level=[0, 1], sort=False)
     shown = grid.apply(lambda v: mean_and_half_width(v, decimals)).unstack("temperature")
-    shown.columns = [f"T = {t:g}" for t in shown.columns]
+    shown.columns = headings(shown.columns)
     return titled(shown.loc[[t for t in TEACHERS if t in shown.index]].rename(index=TEACHERS))
 
 

@@ -3,13 +3,14 @@
 import pandas as pd
 
 from ..measures import ratio_interval
+from ..names import NAMES
 from ..statistics import STATISTICS, Tables
-from .common import NO_TEACHER, TEACHERS, Text, mean_and_half_width, mean_over_seeds, spoken, titled
+from .common import TEACHERS, Text, mean_and_half_width, mean_over_seeds, spoken, titled
 
 
 def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy") -> pd.DataFrame:
     """Accuracy [%] by number of examples per class (rows) and teacher, or none (columns)."""
-    columns = TEACHERS | NO_TEACHER
+    columns = TEACHERS | {"none": NAMES["none"]}
     part = cells[(cells.selection == selection) & (cells.budget == budget)]
     grid = part.groupby(["examples_per_class", "teacher"])[column].apply(mean_and_half_width).unstack("teacher")
     grid = grid[[t for t in columns if t in grid]].rename(columns=columns)

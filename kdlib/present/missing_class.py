@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..paper import missing_class_table
-from .common import Text, mean_and_half_width, mean_over_seeds, spoken, titled
+from .common import Text, headings, mean_and_half_width, mean_over_seeds, spoken, titled
 
 
 def missing_class(cells: pd.DataFrame, names: Sequence[str], teacher: str, column: str = "raw") -> pd.DataFrame:
@@ -70,5 +70,5 @@ def missing_class_finding(cells: pd.DataFrame) -> Text:
 def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     grid = grid.copy()
     grid.index = [names[c] for c in grid.index]
-    grid.columns = [f"T = {t:g}" for t in grid.columns]
+    grid.columns = headings(grid.columns)
     return titled(grid.rename_axis("removed class"))

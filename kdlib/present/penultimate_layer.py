@@ -3,21 +3,22 @@
 import pandas as pd
 
 from ..measures import t_interval
-from .common import Text, mean_and_half_width, spoken
+from ..names import setting_name
+from .common import Text, mean_and_half_width, spoken, titled
 
 
 def tightness(table: pd.DataFrame) -> pd.DataFrame:
     """NC1 and silhouette of each teacher and setting, on training and held-out examples."""
     rows = []
     for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False):
-        row = {"teacher": teacher, "setting": setting}
+        row = {"teacher": setting_name(teacher, setting)}
         for split in ("train", "validation"):
             one = part[part.split == split]
             row[f"NC1, {split}"] = mean_and_half_width(one.nc1, 3)
             row[f"silhouette, {split}"] = mean_and_half_width(one.silhouette, 3)
         train = part[part.split == "train"]
         rows.append(row | {"entropy at T = 9, train (nats)": mean_and_half_width(train.entropy, 2)})
-    return pd.DataFrame(rows).set_index(["teacher", "setting"])
+    return titled(pd.DataFrame(rows).set_index("teacher"))
 
 
 def tightness_finding(table: pd.DataFrame) -> Text:

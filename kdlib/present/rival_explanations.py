@@ -5,6 +5,7 @@ import pandas as pd
 from ..claims import load_claims
 from ..controls import CHANGES, find, findings, load_controls
 from ..measures import t_interval
+from ..names import setting_name
 from ..statistics import Tables
 from .common import Text, Words, mean_and_half_width, spoken, titled
 
@@ -92,15 +93,14 @@ def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
     """How tight a teacher's clusters are, and its students' accuracy [%] on the removed class, at each setting."""
     rows = [
         {
-            "teacher": teacher,
-            "setting": setting,
+            "teacher": setting_name(teacher, setting),
             "NC1, train": mean_and_half_width(part.groupby("seed").nc1.mean(), 3),
             "raw (%)": mean_and_half_width(part.groupby("seed").raw.mean()),
             "bias corrected (%)": mean_and_half_width(part.groupby("seed").corrected.mean()),
         }
         for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False)
     ]
-    return pd.DataFrame(rows).set_index(["teacher", "setting"])
+    return titled(pd.DataFrame(rows).set_index("teacher"))
 
 
 def assistants(table: pd.DataFrame) -> pd.DataFrame:
