@@ -14,7 +14,7 @@ def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "
     part = cells[(cells.selection == selection) & (cells.budget == budget)]
     grid = part.groupby(["examples_per_class", "teacher"])[column].apply(mean_and_half_width).unstack("teacher")
     grid = grid[[t for t in columns if t in grid]].rename(columns=columns)
-    grid.insert(0, "the student's steps", part.groupby("examples_per_class").steps.first().map("{:,}".format))
+    grid.insert(0, "steps", part.groupby("examples_per_class").steps.first().map("{:,}".format))
     grid.index = [f"{n:g}" if n == int(n) else f"all ({n:.0f})" for n in grid.index]
     return titled(grid.rename_axis("examples per class"))
 
