@@ -158,9 +158,9 @@ class Scoreboard:
                 "",
                 MATRIX_SIGNS,
                 "",
-                "Does it pay to have a teacher at all, where no class is missing and data are plenty? At T = 9:",
+                "Does it pay to have a teacher at all, where no class is missing? At T = 9:",
                 "",
-                *(f"- **{self.titles[name]}**: {present.full_accuracy_finding(full)}" for name, full in self._full()),
+                *self._beside_labels_alone(),
                 "",
                 "All claims, the paper's own and (after the plus) readings of its text and tables:",
                 "",
@@ -172,11 +172,13 @@ class Scoreboard:
             ]
         )
 
-    def _full(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Of each data set that has it, the table of students of every class, of labels alone among them."""
+    def _beside_labels_alone(self) -> Iterator[str]:
+        """A list: of each data set whose controls were run, what students gain from being taught as well."""
         for name, sections in self.tables.items():
-            if "rival_explanations" in sections:
-                yield name, sections["rival_explanations"]["full"]
+            if controls := sections.get("rival_explanations"):
+                yield f"- **{self.titles[name]}**"
+                yield f"  - {present.full_accuracy_finding(controls['full'])}"
+                yield f"  - {present.labels_alone_finding(controls['selection'])}"
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""

@@ -70,8 +70,8 @@ def labels_alone_finding(table: pd.DataFrame) -> Text:
     )
     if table.seed.nunique() < 2:
         return Text("A single teacher seed tells no lead from chance.")
-    if grid.empty:
-        return Text("No students of random examples were trained.")
+    if "none" not in grid.index:
+        return Text("No students of random examples were trained on their labels alone.")
     sentences = []
     for teacher in ("small", "large"):
         gains = {n: t_interval(gain) for n, gain in (grid.loc[teacher] - grid.loc["none"]).items()}
@@ -82,7 +82,7 @@ def labels_alone_finding(table: pd.DataFrame) -> Text:
             most = max(ahead, key=lambda n: gains[n].mean)
             said += f", most with {most:g}, by {spoken(gains[most], ' points')}"
         sentences.append(f"students of the {teacher} teacher are {said}, and behind with {_numbers(behind)}")
-    return Text(f"At single numbers of examples of each class: {'; '.join(sentences)}.")
+    return Text(f"With few examples of each class, chosen at random, at equal steps: {'; '.join(sentences)}.")
 
 
 def _numbers(values: list[float]) -> str:
