@@ -1,7 +1,7 @@
 """Measures of responses, students and activations, and intervals over seeds. Pure functions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -182,3 +182,8 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interva
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     return Interval(share, centre - half, centre + half, trials, "Wilson, one seed")
+
+
+def nearest(values: Iterable[float], wanted: float) -> float:
+    """The value of a grid that is nearest to the one wanted; of two as near, the first."""
+    return min(values, key=lambda value: abs(value - wanted))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from . import devices, students, teachers
-from .data import Dataset
+from .data import Dataset, load_dataset
 from .errors import InputError
 from .sections import PARAMETERS, SECTIONS
 from .settings import Settings, resolve
@@ -15,7 +15,7 @@ from .store import Store
 from .students import Student
 from .study import Study
 from .teachers import Teacher
-from .work import load, worker_count
+from .work import worker_count
 
 
 def open_study(
@@ -32,8 +32,14 @@ def open_study(
     device = devices.find_device(settings.device)
     worker_count(settings.device)
     students.asked_engine()
-    read = (settings.dataset, settings.examples, settings.test_examples, "examples" not in by_hand, device)
-    dataset = like.dataset if like is not None and like.read == read else load(*read)
+    read = {
+        "name": settings.dataset,
+        "examples": settings.examples,
+        "test_examples": settings.test_examples,
+        "clip": "examples" not in by_hand,
+        "device": device,
+    }
+    dataset = like.dataset if like is not None and like.read == read else load_dataset(**read)
     settings, notes = _fit(settings, dataset, by_hand)
     if device.type == "cpu":
         devices.use_threads(1)

@@ -34,7 +34,7 @@ class Study:
         self.section, self.settings, self.dataset, self.store, self.notes = section, settings, dataset, store, notes
         self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
         self.used: dict[str, dict[str, Any]] = {}  # see `origins`
-        self.read: tuple | None = None  # what the data set was loaded with
+        self.read: dict[str, Any] | None = None  # what the data set was loaded with
 
     @property
     def seeds(self) -> range:

@@ -32,10 +32,6 @@ def worker_count(device: str = "auto") -> int:
     return int(text)
 
 
-def load(name: str, examples: int | None, test_examples: int | None, clip: bool, device: torch.device) -> Dataset:
-    return load_dataset(name, examples=examples, test_examples=test_examples, clip=clip, device=device)
-
-
 @dataclass(frozen=True)
 class Shared:
     """What every task of a study needs, in this process or another: also what was registered in this one alone."""
@@ -55,7 +51,8 @@ class Shared:
         if (self.digest, s.device) not in _opened:
             _opened.clear()  # before the next is read: one at a time in memory
             data._sources[s.dataset] = self.source
-            found = load(s.dataset, s.examples, s.test_examples, False, devices.find_device(s.device))
+            device = devices.find_device(s.device)
+            found = load_dataset(s.dataset, examples=s.examples, test_examples=s.test_examples, device=device)
             if found.digest != self.digest:
                 raise InputError(f"data set {s.dataset!r}: its loader gives other data each time it is called")
             self.keep(found)

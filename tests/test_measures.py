@@ -23,6 +23,7 @@ from kdlib import (
     wilson_interval,
     within_between_scatter,
 )
+from kdlib.measures import nearest
 
 
 def test_bias_correction_reaches_the_prior_and_changes_no_other_class_order():
@@ -195,3 +196,9 @@ def test_an_interval_without_width_is_printed_with_three_digits_of_its_mean():
 def test_zero_is_printed_without_a_sign():
     assert str(Interval(-0.1, -13.0, 12.8, 3)) == "0 [-13, 13] (n = 3)"
     assert str(Interval(-0.0, -0.0, -0.0, 3)) == "0.00 [0.00, 0.00] (n = 3)"
+
+
+def test_the_nearest_value_of_a_grid_is_the_first_of_two_as_near():
+    assert nearest([3.0, 6.0, 9.0], 8) == 9.0
+    assert nearest([10, 50], 100) == 50
+    assert nearest([3, 1], 2) == 3

@@ -4,8 +4,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..measures import nearest
 from ..names import NAMES
-from ..statistics.common import nearest
 from .drawing import COLOURS, MARKERS, STYLE, canvas, draw_curve, finish, heatmap, name_curves, shades
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import students
 from ..data import Dataset
 from ..losses import kd_gradient_norms
+from ..measures import nearest
 from ..models import ConvNet, build_model, training_operations
 from ..students import Student
 from ..study import CAPACITIES, Study
@@ -211,8 +212,8 @@ def _updates(study: Study) -> pd.DataFrame:
         for row in sweet_spot.entropy_rows(study, seed, batch_size, run)
     ]
     table = pd.DataFrame(rows)
-    nearest = min(study.settings.temperatures, key=lambda t: abs(t - TEMPERATURE))
-    return table[table.temperature == nearest].drop(columns=["confidence"]).reset_index(drop=True)
+    shown = table[table.temperature == nearest(study.settings.temperatures, TEMPERATURE)]
+    return shown.drop(columns=["confidence"]).reset_index(drop=True)
 
 
 def _selection_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:

@@ -96,8 +96,3 @@ def spearman(x: Series, y: Series) -> float:
     from scipy import stats
 
     return round(float(stats.spearmanr(x, y).statistic), 12)  # of ranks in one order it can be 1 - 1e-16
-
-
-def nearest(values: Iterable[float], wanted: float) -> float:
-    """The value of a grid nearest to the paper's: the last where all are smaller."""
-    return min(values, key=lambda value: abs(value - wanted))

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from pandas import DataFrame, Series
 
-from ..measures import t_interval
-from .common import PAIR, Tables, at, difference, each_seed, nearest, six, spearman, statistic
+from ..measures import nearest, t_interval
+from .common import PAIR, Tables, at, difference, each_seed, six, spearman, statistic
 from .example_efficiency import examples_ratios
 
 
