@@ -18,6 +18,7 @@ from .statistics.common import Sections
 PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
 VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
 
+UNLIKE = "with the same settings"  # ends the note of a claim whose tables are there, but were run otherwise
 _SHOWN_FIELDS = ("title", "section", "notebook", "sentence", "derived", "unit")
 _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "note")
 
@@ -67,6 +68,8 @@ class Claim:
                 against = "contradicted if it lies wholly on the other side."
                 if size is None and self.value is not None:
                     return f"Direction only {beside} (the paper gives no size for this data set); {against}"
+                if self.unit == "rank correlation":
+                    against += " Undecided if it is the same in all seeds, neither 1 nor -1."
                 if size is None:
                     return f"Reproduced {beside}; {against}"
                 if (size > self.null_value) != (self.side == "greater"):
@@ -203,7 +206,7 @@ def _evaluate(claim: Claim, tables: Tables, run: set[str]) -> Verdict:
         values = STATISTICS[claim.statistic](tables)
     except KeyError as lacking:
         what, paper = lacking.args[0], claim.paper_value(tables.dataset)
-        note = f"lacks {what}{' with the same settings' * (what in run)}"
+        note = f"lacks {what}{f' {UNLIKE}' * (what in run)}"
         return Verdict(claim.id, tables.dataset, "not yet run", paper=paper, note=note)
     verdict = judge(claim, tables.dataset, values.tolist())
     seeds = {seed for table in own.values() if "seed" in table for seed in table["seed"]}

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .claims import Claim, Verdict, load_claims
+from .claims import UNLIKE, Claim, Verdict, load_claims
 from .controls import Finding
 from .sections import SECTIONS
 
@@ -136,7 +136,7 @@ class VerdictMatrix:
                 cells = "".join(self._cell(name, verdict, units) for name, verdict in own.items())
                 small = f"<br><small>{html.escape(measured)}</small>" if measured else ""
                 rows.append(f"<tr><th scope='row'>{html.escape(statement)}{small}</th>{cells}</tr>")
-        table = f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        table = f"<thead><tr><th>the paper says</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
         return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
 
     def _cell(self, dataset: str, verdict: Verdict | None, units: Mapping[str, str | None]) -> str:
@@ -153,8 +153,8 @@ class VerdictMatrix:
         return (
             f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>"
             f"<br><small>{html.escape('; '.join(filter(None, [estimate(verdict, own) + unit, size])))}</small>"
-            + f"<br><small>but see {links}</small>"
-            * bool(links)
+            + f"<br><small>{html.escape(verdict.note)}</small>" * bool(verdict.note and verdict.estimate)
+            + f"<br><small>but see {links}</small>" * bool(links)
         )
 
 
@@ -172,7 +172,8 @@ def estimate(verdict: Verdict, unit: str | None = None) -> str:
     """Mean, interval and n; what was found, where there is no mean of seeds."""
     e = verdict.estimate
     if e is None:
-        return "" if verdict.verdict in ("not yet run", "not tested") else verdict.note
+        unlike = verdict.verdict == "not yet run" and verdict.note.endswith(UNLIKE)
+        return verdict.note if unlike or verdict.verdict not in ("not yet run", "not tested") else ""
     if e.mean != e.mean:
         return ""
     n = f"(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{e.n})"

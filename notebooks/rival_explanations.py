@@ -100,7 +100,8 @@ kdlib.present.control_finding(tables, study.dataset.name, "regularization")
 # ## One bias
 #
 # The removed class never occurs among the hard labels, and so the student's bias for it falls. Shifting that one logit,
-# with no label of an example, tells what was only bias (the figure above, right).
+# with no label of an example, tells what was only bias (the figure above, right). Here at three temperatures; the page of
+# the missing class judges the same at all six.
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "bias")
@@ -179,6 +180,12 @@ kdlib.figures.selections_compared(tables["selection"])
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "random-examples")
+
+# %% [markdown]
+# Each teacher chooses examples of its own. How much of the small teacher's lead comes from that:
+
+# %% tags=["remove-input"]
+kdlib.present.control_finding(tables, study.dataset.name, "choice-of-examples")
 
 # %% [markdown]
 # ## What do a few examples teach without a teacher?

@@ -16,6 +16,7 @@ from kdlib.errors import InputError
 from kdlib.measures import ratio_interval, t_interval
 from kdlib.paper import missing_class_table, paper_table
 from kdlib.settings import resolve
+from kdlib.verdict_table import VerdictMatrix, estimate
 
 PAPER = paths.paper_dir()
 
@@ -359,3 +360,25 @@ def test_missing_class_tables_are_those_of_the_data_set():
     for dataset, number in (("mnist", 4), ("fashion_mnist", 5), ("cifar10", 6)):
         pd.testing.assert_frame_equal(missing_class_table(dataset), paper_table(number))
     assert missing_class_table("digits") is None
+
+
+def test_a_claim_whose_pages_were_run_otherwise_says_so_where_its_number_would_stand():
+    unlike = Verdict(
+        "gap-grows-with-complexity", "fashion_mnist", "not yet run", note="lacks mnist with the same settings"
+    )
+    assert estimate(unlike) == "lacks mnist with the same settings"
+    assert estimate(dataclasses.replace(unlike, note="lacks mnist")) == ""
+
+
+def test_a_statement_has_what_its_claim_notes_beside_the_estimate():
+    found = Verdict(
+        "missing-mnist", "mnist", "direction only", t_interval([60.0, 65.0, 70.0]), note="small 76%, large 11%"
+    )
+    matrix = VerdictMatrix({"It is so.": (["missing-mnist"], "")}, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board")
+    assert "small 76%, large 11%" in matrix._repr_html_()
+
+
+def test_the_rule_of_a_rank_correlation_names_its_exception():
+    rules = {claim.unit: claim.rule("mnist") for claim in load_claims() if claim.kind == "direction"}
+    assert "the same in all seeds" in rules.pop("rank correlation")
+    assert not any("the same in all seeds" in rule for rule in rules.values())

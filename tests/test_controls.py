@@ -34,7 +34,7 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
         )
     ]
     settings = [
-        {"seed": s, "teacher": t, "setting": name, "raw": accuracy, "nc1": nc1 + s}
+        {"seed": s, "teacher": t, "setting": name, "raw": accuracy, "corrected": 100 - accuracy, "nc1": nc1 + s}
         for s in SEEDS
         for t, name, accuracy, nc1 in (
             ("small", "default", 90, 2.0),
@@ -54,6 +54,8 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
         for teacher, name, plus in (
             ("small", "random", raw.get("random", 2.0)),
             ("small", "entropy", 0.0),
+            ("large", "random", raw.get("random", 2.0) - raw.get("lead_at_random", 0.0)),
+            ("large", "entropy", 0.0 - raw.get("lead", 0.0)),
             ("none", "random", raw.get("alone", -50.0)),
         )
     ]
@@ -82,7 +84,7 @@ def outcome(control: str, **raw: float) -> str:
 def test_every_control_names_claims_a_statistic_and_three_sentences():
     known = {claim.id for claim in load_claims()}
     controls = load_controls()
-    assert len({c.id for c in controls}) == len(controls) == 14
+    assert len({c.id for c in controls}) == len(controls) == 15
     for control in controls:
         assert control.claims and set(control.claims) <= known
         assert control.statistic in STATISTICS
@@ -106,6 +108,7 @@ def test_every_control_names_claims_a_statistic_and_three_sentences():
         ("distance-travelled", {"scaled": 1.0}, {"scaled": 1.5}),
         ("random-examples", {"random": 2.0}, {"random": -2.0}),
         ("labels-alone", {"alone": 2.5}, {"alone": 1.5}),
+        ("choice-of-examples", {"lead": 10.0, "lead_at_random": 4.0}, {"lead": 10.0, "lead_at_random": 6.0}),
         ("regularization", {"small_smoothed": 60}, {"small_smoothed": 40}),
     ],
 )
@@ -125,6 +128,7 @@ def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
         "class_mean_students_minus_midpoint_after_bias_correction": [20, 20, 20],
         "student_accuracy_difference_at_matched_teachers": [0.2, 0.2, 0.2],
         "correlation_of_nc1_with_missing_class_accuracy": [0.4, 0.4, 0.4],
+        "correlation_of_nc1_with_corrected_missing_class_accuracy": [-0.4, -0.4, -0.4],
         "assistant_student_minus_direct_student": [1, 2, 3],
         "assistant_compute_ratio": [1.5, 1.5, 1.5],
     }.items(),
@@ -170,6 +174,27 @@ def test_without_a_gap_there_is_nothing_to_explain():
     found = {f.control.id: f for f in findings("digits", {"rival_explanations": control_tables(large_responses=90)})}
     for name in ("bias", "equal-confidence"):
         assert found[name].outcome == "not decided" and found[name].sentence.startswith("No finding")
+
+
+def test_without_a_lead_by_entropy_its_choice_of_examples_explains_none():
+    assert outcome("choice-of-examples", lead=-1.0) == "not decided"
+
+
+@pytest.mark.parametrize(
+    ("at_3", "with_t_squared", "expected"),
+    [(80.0, 70.0, "explains"), (80.0, 90.0, "does not explain"), (40.0, 60.0, "not decided")],
+)
+def test_t_squared_prevents_a_fall_of_the_small_teachers_students_or_there_is_none(at_3, with_t_squared, expected):
+    tables = control_tables(large_responses=20)
+    cells, low = tables["cells"], tables["cells"].temperature == 3
+    small = cells.teacher == "small"
+    cells.loc[low & small & (cells.control == "responses"), "raw"] = at_3 + 0.1 * cells.seed
+    cells.loc[low & small & (cells.control == "t_squared"), "raw"] = with_t_squared + 0.2 * cells.seed
+    cells.loc[low & ~small & (cells.control == "responses"), "raw"] = 100.0
+    found = {f.control.id: f for f in findings("digits", {"rival_explanations": tables})}
+    assert found["t-squared"].outcome == expected
+    if expected == "not decided":
+        assert "does not fall" in found["t-squared"].sentence
 
 
 def test_without_a_gain_over_hard_labels_there_is_none_to_divide():

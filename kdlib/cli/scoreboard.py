@@ -18,8 +18,8 @@ from . import origins
 SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
 
-# The paper in ten sentences, each with the claims that decide it (the first that applies to a data set), and with what
-# is measured.
+# The paper in a dozen sentences, each with the claims that decide it (the first that applies to a data set), and with
+# what is measured.
 HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     "A larger teacher's responses have less entropy, at every temperature.": (
         ("entropy-order",),
@@ -35,13 +35,17 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "With equally many examples and epochs the small teacher's student does better.": (
         ("efficiency-order",),
-        "accuracy, small minus large teacher",
+        "accuracy, small minus large teacher; examples of highest entropy",
+    ),
+    "With equally many examples and steps it does better (our reading).": (
+        ("efficiency-order-equal-steps",),
+        "accuracy, small minus large teacher; examples of highest entropy",
     ),
     "For equal accuracy the large teacher's student needs 10, 15 and 18 times the examples, data set by data set.": (
         ("efficiency-10x", "efficiency-15x", "efficiency-18x"),
         "examples needed, large over small teacher, at equal epochs",
     ),
-    "The same at equal steps (our reading).": (
+    "So many times the examples at equal steps (our reading).": (
         ("efficiency-equal-steps",),
         "examples needed, large over small teacher",
     ),
@@ -57,14 +61,15 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
         ("baseline-student",),
         "accuracy at the sweet spot minus without, mean over temperatures",
     ),
-    "The gap in capacity is not the root cause: teachers of equal accuracy teach alike, within half a point.": (
+    "The gap in capacity is not the root cause: teachers of equal accuracy teach alike, within half a point (our "
+    "reading).": (
         ("gap-not-root-cause",),
         "student's accuracy, small minus large teacher",
     ),
 }
 MATRIX_SIGNS = (
-    "*Paper*: the size that it gives. –: no such claim is made of this data set. *But see*: a control that explains "
-    "the result otherwise."
+    "*n*: teacher seeds. *Paper*: the size that it gives. –: not judged on this data set. *But see*: a control that "
+    "explains the result otherwise."
 )
 OPENER = """<script>
 function openClaim() {
@@ -128,10 +133,12 @@ class Scoreboard:
             "",
             f"{sum(not c.derived for c in claims)} claims of the paper, and {sum(c.derived for c in claims)} readings",
             "of its text and tables: the paper's value where it prints one, what was measured here with its 95%",
-            "interval over *n* teacher seeds, and the verdict by a rule fixed before the run. Where a",
+            "interval over *n* teacher seeds, and the verdict by a rule fixed before the run, but for the changes that",
+            "the rules list at their head with what they changed. Where a",
             "[control](sections/rival_explanations.md) explains a result that came out as claimed, the last column",
-            "says so. A claim opens to its sentence, its measure, its rule, and the command that runs it again. All",
-            "rules are in <a href='../_static/rules/claims.yml' download>claims.yml</a> and",
+            "says so. A claim opens to its sentence, its measure, its rule, and the command that makes its page again",
+            "from what is stored; `kdlib compute SECTION --fresh`, with the same options, trains its students again",
+            "and compares. All rules are in <a href='../_static/rules/claims.yml' download>claims.yml</a> and",
             "<a href='../_static/rules/controls.yml' download>controls.yml</a>.",
             "",
         ]
@@ -145,9 +152,10 @@ class Scoreboard:
         if not self.records:
             return NO_PAGE
         readings = {claim.id for claim in load_claims() if claim.derived}
-        lines = ["| claims on | " + " | ".join(VERDICTS[:4]) + " |", "|---|" + "--:|" * 4]
+        lines = ["| claims on | " + " | ".join(VERDICTS[:4]) + " | none |", "|---|" + "--:|" * 5]
         for name, found in self.verdicts.items():
             of_kind = [[v.claim in readings for v in found if v.verdict == kind] for kind in VERDICTS[:4]]
+            of_kind.append([v.claim in readings for v in found if v.verdict not in VERDICTS[:4]])
             counts = [f"{len(own) - sum(own)} + {sum(own)}" for own in of_kind]
             lines.append(f"| [{self.titles[name]}](#{_label(name)}) | " + " | ".join(counts) + " |")
         return "\n".join(

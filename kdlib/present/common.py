@@ -77,6 +77,8 @@ def spoken(interval: Interval, unit: str, decimals: int | None = 1) -> str:
     mean, low, high = (interval.printed(value, decimals) for value in (interval.mean, *ends))
     if interval.low != interval.low:
         return f"{mean}{unit} (n = {interval.n})"
+    if not interval.has_width:
+        return f"{mean}{unit} (the same in all {interval.n} seeds)"
     return f"{mean}{unit} (95% interval {low} to {high}, n = {interval.n})"
 
 

@@ -47,7 +47,7 @@ def full_accuracy_finding(full: pd.DataFrame) -> Text:
         sentences.append(f"by the {teacher} teacher {difference}")
     return Text(
         f"Trained on the labels alone the student reaches {spoken(t_interval(hard), '%')}. "
-        f"What it gains from being taught as well: {'; '.join(sentences)}."
+        f"Being taught as well changes this {'; '.join(sentences)}."
     )
 
 
@@ -82,7 +82,10 @@ def labels_alone_finding(table: pd.DataFrame) -> Text:
             most = max(ahead, key=lambda n: gains[n].mean)
             said += f", most with {most:g}, by {spoken(gains[most], ' points')}"
         sentences.append(f"students of the {teacher} teacher are {said}, and behind with {_numbers(behind)}")
-    return Text(f"With few examples of each class, chosen at random, at equal steps: {'; '.join(sentences)}.")
+    return Text(
+        f"With few examples of each class, chosen at random, at equal steps: {'; '.join(sentences)}. (Each number of "
+        "examples is judged by its own 95% interval, so that some leads are chance.)"
+    )
 
 
 def _numbers(values: list[float]) -> str:

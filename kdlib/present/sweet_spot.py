@@ -40,15 +40,24 @@ def missing_at_sweet_spot(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def sweet_spot_finding(tables: dict[str, pd.DataFrame]) -> Text:
-    table, chosen = tables["baseline"], tables["chosen"].set_index("student").loc["baseline"]
-    by_seed = table.groupby(["teacher", "seed"]).accuracy.mean()
+    chosen = tables["chosen"].set_index("student")
+    by_seed = tables["baseline"].groupby(["teacher", "seed"]).accuracy.mean()
     sweet, large, none = (by_seed[name] for name in ("large_sweet", "large", "none"))
-    epochs = "1 epoch" if chosen.epoch == 1 else f"{chosen.epoch:.0f} epochs"
+    general = (
+        f" For the general student it chooses {_pair(chosen.loc['general'])}." if "general" in chosen.index else ""
+    )
     return Text(
-        f"For the single-layer student the search chooses batch size {chosen.batch_size:.0f}, {epochs}: a teacher of "
-        f"{chosen.updates:,.0f} updates, itself right on {chosen.teacher_accuracy:.1f}% of the validation examples. "
-        "The student's test accuracy there minus that under the large teacher as it is, "
+        f"For the single-layer student the search chooses {_pair(chosen.loc['baseline'])}.{general} "
+        "The single-layer student's test accuracy at its sweet spot minus that under the large teacher as it is, "
         f"averaged over temperatures: {spoken(t_interval(sweet - large), ' points')}. "
         f"Under the large teacher as it is the student reaches {spoken(t_interval(large), '%')}, "
         f"on the labels alone, with no teacher, {spoken(t_interval(none), '%')}."
+    )
+
+
+def _pair(chosen: pd.Series) -> str:
+    epochs = "1 epoch" if chosen.epoch == 1 else f"{chosen.epoch:.0f} epochs"
+    return (
+        f"batch size {chosen.batch_size:.0f}, {epochs}: a teacher of {chosen.updates:,.0f} updates, itself right on "
+        f"{chosen.teacher_accuracy:.1f}% of the validation examples"
     )

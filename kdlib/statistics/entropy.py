@@ -199,7 +199,7 @@ def smallest_entropy_difference_over_temperatures(tables: Tables) -> Series:
     mean = lead(table).dropna()
     if len(mean):
         above = f"{(mean > 0).sum()} of {len(mean)} temperatures"
-        smallest.attrs["note"] = f"in the mean over seeds above 0 at {above}, smallest at T = {mean.idxmin():g}"
+        smallest.attrs["note"] = f"mean over seeds above 0 at {above}, smallest at T = {mean.idxmin():g}"
     return smallest
 
 

@@ -101,7 +101,21 @@ def steps_to_level_ratio(tables: Tables) -> Series:
 @statistic
 def validation_accuracy_difference_mean_over_sizes(tables: Tables) -> Series:
     """Best validation accuracy, small teacher's student minus large teacher's, mean over the sizes."""
-    return each_seed(_cells(tables), lambda rows: (curve(rows, "small") - curve(rows, "large")).mean())
+    return _mean_lead(tables, "epochs")
+
+
+@statistic
+def validation_accuracy_difference_at_equal_steps(tables: Tables) -> Series:
+    """The same at equal optimiser steps."""
+    return _mean_lead(tables, "steps")
+
+
+def _mean_lead(tables: Tables, budget: str) -> Series:
+    def value(rows: DataFrame) -> float:
+        small, large = (curve(rows, teacher, budget=budget) for teacher in ("small", "large"))
+        return (small - large).mean()
+
+    return each_seed(_cells(tables), value)
 
 
 @statistic
@@ -122,6 +136,12 @@ def examples_ratio(tables: Tables) -> Series:
 def examples_ratio_at_equal_steps(tables: Tables) -> Series:
     """Examples ratio of the large teacher's curve to the small teacher's, equal optimiser steps."""
     return examples_ratios(tables["example_efficiency"]["cells"], "large", "small", budget="steps")
+
+
+@statistic
+def examples_ratio_default_to_sweet_spot(tables: Tables) -> Series:
+    """Examples ratio of the large teacher's curve by default to that at its sweet spot, equal epochs."""
+    return examples_ratios(tables["example_efficiency"]["cells"], "large", "large_sweet")
 
 
 @statistic

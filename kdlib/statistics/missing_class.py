@@ -33,7 +33,12 @@ def within_teacher_correlation_of_entropy_with_missing_class_accuracy(tables: Ta
 @statistic
 def missing_class_accuracy_difference(tables: Tables) -> Series:
     """Raw missing-class accuracy, mean over missing classes and the six temperatures, small minus large."""
-    return each_seed(_cells(tables), lambda rows: difference(rows, "raw", "small", "large"))
+    cells = _cells(tables)
+    gap = each_seed(cells, lambda rows: difference(rows, "raw", "small", "large"))
+    if len(gap):
+        small, large = (at(cells, teacher=teacher)["raw"].mean() for teacher in ("small", "large"))
+        gap.attrs["note"] = f"small {small:.1f}%, large {large:.1f}%"
+    return gap
 
 
 @statistic

@@ -63,10 +63,19 @@ def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Series:
 @statistic
 def correlation_of_nc1_with_missing_class_accuracy(tables: Tables) -> Series:
     """Rank correlation over a seed's (teacher, setting) pairs of nc1 and the students' raw missing-class accuracy."""
+    return _correlation_with_nc1(tables, "raw")
 
+
+@statistic
+def correlation_of_nc1_with_corrected_missing_class_accuracy(tables: Tables) -> Series:
+    """The same after the bias correction."""
+    return _correlation_with_nc1(tables, "corrected")
+
+
+def _correlation_with_nc1(tables: Tables, column: str) -> Series:
     def value(rows: DataFrame) -> float:
-        pairs = rows.groupby(["teacher", "setting"])[["nc1", "raw"]].mean()
-        return spearman(pairs["nc1"], pairs["raw"])
+        pairs = rows.groupby(["teacher", "setting"])[["nc1", column]].mean()
+        return spearman(pairs["nc1"], pairs[column])
 
     return each_seed(tables["rival_explanations"]["settings"], value)
 
@@ -109,8 +118,11 @@ def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
 
 @statistic
 def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
-    """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared."""
-    cells = tables["rival_explanations"]["cells"]
+    """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared, small.
+
+    nan where the accuracy does not fall under equation 4.
+    """
+    cells = at(tables["rival_explanations"]["cells"], teacher="small")
     low, high = cells["temperature"].min(), cells["temperature"].max()
     if low == high:
         return Series(dtype=float)
@@ -119,7 +131,11 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
         rows = at(rows, control=control)
         return at(rows, temperature=low)["raw"].mean() - at(rows, temperature=high)["raw"].mean()
 
-    return each_seed(cells, lambda rows: fall(rows, "responses") - fall(rows, "t_squared"))
+    def value(rows: DataFrame) -> float:
+        own = fall(rows, "responses")
+        return own - fall(rows, "t_squared") if own > 0 else np.nan
+
+    return each_seed(cells, value)
 
 
 @statistic
@@ -188,6 +204,22 @@ def random_minus_entropy_selection(tables: Tables) -> Series:
         return random - chosen
 
     return each_seed(table, value)
+
+
+@statistic
+def half_the_lead_by_entropy_minus_lead_at_random(tables: Tables) -> Series:
+    """Half of the lead of the small teacher's student at equal steps, by entropy, minus its lead with random examples.
+
+    Mean over sizes; nan where it has no lead with examples chosen by entropy.
+    """
+
+    def value(rows: DataFrame) -> float:
+        entropy, random = (
+            difference(at(rows, selection=s), "validation_accuracy", "small", "large") for s in ("entropy", "random")
+        )
+        return entropy / 2 - random if entropy > 0 else np.nan
+
+    return each_seed(tables["rival_explanations"]["selection"], value)
 
 
 @statistic
