@@ -44,10 +44,10 @@ def full_accuracy_finding(full: pd.DataFrame) -> Text:
     for teacher in ("small", "large"):
         own = nine[(nine.control == "responses") & (nine.teacher == teacher)].set_index("seed").accuracy
         difference = spoken(t_interval(own - hard), " points", 2)
-        sentences.append(f"by the {teacher} teacher {difference}")
+        sentences.append(f"by the {teacher} teacher, {difference}")
     return Text(
         f"Trained on the labels alone the student reaches {spoken(t_interval(hard), '%')}. "
-        f"Being taught as well changes this {'; '.join(sentences)}."
+        f"Being taught as well changes this: {'; '.join(sentences)}."
     )
 
 
