@@ -191,7 +191,8 @@ kdlib.present.control_finding(tables, study.dataset.name, "choice-of-examples")
 # ## What do a few examples teach without a teacher?
 #
 # A student that learns from a few examples need not owe it to its teacher. At equal steps, with examples chosen at random,
-# best validation accuracy (%) of students of each teacher and of the labels alone:
+# best validation accuracy (%) of students of each teacher and of the labels alone. At each number of examples a lead is
+# judged by its own 95% interval, so that some leads are chance:
 
 # %% tags=["hide-input"]
 kdlib.present.efficiency(tables["selection"], "random", "steps")

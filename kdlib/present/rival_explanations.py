@@ -82,10 +82,7 @@ def labels_alone_finding(table: pd.DataFrame) -> Text:
             most = max(ahead, key=lambda n: gains[n].mean)
             said += f", most with {most:g}, by {spoken(gains[most], ' points')}"
         sentences.append(f"students of the {teacher} teacher are {said}, and behind with {_numbers(behind)}")
-    return Text(
-        f"With few examples of each class, chosen at random, at equal steps: {'; '.join(sentences)}. (Each number of "
-        "examples is judged by its own 95% interval, so that some leads are chance.)"
-    )
+    return Text(f"With few examples of each class, chosen at random, at equal steps: {'; '.join(sentences)}.")
 
 
 def _numbers(values: list[float]) -> str:
