@@ -17,8 +17,6 @@ from .statistics.common import Sections
 
 PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
 VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
-
-UNLIKE = "with the same settings"  # ends the note of a claim whose tables are there, but were run otherwise
 _SHOWN_FIELDS = ("title", "section", "notebook", "sentence", "derived", "unit")
 _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "note")
 
@@ -43,6 +41,7 @@ class Claim:
     statistic: str
     definition: str
     reason: str | None
+    also: Sequence[str] = ()
 
     def applies_to(self, dataset: str) -> bool:
         """Whether the claim is made for a data set; one that the paper does not have counts as `other`."""
@@ -91,8 +90,8 @@ class Claim:
 class Verdict:
     """What the tables of a data set say of a claim.
 
-    `verdict` is one of the header's, or "not yet run", "one seed, no verdict", "no verdict". `estimate` is over teacher
-    seeds; None where there is no mean of seeds: the note then says what was found. `paper` is the paper's size.
+    `verdict` is one of the header's, or "one seed, no verdict", "no verdict". `estimate` is over teacher seeds; None
+    where there is no mean of seeds: the note then says what was found. `paper` is the paper's size.
     """
 
     claim: str
@@ -183,8 +182,8 @@ def evaluate(
 
     Arguments: `tables[section][name]`, what has been run; `others`, the same of further data sets by name, for claims
     that compare two; `alike(notebook, data set, section)`, whether a section was run with the same settings as this
-    data set's `notebook`: a claim takes tables of no other. One whose notebook or table is lacking is "not yet run",
-    and the note says what it lacks.
+    data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
+    notebook or table is lacking is "not yet run". The note says what it lacks.
     """
     claims = [claim for claim in load_claims() if claim.applies_to(dataset)]
     every = {dataset: tables, **(others or {})}
@@ -193,12 +192,16 @@ def evaluate(
         found = {name: {s: t for s, t in part.items() if alike(notebook, name, s)} for name, part in every.items()}
         return Tables(dataset, found.pop(dataset), {name: part for name, part in found.items() if notebook in part})
 
-    by_notebook = {notebook: of_notebook(notebook) for notebook in {claim.notebook for claim in claims}}
-    run = {*tables, *every}
-    return [_evaluate(claim, by_notebook[claim.notebook], run) for claim in claims]
+    def unlike(notebook: str) -> set[str]:
+        """What was run otherwise: sections of this data set, other data sets."""
+        own = {s for s in tables if not alike(notebook, dataset, s)}
+        return own | {name for name, part in every.items() if notebook in part and not alike(notebook, name, notebook)}
+
+    joined = {notebook: (of_notebook(notebook), unlike(notebook)) for notebook in {claim.notebook for claim in claims}}
+    return [_evaluate(claim, *joined[claim.notebook]) for claim in claims]
 
 
-def _evaluate(claim: Claim, tables: Tables, run: set[str]) -> Verdict:
+def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
     if claim.kind == "not_tested":
         return judge(claim, tables.dataset, [])
     try:
@@ -206,8 +209,8 @@ def _evaluate(claim: Claim, tables: Tables, run: set[str]) -> Verdict:
         values = STATISTICS[claim.statistic](tables)
     except KeyError as lacking:
         what, paper = lacking.args[0], claim.paper_value(tables.dataset)
-        note = f"lacks {what}{f' {UNLIKE}' * (what in run)}"
-        return Verdict(claim.id, tables.dataset, "not yet run", paper=paper, note=note)
+        verdict, how = ("not comparable", " with the same settings") if what in unlike else ("not yet run", "")
+        return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {what}{how}")
     verdict = judge(claim, tables.dataset, values.tolist())
     seeds = {seed for table in own.values() if "seed" in table for seed in table["seed"]}
     if claim.kind == "existence" and len(seeds) == 1:  # its values are not those of seeds

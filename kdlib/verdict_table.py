@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .claims import UNLIKE, Claim, Verdict, load_claims
+from .claims import Claim, Verdict, load_claims
 from .controls import Finding
 from .sections import SECTIONS
 
@@ -98,9 +98,11 @@ class VerdictTable:
             yield html.escape(verdict.note)
         if _misses_size(verdict):
             yield "The paper's size lies outside of the interval."
-        if claim.notebook in self.places:
-            address, command = self.places[claim.notebook]
-            yield f"<a href='{address}'>Its page</a>; again: <code>{html.escape(command)}</code>"
+        pages = {claim.notebook: "Its page"} | dict.fromkeys(claim.also, "A page whose tables it takes besides")
+        for notebook, link in pages.items():
+            if notebook in self.places:
+                address, command = self.places[notebook]
+                yield f"<a href='{address}'>{link}</a>; again: <code>{html.escape(command)}</code>"
 
 
 class VerdictMatrix:
@@ -172,8 +174,7 @@ def estimate(verdict: Verdict, unit: str | None = None) -> str:
     """Mean, interval and n; what was found, where there is no mean of seeds."""
     e = verdict.estimate
     if e is None:
-        unlike = verdict.verdict == "not yet run" and verdict.note.endswith(UNLIKE)
-        return verdict.note if unlike or verdict.verdict not in ("not yet run", "not tested") else ""
+        return verdict.note if verdict.verdict not in ("not yet run", "not tested") else ""
     if e.mean != e.mean:
         return ""
     n = f"(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{e.n})"

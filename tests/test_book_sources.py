@@ -22,6 +22,7 @@ VERDICTS = [
     "contradicted",
     "not-tested",
     "not-yet-run",
+    "not-comparable",
     "one-seed",
 ]
 MACHINE = re.compile(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pandas import DataFrame, Series
+from pandas import DataFrame, Series, read_csv
 from scipy import stats
 
 from kdlib import statistics
@@ -259,7 +259,7 @@ KNOWN = {
     "correlation_of_entropy_with_batch_size": [-0.5, -0.5, -0.5],
     "correlation_of_entropy_with_epochs": [0.5, 0.5, 0.5],
     "partial_correlation_of_entropy_with_batch_size_given_updates": [partial_correlation()] * 3,
-    "pairs_within_half_a_point_of_the_best": [0],
+    "distance_of_the_best_pair_at_another_batch_size": [-2],
     "gain_from_the_students_own_pair": [9.5, 10, 10.5],
     "examples_ratio_default_to_sweet_spot": [5, 10, 15],
     "baseline_student_gain": [6, 7, 8],
@@ -304,6 +304,24 @@ def test_every_statistic_belongs_to_a_claim_or_control_and_says_what_it_is():
     named = {c.statistic for c in [*load_claims(), *load_controls()]}
     assert set(STATISTICS) <= named
     assert all(function.__doc__ for function in STATISTICS.values())
+
+
+def test_a_claim_names_the_notebooks_whose_tables_its_statistic_takes():
+    class Watched(dict):
+        def __getitem__(self, section: str) -> dict[str, DataFrame]:
+            taken.add(section)
+            return super().__getitem__(section)
+
+    reference = paper_dir().parents[1] / "results" / "mnist"
+    sections = Watched(
+        {part.name: {f.stem: read_csv(f) for f in part.glob("*.csv")} for part in reference.iterdir() if part.is_dir()}
+    )
+    for claim in load_claims():
+        if claim.kind != "not_tested" and claim.applies_to("mnist"):
+            taken: set[str] = set()
+            STATISTICS[claim.statistic](Tables("mnist", sections))
+            expected = set() if claim.statistic in NEEDS_NO_RUN else {claim.notebook, *claim.also}
+            assert taken == expected, claim.id
 
 
 @pytest.mark.parametrize("name", sorted(set(KNOWN) - NEEDS_NO_RUN))
@@ -378,7 +396,11 @@ def test_without_a_gain_of_the_sweet_spot_there_is_none_to_share(tables):
 
 @pytest.mark.parametrize(
     "name",
-    ["pairs_within_half_a_point_of_the_best", "gain_from_the_students_own_pair", "interior_optimal_batch_size"],
+    [
+        "distance_of_the_best_pair_at_another_batch_size",
+        "gain_from_the_students_own_pair",
+        "interior_optimal_batch_size",
+    ],
 )
 def test_one_seed_has_no_interval_and_no_other_seeds_to_choose_on(name, tables):
     pairs = tables["sweet_spot"]["map"]
@@ -386,7 +408,7 @@ def test_one_seed_has_no_interval_and_no_other_seeds_to_choose_on(name, tables):
     assert STATISTICS[name](one).isna().tolist() == [True]
 
 
-def test_pairs_teach_alike_up_to_half_a_point_whatever_the_spread_over_seeds(tables):
+def test_the_distance_of_another_batch_sizes_best_pair_is_that_of_means_whatever_the_spread_over_seeds(tables):
     means = {(64, 1): 89.5, (64, 2): 89.4, (128, 1): 90.0, (128, 2): 89.9, (256, 1): 89.7}
     rows = [
         (s, *pair, "general", a + noise * s)
@@ -394,8 +416,10 @@ def test_pairs_teach_alike_up_to_half_a_point_whatever_the_spread_over_seeds(tab
         for pair, a in means.items()
     ]
     table = frame("seed batch_size epoch student validation_accuracy", *rows)
-    name = "pairs_within_half_a_point_of_the_best"
-    assert STATISTICS[name](with_table(tables, "sweet_spot", "map", table)).tolist() == [2]
+    distance = STATISTICS["distance_of_the_best_pair_at_another_batch_size"]
+    assert distance(with_table(tables, "sweet_spot", "map", table)).tolist() == [pytest.approx(-0.3)]
+    alone = table[table["batch_size"] == 128]
+    assert distance(with_table(tables, "sweet_spot", "map", alone)).isna().tolist() == [True]
 
 
 def test_updates_that_determine_the_batch_size_leave_no_partial_correlation(tables):

@@ -8,8 +8,6 @@ from pandas import DataFrame, Series
 from ..measures import nearest
 from .common import PAIR, Tables, at, difference, each_seed, six, spearman, statistic
 
-TOLERANCE = 0.5  # percentage points within which pairs teach alike
-
 
 @statistic
 def interior_optimal_batch_size(tables: Tables) -> Series:
@@ -78,10 +76,10 @@ def partial_correlation_of_entropy_with_batch_size_given_updates(tables: Tables)
 
 
 @statistic
-def pairs_within_half_a_point_of_the_best(tables: Tables) -> Series:
-    """Number of pairs at other batch sizes than the best pair's that are at most half a point worse; general student.
+def distance_of_the_best_pair_at_another_batch_size(tables: Tables) -> Series:
+    """Mean accuracy of the best pair whose batch size is not the best pair's, minus the best pair's; general student.
 
-    nan with one seed: a single map says nothing of chance.
+    nan with one seed, since a single map says nothing of chance, and with one batch size.
     """
     by_seed = _accuracy_by_seed(tables, "general")
     if by_seed.empty:
@@ -89,8 +87,8 @@ def pairs_within_half_a_point_of_the_best(tables: Tables) -> Series:
     mean = by_seed.mean(axis=1)
     if by_seed.shape[1] < 2:
         return Series([np.nan])
-    near = mean[mean >= mean.max() - TOLERANCE]
-    return Series([float((near.index.get_level_values("batch_size") != mean.idxmax()[0]).sum())])
+    best_of_size = mean.groupby("batch_size").max().nlargest(2)
+    return Series([best_of_size.iloc[1] - best_of_size.iloc[0] if len(best_of_size) > 1 else np.nan])
 
 
 @statistic
