@@ -243,7 +243,9 @@ def _below_floor(table: pd.DataFrame, floor: float) -> Iterator[str]:
     """Teachers of an entropy page whose validation accuracy at the last epoch is below the floor (a fraction)."""
     last = present.last_epoch(table)
     for row in last[last.validation_accuracy < 100 * floor].itertuples():
-        missed = f"{row.validation_accuracy:.2f}% on validation (floor {100 * floor:g}%)"
+        missed = (
+            f"{row.validation_accuracy:.2f}% on validation (floor {100 * floor:g}%), {row.test_accuracy:.2f}% on test"
+        )
         yield f"{row.teacher} teacher, seed {row.seed}, {missed}"
 
 
