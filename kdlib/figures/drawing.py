@@ -69,16 +69,17 @@ def finish(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set(title=title, xlabel=x, ylabel=y)
 
 
-def name_curves(*panels: Axes, title: str = "", size: float = 8) -> None:
+def name_curves(*panels: Axes, title: str = "", size: float = 8, column: float = 0.2) -> None:
     """In each panel every curve's name at its right end, in its colour, with a title above the names.
 
-    Called last: it needs the final limits of the axes, which panels may share.
+    Curves that end nearly as far right as the farthest, by at most `column` of the panel's width, have their names in
+    one column: all with 1, for curves that others cross behind their ends. Called last: it needs the final limits of the axes, which panels may share.
     """
     for axes in panels:
-        name_curves_of(axes, title, size)
+        name_curves_of(axes, title, size, column)
 
 
-def name_curves_of(axes: Axes, title: str, size: float) -> None:
+def name_curves_of(axes: Axes, title: str, size: float, column: float) -> None:
     """The names of one panel's curves, moved apart where they would meet."""
     from sklearn.isotonic import isotonic_regression
 
@@ -88,7 +89,7 @@ def name_curves_of(axes: Axes, title: str, size: float) -> None:
     named = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     ends = np.array([line.get_xydata()[np.isfinite(line.get_xydata()).all(1)][-1] for line in named])
     x, y = axes.transData.transform(ends).T * points
-    ends[x > x.max() - 0.2 * (right - left), 0] = ends[x.argmax(), 0]  # nearly as far right: in one column
+    ends[x >= x.max() - column * (right - left), 0] = ends[x.argmax(), 0]
     order = np.argsort(y, kind="stable")
     steps = 1.2 * size * np.arange(len(order))
     highest = top - 1.3 * size * bool(title) - steps[-1]

@@ -30,7 +30,7 @@ def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: in
         draw_curve(axes[0, 2], nine[nine.batch_size == size], "updates", "entropy", colour, f"batch {size}", marker=".")
     axes[0, 2].set_xscale("log")
     finish(axes[0, 2], f"at T = {nine.temperature.iloc[0]:g}", "updates of the teacher", "")
-    name_curves(axes[0, 2])
+    name_curves(axes[0, 2], column=1)
     return figure
 
 
@@ -66,7 +66,7 @@ def accuracy_against_updates(search: pd.DataFrame) -> Figure:
             draw_curve(panel, rows, "updates", "validation_accuracy", colour, f"batch {size}", marker=".")
         panel.set_xscale("log")
         finish(panel, f"{student} student", "updates of the large teacher", "validation accuracy (%)")
-        name_curves(panel)
+        name_curves(panel, column=1)
     return figure
 
 
