@@ -209,13 +209,14 @@
       controls: [student, epoch],
       draw() {
         const c = colours(), { cells: all, chosen } = data.students[student.value()], e = epoch.value();
+        const counted = (n) => `${n} epoch${n === 1 ? "" : "s"}`;
         const cell = (b, n) => all.find((one) => one.batch_size === b && one.epoch === n);
         const column = sizes.map((b) => cell(b, e));
         plot(plots[0], [{
           type: "heatmap", x: epochs.map(String), y: sizes.map(String), colorscale: "Cividis", showscale: false, texttemplate: "%{z:.1f}",
           z: sizes.map((b) => epochs.map((n) => cell(b, n).validation[0])),
-          customdata: sizes.map((b) => epochs.map((n) => [percent(cell(b, n).validation), cell(b, n).updates])),
-          hovertemplate: "batch %{y}, %{x} epochs, %{customdata[1]} updates: %{customdata[0]}<extra></extra>",
+          customdata: sizes.map((b) => epochs.map((n) => [percent(cell(b, n).validation), cell(b, n).updates, counted(n)])),
+          hovertemplate: "batch %{y}, %{customdata[2]}, %{customdata[1]} updates: %{customdata[0]}<extra></extra>",
         }], {
           heading: "validation accuracy (white frame: chosen pair)",
           xaxis: { ...titled("epochs"), type: "category" }, yaxis: { ...titled("batch size"), type: "category" },
@@ -231,12 +232,12 @@
         plot(plots[1], [
           line("validation", "validation", { color: c.large }), line("test", "test", { color: c.muted, dash: "dot" }),
         ], {
-          heading: `after ${e} epochs`, showlegend: true, legend: { orientation: "h", y: -0.3, font: { size: 11 } }, margin: { l: 44, r: 10, t: 34, b: 70 },
+          heading: `after ${counted(e)}`, showlegend: true, legend: { orientation: "h", y: -0.3, font: { size: 11 } }, margin: { l: 44, r: 10, t: 34, b: 70 },
           xaxis: { ...titled("batch size"), type: "category" }, yaxis: titled("accuracy (%)"),
         });
         const best = column.reduce((a, b) => b.validation[0] > a.validation[0] ? b : a);
-        readout.textContent = `After ${e} epochs the best batch size is ${best.batch_size} (validation ${percent(best.validation)}, test ` +
-          `${percent(best.test)}). Over the whole map the search chooses batch size ${chosen[0]}, ${chosen[1]} epochs.`;
+        readout.textContent = `After ${counted(e)} the best batch size is ${best.batch_size} (validation ${percent(best.validation)}, test ` +
+          `${percent(best.test)}). Over the whole map the search chooses batch size ${chosen[0]}, ${counted(chosen[1])}.`;
       },
     };
   }
