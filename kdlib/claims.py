@@ -79,7 +79,8 @@ class Claim:
                 where = f"between {low:.4g} and {high:.4g}"
                 return f"Reproduced if the whole interval lies {where}; contradicted if it lies wholly outside."
             case "existence":
-                return f"Reproduced if every number found is above {self.null_value:g}; else contradicted."
+                beside = "else contradicted; no interval decides, so chance is not weighed."
+                return f"Reproduced if every number found is above {self.null_value:g}; {beside}"
             case "exact":
                 return f"Reproduced if it is {size:g}, within {self.margin:g}; else contradicted."
             case _:
@@ -139,7 +140,8 @@ def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
     if claim.kind == "exact":
         farthest = max(known, key=lambda v: abs(v - blank.paper))
         verdict = "reproduced" if abs(farthest - blank.paper) <= claim.margin else "contradicted"
-        found = f"differs by {abs(farthest - blank.paper):.1g}" if claim.margin else f"found {farthest:g}"
+        how = "equal to within" if verdict == "reproduced" else "differs by"
+        found = f"{how} {abs(farthest - blank.paper):.1g}" if claim.margin else f"found {farthest:g}"
         return replace(blank, verdict=verdict, note="; ".join([found, *lacking]))
     estimate = (ratio_interval if claim.unit == "ratio" else t_interval)(known)
     if estimate.n == 1:

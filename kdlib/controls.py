@@ -34,6 +34,7 @@ class Control:
     claims: tuple[str, ...]
     statistic: str
     definition: str
+    measured: str
     unit: str
     null_value: float
     sentences: Mapping[str, str]
@@ -45,13 +46,15 @@ class Control:
 class Finding:
     """What the tables of a data set say of a control: `outcome` explains, does not explain, undecided or not decided.
 
-    Not decided: fewer than two teacher seeds have a value.
+    Not decided: fewer than two teacher seeds have a value. `terms`: means over seeds of the two numbers that the
+    estimate is made of, in the order in which `measured` names them.
     """
 
     control: Control
     outcome: str
     estimate: Interval | None
     note: str
+    terms: tuple[float, float] | None
 
     @property
     def sentence(self) -> str:
@@ -59,8 +62,9 @@ class Finding:
             return self.control.sentences[self.outcome]
         if self.estimate is None:
             return f"No finding. {self.control.nothing}"
-        seeds = f" ({self.note})" if self.note else ""
-        return f"No finding: one teacher seed gives no interval{seeds}."
+        if self.note:
+            return f"No finding, since one teacher seed alone has a value ({self.note}). {self.control.nothing}"
+        return "No finding: one teacher seed gives no interval."
 
 
 def controls_file() -> Path:
@@ -111,7 +115,8 @@ def find(control: Control, tables: Tables) -> Finding:
         definition=control.definition,
         reason=None,
     )
-    verdict = judge(rule, tables.dataset, STATISTICS[control.statistic](tables).tolist())
-    if verdict.verdict in ("one seed, no verdict", "no verdict"):
-        return Finding(control, "not decided", verdict.estimate, verdict.note)
-    return Finding(control, OUTCOMES.get(verdict.verdict, "undecided"), verdict.estimate, verdict.note)
+    values = STATISTICS[control.statistic](tables)
+    verdict = judge(rule, tables.dataset, values.tolist())
+    decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
+    outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"
+    return Finding(control, outcome, verdict.estimate, verdict.note, values.attrs.get("terms"))

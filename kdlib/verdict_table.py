@@ -10,6 +10,7 @@ from .controls import Finding
 from .sections import SECTIONS
 
 EXPLAINABLE = ("reproduced", "direction only")  # what did not come out as claimed needs no other explanation
+OUTSIDE = "The paper's size lies outside of the interval."
 SYMBOLS = {r"\alpha": "α", "_{LS}": "<sub>LS</sub>", "_i": "<sub>i</sub>"}  # of the paper's sentences
 
 
@@ -97,7 +98,7 @@ class VerdictTable:
         if verdict.estimate is not None:
             yield html.escape(verdict.note)
         if _misses_size(verdict):
-            yield "The paper's size lies outside of the interval."
+            yield OUTSIDE
         pages = {claim.notebook: "Its page"} | dict.fromkeys(claim.also, "A page whose tables it takes besides")
         for notebook, link in pages.items():
             if notebook in self.places:
@@ -138,7 +139,7 @@ class VerdictMatrix:
                 cells = "".join(self._cell(name, verdict, units) for name, verdict in own.items())
                 small = f"<br><small>{html.escape(measured)}</small>" if measured else ""
                 rows.append(f"<tr><th scope='row'>{html.escape(statement)}{small}</th>{cells}</tr>")
-        table = f"<thead><tr><th>the paper says</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        table = f"<thead><tr><th>claim</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
         return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
 
     def _cell(self, dataset: str, verdict: Verdict | None, units: Mapping[str, str | None]) -> str:
@@ -156,6 +157,7 @@ class VerdictMatrix:
             f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>"
             f"<br><small>{html.escape('; '.join(filter(None, [estimate(verdict, own) + unit, size])))}</small>"
             + f"<br><small>{html.escape(verdict.note)}</small>" * bool(verdict.note and verdict.estimate)
+            + f"<br><small>{OUTSIDE}</small>" * _misses_size(verdict)
             + f"<br><small>but see {links}</small>" * bool(links)
         )
 

@@ -52,7 +52,7 @@ tables = study.tables()  # what the store holds is read, what it lacks is comput
 kdlib.present.entropy_finding(tables)
 
 # %% tags=["remove-input"]
-kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
+kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "entropy-order")
 
 # %% [markdown]
 # ## The teachers
@@ -132,7 +132,9 @@ kdlib.figures.entropy_against_epochs(tables["entropy"], tables["teachers"], 9)
 #
 # The dashed curve is where label smoothing lies: of all responses with a given confidence it has the *largest* entropy.
 # How far a response lies below it is, on average, its distance (KL divergence) from label smoothing of equal confidence,
-# which is this book's measure of similarity information.
+# which this book takes as the measure of how uneven the similarity labels are. Like entropy it does not notice when they are
+# shuffled within an example; only students of shuffled responses tell whether the unevenness is similarity (the page of
+# rival explanations).
 
 # %% mystnb={"figure": {"caption": "Figures 2 and 10 as measured ({dataset}): entropy against confidence as the temperature rises, with the label-smoothing curve; and the mean distance of responses from label smoothing of equal confidence.", "name": "position"}, "image": {"alt": "Two panels on {dataset}. Left: mean confidence on the horizontal and mean entropy on the vertical axis, a curve for each teacher over temperatures, a dashed curve for label smoothing and a star for one-hot labels. Right: distance from label smoothing in nats against temperature."}} tags=["hide-input"]
 kdlib.figures.between_one_hot_and_label_smoothing(tables["position"], study.dataset.classes)

@@ -57,10 +57,10 @@ study
 
 # %% tags=["hide-input"]
 tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
-kdlib.present.efficiency_finding(tables["cells"])
+kdlib.present.efficiency_finding(tables["cells"], study.dataset.classes)
 
 # %% tags=["remove-input"]
-kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
+kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "efficiency-order")
 
 # %% [markdown]
 # ## Small against large teacher (figure 4)
@@ -94,12 +94,23 @@ kdlib.present.examples_ratio_finding(tables, study.dataset.name)
 
 # %% [markdown]
 # ## Does choosing by entropy help?
+#
+# Each teacher ranks the examples of a class by the entropy of its own responses.
 
 # %% mystnb={"figure": {"caption": "Examples chosen by entropy and at random, at equal steps ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "selections"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each way of choosing examples."}} tags=["hide-input"]
 kdlib.figures.selections_compared(tables["cells"])
 
+# %% [markdown]
+# Random examples at equal epochs, validation accuracy (%):
+
 # %% tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "random", "epochs")
+
+# %% [markdown]
+# Random examples at equal steps, validation accuracy (%):
+
+# %% tags=["hide-input"]
+kdlib.present.efficiency(tables["cells"], "random", "steps")
 
 # %% [markdown]
 # ## The large teacher at its sweet spot (figure 8)

@@ -58,7 +58,13 @@ tables = study.tables()  # what the store holds is read, what it lacks is comput
 kdlib.present.missing_class_finding(tables["cells"])
 
 # %% tags=["remove-input"]
-kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
+kdlib.present.page_verdicts(
+    kdlib.verdicts(study, tables).verdicts,
+    "missing-mnist",
+    "missing-fashion",
+    "missing-cifar10",
+    "missing-gap-after-correction",
+)
 
 # %% tags=["hide-input"]
 kdlib.present.missing_class_summary(tables["cells"], study.dataset.name)

@@ -53,7 +53,7 @@ tables = study.tables()  # what the store holds is read, what it lacks is comput
 kdlib.present.tightness_finding(tables["tightness"])
 
 # %% tags=["remove-input"]
-kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
+kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "tighter-clusters")
 
 # %% [markdown]
 # ## The projection (figures 5 and 7)

@@ -19,14 +19,14 @@
 # *Beyond the paper: the controls that its results call for.*
 #
 # The paper explains what it finds by the similarity information in a teacher's responses, which a larger teacher is said
-# to lose. Each section below takes one rival explanation, changes that one thing, and repeats the measurement. It ends in
-# one sentence, chosen by a rule of `data/paper/controls.yml`, which also lists what was mended after a run: does the
-# rival *explain* the result? It does if the interval of what is measured lies wholly above its threshold, 0 or for a ratio 1.
-# One that holds explains a result only where there is one: the scoreboard names it beside the claims that came out as the
-# paper says.
+# to lose. Each section below takes one rival explanation, changes that one thing, and repeats the measurement. Most end in
+# a sentence chosen by a rule of `data/paper/controls.yml`, which also lists what was mended after a run. A rival *holds* if
+# the interval of what is measured lies wholly above 0 (for a ratio, above 1); what is measured is said beside it, in the
+# rival's favour where it is positive. A rival that holds can explain a result only where that result was found: the
+# scoreboard names it beside the claims that came out as the paper says.
 #
-# - The question throughout: why do students of the small teacher know a class that they never saw, and those of the
-#   large one do not?
+# - The first question: why do students of the small teacher know a class that they never saw, and those of the large one
+#   do not?
 # - Students, seeds and intervals are those of the other pages; a student that two pages need is trained once.
 
 # %% tags=["parameters", "hide-input"]
@@ -101,7 +101,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "regularization")
 #
 # The removed class never occurs among the hard labels, and so the student's bias for it falls. Shifting that one logit,
 # with no label of an example, tells what was only bias (the figure above, right). Here at three temperatures; the page of
-# the missing class judges the same at all six.
+# the missing class judges the same at all six, with the opposite sign (the corrected gap minus half of the raw one).
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "bias")
@@ -192,7 +192,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "choice-of-examples")
 #
 # A student that learns from a few examples need not owe it to its teacher. At equal steps, with examples chosen at random,
 # best validation accuracy (%) of students of each teacher and of the labels alone. At each number of examples a lead is
-# judged by its own 95% interval, so that some leads are chance:
+# judged by its own 95% interval, so that some leads may be chance:
 
 # %% tags=["hide-input"]
 kdlib.present.efficiency(tables["selection"], "random", "steps")

@@ -55,10 +55,10 @@ study
 
 # %% tags=["hide-input"]
 tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
-kdlib.present.sweet_spot_finding(tables)
+kdlib.present.sweet_spot_finding(tables, study.dataset.classes)
 
 # %% tags=["remove-input"]
-kdlib.present.verdict_counts(kdlib.verdicts(study, tables).verdicts)
+kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "baseline-student")
 
 # %% [markdown]
 # ## Entropy of the responses (figure 6)
@@ -74,7 +74,9 @@ kdlib.figures.entropy_of_the_large_teacher(tables["entropy"], 4096, study.settin
 #
 # Best validation accuracy of a student distilled at T = 9 from the large teacher after each kept epoch of each batch
 # size, mean over teacher seeds; the frame marks the chosen pair. The best cell can be that of a teacher which has hardly
-# begun to learn, and so adds little to the labels: the search and the student without a teacher, below, tell.
+# begun to learn, and so adds little to the labels. The search, below, says how far each chosen teacher has learned; what
+# the single-layer student reaches with no teacher stands beside figure 9, what the general one reaches is on the page of
+# rival explanations.
 
 # %% mystnb={"figure": {"caption": "Figure 1(a) as measured ({dataset}): validation accuracy (%) of the general and the baseline student over the large teacher's batch size and epochs, mean over teacher seeds. The frame marks the chosen pair.", "name": "sweet-spot-map"}, "image": {"alt": "Two heat maps on {dataset}, general student and baseline student. Rows: batch size of the large teacher. Columns: epochs of the large teacher. Each cell: the student's validation accuracy in percent. A frame marks the best cell."}} tags=["hide-input"]
 kdlib.figures.sweet_spot_map(tables["map"], tables["chosen"])
@@ -111,7 +113,9 @@ kdlib.present.control_finding(tables, study.dataset.name, "no-teacher")
 # %% [markdown]
 # ## The missing class at the sweet spot
 #
-# The paper does not show this one. Accuracy (%) on the removed class at T = 9, mean over the removed classes:
+# The paper does not show this one. The pair is the general student's, chosen with every class present; the search, above,
+# says how far its teacher has learned, and a teacher can pass on of a class only what it knows. Accuracy (%) on the removed
+# class at T = 9, mean over the removed classes (a guess: 100 divided by the number of classes):
 
 # %% tags=["hide-input"]
 kdlib.present.missing_at_sweet_spot(tables["missing"])

@@ -284,7 +284,8 @@ def test_existence_claims_have_no_verdict_from_one_seed_but_say_what_was_found()
         return {v.claim: v for v in evaluate("mnist", efficiency_tables(rows))}["efficiency-order-every-size"]
 
     assert (at_every_size(2).verdict, at_every_size(1).verdict) == ("reproduced", "one seed, no verdict")
-    assert at_every_size(1).note == at_every_size(2).note
+    assert at_every_size(1).note == "2 of 2 above 0, the lowest is 40"
+    assert at_every_size(2).note == at_every_size(1).note + "; means over seeds; 2 of 2 with an interval above 0"
 
 
 @pytest.mark.parametrize(
@@ -374,6 +375,16 @@ def test_a_statement_has_what_its_claim_notes_beside_the_estimate():
     )
     matrix = VerdictMatrix({"It is so.": (["missing-mnist"], "")}, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board")
     assert "small 76%, large 11%" in matrix._repr_html_()
+
+
+def test_a_size_that_an_undecided_interval_leaves_out_is_named_in_the_matrix():
+    def shown(values: list[float]) -> str:
+        found = Verdict("efficiency-10x", "mnist", "undecided", ratio_interval(values), 10.0)
+        statements = {"So many.": (["efficiency-10x"], "")}
+        return VerdictMatrix(statements, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board")._repr_html_()
+
+    outside = "The paper's size lies outside of the interval."
+    assert outside in shown([0.9, 1.0, 1.2]) and outside not in shown([0.1, 1.0, 20.0])
 
 
 def test_the_rule_of_a_rank_correlation_names_its_exception():

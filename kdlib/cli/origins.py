@@ -64,7 +64,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
         *links,
         html.escape("; ".join(cost["devices"])),
         f"{sum(cost['units'].values()):,} units, finished {cost['finished'][:10]}",
-        f"code {html.escape(', '.join(cost['commits']))}",
+        f"git commit {html.escape(', '.join(cost['commits']))}",
     ]
     other = "CPU" if _place(cost) != CPU else "GPU"
     again = (

@@ -1,6 +1,6 @@
 """What was found: the scoreboard, and its summaries on the landing page and on each section's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ NO_PAGE = "No page has been executed yet: `make book` runs every section on the 
 HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     "A larger teacher's responses have less entropy, at every temperature.": (
         ("entropy-order",),
-        "small minus large teacher, at the one temperature where it is smallest",
+        "small minus large teacher, at the temperature where each seed has it smallest",
     ),
     "Students of the small teacher recognise a class that they never saw; those of the large teacher do not.": (
         ("missing-mnist", "missing-fashion", "missing-cifar10"),
@@ -31,23 +31,24 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "The higher the entropy, the better the missing class is recognised.": (
         ("entropy-is-similarity",),
-        "over teachers and temperatures",
+        "rank correlation of the teacher's entropy with accuracy on that class, over teachers and temperatures",
     ),
     "With equally many examples and epochs the small teacher's student does better.": (
         ("efficiency-order",),
         "accuracy, small minus large teacher; examples of highest entropy",
     ),
-    "With equally many examples and steps it does better (our reading).": (
+    "With equally many examples and steps the small teacher's student does better (our reading).": (
         ("efficiency-order-equal-steps",),
         "accuracy, small minus large teacher; examples of highest entropy",
     ),
-    "For equal accuracy the large teacher's student needs 10, 15 and 18 times the examples, data set by data set.": (
+    "For equal accuracy the large teacher's student needs 10 (MNIST), 15 (Fashion-MNIST) and 18 (CIFAR-10) times the "
+    "examples.": (
         ("efficiency-10x", "efficiency-15x", "efficiency-18x"),
         "examples needed, large over small teacher, at equal epochs",
     ),
-    "So many times the examples at equal steps (our reading).": (
+    "For equal accuracy it needs that many times the examples at equal steps, too (our reading).": (
         ("efficiency-equal-steps",),
-        "examples needed, large over small teacher",
+        "examples needed, large over small teacher, at equal steps",
     ),
     "The large teacher's clusters in the penultimate layer are tighter.": (
         ("tighter-clusters",),
@@ -55,7 +56,7 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "Larger batches raise the entropy of the large teacher's responses.": (
         ("entropy-up-with-batch",),
-        "of batch size and entropy",
+        "rank correlation of batch size with entropy",
     ),
     "At its sweet spot the large teacher teaches the single-layer student better.": (
         ("baseline-student",),
@@ -164,10 +165,10 @@ class Scoreboard:
                 "",
                 *_raw(self._matrix(HEADLINES, self.verdicts, "")._repr_html_()),
                 "",
-                MATRIX_SIGNS,
+                self._signs(self.verdicts),
                 "",
                 "Does it pay to have a teacher at all, where no class is missing? At T = 9 (at each number of examples",
-                "a lead is judged by its own 95% interval, so that some leads are chance):",
+                "a lead is judged by its own 95% interval, so that some leads may be chance):",
                 "",
                 *self._beside_labels_alone(),
                 "",
@@ -182,22 +183,30 @@ class Scoreboard:
         )
 
     def _beside_labels_alone(self) -> Iterator[str]:
-        """A list: of each data set whose controls were run, what students gain from being taught as well."""
+        """A list: of each data set, what students gain from being taught as well, if its controls were run."""
         for name, sections in self.tables.items():
-            if controls := sections.get("rival_explanations"):
-                yield f"- **{self.titles[name]}**"
+            controls = sections.get("rival_explanations")
+            yield f"- **{self.titles[name]}**" + ("" if controls else ": not yet run")
+            if controls:
                 yield f"  - {present.full_accuracy_finding(controls['full'])}"
                 yield f"  - {present.labels_alone_finding(controls['selection'])}"
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""
         own = [c for c in load_claims() if c.notebook == section and c.kind != "not_tested"]
-        claims = {title: ([c.id for c in own if c.title == title], "") for title in dict.fromkeys(c.title for c in own)}
+        shown = {c.id: c.title + " (our reading)" * c.derived for c in own}
+        claims = {title: ([c for c in shown if shown[c] == title], "") for title in dict.fromkeys(shown.values())}
         ran = {r["dataset"] for r in self.records if r["section"] == section}
         found = {name: judged for name, judged in self.verdicts.items() if name in ran}
         if not found:
             return "*No data set has been run for this section yet.*"
-        return "\n".join([*_raw(self._matrix(claims, found, "../")._repr_html_()), "", MATRIX_SIGNS])
+        return "\n".join([*_raw(self._matrix(claims, found, "../")._repr_html_()), "", self._signs(found)])
+
+    def _signs(self, shown: Iterable[str]) -> str:
+        """What a matrix of these data sets needs to be read."""
+        lacking = [self.titles[name] for name in shown if "rival_explanations" not in self.tables[name]]
+        unrun = f" Rival explanations have not been run on {', '.join(lacking)}: no *but see* there says nothing."
+        return MATRIX_SIGNS + unrun * bool(lacking)
 
     def _matrix(
         self, statements: Mapping[str, tuple[Sequence[str], str]], found: Mapping[str, Sequence[Verdict]], up: str

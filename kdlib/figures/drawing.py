@@ -73,7 +73,8 @@ def name_curves(*panels: Axes, title: str = "", size: float = 8, column: float =
     """In each panel every curve's name at its right end, in its colour, with a title above the names.
 
     Curves that end nearly as far right as the farthest, by at most `column` of the panel's width, have their names in
-    one column: all with 1, for curves that others cross behind their ends. Called last: it needs the final limits of the axes, which panels may share.
+    one column: all with 1, for curves that others cross behind their ends. Called last: it needs the final limits of
+    the axes, which panels may share.
     """
     for axes in panels:
         name_curves_of(axes, title, size, column)

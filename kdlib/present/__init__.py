@@ -8,8 +8,8 @@ from .common import (
     first_seed,
     mean_and_half_width,
     mean_over_seeds,
+    page_verdicts,
     spoken,
-    verdict_counts,
 )
 from .entropy import (
     confidence_on_shown_class,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from ..claims import Verdict, counted
+from ..claims import Verdict, counted, load_claims
 from ..measures import Interval, t_interval, wilson_interval
 from ..names import NAMES
 
@@ -92,6 +92,15 @@ def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[floa
     return titled(shown.loc[[t for t in TEACHERS if t in shown.index]].rename(index=TEACHERS))
 
 
-def verdict_counts(verdicts: Sequence[Verdict]) -> Text:
-    """How many of a page's claims fared how."""
-    return Text(f"Of {len(verdicts)} claims that this page decides (its last table): {counted(verdicts)}.")
+def page_verdicts(verdicts: Sequence[Verdict], *main: str) -> Text:
+    """The verdict on a page's main claim, the first of `main` that its data set has, and how all its claims fared."""
+    claims = {claim.id: claim for claim in load_claims()}
+    sentences = []
+    for v in [v for v in verdicts if v.claim in main][:1]:
+        unit = claims[v.claim].unit
+        number = "" if v.estimate is None else f": {spoken(v.estimate, '' if unit == 'ratio' else f' {unit}', None)}"
+        size = "" if v.paper is None else f"; the paper has {v.paper:.4g}"
+        note = f" ({v.note})" * bool(v.note)
+        sentences.append(f"*{claims[v.claim].title}*: **{v.verdict}**{number}{size}{note}.")
+    sentences.append(f"Of {len(verdicts)} claims that this page decides (its last table): {counted(verdicts)}.")
+    return Text(" ".join(sentences))

@@ -19,7 +19,8 @@ def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "
     return titled(grid.rename_axis("examples per class"))
 
 
-def efficiency_finding(cells: pd.DataFrame) -> Text:
+def efficiency_finding(cells: pd.DataFrame, classes: int) -> Text:
+    """What students reach with the fewest and with the most examples of each class, beside a guess."""
     part = cells[(cells.budget == "epochs") & ~cells.full.astype(bool)]
     chosen = "entropy" if "entropy" in set(part.selection) else part.selection.iloc[0]
     part = part[part.selection == chosen]
@@ -29,11 +30,14 @@ def efficiency_finding(cells: pd.DataFrame) -> Text:
         small, large = (
             spoken(mean_over_seeds(at[at.teacher == t], "validation_accuracy"), "%") for t in ("small", "large")
         )
+        steps = f"{at.steps.iloc[0]:,} step{'s' * int(at.steps.iloc[0] != 1)}"
         sentences.append(
-            f"With {n:g} examples of each class the small teacher's student reaches {small}, the large one's {large}."
+            f"With {n:g} examples of each class ({steps}) the small teacher's student reaches {small}, the large one's "
+            f"{large}."
         )
     how = {"entropy": "by entropy", "lowest": "by lowest entropy"}.get(chosen, "at random")
-    return Text(" ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {how}.)")
+    guess = f"a guess is right on {100 / classes:.3g}%"
+    return Text(" ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {how}; {guess}.)")
 
 
 def examples_ratio_finding(tables: dict[str, pd.DataFrame], dataset: str) -> Text:

@@ -16,9 +16,12 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
     """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
     asked = next(c for c in load_controls() if c.id == control)
     found = find(asked, Tables(dataset, {asked.notebook: tables}))
-    unit = "" if found.control.unit == "ratio" else f" {found.control.unit}"
-    estimate = "" if found.estimate is None else f" Measured: {spoken(found.estimate, unit, None)}."
-    return Text(f"**{found.sentence}**{estimate}")
+    if found.estimate is None:
+        return Text(f"**{found.sentence}**")
+    unit = "" if asked.unit == "ratio" else f" {asked.unit}"
+    decimals = 1 if asked.unit == "percentage points" else 2
+    two = "; the two are " + " and ".join(f"{term:.{decimals}f}" for term in found.terms) if found.terms else ""
+    return Text(f"**{found.sentence}** Measured, {asked.measured}: {spoken(found.estimate, unit, None)}{two}.")
 
 
 def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Words:
@@ -28,8 +31,8 @@ def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Words:
         {
             "rival explanation": f.control.title,
             "holds": OUTCOME_WORDS[f.outcome],
-            "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}",
-            "of these results": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
+            "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}; {f.control.measured}",
+            "would explain": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
         }
         for f in findings(dataset, {"rival_explanations": tables})
     ]
@@ -44,10 +47,10 @@ def full_accuracy_finding(full: pd.DataFrame) -> Text:
     for teacher in ("small", "large"):
         own = nine[(nine.control == "responses") & (nine.teacher == teacher)].set_index("seed").accuracy
         difference = spoken(t_interval(own - hard), " points", 2)
-        sentences.append(f"by the {teacher} teacher, {difference}")
+        sentences.append(f"the {teacher} teacher {difference}")
     return Text(
         f"Trained on the labels alone the student reaches {spoken(t_interval(hard), '%')}. "
-        f"Being taught as well changes this: {'; '.join(sentences)}."
+        f"What being taught as well adds to this: {'; '.join(sentences)}."
     )
 
 
@@ -77,16 +80,16 @@ def labels_alone_finding(table: pd.DataFrame) -> Text:
         gains = {n: t_interval(gain) for n, gain in (grid.loc[teacher] - grid.loc["none"]).items()}
         ahead = [n for n, gain in gains.items() if gain.low > 0]
         behind = [n for n, gain in gains.items() if gain.high < 0]
-        said = f"ahead of labels alone with {_numbers(ahead)}"
+        said = f"students of the {teacher} teacher are ahead of labels alone at {_numbers(ahead)}"
         if ahead:
             most = max(ahead, key=lambda n: gains[n].mean)
-            said += f", most with {most:g}, by {spoken(gains[most], ' points')}"
-        sentences.append(f"students of the {teacher} teacher are {said}, and behind with {_numbers(behind)}")
-    return Text(f"With few examples of each class, chosen at random, at equal steps: {'; '.join(sentences)}.")
+            said += f" (farthest at {most:g}, by {spoken(gains[most], ' points')})"
+        sentences.append(f"{said} and behind at {_numbers(behind)}")
+    return Text(f"With random examples, at equal steps: {'; '.join(sentences)}.")
 
 
 def _numbers(values: list[float]) -> str:
-    return ", ".join(f"{n:g}" for n in values) or "no number"
+    return f"{', '.join(f'{n:g}' for n in values)} examples of each class" if values else "no number of examples"
 
 
 def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:

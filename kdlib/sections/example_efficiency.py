@@ -32,7 +32,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     rows, speed = [], []
     for (cell, _), result in zip(cells, study.distilled(s for _, s in cells), strict=True):
         rows.append(cell | {"validation_accuracy": validation_percent(result), "test_accuracy": test_percent(result)})
-        if cell["full"]:
+        if cell["full"] and cell["budget"] == "steps":  # one student, whatever the budget
             reached = 100 * result["validation_accuracy"]
             for level in LEVELS:
                 hits = result["validated_steps"][reached >= level]

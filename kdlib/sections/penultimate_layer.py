@@ -12,6 +12,7 @@ from ..measures import penultimate_projection, within_between_scatter
 from ..students import Student
 from ..study import CAPACITIES, Study
 from ..teachers import Teacher, load_teacher, predict, responses
+from .sweet_spot import updates
 
 SHOWN_CLASSES, PER_CLASS = 3, 300
 TEMPERATURE = 9.0
@@ -20,7 +21,8 @@ TEMPERATURE = 9.0
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     """Runs whose measures are lacking, and all students: what `tables` takes."""
     wanted = [part for seed in study.seeds for part in settings(study, seed)]
-    return [t for *_, t, e in wanted if not study.measured("penultimate", _config(study, t, e))], []
+    measures = ("penultimate", "penultimate_accuracy")
+    return [t for *_, t, e in wanted if not all(study.measured(name, _config(study, t, e)) for name in measures)], []
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
@@ -31,10 +33,13 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     for seed, capacity, setting, teacher, epoch in wanted:
         who = {"seed": seed, "teacher": capacity, "setting": setting}
         measured = _measured(study, teacher, epoch)
+        trained = {"updates": updates(study, teacher.batch_size, epoch), **_accuracy(study, teacher, epoch)}
         for s, split in enumerate(("train", "validation")):
             nc1, silhouette = measured["tightness"][s].tolist()
             tightness.append(
-                who | {"split": split, "nc1": nc1, "silhouette": silhouette, "entropy": measured["entropy"].item()}
+                who
+                | {"split": split, "nc1": nc1, "silhouette": silhouette, "entropy": measured["entropy"].item()}
+                | trained
             )
         if seed == study.seeds[0]:
             points += [who | row for row in _points(study, measured["projection"])]
@@ -60,6 +65,15 @@ def settings(study: Study, seed: int) -> list[tuple[int, str, str, Teacher, int]
 
 def _measured(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
     return study.measure("penultimate", _config(study, teacher, epoch), lambda: _measure(study, teacher, epoch))
+
+
+def _accuracy(study: Study, teacher: Teacher, epoch: int) -> dict[str, float]:
+    def compute() -> dict[str, Tensor]:
+        run = study.run(teacher)
+        return {"validation": run["validation_accuracy"][run["epochs"].tolist().index(epoch)]}
+
+    measured = study.measure("penultimate_accuracy", _config(study, teacher, epoch), compute)
+    return {"validation_accuracy": 100 * measured["validation"].item()}
 
 
 def _config(study: Study, teacher: Teacher, epoch: int) -> dict[str, Any]:

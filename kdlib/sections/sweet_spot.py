@@ -91,8 +91,8 @@ def find_sweet_spot(search: pd.DataFrame) -> dict[str, float]:
 
     Arguments: `search` as from `search_map`. The choice is made on validation accuracy, averaged over teacher seeds;
     of equal pairs the one with fewer updates. Returns `batch_size`, `epoch`, `updates` that its teacher made,
-    `validation_accuracy` [%] of the student, and what the search cost in a seed: `runs` (one a batch size),
-    `teacher_updates` and `students`.
+    `validation_accuracy` [%] of the student, and what the search cost in a seed: `runs` (one a batch size), their
+    `teacher_epochs` and `teacher_updates` together, and `students`.
     """
     mean = search.groupby(["batch_size", "epoch", "updates"], as_index=False)["validation_accuracy"].mean()
     best = mean.sort_values(["validation_accuracy", "updates"], ascending=[False, True]).iloc[0]
@@ -102,6 +102,7 @@ def find_sweet_spot(search: pd.DataFrame) -> dict[str, float]:
         "updates": int(best.updates),
         "validation_accuracy": float(best.validation_accuracy),
         "runs": int(mean.batch_size.nunique()),
+        "teacher_epochs": int(mean.groupby("batch_size").epoch.max().sum()),
         "teacher_updates": int(mean.groupby("batch_size").updates.max().sum()),
         "students": len(mean),
     }

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from pandas import DataFrame, Series
 
+from ..measures import t_interval
+
 Sections = Mapping[str, Mapping[str, DataFrame]]
 
 SIX_TEMPERATURES = (3, 6, 9, 12, 15, 20)
+TEACHERS = ("small", "large")
 PAIR = ["batch_size", "epoch"]  # of the search for the sweet spot
 
 
@@ -53,6 +56,40 @@ def six(rows: DataFrame) -> DataFrame:
 def last_epoch(rows: DataFrame) -> DataFrame:
     """The rows at the last epoch of each teacher of each seed."""
     return rows[rows["epoch"] == rows.groupby(["seed", "teacher"])["epoch"].transform("max")]
+
+
+def means(by_seed: DataFrame) -> Series:
+    """Mean over seeds (rows) of each column; the note counts the columns whose own t interval lies above 0."""
+    mean = by_seed.mean()
+    if len(by_seed) > 1 and len(mean):
+        clear = sum(t_interval(by_seed[name]).low > 0 for name in by_seed)
+        mean.attrs["note"] = f"means over seeds; {clear} of {len(mean)} with an interval above 0"
+    return mean
+
+
+def two(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> DataFrame:
+    """Two numbers `a` and `b` from the rows of each seed."""
+    return DataFrame({seed: terms(part) for seed, part in rows.groupby("seed")}, index=["a", "b"], dtype=float).T
+
+
+def joined(terms: DataFrame, values: Series) -> Series:
+    """What was made of both; `attrs["terms"]` gives their means over the seeds that have a value."""
+    if values.notna().any():
+        values.attrs["terms"] = tuple(terms[values.notna()].mean())
+    return values.astype(float)
+
+
+def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Series:
+    """The first minus the second of two numbers of each seed."""
+    found = two(rows, terms)
+    return joined(found, found["a"] - found["b"])
+
+
+def without_value(values: Series, reason: str) -> Series:
+    """The same, noting why a seed without a value has none, where there is one."""
+    if values.isna().any():
+        values.attrs["note"] = reason
+    return values
 
 
 def difference(rows: DataFrame, column: str, of: str, minus: str) -> float:

@@ -9,6 +9,7 @@ from ..models import build_model, count_parameters
 from ..paper import paper_table
 from .common import (
     SIX_TEMPERATURES,
+    TEACHERS,
     Tables,
     at,
     difference,
@@ -21,8 +22,6 @@ from .common import (
     statistic,
     teacher_ratio,
 )
-
-TEACHERS = ("small", "large")
 
 
 @statistic
@@ -164,7 +163,7 @@ def label_smoothing_distance_ratio(tables: Tables) -> Series:
         distance = six(rows).pivot_table(index="temperature", columns="teacher", values="distance_to_label_smoothing")
         return geometric_mean(ratio(*pair) for pair in distance.reindex(columns=TEACHERS).to_numpy())
 
-    return each_seed(tables["entropy"]["position"], value)
+    return _confidence_noted(each_seed(tables["entropy"]["position"], value), tables)
 
 
 @statistic
@@ -199,7 +198,7 @@ def smallest_entropy_difference_over_temperatures(tables: Tables) -> Series:
     mean = lead(table).dropna()
     if len(mean):
         above = f"{(mean > 0).sum()} of {len(mean)} temperatures"
-        smallest.attrs["note"] = f"mean over seeds above 0 at {above}, smallest at T = {mean.idxmin():g}"
+        smallest.attrs["note"] = f"the mean difference is above 0 at {above}, smallest at T = {mean.idxmin():g}"
     return smallest
 
 
@@ -228,7 +227,18 @@ def _against_temperature(rows: DataFrame, teacher: str) -> DataFrame:
 
 
 def _variance_ratio(tables: Tables, column: str) -> Series:
-    return each_seed(tables["entropy"]["variance"], lambda rows: teacher_ratio(at(rows, temperature=9), column))
+    ratios = each_seed(tables["entropy"]["variance"], lambda rows: teacher_ratio(at(rows, temperature=9), column))
+    return _confidence_noted(ratios, tables)
+
+
+def _confidence_noted(values: Series, tables: Tables) -> Series:
+    """The same; the note says where the large teacher is not the more confident one, as the paper takes it to be."""
+    small, large = (
+        _against_temperature(tables["entropy"]["entropy"], t)["confidence"].get(9, np.nan) for t in TEACHERS
+    )
+    if small > large:
+        values.attrs["note"] = f"here the small teacher is the more confident: {small:.2f} against {large:.2f} at T = 9"
+    return values
 
 
 def _printed_variance(number: int, along: str) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 from pandas import DataFrame, Series
 
-from .common import Tables, at, difference, each_seed, geometric_mean, ratio, statistic
+from .common import TEACHERS, Tables, at, difference, each_seed, geometric_mean, means, ratio, statistic
 
 LEVELS = 20  # accuracy levels at which two curves are compared
 SIMPLER = {"fashion_mnist": "mnist", "cifar10": "fashion_mnist"}  # the data set before, in order of complexity
@@ -24,13 +24,18 @@ def examples_ratio_of_curves(a: Series, b: Series) -> tuple[float, bool]:
     a, b = (c.dropna().sort_index().cummax() for c in (a, b))
     if a.empty or b.empty:
         return np.nan, False
-    low, high = max(a.iloc[0], b.iloc[0]), min(a.iloc[-1], b.iloc[-1])
+    low, high = _shared(a, b)
     if low > high:
         below, above = (a, b) if a.iloc[-1] < b.iloc[0] else (b, a)
         bound = below.index[-1] / above.index[0]
         return float(bound if below is a else 1 / bound), True
     levels = np.linspace(low, high, LEVELS)
     return float(np.exp(np.mean(_log_number_needed(a, levels) - _log_number_needed(b, levels)))), False
+
+
+def _shared(a: Series, b: Series) -> tuple[float, float]:
+    """Lowest and highest accuracy that both non-decreasing curves reach; lowest above highest if they share none."""
+    return max(a.iloc[0], b.iloc[0]), min(a.iloc[-1], b.iloc[-1])
 
 
 def _log_number_needed(curve: Series, levels: np.ndarray) -> np.ndarray:
@@ -44,15 +49,24 @@ def _log_number_needed(curve: Series, levels: np.ndarray) -> np.ndarray:
 
 
 def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epochs") -> Series:
-    """The examples ratio of one teacher's curve to another's for each seed; the note counts those that are bounds."""
-    found = {
-        seed: examples_ratio_of_curves(curve(rows, teacher, budget=budget), curve(rows, to, budget=budget))
-        for seed, rows in cells.groupby("seed")
-    }
+    """The examples ratio of one teacher's curve to another's for each seed.
+
+    The note counts those that are bounds, and says at which accuracies the curves are compared.
+    """
+    curves = {seed: [curve(rows, one, budget=budget) for one in (teacher, to)] for seed, rows in cells.groupby("seed")}
+    found = {seed: examples_ratio_of_curves(*pair) for seed, pair in curves.items()}
     ratios = Series({seed: value for seed, (value, _) in found.items()}, dtype=float)
     bounds = sum(bound for _, bound in found.values())
-    if bounds:
-        ratios.attrs["note"] = f"only a bound in {bounds} of {len(found)} seeds"
+    bound = f"only a bound in {bounds} of {len(found)} seeds" if bounds else ""
+    notes = [bound] if bound else []
+    shared = [
+        _shared(*(c.cummax() for c in curves[s])) for s, (v, bound) in found.items() if not (bound or np.isnan(v))
+    ]
+    if shared:
+        lowest, highest = min(low for low, _ in shared), max(high for _, high in shared)
+        notes.append(f"between accuracies of {lowest:.0f}% and {highest:.0f}%")
+    if notes:
+        ratios.attrs |= {"note": "; ".join(notes), "bound": bound}
     return ratios
 
 
@@ -93,8 +107,10 @@ def steps_to_level_ratio(tables: Tables) -> Series:
         return geometric_mean(ratio(*pair) for pair in rows.to_numpy())
 
     ratios = each_seed(wide, value)
-    if alone:
-        ratios.attrs["note"] = f"a bound: in {alone} of {len(wide)} (seed, level) pairs one student alone got there"
+    if len(ratios):
+        notes = [f"both students reach {int(wide.notna().all(axis=1).sum())} of {len(wide)} (seed, level) pairs"]
+        notes += [f"a bound: one student alone reaches {alone} of them"] * bool(alone)
+        ratios.attrs["note"] = "; ".join(notes)
     return ratios
 
 
@@ -112,7 +128,7 @@ def validation_accuracy_difference_at_equal_steps(tables: Tables) -> Series:
 
 def _mean_lead(tables: Tables, budget: str) -> Series:
     def value(rows: DataFrame) -> float:
-        small, large = (curve(rows, teacher, budget=budget) for teacher in ("small", "large"))
+        small, large = (curve(rows, teacher, budget=budget) for teacher in TEACHERS)
         return (small - large).mean()
 
     return each_seed(_cells(tables), value)
@@ -122,8 +138,7 @@ def _mean_lead(tables: Tables, budget: str) -> Series:
 def sizes_at_which_the_small_teacher_leads(tables: Tables) -> Series:
     """The same difference at each number of examples per class, mean over seeds, indexed by that number."""
     cells = tables["example_efficiency"]["cells"]
-    by_seed = [curve(rows, "small") - curve(rows, "large") for _, rows in cells.groupby("seed")]
-    return DataFrame(by_seed).mean()
+    return means(DataFrame([curve(rows, "small") - curve(rows, "large") for _, rows in cells.groupby("seed")]))
 
 
 @statistic
@@ -141,7 +156,23 @@ def examples_ratio_at_equal_steps(tables: Tables) -> Series:
 @statistic
 def examples_ratio_default_to_sweet_spot(tables: Tables) -> Series:
     """Examples ratio of the large teacher's curve by default to that at its sweet spot, equal epochs."""
-    return examples_ratios(tables["example_efficiency"]["cells"], "large", "large_sweet")
+    return _ratios_to_sweet_spot(tables, "epochs")
+
+
+@statistic
+def examples_ratio_default_to_sweet_spot_at_equal_steps(tables: Tables) -> Series:
+    """The same at equal optimiser steps."""
+    return _ratios_to_sweet_spot(tables, "steps")
+
+
+def _ratios_to_sweet_spot(tables: Tables, budget: str) -> Series:
+    ratios = examples_ratios(tables["example_efficiency"]["cells"], "large", "large_sweet", budget)
+    chosen = tables["example_efficiency"]["chosen"]
+    if len(ratios) and len(chosen):
+        updates = chosen["updates"].iloc[0]
+        said = f"the teacher at the sweet spot made {updates:,.0f} update{'' if updates == 1 else 's'}"
+        ratios.attrs["note"] = "; ".join(filter(None, [ratios.attrs.get("note"), said]))
+    return ratios
 
 
 @statistic
@@ -159,7 +190,8 @@ def growth_of_the_examples_ratio(tables: Tables) -> Series:
     simpler = SIMPLER[tables.dataset]
     here, before = examples_ratio(tables), examples_ratio(Tables(simpler, tables.others[simpler]))
     growth = here / before
-    notes = [f"{r.attrs['note']} of {name}" for name, r in ((tables.dataset, here), (simpler, before)) if r.attrs]
+    both = ((tables.dataset, here), (simpler, before))
+    notes = [f"{ratios.attrs['bound']} of {name}" for name, ratios in both if ratios.attrs.get("bound")]
     growth.attrs = {"note": "; ".join(notes)} if notes else {}
     return growth
 

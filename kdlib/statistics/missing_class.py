@@ -1,9 +1,8 @@
 """Statistics of the notebook `missing_class` (paper, sections 3.3 and 4.1, tables 4 to 6)."""
 
-import numpy as np
 from pandas import DataFrame, Series
 
-from .common import Tables, at, difference, each_seed, six, slope, spearman, statistic
+from .common import TEACHERS, Tables, at, difference, each_seed, six, slope, spearman, statistic
 
 
 @statistic
@@ -22,12 +21,17 @@ def correlation_of_entropy_with_missing_class_accuracy(tables: Tables) -> Series
 @statistic
 def within_teacher_correlation_of_entropy_with_missing_class_accuracy(tables: Tables) -> Series:
     """The same over the temperatures of one teacher, mean of the two teachers."""
-
-    def value(rows: DataFrame) -> float:
-        groups = (at(rows, teacher=teacher) for teacher in ("small", "large"))
-        return np.mean([spearman(group["teacher_entropy"], group["raw"]) for group in groups])
-
-    return each_seed(_mean_over_classes(tables), value)
+    cells = _mean_over_classes(tables)
+    own = DataFrame(
+        {
+            t: each_seed(at(cells, teacher=t), lambda rows: spearman(rows["teacher_entropy"], rows["raw"]))
+            for t in TEACHERS
+        }
+    )
+    mean = own.mean(axis=1, skipna=False)
+    if own.notna().any(axis=None):
+        mean.attrs["note"] = ", ".join(f"{teacher} {own[teacher].mean():.2g}" for teacher in TEACHERS)
+    return mean
 
 
 @statistic
@@ -36,15 +40,17 @@ def missing_class_accuracy_difference(tables: Tables) -> Series:
     cells = _cells(tables)
     gap = each_seed(cells, lambda rows: difference(rows, "raw", "small", "large"))
     if len(gap):
-        small, large = (at(cells, teacher=teacher)["raw"].mean() for teacher in ("small", "large"))
-        gap.attrs["note"] = f"small {small:.1f}%, large {large:.1f}%"
+        small, large = (at(cells, teacher=teacher)["raw"].mean() for teacher in TEACHERS)
+        chance = 100 / _classes(tables)
+        below = f"; both less than the {chance:.3g}% of a guess" if max(small, large) < chance else ""
+        gap.attrs["note"] = f"small {small:.1f}%, large {large:.1f}%{below}"
     return gap
 
 
 @statistic
 def smallest_missing_class_accuracy_above_chance_small(tables: Tables) -> Series:
     """The small teacher's smallest raw missing-class accuracy minus chance, over missing classes and temperatures."""
-    classes = tables["missing_class"]["taken_for"]["predicted"].nunique()
+    classes = _classes(tables)
 
     def value(rows: DataFrame) -> float:
         smallest = at(rows, teacher="small").groupby(["missing_class", "temperature"])["raw"].mean().min()
@@ -68,12 +74,15 @@ def missing_class_slope_in_temperature_large(tables: Tables) -> Series:
 @statistic
 def corrected_gap_minus_half_raw_gap(tables: Tables) -> Series:
     """Gap small minus large after the bias correction, minus half the raw gap; nan where the raw gap is not above 0."""
-
-    def value(rows: DataFrame) -> float:
-        raw = difference(rows, "raw", "small", "large")
-        return difference(rows, "corrected", "small", "large") - raw / 2 if raw > 0 else np.nan
-
-    return each_seed(_cells(tables), value)
+    cells = _cells(tables)
+    raw, corrected = (
+        each_seed(cells, lambda rows, column=column: difference(rows, column, "small", "large"))
+        for column in ("raw", "corrected")
+    )
+    left = (corrected - raw / 2).where(raw > 0)
+    if left.notna().any():
+        left.attrs["note"] = f"the gap is {raw.mean():.1f} points raw, {corrected.mean():.1f} corrected"
+    return left
 
 
 @statistic
@@ -84,6 +93,10 @@ def corrected_missing_class_accuracy_difference(tables: Tables) -> Series:
 
 def _cells(tables: Tables) -> DataFrame:
     return six(tables["missing_class"]["cells"])
+
+
+def _classes(tables: Tables) -> int:
+    return tables["missing_class"]["taken_for"]["predicted"].nunique()
 
 
 def _mean_over_classes(tables: Tables) -> DataFrame:

@@ -69,7 +69,11 @@ def _default(tables: Tables, split: str) -> DataFrame:
 
 def _nc1_ratio_of_settings(tables: Tables, setting: str | None, to: str | None) -> Series:
     tightness = at(tables["penultimate_layer"]["tightness"], teacher="large", split="train")
-    return each_seed(
+    ratios = each_seed(
         tightness,
         lambda rows: ratio(at(rows, setting=setting)["nc1"].mean(), at(rows, setting=to)["nc1"].mean()),
     )
+    if ratios.notna().any():
+        right = (f"{at(tightness, setting=s)['validation_accuracy'].mean():.1f}%" for s in (setting, to))
+        ratios.attrs["note"] = "teachers right on {} and {} of the validation examples".format(*right)
+    return ratios

@@ -5,7 +5,21 @@ from collections.abc import Callable
 import numpy as np
 from pandas import DataFrame, Series
 
-from .common import PAIR, Tables, at, difference, each_seed, ratio, spearman, statistic
+from .common import (
+    PAIR,
+    TEACHERS,
+    Tables,
+    at,
+    difference,
+    each_seed,
+    joined,
+    minus,
+    ratio,
+    spearman,
+    statistic,
+    two,
+    without_value,
+)
 
 NINE = 9
 
@@ -13,13 +27,13 @@ NINE = 9
 @statistic
 def loss_from_shuffling_similarity_at_equal_entropy(tables: Tables) -> Series:
     """Bias-corrected missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
-    return _change(tables, "corrected", "small", of="responses", minus="shuffled")
+    return _change(tables, "corrected", "small", of="responses", subtracted="shuffled")
 
 
 @statistic
 def missing_class_loss_from_shuffling(tables: Tables) -> Series:
     """Raw missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
-    return _change(tables, "raw", "small", of="responses", minus="shuffled")
+    return _change(tables, "raw", "small", of="responses", subtracted="shuffled")
 
 
 @statistic
@@ -33,10 +47,7 @@ def missing_class_accuracy_of_hard_label_student(tables: Tables) -> Series:
 def shuffled_student_minus_label_smoothing_student(tables: Tables) -> Series:
     """Test accuracy: similarity shuffled minus label smoothing of equal confidence, small teacher."""
 
-    def value(rows: DataFrame) -> float:
-        return _accuracy(rows, "small", "shuffled") - _accuracy(rows, "small", "smoothed")
-
-    return each_seed(_full(tables), value)
+    return minus(_full(tables), lambda rows: tuple(_accuracy(rows, "small", c) for c in ("shuffled", "smoothed")))
 
 
 @statistic
@@ -51,7 +62,7 @@ def regularization_part_minus_distillation_part(tables: Tables) -> Series:
         hard = _accuracy(rows, "small", "hard")
         return (smoothed - hard) - (responses - smoothed) if responses > hard else np.nan
 
-    return each_seed(_full(tables), value)
+    return without_value(each_seed(_full(tables), value), "there the responses bring no gain over the labels alone")
 
 
 @statistic
@@ -131,24 +142,21 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
         rows = at(rows, control=control)
         return at(rows, temperature=low)["raw"].mean() - at(rows, temperature=high)["raw"].mean()
 
-    def value(rows: DataFrame) -> float:
-        own = fall(rows, "responses")
-        return own - fall(rows, "t_squared") if own > 0 else np.nan
-
-    return each_seed(cells, value)
+    falls = two(cells, lambda rows: (fall(rows, "responses"), fall(rows, "t_squared")))
+    return joined(falls, (falls["a"] - falls["b"]).where(falls["a"] > 0))
 
 
 @statistic
 def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Series:
     """Half of the raw gap small minus large, minus the gap after the bias correction."""
     cells = at(tables["rival_explanations"]["cells"], control="responses")
-    return each_seed(cells, lambda rows: _half_minus(rows, lambda r: difference(r, "corrected", "small", "large")))
+    return _half_minus(cells, lambda rows: tuple(difference(rows, c, "small", "large") for c in ("raw", "corrected")))
 
 
 @statistic
 def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Series:
     """Half of the raw gap at the last epoch, minus the gap where both teachers first reach the same accuracy."""
-    return each_seed(_epochs(tables), lambda rows: _half_of_last_minus(rows, _at_equal_accuracy(rows, "raw")))
+    return _half_minus(_epochs(tables), lambda rows: (_last_gap(rows), _at_equal_accuracy(rows, "raw")))
 
 
 @statistic
@@ -159,15 +167,15 @@ def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Series:
     never falls below it.
     """
 
-    def value(rows: DataFrame) -> float:
-        small, large = (at(rows, teacher=t) for t in ("small", "large"))
+    def gaps(rows: DataFrame) -> tuple[float, float]:
+        small, large = (at(rows, teacher=t) for t in TEACHERS)
         last = small.loc[small["epoch"].idxmax()]
         if large["entropy"].min() > last["entropy"]:
-            return np.nan
+            return np.nan, np.nan
         stopped = large.loc[(large["entropy"] - last["entropy"]).abs().idxmin()]
-        return _half_of_last_minus(rows, last["raw"] - stopped["raw"])
+        return _last_gap(rows), last["raw"] - stopped["raw"]
 
-    return each_seed(_epochs(tables), value)
+    return _half_minus(_epochs(tables), gaps)
 
 
 @statistic
@@ -183,14 +191,14 @@ def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
     rates = sorted(table["learning_rate"].unique())
     last = at(table, epoch=table["epoch"].max())
 
-    def value(rows: DataFrame) -> float:
+    def rises(rows: DataFrame) -> tuple[float, float]:
         first, second, scaled = (
             at(rows, batch_size=size, learning_rate=rate)["entropy"].mean()
             for size, rate in ((sizes[0], rates[0]), (sizes[1], rates[0]), (sizes[1], rates[-1]))
         )
-        return (second - first) / 2 - (scaled - first) if second > first else np.nan
+        return second - first, scaled - first
 
-    return each_seed(last, value)
+    return _half_minus(last, rises)
 
 
 @statistic
@@ -199,11 +207,10 @@ def random_minus_entropy_selection(tables: Tables) -> Series:
     table = tables["rival_explanations"]["selection"]
     table = table[table["teacher"] != "none"]
 
-    def value(rows: DataFrame) -> float:
-        random, chosen = (at(rows, selection=s)["validation_accuracy"].mean() for s in ("random", "entropy"))
-        return random - chosen
-
-    return each_seed(table, value)
+    return minus(
+        table,
+        lambda rows: tuple(at(rows, selection=s)["validation_accuracy"].mean() for s in ("random", "entropy")),
+    )
 
 
 @statistic
@@ -213,13 +220,11 @@ def half_the_lead_by_entropy_minus_lead_at_random(tables: Tables) -> Series:
     Mean over sizes; nan where it has no lead with examples chosen by entropy.
     """
 
-    def value(rows: DataFrame) -> float:
-        entropy, random = (
-            difference(at(rows, selection=s), "validation_accuracy", "small", "large") for s in ("entropy", "random")
-        )
-        return entropy / 2 - random if entropy > 0 else np.nan
+    def leads(rows: DataFrame) -> tuple[float, ...]:
+        chosen = (at(rows, selection=s) for s in ("entropy", "random"))
+        return tuple(difference(part, "validation_accuracy", "small", "large") for part in chosen)
 
-    return each_seed(tables["rival_explanations"]["selection"], value)
+    return _half_minus(tables["rival_explanations"]["selection"], leads)
 
 
 @statistic
@@ -227,21 +232,19 @@ def labels_alone_minus_taught_by_few_examples(tables: Tables) -> Series:
     """Validation accuracy at equal steps, random examples: labels alone minus taught, mean over sizes and teachers."""
     table = at(tables["rival_explanations"]["selection"], selection="random")
 
-    def value(rows: DataFrame) -> float:
+    def accuracies(rows: DataFrame) -> tuple[float, float]:
         alone = rows["teacher"] == "none"
-        return rows[alone]["validation_accuracy"].mean() - rows[~alone]["validation_accuracy"].mean()
+        return rows[alone]["validation_accuracy"].mean(), rows[~alone]["validation_accuracy"].mean()
 
-    return each_seed(table, value)
+    return minus(table, accuracies)
 
 
 @statistic
 def class_mean_students_minus_half_of_the_responses(tables: Tables) -> Series:
     """Raw missing-class accuracy of students of class-mean soft labels minus half of that of the responses, small."""
 
-    def value(rows: DataFrame) -> float:
-        return _raw(rows, "small", "class_mean") - _raw(rows, "small", "responses") / 2
-
-    return each_seed(_cells(tables), value)
+    accuracies = two(_cells(tables), lambda rows: tuple(_raw(rows, "small", c) for c in ("class_mean", "responses")))
+    return joined(accuracies, accuracies["a"] - accuracies["b"] / 2)
 
 
 @statistic
@@ -251,25 +254,24 @@ def class_mean_students_minus_midpoint_after_bias_correction(tables: Tables) -> 
     nan where the responses give nothing beyond shuffled ones.
     """
 
-    def value(rows: DataFrame) -> float:
-        rows = at(rows, teacher="small")
+    def value(rows: DataFrame) -> tuple[float, float]:
         own, shuffled, means = (
             at(rows, control=control)["corrected"].mean() for control in ("responses", "shuffled", "class_mean")
         )
-        return means - (own + shuffled) / 2 if own > shuffled else np.nan
+        return (means, (own + shuffled) / 2) if own > shuffled else (np.nan, np.nan)
 
-    return each_seed(_cells(tables), value)
+    return minus(at(_cells(tables), teacher="small"), value)
 
 
 @statistic
 def half_the_gap_minus_gap_at_equal_confidence(tables: Tables) -> Series:
     """Half of the raw gap at T = 9, minus the gap to the large teacher scaled to the small one's confidence."""
 
-    def value(rows: DataFrame) -> float:
-        equal = _raw(rows, "small", "responses") - _raw(rows, "large", "equal_confidence")
-        return _half_minus(at(rows, control="responses"), lambda _: equal)
+    def gaps(rows: DataFrame) -> tuple[float, ...]:
+        small = _raw(rows, "small", "responses")
+        return tuple(small - _raw(rows, "large", control) for control in ("responses", "equal_confidence"))
 
-    return each_seed(_cells(tables), value)
+    return _half_minus(_cells(tables), gaps)
 
 
 @statistic
@@ -281,21 +283,20 @@ def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Series:
     if low == high:
         return Series(dtype=float)
 
-    def value(rows: DataFrame) -> float:
-        weights = [at(rows, temperature=t)["soft"].mean() / at(rows, temperature=t)["hard"].mean() for t in (low, high)]
-        return ratio(*weights)
+    def weights(rows: DataFrame) -> tuple[float, ...]:
+        return tuple(
+            part["soft"].mean() / part["hard"].mean() for part in (at(rows, temperature=t) for t in (low, high))
+        )
 
-    return each_seed(first, value)
+    found = two(first, weights)
+    return joined(found, Series({seed: ratio(*pair) for seed, pair in zip(found.index, found.to_numpy(), strict=True)}))
 
 
 @statistic
 def label_smoothing_minus_responses(tables: Tables) -> Series:
     """Test accuracy of the small teacher's students: label smoothing of equal confidence minus its responses."""
 
-    def value(rows: DataFrame) -> float:
-        return _accuracy(rows, "small", "smoothed") - _accuracy(rows, "small", "responses")
-
-    return each_seed(_full(tables), value)
+    return minus(_full(tables), lambda rows: tuple(_accuracy(rows, "small", c) for c in ("smoothed", "responses")))
 
 
 def _cells(tables: Tables) -> DataFrame:
@@ -318,28 +319,25 @@ def _accuracy(rows: DataFrame, teacher: str, control: str) -> float:
     return at(rows, teacher=teacher, control=control)["accuracy"].mean()
 
 
-def _change(tables: Tables, column: str, teacher: str, of: str, minus: str) -> Series:
+def _change(tables: Tables, column: str, teacher: str, of: str, subtracted: str) -> Series:
     cells = at(_cells(tables), teacher=teacher)
-
-    def value(rows: DataFrame) -> float:
-        return at(rows, control=of)[column].mean() - at(rows, control=minus)[column].mean()
-
-    return each_seed(cells, value)
+    return minus(cells, lambda rows: tuple(at(rows, control=control)[column].mean() for control in (of, subtracted)))
 
 
-def _half_minus(rows: DataFrame, gap: Callable[[DataFrame], float]) -> float:
-    """Half of the raw gap small minus large, minus another; nan where there is no gap to explain."""
-    raw = difference(rows, "raw", "small", "large")
-    return raw / 2 - gap(rows) if raw > 0 else np.nan
+def _half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Series:
+    """Half of the first minus the second of two numbers of each seed; nan where the first leaves nothing to explain."""
+    found = two(rows, terms)
+    return joined(found, (found["a"] / 2 - found["b"]).where(found["a"] > 0))
 
 
-def _half_of_last_minus(rows: DataFrame, gap: float) -> float:
-    return _half_minus(at(rows, epoch=rows["epoch"].max()), lambda _: gap)
+def _last_gap(rows: DataFrame) -> float:
+    """Raw accuracy after the last epoch, small minus large."""
+    return difference(at(rows, epoch=rows["epoch"].max()), "raw", "small", "large")
 
 
 def _at_equal_accuracy(rows: DataFrame, column: str) -> float:
     """Small minus large, each at the first epoch at which it reaches the lower of the two highest accuracies."""
-    teachers = [at(rows, teacher=t).sort_values("epoch") for t in ("small", "large")]
+    teachers = [at(rows, teacher=t).sort_values("epoch") for t in TEACHERS]
     level = min(t["validation_accuracy"].max() for t in teachers)
     small, large = (t[t["validation_accuracy"] >= level].iloc[0] for t in teachers)
     return small[column] - large[column]

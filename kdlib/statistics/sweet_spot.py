@@ -6,7 +6,7 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from ..measures import nearest
-from .common import PAIR, Tables, at, difference, each_seed, six, spearman, statistic
+from .common import PAIR, Tables, at, difference, each_seed, means, minus, six, spearman, statistic, without_value
 
 
 @statistic
@@ -116,9 +116,14 @@ def gain_from_the_students_own_pair(tables: Tables) -> Series:
 @statistic
 def baseline_student_gain(tables: Tables) -> Series:
     """Test accuracy of the single-layer student, large teacher at its sweet spot minus by default, mean over T."""
-    return each_seed(
-        tables["sweet_spot"]["baseline"], lambda rows: difference(rows, "accuracy", "large_sweet", "large")
-    )
+    rows = tables["sweet_spot"]["baseline"]
+    gain = each_seed(rows, lambda rows: difference(rows, "accuracy", "large_sweet", "large"))
+    if len(gain):
+        reached = {t: at(rows, teacher=t)["accuracy"].mean() for t in ("large_sweet", "large", "none")}
+        gain.attrs["note"] = "{large_sweet:.1f}% against {large:.1f}%; on the labels alone {none:.1f}%".format(
+            **reached
+        )
+    return gain
 
 
 @statistic
@@ -129,7 +134,7 @@ def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Series:
         teacher: at(rows, teacher=teacher).groupby(["seed", "temperature"])["accuracy"].mean()
         for teacher in ("large_sweet", "large")
     }
-    return (by_seed["large_sweet"] - by_seed["large"]).groupby("temperature").mean()
+    return means((by_seed["large_sweet"] - by_seed["large"]).unstack("temperature"))
 
 
 @statistic
@@ -140,7 +145,8 @@ def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Series:
         gap = difference(rows, "accuracy", "small", "large")
         return difference(rows, "accuracy", "large_sweet", "large") - gap / 2 if gap > 0 else np.nan
 
-    return each_seed(tables["sweet_spot"]["baseline"], value)
+    values = each_seed(tables["sweet_spot"]["baseline"], value)
+    return without_value(values, "there the small teacher is not ahead of the large one")
 
 
 @statistic
@@ -150,13 +156,13 @@ def student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Series:
     nan where the sweet spot brings no gain.
     """
 
-    def value(rows: DataFrame) -> float:
+    def accuracies(rows: DataFrame) -> tuple[float, float]:
         sweet, large, none = (
             at(rows, teacher=teacher)["accuracy"].mean() for teacher in ("large_sweet", "large", "none")
         )
-        return none - (sweet + large) / 2 if sweet > large else np.nan
+        return (none, (sweet + large) / 2) if sweet > large else (np.nan, np.nan)
 
-    return each_seed(tables["sweet_spot"]["baseline"], value)
+    return minus(tables["sweet_spot"]["baseline"], accuracies)
 
 
 @statistic
@@ -173,7 +179,15 @@ def corrected_missing_class_gain_at_the_sweet_spot(tables: Tables) -> Series:
 
 def _missing_class_gain(tables: Tables, column: str) -> Series:
     rows = at(tables["sweet_spot"]["missing"], temperature=9)
-    return each_seed(rows, lambda rows: difference(rows, column, "large_sweet", "large"))
+    gain = each_seed(rows, lambda rows: difference(rows, column, "large_sweet", "large"))
+    pair = at(tables["sweet_spot"]["chosen"], student="general")
+    if len(gain) and len(pair):
+        sweet, large = (at(rows, teacher=teacher)[column].mean() for teacher in ("large_sweet", "large"))
+        right = pair["teacher_accuracy"].iloc[0]
+        gain.attrs["note"] = (
+            f"{sweet:.1f}% against {large:.1f}%; the teacher at the sweet spot is right on {right:.1f}%"
+        )
+    return gain
 
 
 def _accuracy_by_seed(tables: Tables, student: str) -> DataFrame:
