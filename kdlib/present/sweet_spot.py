@@ -43,24 +43,22 @@ def missing_at_sweet_spot(table: pd.DataFrame) -> pd.DataFrame:
 
 def sweet_spot_finding(tables: dict[str, pd.DataFrame], classes: int) -> Text:
     """Which pairs the search chose, how good the choice is, and what the single-layer student gains by it."""
-    sentences = []
+    parts = []
     for student, name in (("baseline", "single-layer"), ("general", "general")):
         for _, chosen in tables["chosen"][tables["chosen"].student == student].iterrows():
             search = tables["map"][tables["map"].student == student]
-            sentences.append(f"For the {name} student the search chooses {_pair(chosen)}.")
-            sentences.append(_edge(chosen, search) + _entropy(chosen, tables["entropy"], classes))
-            sentences.append(_search_gain(search))
+            said = (_edge(chosen, search), _entropy(chosen, tables["entropy"], classes), _search_gain(search))
+            parts.append(f"For the {name} student the search chooses {_pair(chosen)}.{''.join(said)}")
     by_seed = tables["baseline"].groupby(["teacher", "seed"]).accuracy.mean()
     sweet, large, none = (by_seed[name] for name in ("large_sweet", "large", "none"))
-    sentences.append(
+    parts.append(
         "Test accuracy of the single-layer student, mean over temperatures: "
         f"at its sweet spot {spoken(t_interval(sweet), '%')}; "
         f"under the large teacher as it is {spoken(t_interval(large), '%')}; "
         f"on the labels alone, with no teacher, {spoken(t_interval(none), '%')}. "
-        f"The sweet spot minus the large teacher as it is: {spoken(t_interval(sweet - large), ' points')}; "
-        f"minus the labels alone: {spoken(t_interval(sweet - none), ' points')}."
+        f"The sweet spot minus the labels alone: {spoken(t_interval(sweet - none), ' points')}."
     )
-    return Text(" ".join(filter(None, sentences)))
+    return Text("\n".join(f"- {part}" for part in parts))
 
 
 def _pair(chosen: pd.Series) -> str:
@@ -81,14 +79,14 @@ def _edge(chosen: pd.Series, search: pd.DataFrame) -> str:
         "the most epochs": chosen.epoch == epochs.max(),
     }
     at = [name for name, there in ends.items() if there]
-    return f"It lies at the edge of what was searched ({', '.join(at)}). " if at else ""
+    return f" It lies at the edge of what was searched ({', '.join(at)})." if at else ""
 
 
 def _entropy(chosen: pd.Series, entropy: pd.DataFrame, classes: int) -> str:
     """How near a pair's responses at T = 9 are to uniform ones."""
     part = entropy[(entropy.batch_size == chosen.batch_size) & (entropy.epoch == chosen.epoch)]
     share = 100 * part[part.temperature == nearest(part.temperature, 9)].entropy.mean() / math.log(classes)
-    return f"Its responses at T = 9 have {share:.1f}% of the greatest possible entropy, that of uniform ones."
+    return f" Its responses at T = 9 have {share:.1f}% of the greatest possible entropy, that of uniform ones."
 
 
 def _search_gain(search: pd.DataFrame) -> str:
@@ -98,6 +96,6 @@ def _search_gain(search: pd.DataFrame) -> str:
         return ""
     gains = [by_seed.loc[by_seed.drop(columns=s).mean(axis=1).idxmax(), s] - by_seed[s].mean() for s in by_seed]
     return (
-        "A pair that is chosen so on the other seeds has a student better than the average pair's by "
+        " A pair that is chosen so on the other seeds has a student better than the average pair's by "
         f"{spoken(t_interval(gains), ' points')} of validation accuracy."
     )
