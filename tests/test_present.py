@@ -70,8 +70,8 @@ def test_a_pages_main_claim_stands_with_its_verdict_the_papers_size_and_what_it_
         ),
     ]
     said = page_verdicts(found, "missing-fashion", "missing-mnist")
-    assert "**direction only**: 65 percentage points" in said
-    assert "the paper has 78.6 (small 76%, large 11%)" in said
+    assert "**direction only**, 65 percentage points" in said
+    assert "; small 76%, large 11%; the paper has 78.6." in said
     assert "Of 2 claims" in said and page_verdicts(found).startswith("Of 2 claims")
 
 

@@ -98,9 +98,9 @@ def page_verdicts(verdicts: Sequence[Verdict], *main: str) -> Text:
     sentences = []
     for v in [v for v in verdicts if v.claim in main][:1]:
         unit = claims[v.claim].unit
-        number = "" if v.estimate is None else f": {spoken(v.estimate, '' if unit == 'ratio' else f' {unit}', None)}"
-        size = "" if v.paper is None else f"; the paper has {v.paper:.4g}"
-        note = f" ({v.note})" * bool(v.note)
-        sentences.append(f"*{claims[v.claim].title}*: **{v.verdict}**{number}{size}{note}.")
+        number = spoken(v.estimate, "" if unit == "ratio" else f" {unit}", None) if v.estimate else ""
+        size = "" if v.paper is None else f"the paper has {v.paper:.4g}"
+        said = "; ".join(filter(None, [number, v.note, size]))
+        sentences.append(f"*{claims[v.claim].title}*: **{v.verdict}**{f', {said}' * bool(said)}.")
     sentences.append(f"Of {len(verdicts)} claims that this page decides (its last table): {counted(verdicts)}.")
     return Text(" ".join(sentences))
