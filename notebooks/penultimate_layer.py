@@ -77,7 +77,8 @@ kdlib.figures.penultimate_layer(study.umap_points(), study.dataset.class_names)
 # ## A number for tightness
 #
 # NC1 ([Papyan et al. 2020](https://arxiv.org/abs/2008.08186)) is the within-class scatter measured in units of the between-class scatter: smaller is tighter.
-# The silhouette is larger for tighter clusters. Both over all classes.
+# The silhouette is larger for tighter clusters. Both over all classes. A teacher of few updates can have wide clusters
+# because it has not learned to tell the classes apart yet.
 
 # %% mystnb={"figure": {"caption": "NC1 and silhouette of each teacher and setting on training (filled) and held-out (open) examples ({dataset}). Lines are 95% t intervals over teacher seeds.", "name": "tightness"}, "image": {"alt": "Two panels on {dataset}: NC1 on a logarithmic horizontal axis, and silhouette. One row for each teacher and setting, with a filled marker for training and an open marker for held-out examples and a line for the interval."}} tags=["hide-input"]
 kdlib.figures.tightness(tables["tightness"])

@@ -14,7 +14,6 @@ def tightness(table: pd.DataFrame) -> pd.DataFrame:
         row = {
             "teacher": setting_name(teacher, setting),
             "updates": f"{part.updates.iloc[0]:,}",
-            "accuracy, validation (%)": mean_and_half_width(part.groupby("seed").validation_accuracy.first()),
         }
         for split in ("train", "validation"):
             one = part[part.split == split]

@@ -21,8 +21,7 @@ TEMPERATURE = 9.0
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     """Runs whose measures are lacking, and all students: what `tables` takes."""
     wanted = [part for seed in study.seeds for part in settings(study, seed)]
-    measures = ("penultimate", "penultimate_accuracy")
-    return [t for *_, t, e in wanted if not all(study.measured(name, _config(study, t, e)) for name in measures)], []
+    return [t for *_, t, e in wanted if not study.measured("penultimate", _config(study, t, e))], []
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
@@ -33,13 +32,12 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     for seed, capacity, setting, teacher, epoch in wanted:
         who = {"seed": seed, "teacher": capacity, "setting": setting}
         measured = _measured(study, teacher, epoch)
-        trained = {"updates": updates(study, teacher.batch_size, epoch), **_accuracy(study, teacher, epoch)}
         for s, split in enumerate(("train", "validation")):
             nc1, silhouette = measured["tightness"][s].tolist()
             tightness.append(
                 who
-                | {"split": split, "nc1": nc1, "silhouette": silhouette, "entropy": measured["entropy"].item()}
-                | trained
+                | {"updates": updates(study, teacher.batch_size, epoch), "split": split}
+                | {"nc1": nc1, "silhouette": silhouette, "entropy": measured["entropy"].item()}
             )
         if seed == study.seeds[0]:
             points += [who | row for row in _points(study, measured["projection"])]
@@ -65,15 +63,6 @@ def settings(study: Study, seed: int) -> list[tuple[int, str, str, Teacher, int]
 
 def _measured(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
     return study.measure("penultimate", _config(study, teacher, epoch), lambda: _measure(study, teacher, epoch))
-
-
-def _accuracy(study: Study, teacher: Teacher, epoch: int) -> dict[str, float]:
-    def compute() -> dict[str, Tensor]:
-        run = study.run(teacher)
-        return {"validation": run["validation_accuracy"][run["epochs"].tolist().index(epoch)]}
-
-    measured = study.measure("penultimate_accuracy", _config(study, teacher, epoch), compute)
-    return {"validation_accuracy": 100 * measured["validation"].item()}
 
 
 def _config(study: Study, teacher: Teacher, epoch: int) -> dict[str, Any]:

@@ -74,6 +74,6 @@ def _nc1_ratio_of_settings(tables: Tables, setting: str | None, to: str | None) 
         lambda rows: ratio(at(rows, setting=setting)["nc1"].mean(), at(rows, setting=to)["nc1"].mean()),
     )
     if ratios.notna().any():
-        right = (f"{at(tightness, setting=s)['validation_accuracy'].mean():.1f}%" for s in (setting, to))
-        ratios.attrs["note"] = "teachers right on {} and {} of the validation examples".format(*right)
+        updates = (at(tightness, setting=s)["updates"].iloc[0] for s in (setting, to))
+        ratios.attrs["note"] = "teachers of {:,} and {:,} updates".format(*updates)
     return ratios
