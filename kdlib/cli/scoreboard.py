@@ -46,7 +46,7 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
         ("efficiency-10x", "efficiency-15x", "efficiency-18x"),
         "examples needed, large over small teacher, at equal epochs",
     ),
-    "For equal accuracy it needs that many times the examples at equal steps, too (our reading).": (
+    "The same at equal steps (our reading).": (
         ("efficiency-equal-steps",),
         "examples needed, large over small teacher, at equal steps",
     ),

@@ -119,10 +119,9 @@ def baseline_student_gain(tables: Tables) -> Series:
     rows = tables["sweet_spot"]["baseline"]
     gain = each_seed(rows, lambda rows: difference(rows, "accuracy", "large_sweet", "large"))
     if len(gain):
-        reached = {t: at(rows, teacher=t)["accuracy"].mean() for t in ("large_sweet", "large", "none")}
-        gain.attrs["note"] = "{large_sweet:.1f}% against {large:.1f}%; on the labels alone {none:.1f}%".format(
-            **reached
-        )
+        sweet, large, none = (at(rows, teacher=t)["accuracy"].mean() for t in ("large_sweet", "large", "none"))
+        alone = "" if math.isnan(none) else f"; on the labels alone {none:.1f}%"
+        gain.attrs["note"] = f"{sweet:.1f}% against {large:.1f}%{alone}"
     return gain
 
 
