@@ -248,7 +248,7 @@ def tables_with(raw: dict[int, float]) -> dict[str, dict[str, pd.DataFrame]]:
         for seed, gap in raw.items()
         for teacher, value in (("small", 50.0 + gap), ("large", 50.0))
     ]
-    return {"missing_class": {"cells": pd.DataFrame(rows)}}
+    return {"missing_class": {"cells": pd.DataFrame(rows), "taken_for": pd.DataFrame({"predicted": range(10)})}}
 
 
 @pytest.mark.parametrize(
