@@ -15,7 +15,7 @@ from scipy import stats
 from kdlib import statistics
 from kdlib.claims import load_claims
 from kdlib.controls import load_controls
-from kdlib.paths import paper_dir
+from kdlib.paths import paper_dir, project_root
 from kdlib.statistics import STATISTICS, Tables
 from kdlib.statistics.common import means, slope, spearman
 from kdlib.statistics.entropy import departure_from_a_line, gradient_difference
@@ -319,7 +319,7 @@ def test_a_claim_names_the_notebooks_whose_tables_its_statistic_takes():
             taken.add(section)
             return super().__getitem__(section)
 
-    reference = paper_dir().parents[1] / "results" / "mnist"
+    reference = project_root() / "results" / "mnist"
     sections = Watched(
         {part.name: {f.stem: read_csv(f) for f in part.glob("*.csv")} for part in reference.iterdir() if part.is_dir()}
     )

@@ -93,7 +93,7 @@ def by_temperature(table: pd.DataFrame, column: str, temperatures: Sequence[floa
 
 
 def page_verdicts(verdicts: Sequence[Verdict], *main: str) -> Text:
-    """The verdict on a page's main claim, the first of `main` that its data set has, and how all its claims fared."""
+    """The verdict on a page's main claim, the first that `main` names, and how all its claims fared."""
     claims = {claim.id: claim for claim in load_claims()}
     sentences = []
     for v in [v for v in verdicts if v.claim in main][:1]:

@@ -21,7 +21,7 @@ def examples_ratio_of_curves(a: Series, b: Series) -> tuple[float, bool]:
     Arguments: accuracies indexed by the number of examples per class. Returns the ratio and whether it is only a bound,
     because the curves share no range of accuracies; (nan, False) where a curve is empty.
     """
-    a, b = (c.dropna().sort_index().cummax() for c in (a, b))
+    a, b = _rising(a), _rising(b)
     if a.empty or b.empty:
         return np.nan, False
     low, high = _shared(a, b)
@@ -31,6 +31,11 @@ def examples_ratio_of_curves(a: Series, b: Series) -> tuple[float, bool]:
         return float(bound if below is a else 1 / bound), True
     levels = np.linspace(low, high, LEVELS)
     return float(np.exp(np.mean(_log_number_needed(a, levels) - _log_number_needed(b, levels)))), False
+
+
+def _rising(curve: Series) -> Series:
+    """A curve's running maximum, in order of the number of examples."""
+    return curve.dropna().sort_index().cummax()
 
 
 def _shared(a: Series, b: Series) -> tuple[float, float]:
@@ -59,9 +64,7 @@ def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epoc
     bounds = sum(bound for _, bound in found.values())
     bound = f"only a bound in {bounds} of {len(found)} seeds" if bounds else ""
     notes = [bound] if bound else []
-    shared = [
-        _shared(*(c.cummax() for c in curves[s])) for s, (v, bound) in found.items() if not (bound or np.isnan(v))
-    ]
+    shared = [_shared(*map(_rising, curves[s])) for s, (v, bound) in found.items() if not (bound or np.isnan(v))]
     if shared:
         lowest, highest = min(low for low, _ in shared), max(high for _, high in shared)
         notes.append(f"between accuracies of {lowest:.0f}% and {highest:.0f}%")
