@@ -242,8 +242,8 @@ class Scoreboard:
         pairs = list(zip(first, self.verdicts[dataset], strict=True))
         changed = [(was, now) for was, now in pairs if was.verdict != now.verdict]
         yield f"Of {len(pairs)} verdicts, {len(changed)} would be others with the first {FIRST_SEEDS} of its"
-        yield f"{len(numbers)} seeds alone. Profile `paper-cpu` had three at first; a data set goes on to the protocol's"
-        yield "five as a whole and at once, whatever the further seeds say."
+        yield f"{len(numbers)} seeds alone. Profile `paper-cpu` had three at first; a data set goes on to the"
+        yield "protocol's five as a whole and at once, whatever the further seeds say."
         yield ""
         if changed:
             titles = {claim.id: claim.title for claim in load_claims()}
