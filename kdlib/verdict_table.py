@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .claims import Claim, Verdict, load_claims
 from .controls import Finding
+from .interval_marks import Axis, common_axis, verdict_mark
 from .sections import SECTIONS
 
 EXPLAINABLE = ("reproduced", "direction only")  # what did not come out as claimed needs no other explanation
@@ -80,7 +81,8 @@ class VerdictTable:
         return (
             f"<tr id='{anchor(verdict.dataset, verdict.claim)}'><th scope='row'>"
             f"<details><summary>{html.escape(claim.title)}</summary>{opened}</details></th>"
-            f"<td>{paper}</td><td>{html.escape(estimate(verdict, claim.unit))}{unit}</td>"
+            f"<td>{paper}</td><td>{html.escape(estimate(verdict, claim.unit))}{unit}"
+            f"{verdict_mark(claim, verdict, common_axis([(claim, verdict)]))}</td>"
             f"<td>{badge(verdict)}</td>{links}</tr>"
         )
 
@@ -127,39 +129,46 @@ class VerdictMatrix:
         self.rivals, self.page = rivals, page
 
     def _repr_html_(self) -> str:
-        units = {claim.id: claim.unit for claim in load_claims()}
-        head = "".join(f"<th>{html.escape(self.titles[name])}</th>" for name in self.verdicts)
-        rows = []
+        entries, rows = {claim.id: claim for claim in load_claims()}, {}
         for statement, (claims, measured) in self.statements.items():
             own = {
                 name: next((v for claim in claims for v in found if v.claim == claim), None)
                 for name, found in self.verdicts.items()
             }
             if any(own.values()):
-                cells = "".join(self._cell(name, verdict, units) for name, verdict in own.items())
+                axis = common_axis((entries[v.claim], v) for v in own.values() if v)
                 small = f"<br><small>{html.escape(measured)}</small>" if measured else ""
-                rows.append(f"<tr><th scope='row'>{html.escape(statement)}{small}</th>{cells}</tr>")
-        table = f"<thead><tr><th>claim</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-        return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
+                rows[html.escape(statement) + small] = [
+                    "–" if v is None else self._shown(name, v, entries[v.claim], axis) for name, v in own.items()
+                ]
+        return matrix("claim", [self.titles[name] for name in self.verdicts], rows)
 
-    def _cell(self, dataset: str, verdict: Verdict | None, units: Mapping[str, str | None]) -> str:
-        title = html.escape(self.titles[dataset], quote=True)
-        return f"<td data-title='{title}'>{self._shown(dataset, verdict, units)}</td>"
-
-    def _shown(self, dataset: str, verdict: Verdict | None, units: Mapping[str, str | None]) -> str:
-        if verdict is None:
-            return "–"
-        own = units[verdict.claim]
-        unit = f" {own}" if own and verdict.estimate else ""
+    def _shown(self, dataset: str, verdict: Verdict, claim: Claim, axis: Axis | None) -> str:
+        unit = f" {claim.unit}" if claim.unit and verdict.estimate else ""
         links = self.rivals[dataset].links(verdict) if dataset in self.rivals else ""
         size = "" if verdict.paper is None else f"paper {verdict.paper:.4g}"
+        drawing = verdict_mark(claim, verdict, axis)
         return (
-            f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>"
-            f"<br><small>{html.escape('; '.join(filter(None, [estimate(verdict, own) + unit, size])))}</small>"
+            f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>{drawing or '<br>'}"
+            f"<small>{html.escape('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
             + f"<br><small>{html.escape(verdict.note)}</small>" * bool(verdict.note and verdict.estimate)
             + f"<br><small>{OUTSIDE}</small>" * _misses_size(verdict)
             + f"<br><small>but see {links}</small>" * bool(links)
         )
+
+
+def matrix(corner: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """HTML of a table of words that reads on a phone, where a cell names its column; `rows` are HTML by their heads."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in (corner, *columns))
+    names = [html.escape(name, quote=True) for name in columns]
+    body = "".join(
+        f"<tr><th scope='row'>{name}</th>"
+        + "".join(f"<td data-title='{title}'>{cell}</td>" for title, cell in zip(names, cells, strict=True))
+        + "</tr>"
+        for name, cells in rows.items()
+    )
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
 
 
 def anchor(dataset: str, claim: str) -> str:

@@ -25,7 +25,7 @@ LAYERS = (
     ("sections", "statistics"),
     ("opening",),
     ("claims", "plan", "bench"),
-    ("controls",),
+    ("controls", "interval_marks"),
     ("comparison", "present", "figures", "explore", "verdict_table"),
     ("record",),
     ("cli",),

@@ -1,5 +1,6 @@
 """What was found: the scoreboard, and its summaries on the landing page and on each section's."""
 
+import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,11 @@ import pandas as pd
 from .. import present
 from ..claims import VERDICTS, Verdict, counted, evaluate, load_claims
 from ..controls import findings
+from ..interval_marks import LEGEND, axis_over, interval_mark
 from ..record import read_tables
 from ..sections import PARAMETERS
 from ..settings import differing, reductions
-from ..verdict_table import Rivals, VerdictMatrix, VerdictTable, estimate
+from ..verdict_table import Rivals, VerdictMatrix, VerdictTable, estimate, matrix
 from . import origins
 
 SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
@@ -71,7 +73,7 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
 FIRST_SEEDS = 3  # that every page had at first: of a data set carried on to more, the scoreboard says what that changed
 MATRIX_SIGNS = (
     "*n*: teacher seeds. *Paper*: the size that it gives. –: not judged on this data set. *But see*: a control that "
-    "explains the result otherwise."
+    f"explains the result otherwise. {LEGEND} A row has one axis."
 )
 OPENER = """<script>
 function openClaim() {
@@ -143,6 +145,8 @@ class Scoreboard:
             "and compares. All rules are in <a href='../_static/rules/claims.yml' download>claims.yml</a> and",
             "<a href='../_static/rules/controls.yml' download>controls.yml</a>.",
             "",
+            f"{LEGEND} Each row has an axis of its own.",
+            "",
         ]
         for name, found in self.verdicts.items():
             table = VerdictTable(found, self.rivals.get(name), self._places(name))._repr_html_()
@@ -169,10 +173,11 @@ class Scoreboard:
                 "",
                 self._signs(self.verdicts),
                 "",
-                "Does it pay to have a teacher at all, where no class is missing? At T = 9 (at each number of examples",
-                "a lead is judged by its own 95% interval, so that some leads may be chance):",
+                "Does it pay to have a teacher at all, where no class is missing? Points of accuracy at T = 9 with all",
+                "examples; then where students of few, random examples are ahead at equal steps (each lead by its own",
+                "95% interval, so that some may be chance):",
                 "",
-                *self._beside_labels_alone(),
+                *_raw(self._beside_labels_alone()),
                 "",
                 "All claims, the paper's own and (after the plus) readings of its text and tables:",
                 "",
@@ -184,14 +189,20 @@ class Scoreboard:
             ]
         )
 
-    def _beside_labels_alone(self) -> Iterator[str]:
-        """A list: of each data set, what students gain from being taught as well, if its controls were run."""
-        for name, sections in self.tables.items():
-            controls = sections.get("rival_explanations")
-            yield f"- **{self.titles[name]}**" + ("" if controls else ": not yet run")
-            if controls:
-                yield f"  - {present.full_accuracy_finding(controls['full'])}"
-                yield f"  - {present.labels_alone_finding(controls['selection'])}"
+    def _beside_labels_alone(self) -> str:
+        """A table: of each data set whose controls were run, what each teacher adds to students of labels alone."""
+        ran = {name: part["rival_explanations"] for name, part in self.tables.items() if "rival_explanations" in part}
+        found = {name: present.full_accuracy_gains(controls["full"]) for name, controls in ran.items()}
+        axis = axis_over([gain for _, gains in found.values() for gain in gains.values()], [0.0])
+        rows = {
+            f"{html.escape(self.titles[name])}<br><small>labels alone {present.spoken(alone, '%')}</small>": [
+                f"{interval_mark(gain, axis, null=0.0)}<small>{gain} points<br>"
+                f"{present.labels_alone_leads(ran[name]['selection'], teacher)}</small>"
+                for teacher, gain in gains.items()
+            ]
+            for name, (alone, gains) in found.items()
+        }
+        return matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""

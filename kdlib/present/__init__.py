@@ -30,7 +30,9 @@ from .rival_explanations import (
     control_findings,
     full_accuracy,
     full_accuracy_finding,
+    full_accuracy_gains,
     labels_alone_finding,
+    labels_alone_leads,
     spread_and_missing_class,
 )
 from .sweet_spot import chosen_pairs, missing_at_sweet_spot, sweet_spot_finding

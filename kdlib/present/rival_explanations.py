@@ -4,7 +4,7 @@ import pandas as pd
 
 from ..claims import load_claims
 from ..controls import CHANGES, find, findings, load_controls
-from ..measures import t_interval
+from ..measures import Interval, t_interval
 from ..names import setting_name
 from ..statistics import Tables
 from .common import Text, Words, mean_and_half_width, spoken, titled
@@ -39,17 +39,21 @@ def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Words:
     return Words(titled(pd.DataFrame(rows).set_index("rival explanation")))
 
 
-def full_accuracy_finding(full: pd.DataFrame) -> Text:
-    """Does distillation bring accuracy where every class and all data are there?"""
+def full_accuracy_gains(full: pd.DataFrame) -> tuple[Interval, dict[str, Interval]]:
+    """Test accuracy [%] on the labels alone, and the points that being taught by each teacher at T = 9 adds."""
     nine = full[full.temperature == 9]
     hard = nine[nine.control == "hard"].set_index("seed").accuracy
-    sentences = []
-    for teacher in ("small", "large"):
-        own = nine[(nine.control == "responses") & (nine.teacher == teacher)].set_index("seed").accuracy
-        difference = spoken(t_interval(own - hard), " points", 2)
-        sentences.append(f"the {teacher} teacher {difference}")
+    taught = nine[nine.control == "responses"].set_index("seed")
+    gains = {t: t_interval(taught[taught.teacher == t].accuracy - hard) for t in ("small", "large")}
+    return t_interval(hard), gains
+
+
+def full_accuracy_finding(full: pd.DataFrame) -> Text:
+    """Does distillation bring accuracy where every class and all data are there?"""
+    alone, gains = full_accuracy_gains(full)
+    sentences = [f"the {teacher} teacher {spoken(gain, ' points', 2)}" for teacher, gain in gains.items()]
     return Text(
-        f"Trained on the labels alone the student reaches {spoken(t_interval(hard), '%')}. "
+        f"Trained on the labels alone the student reaches {spoken(alone, '%')}. "
         f"What being taught as well adds to this: {'; '.join(sentences)}."
     )
 
@@ -68,24 +72,30 @@ def labels_alone_finding(table: pd.DataFrame) -> Text:
 
     A lead is one whose t interval over seeds, of that number of examples alone, does not hold 0.
     """
+    if table.seed.nunique() < 2:
+        return Text("A single teacher seed tells no lead from chance.")
+    leads = {teacher: labels_alone_leads(table, teacher) for teacher in ("small", "large")}
+    if not all(leads.values()):
+        return Text("No students of random examples were trained on their labels alone.")
+    said = [f"students of the {teacher} teacher are {lead}" for teacher, lead in leads.items()]
+    return Text(f"With random examples, at equal steps: {'; '.join(said)}.")
+
+
+def labels_alone_leads(table: pd.DataFrame, teacher: str) -> str:
+    """Of one teacher's students: "ahead of labels alone at ... and behind at ..."; empty where nothing can be said."""
     grid = table[table.selection == "random"].pivot(
         index=["teacher", "seed"], columns="examples_per_class", values="validation_accuracy"
     )
-    if table.seed.nunique() < 2:
-        return Text("A single teacher seed tells no lead from chance.")
-    if "none" not in grid.index:
-        return Text("No students of random examples were trained on their labels alone.")
-    sentences = []
-    for teacher in ("small", "large"):
-        gains = {n: t_interval(gain) for n, gain in (grid.loc[teacher] - grid.loc["none"]).items()}
-        ahead = [n for n, gain in gains.items() if gain.low > 0]
-        behind = [n for n, gain in gains.items() if gain.high < 0]
-        said = f"students of the {teacher} teacher are ahead of labels alone at {_numbers(ahead)}"
-        if ahead:
-            most = max(ahead, key=lambda n: gains[n].mean)
-            said += f" (farthest at {most:g}, by {spoken(gains[most], ' points')})"
-        sentences.append(f"{said} and behind at {_numbers(behind)}")
-    return Text(f"With random examples, at equal steps: {'; '.join(sentences)}.")
+    if "none" not in grid.index or table.seed.nunique() < 2:
+        return ""
+    gains = {n: t_interval(gain) for n, gain in (grid.loc[teacher] - grid.loc["none"]).items()}
+    ahead = [n for n, gain in gains.items() if gain.low > 0]
+    behind = [n for n, gain in gains.items() if gain.high < 0]
+    said = f"ahead of labels alone at {_numbers(ahead)}"
+    if ahead:
+        most = max(ahead, key=lambda n: gains[n].mean)
+        said += f" (farthest at {most:g}, by {spoken(gains[most], ' points')})"
+    return f"{said} and behind at {_numbers(behind)}"
 
 
 def _numbers(values: list[float]) -> str:

@@ -1,0 +1,101 @@
+"""A small drawing of each estimate: its interval on an axis, beside what decides the claim and what the paper says."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .claims import Claim, Verdict
+from .measures import Interval
+
+LEGEND = (
+    "Drawn: a dot with its 95% interval; dashed, the value of no effect; shaded, what counts as about equal; "
+    "a diamond, the paper's size. Ratios on a log axis."
+)
+_HEIGHT = 14  # pixels
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From the lowest to the highest of what is drawn; `at` places a value in per cent of the drawing's width."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        share = (value - low) / (high - low) if high > low else 0.5
+        return 5 + 90 * min(max(share, 0.0), 1.0)
+
+
+def axis_over(estimates: Iterable[Interval], landmarks: Iterable[float], log: bool = False) -> Axis:
+    """The axis that holds all of these."""
+    values = [*landmarks, *(end for estimate in estimates for end in _ends(estimate))]
+    return Axis(min(values), max(values), log)
+
+
+def common_axis(shown: Iterable[tuple[Claim, Verdict]]) -> Axis | None:
+    """The axis of verdicts that are read side by side; None where none has an estimate, or their units differ."""
+    drawn = [(claim, verdict) for claim, verdict in shown if _can_be_drawn(verdict.estimate)]
+    units = {claim.unit for claim, _ in drawn}
+    if len(units) != 1:
+        return None
+    if units == {"rank correlation"}:
+        return Axis(-1.0, 1.0)
+    landmarks = [value for claim, verdict in drawn for value in _landmarks(claim, verdict)]
+    return axis_over((verdict.estimate for _, verdict in drawn), landmarks, log=units == {"ratio"})
+
+
+def verdict_mark(claim: Claim, verdict: Verdict, axis: Axis | None) -> str:
+    """SVG of a verdict's estimate; empty where there is no axis or no estimate."""
+    if axis is None or not _can_be_drawn(verdict.estimate):
+        return ""
+    if claim.kind == "equivalence":
+        return interval_mark(verdict.estimate, axis, bounds=claim.bounds(), paper=verdict.paper)
+    return interval_mark(verdict.estimate, axis, null=claim.null_value, paper=verdict.paper)
+
+
+def interval_mark(
+    estimate: Interval,
+    axis: Axis,
+    null: float | None = None,
+    bounds: tuple[float, float] | None = None,
+    paper: float | None = None,
+) -> str:
+    """SVG, as wide as its place and in the colour of the text; hidden from screen readers, which have the numbers."""
+    low, high = (f"{axis.at(value):.1f}%" for value in _ends(estimate))
+    middle = _HEIGHT / 2
+    parts = []
+    if bounds is not None:
+        first, last = (axis.at(value) for value in bounds)
+        place = f"x='{first:.1f}%' width='{last - first:.1f}%' height='{_HEIGHT}'"
+        parts.append(f"<rect class='bounds' stroke='none' opacity='0.25' {place}/>")
+    if null is not None:
+        place = f"x1='{axis.at(null):.1f}%' x2='{axis.at(null):.1f}%' y1='0' y2='{_HEIGHT}'"
+        parts.append(f"<line class='null' stroke-dasharray='2 2' {place}/>")
+    parts.append(f"<line class='interval' x1='{low}' x2='{high}' y1='{middle:g}' y2='{middle:g}'/>")
+    parts.append(f"<circle cx='{axis.at(estimate.mean):.1f}%' cy='{middle:g}' r='3.5'/>")
+    if paper is not None:
+        diamond = "<path fill='none' d='M0-4.5L4.5 0L0 4.5L-4.5 0Z'/>"
+        parts.append(f"<svg class='paper' overflow='visible' x='{axis.at(paper):.1f}%' y='{middle:g}'>{diamond}</svg>")
+    ink = "fill='currentColor' stroke='currentColor'"  # where no style sheet says otherwise: in a notebook's viewer
+    return f"<svg class='interval-mark' {ink} width='100%' height='{_HEIGHT}' aria-hidden='true'>{''.join(parts)}</svg>"
+
+
+def _can_be_drawn(estimate: Interval | None) -> bool:
+    return estimate is not None and math.isfinite(estimate.mean) and not math.isinf(estimate.high - estimate.low)
+
+
+def _ends(estimate: Interval) -> tuple[float, float]:
+    """Of the interval; twice the mean where one seed gives none."""
+    return (estimate.mean, estimate.mean) if math.isnan(estimate.low) else (estimate.low, estimate.high)
+
+
+def _landmarks(claim: Claim, verdict: Verdict) -> Iterable[float]:
+    """What the estimate is read against."""
+    if claim.kind == "equivalence":
+        yield from claim.bounds()
+    elif claim.null_value is not None:
+        yield claim.null_value
+    if verdict.paper is not None:
+        yield verdict.paper
