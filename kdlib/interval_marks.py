@@ -28,27 +28,27 @@ class Axis:
         return 5 + 90 * min(max(share, 0.0), 1.0)
 
 
-def axis_over(estimates: Iterable[Interval], landmarks: Iterable[float], log: bool = False) -> Axis:
-    """The axis that holds all of these."""
+def axis_over(estimates: Iterable[Interval], landmarks: Iterable[float], unit: str | None) -> Axis:
+    """The axis that holds all of these; that of rank correlations always runs from -1 to 1."""
+    if unit == "rank correlation":
+        return Axis(-1.0, 1.0)
     values = [*landmarks, *(end for estimate in estimates for end in _ends(estimate))]
-    return Axis(min(values), max(values), log)
+    return Axis(min(values), max(values), log=unit == "ratio")
 
 
 def common_axis(shown: Iterable[tuple[Claim, Verdict]]) -> Axis | None:
     """The axis of verdicts that are read side by side; None where none has an estimate, or their units differ."""
-    drawn = [(claim, verdict) for claim, verdict in shown if _can_be_drawn(verdict.estimate)]
+    drawn = [(claim, verdict) for claim, verdict in shown if can_be_drawn(verdict.estimate)]
     units = {claim.unit for claim, _ in drawn}
     if len(units) != 1:
         return None
-    if units == {"rank correlation"}:
-        return Axis(-1.0, 1.0)
     landmarks = [value for claim, verdict in drawn for value in _landmarks(claim, verdict)]
-    return axis_over((verdict.estimate for _, verdict in drawn), landmarks, log=units == {"ratio"})
+    return axis_over((verdict.estimate for _, verdict in drawn), landmarks, units.pop())
 
 
 def verdict_mark(claim: Claim, verdict: Verdict, axis: Axis | None) -> str:
     """SVG of a verdict's estimate; empty where there is no axis or no estimate."""
-    if axis is None or not _can_be_drawn(verdict.estimate):
+    if axis is None or not can_be_drawn(verdict.estimate):
         return ""
     if claim.kind == "equivalence":
         return interval_mark(verdict.estimate, axis, bounds=claim.bounds(), paper=verdict.paper)
@@ -82,7 +82,8 @@ def interval_mark(
     return f"<svg class='interval-mark' {ink} width='100%' height='{_HEIGHT}' aria-hidden='true'>{''.join(parts)}</svg>"
 
 
-def _can_be_drawn(estimate: Interval | None) -> bool:
+def can_be_drawn(estimate: Interval | None) -> bool:
+    """Whether there is an estimate with finite ends."""
     return estimate is not None and math.isfinite(estimate.mean) and not math.isinf(estimate.high - estimate.low)
 
 

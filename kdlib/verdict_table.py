@@ -141,7 +141,7 @@ class VerdictMatrix:
                 rows[html.escape(statement) + small] = [
                     "–" if v is None else self._shown(name, v, entries[v.claim], axis) for name, v in own.items()
                 ]
-        return matrix("claim", [self.titles[name] for name in self.verdicts], rows)
+        return Matrix("claim", [self.titles[name] for name in self.verdicts], rows)._repr_html_()
 
     def _shown(self, dataset: str, verdict: Verdict, claim: Claim, axis: Axis | None) -> str:
         unit = f" {claim.unit}" if claim.unit and verdict.estimate else ""
@@ -157,18 +157,29 @@ class VerdictMatrix:
         )
 
 
-def matrix(corner: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """HTML of a table of words that reads on a phone, where a cell names its column; `rows` are HTML by their heads."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in (corner, *columns))
-    names = [html.escape(name, quote=True) for name in columns]
-    body = "".join(
-        f"<tr><th scope='row'>{name}</th>"
-        + "".join(f"<td data-title='{title}'>{cell}</td>" for title, cell in zip(names, cells, strict=True))
-        + "</tr>"
-        for name, cells in rows.items()
-    )
-    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
+@dataclass(frozen=True)
+class Matrix:
+    """A table of words that reads on a phone, where a cell names its column; `rows` are HTML by their heads."""
+
+    corner: str
+    columns: Sequence[str]
+    rows: Mapping[str, Sequence[str]]
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {'; '.join(filter(None, cells))}" for name, cells in self.rows.items()]
+        return html.unescape(re.sub(r"<[^>]*>", "", "\n".join(lines)))
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in (self.corner, *self.columns))
+        names = [html.escape(name, quote=True) for name in self.columns]
+        body = "".join(
+            f"<tr><th scope='row'>{name}</th>"
+            + "".join(f"<td data-title='{title}'>{cell}</td>" for title, cell in zip(names, cells, strict=True))
+            + "</tr>"
+            for name, cells in self.rows.items()
+        )
+        table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
 
 
 def anchor(dataset: str, claim: str) -> str:

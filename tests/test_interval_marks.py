@@ -102,5 +102,5 @@ def test_a_single_seed_is_a_dot():
 
 
 def test_the_drawing_is_hidden_from_screen_readers_and_shows_without_a_style_sheet():
-    svg = interval_mark(ratio_interval([1.0, 2.0]), axis_over([Interval(1, 0.5, 4, 2)], [1.0], log=True), null=1.0)
+    svg = interval_mark(ratio_interval([1.0, 2.0]), axis_over([Interval(1, 0.5, 4, 2)], [1.0], "ratio"), null=1.0)
     assert re.match(r"<svg [^>]*stroke='currentColor'[^>]*aria-hidden='true'", svg)

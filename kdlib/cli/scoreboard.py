@@ -14,7 +14,7 @@ from ..interval_marks import LEGEND, axis_over, interval_mark
 from ..record import read_tables
 from ..sections import PARAMETERS
 from ..settings import differing, reductions
-from ..verdict_table import Rivals, VerdictMatrix, VerdictTable, estimate, matrix
+from ..verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
 from . import origins
 
 SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
@@ -193,7 +193,7 @@ class Scoreboard:
         """A table: of each data set whose controls were run, what each teacher adds to students of labels alone."""
         ran = {name: part["rival_explanations"] for name, part in self.tables.items() if "rival_explanations" in part}
         found = {name: present.full_accuracy_gains(controls["full"]) for name, controls in ran.items()}
-        axis = axis_over([gain for _, gains in found.values() for gain in gains.values()], [0.0])
+        axis = axis_over([gain for _, gains in found.values() for gain in gains.values()], [0.0], None)
         rows = {
             f"{html.escape(self.titles[name])}<br><small>labels alone {present.spoken(alone, '%')}</small>": [
                 f"{interval_mark(gain, axis, null=0.0)}<small>{gain} points<br>"
@@ -202,7 +202,7 @@ class Scoreboard:
             ]
             for name, (alone, gains) in found.items()
         }
-        return matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)
+        return Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_()
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""

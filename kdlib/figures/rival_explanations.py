@@ -89,7 +89,7 @@ def entropy_against_updates(table: pd.DataFrame) -> Figure:
             draw_curve(panel, part, column, "entropy", colour, f"batch {size}{', rate scaled' * scaled}", **style)
         panel.set_xscale("log")
         finish(panel, f"against {title}", title, "mean entropy (nats)" if column == "updates" else "")
-    name_curves(*axes[0])
+    name_curves(*axes[0], column=1)
     return figure
 
 

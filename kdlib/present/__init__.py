@@ -3,7 +3,6 @@
 from ..statistics.common import last_epoch
 from .common import (
     Text,
-    Words,
     by_temperature,
     first_seed,
     mean_and_half_width,

@@ -18,20 +18,6 @@ class Text(str):
         return str(self)
 
 
-class Words:
-    """A table of words, which pandas would cut short."""
-
-    def __init__(self, table: pd.DataFrame) -> None:
-        self.table = table
-
-    def __repr__(self) -> str:
-        return self.table.to_string()
-
-    def _repr_html_(self) -> str:
-        with pd.option_context("display.max_colwidth", None):
-            return self.table.to_html(border=0, classes="dataframe words-4")
-
-
 def titled(table: pd.DataFrame) -> pd.DataFrame:
     """The same with the name of its rows in the one header row."""
     return table.rename_axis(index=None, columns=table.index.name)

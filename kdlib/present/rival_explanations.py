@@ -1,13 +1,17 @@
 """Tables and sentences of the controls."""
 
+import html
+
 import pandas as pd
 
 from ..claims import load_claims
-from ..controls import CHANGES, find, findings, load_controls
+from ..controls import CHANGES, Finding, find, findings, load_controls
+from ..interval_marks import axis_over, can_be_drawn, interval_mark
 from ..measures import Interval, t_interval
 from ..names import setting_name
 from ..statistics import Tables
-from .common import Text, Words, mean_and_half_width, spoken, titled
+from ..verdict_table import Matrix
+from .common import Text, mean_and_half_width, spoken, titled
 
 OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
 
@@ -24,19 +28,28 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
     return Text(f"**{found.sentence}** Measured, {asked.measured}: {spoken(found.estimate, unit, None)}{two}.")
 
 
-def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Words:
-    """Every control: the results that it might explain, what it measured, and whether it holds here."""
+def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Matrix:
+    """Every control: whether it holds here, what it measured, and the results that it might explain."""
     titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to(dataset)}
-    rows = [
-        {
-            "rival explanation": f.control.title,
-            "holds": OUTCOME_WORDS[f.outcome],
-            "measured": "–" if f.estimate is None else f"{f.estimate} {f.control.unit}; {f.control.measured}",
-            "would explain": "; ".join(titles[claim] for claim in f.control.claims if claim in titles),
-        }
+    rows = {
+        html.escape(f.control.title): [
+            OUTCOME_WORDS[f.outcome],
+            _drawn(f),
+            html.escape("; ".join(titles[claim] for claim in f.control.claims if claim in titles)),
+        ]
         for f in findings(dataset, {"rival_explanations": tables})
-    ]
-    return Words(titled(pd.DataFrame(rows).set_index("rival explanation")))
+    }
+    return Matrix("rival explanation", ["holds", "measured", "would explain"], rows)
+
+
+def _drawn(finding: Finding) -> str:
+    """HTML of a control's estimate beside the value above which its interval has to lie."""
+    control, estimate = finding.control, finding.estimate
+    if not can_be_drawn(estimate):
+        return "–" if estimate is None else f"{estimate}"
+    axis = axis_over([estimate], [control.null_value], control.unit)
+    words = html.escape(f"{estimate} {control.unit}; {control.measured}")
+    return f"{interval_mark(estimate, axis, null=control.null_value)}{words}"
 
 
 def full_accuracy_gains(full: pd.DataFrame) -> tuple[Interval, dict[str, Interval]]:
