@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .claims import Claim, Verdict, load_claims
 from .controls import Finding
-from .interval_marks import Axis, common_axis, verdict_mark
+from .interval_marks import LEGEND, Axis, common_axis, verdict_mark
 from .sections import SECTIONS
 
 EXPLAINABLE = ("reproduced", "direction only")  # what did not come out as claimed needs no other explanation
@@ -62,7 +62,8 @@ class VerdictTable:
             groups[group] = groups.get(group, "") + self._row(v, claims[v.claim])
         body = "".join(f"<tbody>{self._title(g, len(names))}{rows}</tbody>" for g, rows in groups.items() if rows)
         table = f"<table class='dataframe scoreboard'><thead>{head}</thead>{body}</table>"
-        return f"<div class='table-scroll' tabindex='0'>{table}</div>"
+        signs = "" if self.places else f"<p><small>{LEGEND}</small></p>"  # on the scoreboard they stand at the head
+        return f"<div class='table-scroll' tabindex='0'>{table}</div>{signs}"
 
     def _title(self, notebook: str, columns: int) -> str:
         """A row above a group."""
