@@ -8,8 +8,8 @@ from .claims import Claim, Verdict
 from .measures import Interval
 
 LEGEND = (
-    "Drawn: a dot with its 95% interval; dashed, the value of no effect; shaded, what counts as about equal; "
-    "a diamond, the paper's size. Ratios on a log axis."
+    "Drawn: a dot with its 95% interval (hollow: without one, as all seeds agree or there is one alone); shaded, where "
+    "the claim puts it, from the dashed value on; a diamond, the paper's size. Ratios on a log axis."
 )
 _HEIGHT = 14  # pixels
 
@@ -51,33 +51,37 @@ def verdict_mark(claim: Claim, verdict: Verdict, axis: Axis | None) -> str:
     if axis is None or not can_be_drawn(verdict.estimate):
         return ""
     if claim.kind == "equivalence":
-        return interval_mark(verdict.estimate, axis, bounds=claim.bounds(), paper=verdict.paper)
-    return interval_mark(verdict.estimate, axis, null=claim.null_value, paper=verdict.paper)
+        wanted = claim.bounds()
+    else:
+        wanted = (claim.null_value, math.inf) if claim.side == "greater" else (-math.inf, claim.null_value)
+    return interval_mark(verdict.estimate, axis, wanted, verdict.paper)
 
 
 def interval_mark(
-    estimate: Interval,
-    axis: Axis,
-    null: float | None = None,
-    bounds: tuple[float, float] | None = None,
-    paper: float | None = None,
+    estimate: Interval, axis: Axis, wanted: tuple[float, float] = (0.0, math.inf), paper: float | None = None
 ) -> str:
-    """SVG, as wide as its place and in the colour of the text; hidden from screen readers, which have the numbers."""
-    low, high = (f"{axis.at(value):.1f}%" for value in _ends(estimate))
-    middle = _HEIGHT / 2
-    parts = []
-    if bounds is not None:
-        first, last = (axis.at(value) for value in bounds)
-        place = f"x='{first:.1f}%' width='{last - first:.1f}%' height='{_HEIGHT}'"
-        parts.append(f"<rect class='bounds' stroke='none' opacity='0.25' {place}/>")
-    if null is not None:
-        place = f"x1='{axis.at(null):.1f}%' x2='{axis.at(null):.1f}%' y1='0' y2='{_HEIGHT}'"
-        parts.append(f"<line class='null' stroke-dasharray='2 2' {place}/>")
-    parts.append(f"<line class='interval' x1='{low}' x2='{high}' y1='{middle:g}' y2='{middle:g}'/>")
-    parts.append(f"<circle cx='{axis.at(estimate.mean):.1f}%' cy='{middle:g}' r='3.5'/>")
+    """SVG, as wide as its place and in the colour of the text; hidden from screen readers, which have the numbers.
+
+    Arguments: `wanted`, between which the interval has to lie for what is claimed, infinite where one side is open.
+    """
+    middle = f"{_HEIGHT / 2:g}"
+    first, last = (100.0 * (end > 0) if math.isinf(end) else axis.at(end) for end in wanted)
+    place = f"x='{first:.1f}%' width='{last - first:.1f}%' height='{_HEIGHT}'"
+    parts = [f"<rect class='wanted' stroke='none' opacity='0.15' {place}/>"]
+    for edge in (end for end in wanted if math.isfinite(end)):
+        place = f"x1='{axis.at(edge):.1f}%' x2='{axis.at(edge):.1f}%' y1='0' y2='{_HEIGHT}'"
+        parts.append(f"<line class='edge' stroke-dasharray='2 2' {place}/>")
+    dot = f"cx='{axis.at(estimate.mean):.1f}%' cy='{middle}'"
+    if estimate.has_width:
+        low, high = (f"{axis.at(end):.1f}%" for end in (estimate.low, estimate.high))
+        parts.append(f"<line class='interval' x1='{low}' x2='{high}' y1='{middle}' y2='{middle}'/>")
+        parts += [f"<line class='end' x1='{end}' x2='{end}' y1='4' y2='{_HEIGHT - 4}'/>" for end in (low, high)]
+        parts.append(f"<circle {dot} r='2.5'/>")
+    else:
+        parts.append(f"<circle class='hollow' fill='none' {dot} r='3'/>")
     if paper is not None:
         diamond = "<path fill='none' d='M0-4.5L4.5 0L0 4.5L-4.5 0Z'/>"
-        parts.append(f"<svg class='paper' overflow='visible' x='{axis.at(paper):.1f}%' y='{middle:g}'>{diamond}</svg>")
+        parts.append(f"<svg class='paper' overflow='visible' x='{axis.at(paper):.1f}%' y='{middle}'>{diamond}</svg>")
     ink = "fill='currentColor' stroke='currentColor'"  # where no style sheet says otherwise: in a notebook's viewer
     return f"<svg class='interval-mark' {ink} width='100%' height='{_HEIGHT}' aria-hidden='true'>{''.join(parts)}</svg>"
 

@@ -12,6 +12,7 @@ from .sections import SECTIONS
 
 EXPLAINABLE = ("reproduced", "direction only")  # what did not come out as claimed needs no other explanation
 OUTSIDE = "The paper's size lies outside of the interval."
+ITSELF = "The paper's own size contradicts it, too."
 SYMBOLS = {r"\alpha": "α", "_{LS}": "<sub>LS</sub>", "_i": "<sub>i</sub>"}  # of the paper's sentences
 
 
@@ -102,6 +103,8 @@ class VerdictTable:
             yield html.escape(verdict.note)
         if _misses_size(verdict):
             yield OUTSIDE
+        if _fails_itself(verdict, claim):
+            yield ITSELF
         pages = {claim.notebook: "Its page"} | dict.fromkeys(claim.also, "A page whose tables it takes besides")
         for notebook, link in pages.items():
             if notebook in self.places:
@@ -154,6 +157,7 @@ class VerdictMatrix:
             f"<small>{html.escape('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
             + f"<br><small>{html.escape(verdict.note)}</small>" * bool(verdict.note and verdict.estimate)
             + f"<br><small>{OUTSIDE}</small>" * _misses_size(verdict)
+            + f"<br><small>{ITSELF}</small>" * _fails_itself(verdict, claim)
             + f"<br><small>but see {links}</small>" * bool(links)
         )
 
@@ -212,6 +216,12 @@ def estimate(verdict: Verdict, unit: str | None = None) -> str:
 def _misses_size(verdict: Verdict) -> bool:
     e, size = verdict.estimate, verdict.paper
     return verdict.verdict == "undecided" and e is not None and size is not None and not e.low <= size <= e.high
+
+
+def _fails_itself(verdict: Verdict, claim: Claim) -> bool:
+    if verdict.verdict != "contradicted" or verdict.paper is None or claim.kind != "direction":
+        return False
+    return (verdict.paper > claim.null_value) != (claim.side == "greater")
 
 
 def _inline(text: str) -> str:

@@ -35,9 +35,9 @@ def frame(columns: str, *rows: tuple) -> DataFrame:
 
 def entropy_tables() -> dict[str, DataFrame]:
     teachers = frame(
-        "seed teacher epoch test_accuracy",
-        *[(s, t, 1, math.nan) for s in SEEDS for t in ("small", "large")],
-        *[(s, t, 2, 97 if t == "small" else 98 + s) for s in SEEDS for t in ("small", "large")],
+        "seed teacher epoch train_accuracy test_accuracy",
+        *[(s, t, 1, 50.0, math.nan) for s in SEEDS for t in ("small", "large")],
+        *[(s, t, 2, 96.0 + s, 97 if t == "small" else 98 + s) for s in SEEDS for t in ("small", "large")],
     )
 
     def responses(s: int, teacher: str, epoch: int, temperature: int, split: str) -> tuple[float, float]:
@@ -550,6 +550,11 @@ def test_of_accuracies_below_a_guess_and_of_a_more_confident_small_teacher_there
         confident = entropy.assign(confidence=entropy["confidence"] + 0.1 * (entropy["teacher"] == teacher))
         ratios = STATISTICS["row_variance_ratio"](with_table(tables, "entropy", "entropy", confident))
         assert ("more confident" in ratios.attrs.get("note", "")) == said
+
+
+def test_the_order_of_entropies_says_how_far_each_teacher_has_learned():
+    note = STATISTICS["smallest_entropy_difference_over_temperatures"](Tables("mnist", {"entropy": entropy_tables()}))
+    assert note.attrs["note"].endswith("accuracy on the training examples: small 97%, large 97%")
 
 
 def test_growth_needs_the_other_data_set(tables):

@@ -166,7 +166,7 @@ def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.N
 
 
 def _banner(record: dict[str, Any]) -> str:
-    """What differs from the paper's scale; nothing where nothing does."""
+    """What differs from profile `paper`; nothing where nothing does."""
     used = (*PARAMETERS[record["section"]], "kept_epochs", "test_examples")
     cut = reductions(record["settings"], used, record["notes"])
     if not cut:
@@ -174,7 +174,7 @@ def _banner(record: dict[str, Any]) -> str:
     notes = "".join(f" {note[0].upper()}{note[1:]}." for note in record["notes"])
     return (
         f":::{{admonition}} Reduced run: profile `{record['settings']['profile']}`\n:class: profile-banner\n"
-        f"Against the paper's scale: {'; '.join(cut)}.{notes}\n:::\n"
+        f"Against profile `paper`: {'; '.join(cut)}.{notes}\n:::\n"
     )
 
 

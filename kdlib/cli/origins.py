@@ -68,8 +68,9 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
     ]
     other = "CPU" if _place(cost) != CPU else "GPU"
     again = (
-        f"<code>{html.escape(command(record, given))}</code> makes it again: at once from what is stored, from "
-        f"scratch in about {spoken_time(cost['seconds'])} of {_place(cost)}; on a {other} it was not measured."
+        f"<code>{html.escape(command(record, given))}</code> makes it again: at once from what is stored (of a "
+        f"reference page, in results/), from scratch in about {spoken_time(cost['seconds'])} of {_place(cost)}; "
+        f"on a {other} it was not measured."
     )
     seeds = record["settings"]["seeds"]
     summary = f"{seeds} teacher seed{'s' if seeds > 1 else ''}, profile {html.escape(record['settings']['profile'])}"
@@ -116,7 +117,8 @@ def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
         lines.append(f"<li>class {c}, T = {t:g}: <code>{html.escape(words)}</code></li>")
     return (
         "<details><summary>One cell again, held against the stored one bit for bit</summary>"
-        "<p>Both teachers, every seed; a teacher that the store lacks is trained first:</p>"
+        "<p>Both teachers, every seed; a teacher that the store lacks is trained first. Equal bits are to be expected "
+        "on the same kind of processor with the same version of torch:</p>"
         f"<ul>{''.join(lines)}</ul></details>"
     )
 

@@ -33,7 +33,8 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "The higher the entropy, the better the missing class is recognised.": (
         ("entropy-is-similarity",),
-        "rank correlation of the teacher's entropy with accuracy on that class, over teachers and temperatures",
+        "rank correlation of the teacher's entropy with accuracy on that class, over teachers and temperatures; "
+        "a higher temperature also takes weight from the soft labels",
     ),
     "With equally many examples and epochs the small teacher's student does better.": (
         ("efficiency-order",),
@@ -46,11 +47,11 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     "For equal accuracy the large teacher's student needs 10 (MNIST), 15 (Fashion-MNIST) and 18 (CIFAR-10) times the "
     "examples.": (
         ("efficiency-10x", "efficiency-15x", "efficiency-18x"),
-        "examples needed, large over small teacher, at equal epochs",
+        "examples of highest entropy needed, large over small teacher, at equal epochs",
     ),
     "The same at equal steps (our reading).": (
         ("efficiency-equal-steps",),
-        "examples needed, large over small teacher, at equal steps",
+        "examples of highest entropy needed, large over small teacher, at equal steps",
     ),
     "The large teacher's clusters in the penultimate layer are tighter.": (
         ("tighter-clusters",),
@@ -59,6 +60,10 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     "Larger batches raise the entropy of the large teacher's responses.": (
         ("entropy-up-with-batch",),
         "rank correlation of batch size with entropy",
+    ),
+    "They do so beyond what fewer updates explain (our reading).": (
+        ("entropy-batch-beyond-updates",),
+        "the same, given the number of updates",
     ),
     "At its sweet spot the large teacher teaches the single-layer student better.": (
         ("baseline-student",),
@@ -137,12 +142,13 @@ class Scoreboard:
             "",
             f"{sum(not c.derived for c in claims)} claims of the paper, and {sum(c.derived for c in claims)} readings",
             "of its text and tables: the paper's value where it prints one, what was measured here with its 95%",
-            "interval over *n* teacher seeds, and the verdict by a rule fixed before the run, but for the changes that",
-            "the rules list at their head with what they changed. Where a",
-            "[control](sections/rival_explanations.md) explains a result that came out as claimed, the last column",
-            "says so. A claim opens to its sentence, its measure, its rule, and the command that makes its page again",
-            "from what is stored; `kdlib compute SECTION --fresh`, with the same options, trains its students again",
-            "and compares. All rules are in <a href='../_static/rules/claims.yml' download>claims.yml</a> and",
+            "interval over *n* teacher seeds, and the verdict by a rule fixed before the run, but for the changes",
+            "listed at the head of the rules with what they changed. Some claims are made for some data sets only.",
+            "Where a [control](sections/rival_explanations.md) explains a result that came out as claimed, the last",
+            "column says so. A claim opens to its sentence, its measure, its rule, and the command that makes its page",
+            "again from what is stored; `kdlib compute`, with the same section and options and `--fresh`, trains its",
+            "students again and compares. All rules are in",
+            "<a href='../_static/rules/claims.yml' download>claims.yml</a> and",
             "<a href='../_static/rules/controls.yml' download>controls.yml</a>.",
             "",
             f"{LEGEND} Each row has an axis of its own.",
@@ -159,7 +165,7 @@ class Scoreboard:
         if not self.records:
             return NO_PAGE
         readings = {claim.id for claim in load_claims() if claim.derived}
-        lines = ["| claims on | " + " | ".join(VERDICTS[:4]) + " | none |", "|---|" + "--:|" * 5]
+        lines = ["| claims on | " + " | ".join(VERDICTS[:4]) + " | no verdict |", "|---|" + "--:|" * 5]
         for name, found in self.verdicts.items():
             of_kind = [[v.claim in readings for v in found if v.verdict == kind] for kind in VERDICTS[:4]]
             of_kind.append([v.claim in readings for v in found if v.verdict not in VERDICTS[:4]])
@@ -173,36 +179,42 @@ class Scoreboard:
                 "",
                 self._signs(self.verdicts),
                 "",
-                "Does it pay to have a teacher at all, where no class is missing? Points of accuracy at T = 9 with all",
-                "examples; then where students of few, random examples are ahead at equal steps (each lead by its own",
-                "95% interval, so that some may be chance):",
-                "",
-                *_raw(self._beside_labels_alone()),
+                *self._beside_labels_alone(),
                 "",
                 "All claims, the paper's own and (after the plus) readings of its text and tables:",
                 "",
                 *lines,
                 "",
-                "Claim by claim: [the scoreboard](scoreboard.md). What was run, and what of the paper's scale was cut:",
+                "Claim by claim: [the scoreboard](scoreboard.md). What was run, and what was cut against profile",
+                "`paper`, which has the paper's grids, and numbers of our own where it prints none:",
                 "",
                 *(f"- **{self.titles[name]}**: {self._scale(name)}" for name in self.verdicts),
             ]
         )
 
-    def _beside_labels_alone(self) -> str:
+    def _beside_labels_alone(self) -> Iterator[str]:
         """A table: of each data set whose controls were run, what each teacher adds to students of labels alone."""
         ran = {name: part["rival_explanations"] for name, part in self.tables.items() if "rival_explanations" in part}
         found = {name: present.full_accuracy_gains(controls["full"]) for name, controls in ran.items()}
+        if not found:
+            yield "Whether it pays to have a teacher at all, the rival explanations say; they were not run yet."
+            return
         axis = axis_over([gain for _, gains in found.values() for gain in gains.values()], [0.0], None)
         rows = {
             f"{html.escape(self.titles[name])}<br><small>labels alone {present.spoken(alone, '%')}</small>": [
-                f"{interval_mark(gain, axis, null=0.0)}<small>{gain} points<br>"
+                f"{interval_mark(gain, axis)}<small>{gain} points<br>"
                 f"{present.labels_alone_leads(ran[name]['selection'], teacher)}</small>"
                 for teacher, gain in gains.items()
             ]
             for name, (alone, gains) in found.items()
         }
-        return Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_()
+        helps = {t: sum(gains[t].low > 0 for _, gains in found.values()) for t in ("small", "large")}
+        yield "Does it pay to have a teacher at all, where no class is missing? With all examples, at T = 9, the small"
+        yield f"teacher helps on {helps['small']} of {len(found)} data sets, the large one on {helps['large']} (points"
+        yield "of test accuracy; one axis for all rows). Below them: with which numbers of random examples students are"
+        yield "ahead at equal steps (validation accuracy; each lead by its own 95% interval: some may be chance)."
+        yield ""
+        yield from _raw(Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_())
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""

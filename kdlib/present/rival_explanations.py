@@ -1,6 +1,7 @@
 """Tables and sentences of the controls."""
 
 import html
+import math
 
 import pandas as pd
 
@@ -49,7 +50,7 @@ def _drawn(finding: Finding) -> str:
         return "–" if estimate is None else f"{estimate}"
     axis = axis_over([estimate], [control.null_value], control.unit)
     words = html.escape(f"{estimate} {control.unit}; {control.measured}")
-    return f"{interval_mark(estimate, axis, null=control.null_value)}{words}"
+    return f"{interval_mark(estimate, axis, (control.null_value, math.inf))}{words}"
 
 
 def full_accuracy_gains(full: pd.DataFrame) -> tuple[Interval, dict[str, Interval]]:
