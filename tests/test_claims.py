@@ -16,7 +16,7 @@ from kdlib.errors import InputError
 from kdlib.measures import ratio_interval, t_interval
 from kdlib.paper import missing_class_table, paper_table
 from kdlib.settings import resolve
-from kdlib.verdict_table import VerdictMatrix, estimate
+from kdlib.verdict_table import VerdictMatrix, VerdictTable, estimate
 
 PAPER = paths.paper_dir()
 
@@ -385,6 +385,19 @@ def test_a_size_that_an_undecided_interval_leaves_out_is_named_in_the_matrix():
 
     outside = "The paper's size lies outside of the interval."
     assert outside in shown([0.9, 1.0, 1.2]) and outside not in shown([0.1, 1.0, 20.0])
+
+
+def test_a_size_of_the_paper_that_its_own_claim_forbids_is_named_where_the_claim_is_contradicted():
+    itself = "The paper's own size contradicts it, too."
+    statements = {"So it is.": (["small-effective-throughout"], "")}
+    for dataset, size, verdict, named in (
+        ("cifar10", -5.4, "contradicted", True),
+        ("cifar10", -5.4, "undecided", False),
+        ("mnist", 84.25, "contradicted", False),
+    ):
+        found = Verdict("small-effective-throughout", dataset, verdict, t_interval([-9.0, -9.1, -9.2]), size)
+        assert (itself in VerdictMatrix(statements, {dataset: [found]}, {dataset: "D"}, {}, "b")._repr_html_()) == named
+        assert (itself in VerdictTable([found])._repr_html_()) == named
 
 
 def test_the_rule_of_a_rank_correlation_names_its_exception():

@@ -1,7 +1,9 @@
 """The scoreboard's own texts, from the reference pages in the repository."""
 
 import pytest
+from bs4 import BeautifulSoup
 
+from kdlib import present
 from kdlib.cli import scoreboard
 from kdlib.cli.pages import executed, page_record, read
 from kdlib.record import read_tables
@@ -40,3 +42,25 @@ def test_a_data_set_with_more_than_the_first_seeds_says_which_verdicts_that_chan
     changed = [[cell.split(":")[0].strip() for cell in row.strip("|").split("|")[1:3]] for row in rows]
     assert changed and all(was != now for was, now in changed)
     assert f", {len(changed)} would be others" in page
+
+
+def test_the_landing_page_says_what_teachers_add_with_the_numbers_of_the_controls_page(records):
+    given = {(record["dataset"], record["section"]): {} for record in records}
+    summary = scoreboard.Scoreboard(records, given).summary()
+    full = next(read_tables(record)["full"] for record in records if record["section"] == "rival_explanations")
+    alone, gains = present.full_accuracy_gains(full)
+    head = summary.partition("Does it pay to have a teacher at all")[2].partition("```{raw} html")[0]
+    helping = {teacher: int(gain.low > 0) for teacher, gain in gains.items()}
+    said = " ".join(head.split())
+    assert f"the small teacher helps on {helping['small']} of 1 data sets, the large one on {helping['large']}" in said
+    table = BeautifulSoup(summary, "html.parser").find("th", string="the small teacher adds").find_parent("table")
+    assert present.spoken(alone, "%") in table.tbody.th.get_text()
+    for cell, gain in zip(table.select("tbody td"), gains.values(), strict=True):
+        assert f"{gain} points" in cell.get_text() and "labels alone at" in cell.get_text()
+
+
+def test_without_controls_nothing_is_said_of_what_teachers_add(records):
+    others = [record for record in records if record["section"] != "rival_explanations"]
+    given = {(record["dataset"], record["section"]): {} for record in others}
+    summary = scoreboard.Scoreboard(others, given).summary()
+    assert "they were not run yet" in summary and "the small teacher adds" not in summary
