@@ -250,6 +250,34 @@ def test_a_verdict_on_the_landing_page_leads_to_its_claim_opened(browser, html):
         assert not visit.errors
 
 
+def test_the_scoreboard_shows_the_claims_that_are_asked_for(browser, html):
+    """By verdict, by what a control explains, by words; and a link to a claim that is not shown shows it again."""
+    with Visit(browser, html / "book/scoreboard.html") as visit:
+        rows, shown = (f"table.scoreboard tbody tr:not(.group){more}" for more in ("", ":visible"))
+        every = visit.page.locator(rows).count()
+        verdicts = visit.page.locator(f"{rows} .verdict").all_inner_texts()
+        form = visit.page.locator("form.claim-filter")
+        for box in form.get_by_role("group").get_by_role("checkbox").all():
+            box.focus()
+            visit.page.keyboard.press("Space")
+            kind = box.get_attribute("value")
+            assert visit.page.locator(shown).count() == every - verdicts.count(kind) < every, kind
+            assert form.locator("output").inner_text().startswith(f"{every - verdicts.count(kind)} of {every} ")
+            visit.page.keyboard.press("Space")
+        form.get_by_label("only what a control explains").check()
+        explained = visit.page.locator(f"{shown} td:nth-child(5) a").count()
+        assert 0 < visit.page.locator(shown).count() <= explained
+        form.get_by_label("only what a control explains").uncheck()
+        form.get_by_label("words").fill("SWEET spot")
+        found = visit.page.locator(f"{shown} th").evaluate_all("(all) => all.map((th) => th.textContent.toLowerCase())")
+        assert 0 < len(found) < every and all("sweet" in text and "spot" in text for text in found)
+        assert visit.page.locator("tr.group:visible").count() < visit.page.locator("tr.group").count()
+        hidden = visit.page.locator("table.scoreboard tbody tr[hidden]").first.get_attribute("id")
+        visit.page.evaluate("(id) => { location.hash = id; }", hidden)
+        visit.page.locator(f"[id='{hidden}'] details[open]").wait_for()
+        assert visit.page.locator(shown).count() == every and not visit.errors
+
+
 def test_search_finds_a_known_term(browser, served):
     with Visit(browser, f"{served}/search.html?q=temperature") as visit:
         visit.page.wait_for_selector("#search-results li a")

@@ -80,15 +80,7 @@ MATRIX_SIGNS = (
     "*n*: teacher seeds. *Paper*: the size that it gives. –: not judged on this data set. *But see*: a control that "
     f"explains the result otherwise. {LEGEND} A row has one axis."
 )
-OPENER = """<script>
-function openClaim() {
-  const row = document.getElementById(location.hash.slice(1));
-  const details = row && row.querySelector("details");
-  if (details) { details.open = true; row.scrollIntoView(); }
-}
-addEventListener("hashchange", openClaim);
-addEventListener("load", openClaim);
-</script>"""
+SCRIPT = "<script src='../_static/scoreboard.js' defer></script>"
 
 
 def verdicts(records: Sequence[dict[str, Any]], tables: SectionsOf | None = None) -> dict[str, list[Verdict]]:
@@ -158,7 +150,7 @@ class Scoreboard:
             table = VerdictTable(found, self.rivals.get(name), self._places(name))._repr_html_()
             lines += [f"({_label(name)})=", f"## {self.titles[name]}", "", self._scale(name), ""]
             lines += [*self._changed_by_seeds(name), *_raw(table), ""]
-        return "\n".join([*lines, *_raw(OPENER)])
+        return "\n".join([*lines, *_raw(SCRIPT)])
 
     def summary(self) -> str:
         """For the landing page: how many claims fared how, and the paper's main statements on each data set."""
