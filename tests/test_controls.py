@@ -2,9 +2,11 @@
 
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from kdlib.claims import load_claims
 from kdlib.controls import CHANGES, findings, load_controls
+from kdlib.present import control_findings
 from kdlib.statistics import STATISTICS, Tables
 from kdlib.statistics.common import PAIR
 from kdlib.verdict_table import Rivals, VerdictTable
@@ -242,3 +244,22 @@ def test_a_control_that_explains_a_result_that_came_out_as_claimed_is_linked_bes
     verdicts = [Verdict("entropy-selects-well", "digits", "reproduced")]
     assert cells[0] in VerdictTable(verdicts, rivals)._repr_html_()
     assert "explained otherwise by" not in VerdictTable(verdicts)._repr_html_()
+
+
+def test_the_table_of_controls_draws_what_holds_in_the_shade_and_names_what_it_would_explain():
+    tables = control_tables(small_responses=90, small_shuffled=10)
+    shown = BeautifulSoup(control_findings(tables, "mnist")._repr_html_(), "html.parser")
+    rows = {row.th.get_text(): row.select("td") for row in shown.select("tbody tr")}
+    assert set(rows) == {c.title for c in load_controls() if c.notebook == "rival_explanations"}
+    titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to("mnist")}
+    words = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
+    for found in findings("mnist", {"rival_explanations": tables}):
+        holds, measured, explained = rows[found.control.title]
+        assert holds.get_text() == words[found.outcome]
+        assert explained.get_text().split("; ") == [titles[c] for c in found.control.claims if c in titles]
+        if found.outcome == "explains" and found.estimate.has_width:
+            ends = measured.select_one("line.interval")
+            shade = measured.select_one("rect.wanted")
+            assert float(shade["x"].rstrip("%")) <= float(ends["x1"].rstrip("%"))
+        if found.estimate is not None:
+            assert str(found.estimate) in measured.get_text() and found.control.measured in measured.get_text()
