@@ -46,8 +46,9 @@ class Control:
 class Finding:
     """What the tables of a data set say of a control: `outcome` explains, does not explain, undecided or not decided.
 
-    Not decided: fewer than two teacher seeds have a value. `terms`: means over seeds of the two numbers that the
-    estimate is made of, in the order in which `measured` names them.
+    Not decided: fewer than two teacher seeds have a value. `note`: how many seeds have none. `terms`: means over seeds
+    of the two numbers that the estimate is made of, in the order in which `measured` names them. `remark`: what the
+    statistic itself notes.
     """
 
     control: Control
@@ -55,6 +56,7 @@ class Finding:
     estimate: Interval | None
     note: str
     terms: tuple[float, float] | None
+    remark: str = ""
 
     @property
     def sentence(self) -> str:
@@ -119,4 +121,5 @@ def find(control: Control, tables: Tables) -> Finding:
     verdict = judge(rule, tables.dataset, values.tolist())
     decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
     outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"
-    return Finding(control, outcome, verdict.estimate, verdict.note, values.attrs.get("terms"))
+    attrs = values.attrs
+    return Finding(control, outcome, verdict.estimate, verdict.note, attrs.get("terms"), attrs.get("note", ""))

@@ -6,7 +6,7 @@ from bs4 import BeautifulSoup
 
 from kdlib.claims import load_claims
 from kdlib.controls import CHANGES, findings, load_controls
-from kdlib.present import control_findings
+from kdlib.present import control_finding, control_findings
 from kdlib.statistics import STATISTICS, Tables
 from kdlib.statistics.common import PAIR
 from kdlib.verdict_table import Rivals, VerdictTable
@@ -47,6 +47,7 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
     ]
     updates = [
         {"seed": s, "batch_size": size, "learning_rate": rate, "epoch": 5, "entropy": spread + 0.01 * s}
+        | {"validation_accuracy": 90.0 if rate == 0.1 else 40.0}
         for s in SEEDS
         for size, rate, spread in ((10, 0.1, 1.0), (20, 0.1, 1.4), (20, 0.2, raw.get("scaled", 1.0)))
     ]
@@ -230,6 +231,13 @@ def test_one_temperature_says_nothing_of_temperature():
 
 def test_soft_labels_that_lose_weight_with_temperature_are_seen():
     assert outcome("gradient-weights") == "explains"
+
+
+def test_whether_a_teacher_learned_at_the_scaled_rate_stands_beside_what_is_concluded_from_it():
+    tables = control_tables()
+    said = "validation accuracy of that teacher 90.0%, with the learning rate scaled 40.0%"
+    assert said in control_finding(tables, "mnist", "distance-travelled")
+    assert said in control_findings(tables, "mnist")._repr_html_()
 
 
 def test_a_control_that_explains_a_result_that_came_out_as_claimed_is_linked_beside_its_verdict():

@@ -26,7 +26,8 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
     unit = "" if asked.unit == "ratio" else f" {asked.unit}"
     decimals = 1 if asked.unit == "percentage points" else 2
     two = "; the two are " + " and ".join(f"{term:.{decimals}f}" for term in found.terms) if found.terms else ""
-    return Text(f"**{found.sentence}** Measured, {asked.measured}: {spoken(found.estimate, unit, None)}{two}.")
+    remark = f"; {found.remark}" * bool(found.remark)
+    return Text(f"**{found.sentence}** Measured, {asked.measured}: {spoken(found.estimate, unit, None)}{two}{remark}.")
 
 
 def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Matrix:
@@ -49,7 +50,7 @@ def _drawn(finding: Finding) -> str:
     if not can_be_drawn(estimate):
         return "–" if estimate is None else f"{estimate}"
     axis = axis_over([estimate], [control.null_value], control.unit)
-    words = html.escape(f"{estimate} {control.unit}; {control.measured}")
+    words = html.escape("; ".join(filter(None, [f"{estimate} {control.unit}", control.measured, finding.remark])))
     return f"{interval_mark(estimate, axis, (control.null_value, math.inf))}{words}"
 
 

@@ -182,7 +182,8 @@ def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Series:
 def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
     """Half of the entropy's rise from the first to the second batch size, minus the rise with a scaled learning rate.
 
-    After the last epoch; the scaled rate makes updates times learning rate equal for the two.
+    After the last epoch; the scaled rate makes updates times learning rate equal for the two. The note says whether the
+    teacher learned at that rate.
     """
     table = tables["rival_explanations"]["updates"]
     sizes = sorted(table["batch_size"].unique())
@@ -198,7 +199,15 @@ def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
         )
         return second - first, scaled - first
 
-    return _half_minus(last, rises)
+    found = _half_minus(last, rises)
+    plain, scaled = (
+        at(last, batch_size=sizes[1], learning_rate=rate)["validation_accuracy"].mean()
+        for rate in (rates[0], rates[-1])
+    )
+    found.attrs["note"] = (
+        f"validation accuracy of that teacher {plain:.1f}%, with the learning rate scaled {scaled:.1f}%"
+    )
+    return found
 
 
 @statistic
