@@ -57,6 +57,10 @@ class Claim:
             return 1 / (1 + self.margin), 1 + self.margin
         return self.null_value - self.margin, self.null_value + self.margin
 
+    def forbids(self, size: float) -> bool:
+        """Of a direction, whether a size of the paper itself lies on the other side."""
+        return (size > self.null_value) != (self.side == "greater")
+
     def rule(self, dataset: str) -> str:
         """What decides the claim on a data set, in a sentence."""
         size = self.paper_value(dataset)
@@ -71,7 +75,7 @@ class Claim:
                     against += " Undecided if it is the same in all seeds, neither 1 nor -1."
                 if size is None:
                     return f"Reproduced {beside}; {against}"
-                if (size > self.null_value) != (self.side == "greater"):
+                if self.forbids(size):
                     return f"Reproduced {beside}, which the paper's own {size:.4g} does not; {against}"
                 return f"Reproduced {beside} and its far end reaches {size:.4g} (else direction only); {against}"
             case "equivalence":

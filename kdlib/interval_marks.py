@@ -50,11 +50,7 @@ def verdict_mark(claim: Claim, verdict: Verdict, axis: Axis | None) -> str:
     """SVG of a verdict's estimate; empty where there is no axis or no estimate."""
     if axis is None or not can_be_drawn(verdict.estimate):
         return ""
-    if claim.kind == "equivalence":
-        wanted = claim.bounds()
-    else:
-        wanted = (claim.null_value, math.inf) if claim.side == "greater" else (-math.inf, claim.null_value)
-    return interval_mark(verdict.estimate, axis, wanted, verdict.paper)
+    return interval_mark(verdict.estimate, axis, _wanted(claim), verdict.paper)
 
 
 def interval_mark(
@@ -68,7 +64,7 @@ def interval_mark(
     first, last = (100.0 * (end > 0) if math.isinf(end) else axis.at(end) for end in wanted)
     place = f"x='{first:.1f}%' width='{last - first:.1f}%' height='{_HEIGHT}'"
     parts = [f"<rect class='wanted' stroke='none' opacity='0.15' {place}/>"]
-    for edge in (end for end in wanted if math.isfinite(end)):
+    for edge in filter(math.isfinite, wanted):
         place = f"x1='{axis.at(edge):.1f}%' x2='{axis.at(edge):.1f}%' y1='0' y2='{_HEIGHT}'"
         parts.append(f"<line class='edge' stroke-dasharray='2 2' {place}/>")
     dot = f"cx='{axis.at(estimate.mean):.1f}%' cy='{middle}'"
@@ -96,11 +92,15 @@ def _ends(estimate: Interval) -> tuple[float, float]:
     return (estimate.mean, estimate.mean) if math.isnan(estimate.low) else (estimate.low, estimate.high)
 
 
+def _wanted(claim: Claim) -> tuple[float, float]:
+    """Between which the interval has to lie for the claim, infinite where one side is open."""
+    if claim.kind == "equivalence":
+        return claim.bounds()
+    return (claim.null_value, math.inf) if claim.side == "greater" else (-math.inf, claim.null_value)
+
+
 def _landmarks(claim: Claim, verdict: Verdict) -> Iterable[float]:
     """What the estimate is read against."""
-    if claim.kind == "equivalence":
-        yield from claim.bounds()
-    elif claim.null_value is not None:
-        yield claim.null_value
+    yield from filter(math.isfinite, _wanted(claim))
     if verdict.paper is not None:
         yield verdict.paper

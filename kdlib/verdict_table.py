@@ -219,9 +219,8 @@ def _misses_size(verdict: Verdict) -> bool:
 
 
 def _fails_itself(verdict: Verdict, claim: Claim) -> bool:
-    if verdict.verdict != "contradicted" or verdict.paper is None or claim.kind != "direction":
-        return False
-    return (verdict.paper > claim.null_value) != (claim.side == "greater")
+    judged = verdict.verdict == "contradicted" and verdict.paper is not None and claim.kind == "direction"
+    return judged and claim.forbids(verdict.paper)
 
 
 def _inline(text: str) -> str:

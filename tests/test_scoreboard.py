@@ -1,5 +1,6 @@
 """The scoreboard's own texts, from the reference pages in the repository."""
 
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
@@ -16,9 +17,15 @@ def records():
     return [page_record(read(path)) for path in executed() if path.parent.name == NAME]
 
 
-def test_the_first_seeds_are_those_and_what_has_no_seed_stays():
-    import pandas as pd
+def board(records) -> scoreboard.Scoreboard:
+    return scoreboard.Scoreboard(records, {(record["dataset"], record["section"]): {} for record in records})
 
+
+def test_without_a_page_there_are_no_claims_to_choose_from():
+    assert "scoreboard.js" not in board([]).page()
+
+
+def test_the_first_seeds_are_those_and_what_has_no_seed_stays():
     by_seed, plain = pd.DataFrame({"seed": [0, 1, 2], "value": [5, 6, 7]}), pd.DataFrame({"value": [8]})
     found = scoreboard.first_seeds({"a": {"entropy": {"by_seed": by_seed, "plain": plain}}}, 2)["a"]["entropy"]
     assert found["by_seed"].value.tolist() == [5, 6] and found["plain"].value.tolist() == [8]
@@ -32,11 +39,10 @@ def test_all_seeds_are_as_good_as_no_choice_of_them(records):
 
 def test_a_data_set_with_more_than_the_first_seeds_says_which_verdicts_that_changed(records, monkeypatch):
     count = records[0]["settings"]["seeds"]
-    given = {(record["dataset"], record["section"]): {} for record in records}
     monkeypatch.setattr(scoreboard, "FIRST_SEEDS", count)
-    assert "seeds alone" not in scoreboard.Scoreboard(records, given).page()
+    assert "seeds alone" not in board(records).page()
     monkeypatch.setattr(scoreboard, "FIRST_SEEDS", 2)
-    page = scoreboard.Scoreboard(records, given).page()
+    page = board(records).page()
     assert f"with the first 2 of its\n{count} seeds alone" in page
     rows = page.partition("| claim | 2 seeds")[2].partition("|---|---|---|\n")[2].partition("\n:::")[0].splitlines()
     changed = [[cell.split(":")[0].strip() for cell in row.strip("|").split("|")[1:3]] for row in rows]
@@ -45,8 +51,7 @@ def test_a_data_set_with_more_than_the_first_seeds_says_which_verdicts_that_chan
 
 
 def test_the_landing_page_says_what_teachers_add_with_the_numbers_of_the_controls_page(records):
-    given = {(record["dataset"], record["section"]): {} for record in records}
-    summary = scoreboard.Scoreboard(records, given).summary()
+    summary = board(records).summary()
     full = next(read_tables(record)["full"] for record in records if record["section"] == "rival_explanations")
     alone, gains = present.full_accuracy_gains(full)
     head = summary.partition("Does it pay to have a teacher at all")[2].partition("```{raw} html")[0]
@@ -61,6 +66,5 @@ def test_the_landing_page_says_what_teachers_add_with_the_numbers_of_the_control
 
 def test_without_controls_nothing_is_said_of_what_teachers_add(records):
     others = [record for record in records if record["section"] != "rival_explanations"]
-    given = {(record["dataset"], record["section"]): {} for record in others}
-    summary = scoreboard.Scoreboard(others, given).summary()
+    summary = board(others).summary()
     assert "they were not run yet" in summary and "the small teacher adds" not in summary

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -150,7 +151,7 @@ class Scoreboard:
             table = VerdictTable(found, self.rivals.get(name), self._places(name))._repr_html_()
             lines += [f"({_label(name)})=", f"## {self.titles[name]}", "", self._scale(name), ""]
             lines += [*self._changed_by_seeds(name), *_raw(table), ""]
-        return "\n".join([*lines, *_raw(SCRIPT)])
+        return "\n".join([*lines, *(_raw(SCRIPT) if self.verdicts else ())])
 
     def summary(self) -> str:
         """For the landing page: how many claims fared how, and the paper's main statements on each data set."""
@@ -250,23 +251,29 @@ class Scoreboard:
 
     def _changed_by_seeds(self, dataset: str) -> Iterator[str]:
         """Which verdicts the first seeds alone would have given otherwise, where a data set has more."""
-        numbers = {seed for part in self.tables[dataset].values() for t in part.values() for seed in t.get("seed", ())}
-        if len(numbers) <= FIRST_SEEDS:
+        count = max(r["settings"]["seeds"] for r in self.records if r["dataset"] == dataset)
+        if count <= FIRST_SEEDS:
             return
-        first = verdicts(self.records, first_seeds(self.tables, FIRST_SEEDS))[dataset]
-        pairs = list(zip(first, self.verdicts[dataset], strict=True))
+        pairs = list(zip(self._first_verdicts[dataset], self.verdicts[dataset], strict=True))
         changed = [(was, now) for was, now in pairs if was.verdict != now.verdict]
         yield f"Of {len(pairs)} verdicts, {len(changed)} would be others with the first {FIRST_SEEDS} of its"
-        yield f"{len(numbers)} seeds alone. Profile `paper-cpu` had three at first; a data set goes on to the"
+        yield f"{count} seeds alone. Profile `paper-cpu` had three at first; a data set goes on to the"
         yield "protocol's five as a whole and at once, whatever the further seeds say."
         yield ""
         if changed:
-            titles = {claim.id: claim.title for claim in load_claims()}
+            claims = {claim.id: claim for claim in load_claims()}
             yield ":::{dropdown} The verdicts that changed with the number of seeds"
-            yield f"| claim | {FIRST_SEEDS} seeds | {len(numbers)} seeds |"
+            yield f"| claim | {FIRST_SEEDS} seeds | {count} seeds |"
             yield "|---|---|---|"
-            yield from (f"| {titles[now.claim]} | {_said(was)} | {_said(now)} |" for was, now in changed)
+            for pair in changed:
+                claim = claims[pair[0].claim]
+                said = (f"{v.verdict}: {estimate(v, claim.unit)}" for v in pair)
+                yield f"| {claim.title} | {' | '.join(said)} |"
             yield from (":::", "")
+
+    @cached_property
+    def _first_verdicts(self) -> dict[str, list[Verdict]]:
+        return verdicts(self.records, first_seeds(self.tables, FIRST_SEEDS))
 
     def _places(self, dataset: str) -> dict[str, tuple[str, str]]:
         """The page of each section, and the command that makes it again."""
@@ -286,12 +293,6 @@ def first_seeds(tables: SectionsOf, count: int) -> SectionsOf:
         }
         for name, sections in tables.items()
     }
-
-
-def _said(verdict: Verdict) -> str:
-    """A verdict with the estimate that decided it."""
-    units = {claim.id: claim.unit for claim in load_claims()}
-    return f"{verdict.verdict}: {estimate(verdict, units[verdict.claim])}"
 
 
 def _tables(records: Sequence[dict[str, Any]]) -> SectionsOf:

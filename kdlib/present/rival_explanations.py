@@ -47,10 +47,12 @@ def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Matrix:
 def _drawn(finding: Finding) -> str:
     """HTML of a control's estimate beside the value above which its interval has to lie."""
     control, estimate = finding.control, finding.estimate
-    if not can_be_drawn(estimate):
-        return "–" if estimate is None else f"{estimate}"
-    axis = axis_over([estimate], [control.null_value], control.unit)
+    if estimate is None:
+        return "–"
     words = html.escape("; ".join(filter(None, [f"{estimate} {control.unit}", control.measured, finding.remark])))
+    if not can_be_drawn(estimate):
+        return words
+    axis = axis_over([estimate], [control.null_value], control.unit)
     return f"{interval_mark(estimate, axis, (control.null_value, math.inf))}{words}"
 
 
