@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import yaml
@@ -42,6 +43,7 @@ class Claim:
     definition: str
     reason: str | None
     also: Sequence[str] = ()
+    settled_at: Sequence[float] | Literal["any"] = ()
 
     def applies_to(self, dataset: str) -> bool:
         """Whether the claim is made for a data set; one that the paper does not have counts as `other`."""
@@ -57,6 +59,12 @@ class Claim:
             return 1 / (1 + self.margin), 1 + self.margin
         return self.null_value - self.margin, self.null_value + self.margin
 
+    def settles(self, value: float) -> bool:
+        """Whether seeds that all have this value decide: an end of the statistic's range, or what is counted."""
+        if self.settled_at == "any":
+            return True
+        return any(math.isclose(value, end, abs_tol=1e-9) for end in self._ends())
+
     def forbids(self, size: float) -> bool:
         """Of a direction, whether a size of the paper itself lies on the other side."""
         return (size > self.null_value) != (self.side == "greater")
@@ -71,8 +79,7 @@ class Claim:
                 against = "contradicted if it lies wholly on the other side."
                 if size is None and self.value is not None:
                     return f"Direction only {beside} (the paper gives no size for this data set); {against}"
-                if self.unit == "rank correlation":
-                    against += " Undecided if it is the same in all seeds, neither 1 nor -1."
+                against += self._without_width()
                 if size is None:
                     return f"Reproduced {beside}; {against}"
                 if self.forbids(size):
@@ -81,7 +88,10 @@ class Claim:
             case "equivalence":
                 low, high = self.bounds()
                 where = f"between {low:.4g} and {high:.4g}"
-                return f"Reproduced if the whole interval lies {where}; contradicted if it lies wholly outside."
+                return (
+                    f"Reproduced if the whole interval lies {where}; contradicted if it lies wholly outside."
+                    f"{self._without_width()}"
+                )
             case "existence":
                 beside = "else contradicted; no interval decides, so chance is not weighed."
                 return f"Reproduced if every number found is above {self.null_value:g}; {beside}"
@@ -89,6 +99,17 @@ class Claim:
                 return f"Reproduced if it is {size:g}, within {self.margin:g}; else contradicted."
             case _:
                 return ""
+
+    def _without_width(self) -> str:
+        """The end of a rule: what holds where all seeds agree."""
+        if self.settled_at == "any":
+            return ""
+        ends = " or ".join(f"{end:g}" for end in self._ends())
+        return f" Undecided if it is the same in all seeds{f', other than {ends}' if ends else ''}."
+
+    def _ends(self) -> Sequence[float]:
+        """Of the statistic's range, where it has any."""
+        return (*self.settled_at, *((1.0, -1.0) if self.unit == "rank correlation" else ()))
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,8 @@ def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
     estimate = (ratio_interval if claim.unit == "ratio" else t_interval)(known)
     if estimate.n == 1:
         verdict = "one seed, no verdict"
+    elif not (estimate.has_width or claim.settles(estimate.mean)):
+        verdict = "undecided"  # a coarse number takes few values: equal ones over seeds are no sign of precision
     elif claim.kind == "direction":
         verdict = _direction(claim, blank.paper, estimate)
     else:
@@ -158,9 +181,7 @@ def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
 
 
 def _direction(claim: Claim, size: float | None, estimate: Interval) -> str:
-    # A rank correlation over a few points takes few values: equal ones over seeds are no sign of precision.
-    coarse = claim.unit == "rank correlation" and not estimate.has_width and abs(estimate.mean) < 1
-    if coarse or estimate.low <= claim.null_value <= estimate.high:
+    if estimate.low <= claim.null_value <= estimate.high:
         return "undecided"
     side = "greater" if estimate.low > claim.null_value else "less"
     if side != claim.side:

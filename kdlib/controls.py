@@ -41,14 +41,19 @@ class Control:
     nothing: str = "There is nothing to compute it from."
     notebook: str = "rival_explanations"  # whose tables decide it
 
+    @property
+    def why_nothing(self) -> str:
+        """`nothing` within a sentence."""
+        return self.nothing[0].lower() + self.nothing[1:].rstrip(".")
+
 
 @dataclass(frozen=True)
 class Finding:
     """What the tables of a data set say of a control: `outcome` explains, does not explain, undecided or not decided.
 
     Not decided: fewer than two teacher seeds have a value. `note`: how many seeds have none. `terms`: means over seeds
-    of the two numbers that the estimate is made of, in the order in which `measured` names them. `remark`: what the
-    statistic itself notes.
+    of the two numbers that the estimate is made of, in the order in which `measured` names them. `remark`: what a
+    reader must know beside the number: that seeds were left out, and what the statistic itself notes.
     """
 
     control: Control
@@ -65,7 +70,8 @@ class Finding:
         if self.estimate is None:
             return f"No finding. {self.control.nothing}"
         if self.note:
-            return f"No finding, since one teacher seed alone has a value ({self.note}). {self.control.nothing}"
+            why = f"one teacher seed alone has a value ({self.note})"
+            return f"No finding, since {why}. Of the others: {self.control.why_nothing}."
         return "No finding: one teacher seed gives no interval."
 
 
@@ -121,5 +127,6 @@ def find(control: Control, tables: Tables) -> Finding:
     verdict = judge(rule, tables.dataset, values.tolist())
     decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
     outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"
-    attrs = values.attrs
-    return Finding(control, outcome, verdict.estimate, verdict.note, attrs.get("terms"), attrs.get("note", ""))
+    left_out = f"{verdict.note}: {control.why_nothing}" if decided and verdict.note else ""
+    remark = "; ".join(filter(None, [left_out, values.attrs.get("note")]))
+    return Finding(control, outcome, verdict.estimate, verdict.note, values.attrs.get("terms"), remark)

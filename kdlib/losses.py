@@ -28,14 +28,14 @@ def soft_labels(logits: Tensor, temperature: float | Tensor) -> Tensor:
     return F.softmax(logits / temperature, dim=-1)
 
 
-def label_smoothing_labels(labels: Tensor, classes: int, alpha: float) -> Tensor:
+def label_smoothing_labels(labels: Tensor, classes: int, alpha: float, dtype: torch.dtype = torch.float32) -> Tensor:
     """Equation 1: (1 - alpha) one_hot + alpha / C.
 
-    Arguments: integer `labels` [...]; number of `classes` C; `alpha` in [0, 1]. Returns [..., C].
+    Arguments: integer `labels` [...]; number of `classes` C; `alpha` in [0, 1]. Returns [..., C] of type `dtype`.
     Raises `ValueError` for another alpha.
     """
     _check_fraction("alpha", alpha)
-    return F.one_hot(labels, classes).float() * (1 - alpha) + alpha / classes
+    return F.one_hot(labels, classes).to(dtype) * (1 - alpha) + alpha / classes
 
 
 def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
@@ -46,7 +46,7 @@ def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor
     Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar. Raises `ValueError` for another
     alpha.
     """
-    targets = label_smoothing_labels(labels, logits.shape[-1], alpha)
+    targets = label_smoothing_labels(labels, logits.shape[-1], alpha, logits.dtype)
     return -(targets * F.log_softmax(logits, dim=-1)).sum(-1).mean()
 
 

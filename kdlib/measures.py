@@ -125,6 +125,11 @@ class Interval:
         decimals = self.decimals if decimals is None else decimals
         return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
+    def shown_ends(self, unit: str | None) -> tuple[float, float]:
+        """Its ends, no farther than what is measured in this unit can go."""
+        least, most = {"rank correlation": (-1.0, 1.0), "%": (0.0, 100.0)}.get(unit, (-math.inf, math.inf))
+        return max(self.low, least), min(self.high, most)
+
     @property
     def has_width(self) -> bool:
         """Whether there are two bounds, farther apart than rounding in the arithmetic puts them."""

@@ -207,9 +207,9 @@ def estimate(verdict: Verdict, unit: str | None = None) -> str:
     n = f"(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{e.n})"
     if e.low != e.low:
         return f"{e.printed(e.mean)} {n}"
-    low, high = (max(e.low, -1.0), min(e.high, 1.0)) if unit == "rank correlation" else (e.low, e.high)
     if not e.has_width:
         return f"{e.mean:.3g} in all seeds {n}"
+    low, high = e.shown_ends(unit)
     return f"{e.printed(e.mean)} [{e.printed(low)}, {e.printed(high)}] {n}"
 
 

@@ -18,14 +18,15 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
     """Tables in which a control's raw accuracy is as given, such as `small_shuffled=10`, and 50 otherwise."""
 
     def cell(seed: int, teacher: str, control: str, temperature: float) -> dict[str, object]:
-        value = raw.get(f"{teacher}_{control}", 50.0) + 0.1 * seed
+        drift = 0.1 * (1 + [*CHANGES].index(control)) * (1.5 if teacher == "large" else 1.0)
+        value = raw.get(f"{teacher}_{control}", 50.0) + drift * seed  # else seeds agree, and decide nothing
         who = {"seed": seed, "teacher": teacher, "control": control, "temperature": temperature}
         corrected = raw.get(f"{teacher}_{control}_corrected", value)
         return who | {"missing_class": 0, "raw": value, "corrected": corrected, "accuracy": value}
 
     rows = [cell(s, t, c, x) for s in SEEDS for t in ("small", "large") for c in CHANGES for x in (3.0, 9.0, 20.0)]
     epochs = [
-        {"seed": s, "teacher": t, "epoch": e, "raw": value + 0.1 * s, "student_accuracy": 90 + value / 100}
+        {"seed": s, "teacher": t, "epoch": e, "raw": value * (1 + 0.01 * s), "student_accuracy": 90 + value / 100}
         | {"validation_accuracy": sure, "entropy": spread}
         for s in SEEDS
         for t, e, value, sure, spread in (
@@ -46,13 +47,13 @@ def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
         )
     ]
     updates = [
-        {"seed": s, "batch_size": size, "learning_rate": rate, "epoch": 5, "entropy": spread + 0.01 * s}
+        {"seed": s, "batch_size": size, "learning_rate": rate, "epoch": 5, "entropy": spread * (1 + 0.01 * s)}
         | {"validation_accuracy": 90.0 if rate == 0.1 else 40.0}
         for s in SEEDS
         for size, rate, spread in ((10, 0.1, 1.0), (20, 0.1, 1.4), (20, 0.2, raw.get("scaled", 1.0)))
     ]
     selection = [
-        {"seed": s, "teacher": teacher, "selection": name, "validation_accuracy": 80 + 0.1 * s + plus}
+        {"seed": s, "teacher": teacher, "selection": name, "validation_accuracy": 80 + (1 + 0.01 * s) * plus}
         for s in SEEDS
         for teacher, name, plus in (
             ("small", "random", raw.get("random", 2.0)),
@@ -123,12 +124,12 @@ def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
 @pytest.mark.parametrize(
     ("name", "expected"),
     {
-        "loss_from_shuffling_similarity_at_equal_entropy": [40, 40, 40],
-        "missing_class_loss_from_shuffling": [40, 40, 40],
-        "missing_class_accuracy_of_hard_label_student": [5, 5.1, 5.2],
-        "shuffled_student_minus_label_smoothing_student": [-40, -40, -40],
-        "regularization_part_minus_distillation_part": [45, 45, 45],
-        "class_mean_students_minus_midpoint_after_bias_correction": [20, 20, 20],
+        "loss_from_shuffling_similarity_at_equal_entropy": [40, 39.9, 39.8],
+        "missing_class_loss_from_shuffling": [40, 39.9, 39.8],
+        "missing_class_accuracy_of_hard_label_student": [5, 5.625, 6.25],
+        "shuffled_student_minus_label_smoothing_student": [-40, -40.2, -40.4],
+        "regularization_part_minus_distillation_part": [45, 45.55, 46.1],
+        "class_mean_students_minus_midpoint_after_bias_correction": [20, 20.15, 20.3],
         "student_accuracy_difference_at_matched_teachers": [0.2, 0.2, 0.2],
         "correlation_of_nc1_with_missing_class_accuracy": [0.4, 0.4, 0.4],
         "correlation_of_nc1_with_corrected_missing_class_accuracy": [-0.4, -0.4, -0.4],
@@ -161,6 +162,7 @@ def test_the_search_that_is_held_against_an_assistant_costs_no_more_than_it():
         return STATISTICS[name](Tables("digits", {"rival_explanations": control_tables(), "sweet_spot": search}))
 
     assert values(rows).to_dict() == pytest.approx(dict.fromkeys(SEEDS, 88 - 91))
+    assert values(rows).attrs["note"] == "the pair found so is batch size 20, epoch 2"
     longer = [{**rows[0], "seed": s, "epoch": 4, "validation_accuracy": 96.0, "test_accuracy": 96.0} for s in SEEDS]
     assert values(rows + longer).to_dict() == pytest.approx({s: 96 - 91 - s for s in SEEDS})
     assert values([]).empty
@@ -171,6 +173,33 @@ def test_the_search_that_is_held_against_an_assistant_costs_no_more_than_it():
 def test_no_control_decides_without_rows():
     empty = {key: table.iloc[:0] for key, table in control_tables().items()}
     assert {f.outcome for f in findings("digits", {"rival_explanations": empty})} == {"not decided"}
+
+
+def test_seeds_that_are_left_out_are_named_beside_the_finding_with_the_reason():
+    tables = control_tables(small_responses=90, large_responses_corrected=88)
+    cells = tables["cells"]
+    cells.loc[(cells.seed == 2) & (cells.teacher == "large") & (cells.control == "responses"), "raw"] = 95.0
+    (found,) = (f for f in findings("digits", {"rival_explanations": tables}) if f.control.id == "bias")
+    assert (found.outcome, found.estimate.n) == ("explains", 2)
+    assert found.remark == "1 of 3 without a value: there is no gap between the teachers to explain"
+    assert found.remark in control_finding(tables, "digits", "bias")
+    cells.loc[(cells.seed == 1) & (cells.teacher == "large") & (cells.control == "responses"), "raw"] = 95.0
+    (found,) = (f for f in findings("digits", {"rival_explanations": tables}) if f.control.id == "bias")
+    assert found.outcome == "not decided" and found.remark == ""
+    assert found.sentence.endswith(
+        "(2 of 3 without a value). Of the others: there is no gap between the teachers to explain."
+    )
+
+
+def test_how_equal_matched_teachers_are_stands_beside_what_is_concluded_from_them():
+    tables = control_tables()
+    said = "the teachers' validation accuracies are then 97.0% (small) and 97.0% (large), at most 0.0 points apart"
+    assert said in control_finding(tables, "mnist", "accuracy-matched")
+    assert "the two entropies differ by up to 0.00 nats" in control_finding(tables, "mnist", "training-length")
+    of_claim = STATISTICS["student_accuracy_difference_at_matched_teachers"](
+        Tables("d", {"rival_explanations": tables})
+    )
+    assert of_claim.attrs["note"] == said
 
 
 def test_without_a_gap_there_is_nothing_to_explain():

@@ -124,6 +124,14 @@ def test_entropy_of_a_one_hot_label_is_0():
     assert entropy(F.one_hot(torch.arange(C), C).double()).abs().max() == 0
 
 
+def test_label_smoothing_loses_no_precision_to_its_labels():
+    logits = torch.randn(20, C, dtype=torch.float64, requires_grad=True)
+    labels = torch.arange(20) % C
+    (gradient,) = torch.autograd.grad(label_smoothing_loss(logits, labels, 0.6), logits)
+    expected = (logits.softmax(-1) - 0.4 * torch.eye(C, dtype=torch.float64)[labels] - 0.6 / C) / 20
+    assert (gradient - expected).abs().max() < 1e-15
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_losses_and_gradients_stay_finite_at_logits_of_1e4(dtype):
     student = torch.zeros(B, C, dtype=dtype)

@@ -147,8 +147,12 @@ def test_table_7_single_layer_student_has_785_weights_a_class():
 
 def test_claims_have_exactly_the_required_keys_in_order(claims):
     for claim in claims:
-        assert [key for key in claim if key != "also"] == KEYS, claim.get("id")
-        assert claim.get("also") != []
+        assert [key for key in claim if key not in ("also", "settled_at")] == KEYS, claim.get("id")
+        assert claim.get("also") != [] and claim.get("settled_at") != []
+        if "settled_at" in claim:
+            assert claim["kind"] in ("direction", "equivalence") and (
+                claim["settled_at"] == "any" or all(isinstance(end, int | float) for end in claim["settled_at"])
+            )
 
 
 def test_claim_ids_are_unique_and_plain(claims):

@@ -56,10 +56,8 @@ def mean_over_seeds(table: pd.DataFrame, column: str) -> Interval:
 
 
 def spoken(interval: Interval, unit: str, decimals: int | None = 1) -> str:
-    """An interval in a sentence: "1.23 nats (95% interval 1.20 to 1.26, n = 3)"; of a share in "%", from 0 to 100."""
-    ends = interval.low, interval.high
-    if unit == "%":
-        ends = max(interval.low, 0.0), min(interval.high, 100.0)
+    """An interval in a sentence: "1.23 nats (95% interval 1.20 to 1.26, n = 3)", no farther than the unit allows."""
+    ends = interval.shown_ends(unit.strip())
     mean, low, high = (interval.printed(value, decimals) for value in (interval.mean, *ends))
     if interval.low != interval.low:
         return f"{mean}{unit} (n = {interval.n})"

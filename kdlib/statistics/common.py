@@ -85,6 +85,14 @@ def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> S
     return joined(found, found["a"] - found["b"])
 
 
+def noted(values: Series, *said: str) -> Series:
+    """The same values, noting this too where any is known; empty texts are left out."""
+    notes = [text for text in (values.attrs.get("note"), *said) if text]
+    if notes and values.notna().any():
+        values.attrs["note"] = "; ".join(notes)
+    return values
+
+
 def without_value(values: Series, reason: str) -> Series:
     """The same, noting why a seed without a value has none, where there is one."""
     if values.isna().any():

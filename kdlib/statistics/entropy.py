@@ -54,12 +54,12 @@ def largest_difference_from_table_1(tables: Tables) -> Series:
 
 @statistic
 def largest_gradient_difference_at_T_1(tables: Tables) -> Series:
-    """Largest difference between the gradients of equations 2 and 4 at T = 1. Needs no table of a run."""
+    """Largest difference between the gradients of equations 3 and 4 at T = 1. Needs no table of a run."""
     return Series([gradient_difference(temperature=1)])
 
 
 def gradient_difference(temperature: float) -> float:
-    """Largest absolute difference between the gradients of equation 2 and of equation 4 with a uniform teacher.
+    """Largest absolute difference between the gradients of equation 3 and of equation 4 with a uniform teacher.
 
     With respect to the student's logits of one example, alpha 0.6 in both, over 64 fixed random examples of 10 classes.
     """

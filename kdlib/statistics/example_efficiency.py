@@ -3,7 +3,8 @@
 import numpy as np
 from pandas import DataFrame, Series
 
-from .common import TEACHERS, Tables, at, difference, each_seed, geometric_mean, means, ratio, statistic
+from ..measures import ratio_interval
+from .common import TEACHERS, Tables, at, difference, each_seed, geometric_mean, means, noted, ratio, statistic
 
 LEVELS = 20  # accuracy levels at which two curves are compared
 SIMPLER = {"fashion_mnist": "mnist", "cifar10": "fashion_mnist"}  # the data set before, in order of complexity
@@ -15,10 +16,11 @@ def curve(rows: DataFrame, teacher: str, selection: str = "entropy", budget: str
     return rows.groupby("examples_per_class")["validation_accuracy"].mean()
 
 
-def examples_ratio_of_curves(a: Series, b: Series) -> tuple[float, bool]:
+def examples_ratio_of_curves(a: Series, b: Series, above: float = 0.0) -> tuple[float, bool]:
     """How many times the examples of curve b curve a needs for the same accuracy (head of claims.yml).
 
-    Arguments: accuracies indexed by the number of examples per class. Returns the ratio and whether it is only a bound,
+    Arguments: accuracies indexed by the number of examples per class; `above` which share of the accuracies that both
+    curves cover levels are taken, 0 for all of them. Returns the ratio and whether it is only a bound,
     because the curves share no range of accuracies; (nan, False) where a curve is empty.
     """
     a, b = _rising(a), _rising(b)
@@ -29,7 +31,7 @@ def examples_ratio_of_curves(a: Series, b: Series) -> tuple[float, bool]:
         below, above = (a, b) if a.iloc[-1] < b.iloc[0] else (b, a)
         bound = below.index[-1] / above.index[0]
         return float(bound if below is a else 1 / bound), True
-    levels = np.linspace(low, high, LEVELS)
+    levels = np.linspace(low + above * (high - low), high, LEVELS)
     return float(np.exp(np.mean(_log_number_needed(a, levels) - _log_number_needed(b, levels)))), False
 
 
@@ -63,14 +65,18 @@ def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epoc
     ratios = Series({seed: value for seed, (value, _) in found.items()}, dtype=float)
     bounds = sum(bound for _, bound in found.values())
     bound = f"only a bound in {bounds} of {len(found)} seeds" if bounds else ""
-    notes = [bound] if bound else []
     shared = [_shared(*map(_rising, curves[s])) for s, (v, bound) in found.items() if not (bound or np.isnan(v))]
+    notes = [bound]
     if shared:
-        lowest, highest = min(low for low, _ in shared), max(high for _, high in shared)
-        notes.append(f"between accuracies of {lowest:.0f}% and {highest:.0f}%")
-    if notes:
-        ratios.attrs |= {"note": "; ".join(notes), "bound": bound}
-    return ratios
+        first, last = (
+            " to ".join(dict.fromkeys(f"{f(ends):.0f}" for f in (min, max))) for ends in zip(*shared, strict=True)
+        )
+        notes.append(f"between accuracies of {first}% and {last}%")
+    if len(shared) > 1 and not bounds:
+        upper = [examples_ratio_of_curves(*pair, above=0.5)[0] for pair in curves.values()]
+        notes.append(f"over the upper half of these accuracies alone {ratio_interval(upper)}")
+    ratios.attrs["bound"] = bound
+    return noted(ratios, *notes)
 
 
 @statistic
@@ -98,23 +104,24 @@ def shortfall_at_ten_examples_per_class(tables: Tables) -> Series:
 def steps_to_level_ratio(tables: Tables) -> Series:
     """Steps to a level, large teacher's student over small teacher's, geometric mean over levels that either reaches.
 
-    A student that alone misses a level enters with the most steps that any level took in that seed.
+    A student that alone misses a level enters with all the steps that it was trained for.
     """
     table = tables["example_efficiency"]["steps_to_level"]
+    trained = at(tables["example_efficiency"]["cells"], full=True)["steps"].max()
     wide = table.groupby(["seed", "level", "teacher"])["steps"].mean().unstack("teacher")
     wide = wide.reindex(columns=["large", "small"])
     alone = int((wide.notna().sum(axis=1) == 1).sum())
 
     def value(rows: DataFrame) -> float:
-        rows = rows.dropna(how="all").fillna(rows.max(axis=None))
+        rows = rows.dropna(how="all").fillna(trained)
         return geometric_mean(ratio(*pair) for pair in rows.to_numpy())
 
-    ratios = each_seed(wide, value)
-    if len(ratios):
-        notes = [f"both students reach {int(wide.notna().all(axis=1).sum())} of {len(wide)} (seed, level) pairs"]
-        notes += [f"a bound: one student alone reaches {alone} of them"] * bool(alone)
-        ratios.attrs["note"] = "; ".join(notes)
-    return ratios
+    return noted(
+        each_seed(wide, value),
+        f"both students reach {int(wide.notna().all(axis=1).sum())} of {len(wide)} (seed, level) pairs, "
+        f"{int((wide['large'] == wide['small']).sum())} of them at the end of the same epoch",
+        f"a bound: one student alone reaches {alone}" * bool(alone),
+    )
 
 
 @statistic
@@ -173,8 +180,7 @@ def _ratios_to_sweet_spot(tables: Tables, budget: str) -> Series:
     chosen = tables["example_efficiency"]["chosen"]
     if len(ratios) and len(chosen):
         updates = chosen["updates"].iloc[0]
-        said = f"the teacher at the sweet spot made {updates:,.0f} update{'' if updates == 1 else 's'}"
-        ratios.attrs["note"] = "; ".join(filter(None, [ratios.attrs.get("note"), said]))
+        noted(ratios, f"the teacher at the sweet spot made {updates:,.0f} update{'' if updates == 1 else 's'}")
     return ratios
 
 

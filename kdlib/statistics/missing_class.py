@@ -2,7 +2,7 @@
 
 from pandas import DataFrame, Series
 
-from .common import TEACHERS, Tables, at, difference, each_seed, six, slope, spearman, statistic
+from .common import TEACHERS, Tables, at, difference, each_seed, noted, six, slope, spearman, statistic
 
 
 @statistic
@@ -15,7 +15,8 @@ def correlation_of_row_variance_with_missing_class_accuracy(tables: Tables) -> S
 @statistic
 def correlation_of_entropy_with_missing_class_accuracy(tables: Tables) -> Series:
     """Rank correlation over (teacher, temperature) of the teacher's entropy and raw missing-class accuracy."""
-    return each_seed(_mean_over_classes(tables), lambda rows: spearman(rows["teacher_entropy"], rows["raw"]))
+    ranks = each_seed(_mean_over_classes(tables), lambda rows: spearman(rows["teacher_entropy"], rows["raw"]))
+    return noted(ranks, _less_than_a_guess(tables))
 
 
 @statistic
@@ -31,7 +32,7 @@ def within_teacher_correlation_of_entropy_with_missing_class_accuracy(tables: Ta
     mean = own.mean(axis=1, skipna=False)
     if own.notna().any(axis=None):
         mean.attrs["note"] = ", ".join(f"{teacher} {own[teacher].mean():.2g}" for teacher in TEACHERS)
-    return mean
+    return noted(mean, _less_than_a_guess(tables))
 
 
 @statistic
@@ -39,12 +40,8 @@ def missing_class_accuracy_difference(tables: Tables) -> Series:
     """Raw missing-class accuracy, mean over missing classes and the six temperatures, small minus large."""
     cells = _cells(tables)
     gap = each_seed(cells, lambda rows: difference(rows, "raw", "small", "large"))
-    if len(gap):
-        small, large = (at(cells, teacher=teacher)["raw"].mean() for teacher in TEACHERS)
-        chance = 100 / _classes(tables)
-        below = f"; both less than the {chance:.3g}% of a guess" if max(small, large) < chance else ""
-        gap.attrs["note"] = f"small {small:.1f}%, large {large:.1f}%{below}"
-    return gap
+    small, large = (at(cells, teacher=teacher)["raw"].mean() for teacher in TEACHERS)
+    return noted(gap, f"small {small:.1f}%, large {large:.1f}%", _less_than_a_guess(tables))
 
 
 @statistic
@@ -80,9 +77,7 @@ def corrected_gap_minus_half_raw_gap(tables: Tables) -> Series:
         for column in ("raw", "corrected")
     )
     left = (corrected - raw / 2).where(raw > 0)
-    if left.notna().any():
-        left.attrs["note"] = f"the gap is {raw.mean():.1f} points raw, {corrected.mean():.1f} corrected"
-    return left
+    return noted(left, f"the gap is {raw.mean():.1f} points raw, {corrected.mean():.1f} corrected")
 
 
 @statistic
@@ -97,6 +92,14 @@ def _cells(tables: Tables) -> DataFrame:
 
 def _classes(tables: Tables) -> int:
     return tables["missing_class"]["taken_for"]["predicted"].nunique()
+
+
+def _less_than_a_guess(tables: Tables) -> str:
+    """Says so where both teachers' students, mean over classes and temperatures, are right less often than a guess."""
+    means = _cells(tables).groupby("teacher")["raw"].mean()
+    if means.empty or means.max() >= 100 / _classes(tables):
+        return ""
+    return f"students of both are right less often than a guess, {100 / _classes(tables):.3g}%"
 
 
 def _mean_over_classes(tables: Tables) -> DataFrame:

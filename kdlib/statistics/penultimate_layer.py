@@ -2,7 +2,7 @@
 
 from pandas import DataFrame, Series
 
-from .common import Tables, at, difference, each_seed, ratio, spearman, statistic, teacher_ratio
+from .common import Tables, at, difference, each_seed, noted, ratio, spearman, statistic, teacher_ratio
 
 DEFAULT = "default"
 PRINTED = ("4096x50", "8192x40")  # the paper's settings of the large teacher, batch size x epochs
@@ -73,7 +73,13 @@ def _nc1_ratio_of_settings(tables: Tables, setting: str | None, to: str | None) 
         tightness,
         lambda rows: ratio(at(rows, setting=setting)["nc1"].mean(), at(rows, setting=to)["nc1"].mean()),
     )
-    if ratios.notna().any():
-        updates = (at(tightness, setting=s)["updates"].iloc[0] for s in (setting, to))
-        ratios.attrs["note"] = "teachers of {:,} and {:,} updates".format(*updates)
-    return ratios
+    if ratios.isna().all():
+        return ratios
+    updates = (at(tightness, setting=s)["updates"].iloc[0] for s in (setting, to))
+    settings = [s for s in (to, setting) if s != DEFAULT]
+    here, printed = (" and ".join(s.replace("x", " × ") for s in group) for group in (settings, PRINTED))
+    return noted(
+        ratios,
+        "teachers of {:,} and {:,} updates".format(*updates),
+        f"batch size × epochs here {here}, in the paper {printed}" * (not {*settings} <= {*PRINTED}),
+    )

@@ -14,6 +14,7 @@ from .common import (
     each_seed,
     joined,
     minus,
+    noted,
     ratio,
     spearman,
     statistic,
@@ -33,7 +34,8 @@ def loss_from_shuffling_similarity_at_equal_entropy(tables: Tables) -> Series:
 @statistic
 def missing_class_loss_from_shuffling(tables: Tables) -> Series:
     """Raw missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
-    return _change(tables, "raw", "small", of="responses", subtracted="shuffled")
+    loss = _change(tables, "raw", "small", of="responses", subtracted="shuffled")
+    return noted(loss, "{:.1f}% against {:.1f}%".format(*loss.attrs.get("terms", (np.nan, np.nan))))
 
 
 @statistic
@@ -68,7 +70,8 @@ def regularization_part_minus_distillation_part(tables: Tables) -> Series:
 @statistic
 def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Series:
     """Test accuracy of the student, small minus large teacher, where both first reach the same accuracy."""
-    return each_seed(_epochs(tables), lambda rows: _at_equal_accuracy(rows, "student_accuracy"))
+    rows = _epochs(tables)
+    return noted(each_seed(rows, lambda rows: _at_equal_accuracy(rows, "student_accuracy")), _accuracies_matched(rows))
 
 
 @statistic
@@ -123,8 +126,10 @@ def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
     seen = pairs[spent <= cost["operations"]]
     if seen.empty:
         return Series(dtype=float)
-    found = at(search, **dict(zip(PAIR, seen.idxmax(), strict=True))).set_index("seed")["test_accuracy"]
-    return (found - table.set_index("seed")["accuracy"]).dropna()
+    batch_size, epoch = seen.idxmax()
+    found = at(search, batch_size=batch_size, epoch=epoch).set_index("seed")["test_accuracy"]
+    gain = (found - table.set_index("seed")["accuracy"]).dropna()
+    return noted(gain, f"the pair found so is batch size {batch_size}, epoch {epoch}")
 
 
 @statistic
@@ -156,7 +161,9 @@ def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Series:
 @statistic
 def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Series:
     """Half of the raw gap at the last epoch, minus the gap where both teachers first reach the same accuracy."""
-    return _half_minus(_epochs(tables), lambda rows: (_last_gap(rows), _at_equal_accuracy(rows, "raw")))
+    rows = _epochs(tables)
+    found = _half_minus(rows, lambda rows: (_last_gap(rows), _at_equal_accuracy(rows, "raw")))
+    return noted(found, _accuracies_matched(rows))
 
 
 @statistic
@@ -167,15 +174,19 @@ def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Series:
     never falls below it.
     """
 
+    apart = []
+
     def gaps(rows: DataFrame) -> tuple[float, float]:
         small, large = (at(rows, teacher=t) for t in TEACHERS)
         last = small.loc[small["epoch"].idxmax()]
         if large["entropy"].min() > last["entropy"]:
             return np.nan, np.nan
         stopped = large.loc[(large["entropy"] - last["entropy"]).abs().idxmin()]
+        apart.append(abs(stopped["entropy"] - last["entropy"]))
         return _last_gap(rows), last["raw"] - stopped["raw"]
 
-    return _half_minus(_epochs(tables), gaps)
+    found = _half_minus(_epochs(tables), gaps)
+    return noted(found, f"the two entropies differ by up to {max(apart, default=np.nan):.2f} nats")
 
 
 @statistic
@@ -204,10 +215,9 @@ def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
         at(last, batch_size=sizes[1], learning_rate=rate)["validation_accuracy"].mean()
         for rate in (rates[0], rates[-1])
     )
-    found.attrs["note"] = (
-        f"validation accuracy of that teacher {plain:.1f}%, with the learning rate scaled {scaled:.1f}%"
+    return noted(
+        found, f"validation accuracy of that teacher {plain:.1f}%, with the learning rate scaled {scaled:.1f}%"
     )
-    return found
 
 
 @statistic
@@ -345,8 +355,28 @@ def _last_gap(rows: DataFrame) -> float:
 
 
 def _at_equal_accuracy(rows: DataFrame, column: str) -> float:
-    """Small minus large, each at the first epoch at which it reaches the lower of the two highest accuracies."""
+    """Small minus large, of teachers of equal accuracy."""
+    small, large = _of_equal_accuracy(rows)
+    return small[column] - large[column]
+
+
+def _of_equal_accuracy(rows: DataFrame) -> list[Series]:
+    """Each teacher's row at the first kept epoch at which it reaches the lower of the two highest accuracies."""
     teachers = [at(rows, teacher=t).sort_values("epoch") for t in TEACHERS]
     level = min(t["validation_accuracy"].max() for t in teachers)
-    small, large = (t[t["validation_accuracy"] >= level].iloc[0] for t in teachers)
-    return small[column] - large[column]
+    return [t[t["validation_accuracy"] >= level].iloc[0] for t in teachers]
+
+
+def _accuracies_matched(rows: DataFrame) -> str:
+    """How equal the teachers of equal accuracy are, where only some epochs are kept."""
+    pairs = [
+        [teacher["validation_accuracy"] for teacher in _of_equal_accuracy(part)] for _, part in rows.groupby("seed")
+    ]
+    if not pairs:
+        return ""
+    small, large = np.mean(pairs, axis=0)
+    farthest = max(abs(a - b) for a, b in pairs)
+    return (
+        f"the teachers' validation accuracies are then {small:.1f}% (small) and {large:.1f}% (large), "
+        f"at most {farthest:.1f} points apart"
+    )

@@ -5,8 +5,21 @@ import math
 import numpy as np
 from pandas import DataFrame, Series
 
-from ..measures import nearest
-from .common import PAIR, Tables, at, difference, each_seed, means, minus, six, spearman, statistic, without_value
+from ..measures import nearest, t_interval
+from .common import (
+    PAIR,
+    Tables,
+    at,
+    difference,
+    each_seed,
+    means,
+    minus,
+    noted,
+    six,
+    spearman,
+    statistic,
+    without_value,
+)
 
 
 @statistic
@@ -87,8 +100,16 @@ def distance_of_the_best_pair_at_another_batch_size(tables: Tables) -> Series:
     mean = by_seed.mean(axis=1)
     if by_seed.shape[1] < 2:
         return Series([np.nan])
-    best_of_size = mean.groupby("batch_size").max().nlargest(2)
-    return Series([best_of_size.iloc[1] - best_of_size.iloc[0] if len(best_of_size) > 1 else np.nan])
+    best_of_size = mean.loc[mean.groupby("batch_size").idxmax()].nlargest(2)
+    if len(best_of_size) < 2:
+        return Series([np.nan])
+    best, other = best_of_size.index
+    interval = t_interval(by_seed.loc[other] - by_seed.loc[best])
+    return noted(
+        Series([best_of_size[other] - best_of_size[best]]),
+        f"batch size {other[0]}, epoch {other[1]} against batch size {best[0]}, epoch {best[1]}",
+        f"over seeds {interval}, each pair chosen on the same seeds",
+    )
 
 
 @statistic
