@@ -16,12 +16,12 @@ def curve(rows: DataFrame, teacher: str, selection: str = "entropy", budget: str
     return rows.groupby("examples_per_class")["validation_accuracy"].mean()
 
 
-def examples_ratio_of_curves(a: Series, b: Series, above: float = 0.0) -> tuple[float, bool]:
+def examples_ratio_of_curves(a: Series, b: Series, start: float = 0.0) -> tuple[float, bool]:
     """How many times the examples of curve b curve a needs for the same accuracy (head of claims.yml).
 
-    Arguments: accuracies indexed by the number of examples per class; `above` which share of the accuracies that both
-    curves cover levels are taken, 0 for all of them. Returns the ratio and whether it is only a bound,
-    because the curves share no range of accuracies; (nan, False) where a curve is empty.
+    Arguments: accuracies indexed by the number of examples per class; `start`, the share of the range that both curves
+    cover at which the levels begin. Returns the ratio and whether it is only a bound, because the curves share no range
+    of accuracies; (nan, False) where a curve is empty.
     """
     a, b = _rising(a), _rising(b)
     if a.empty or b.empty:
@@ -31,7 +31,7 @@ def examples_ratio_of_curves(a: Series, b: Series, above: float = 0.0) -> tuple[
         below, above = (a, b) if a.iloc[-1] < b.iloc[0] else (b, a)
         bound = below.index[-1] / above.index[0]
         return float(bound if below is a else 1 / bound), True
-    levels = np.linspace(low + above * (high - low), high, LEVELS)
+    levels = np.linspace(low + start * (high - low), high, LEVELS)
     return float(np.exp(np.mean(_log_number_needed(a, levels) - _log_number_needed(b, levels)))), False
 
 
@@ -73,7 +73,7 @@ def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epoc
         )
         notes.append(f"between accuracies of {first}% and {last}%")
     if len(shared) > 1 and not bounds:
-        upper = [examples_ratio_of_curves(*pair, above=0.5)[0] for pair in curves.values()]
+        upper = [examples_ratio_of_curves(*pair, start=0.5)[0] for pair in curves.values()]
         notes.append(f"over the upper half of these accuracies alone {ratio_interval(upper)}")
     ratios.attrs["bound"] = bound
     return noted(ratios, *notes)
