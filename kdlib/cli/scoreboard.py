@@ -257,8 +257,8 @@ class Scoreboard:
         pairs = list(zip(self._first_verdicts[dataset], self.verdicts[dataset], strict=True))
         changed = [(was, now) for was, now in pairs if was.verdict != now.verdict]
         yield f"Of {len(pairs)} verdicts, {len(changed)} would be others with the first {FIRST_SEEDS} of its"
-        yield f"{count} seeds alone. Profile `paper-cpu` had three at first; a data set goes on to the"
-        yield "protocol's five as a whole and at once, whatever the further seeds say."
+        yield f"{count} seeds alone (with the sweet spots that all of them choose). Profile `paper-cpu` had three at"
+        yield "first; a data set goes on to the protocol's five as a whole and at once, whatever the further seeds say."
         yield ""
         if changed:
             claims = {claim.id: claim for claim in load_claims()}
