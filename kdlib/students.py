@@ -1,8 +1,8 @@
 """Distillation: many student configurations from one teacher's responses.
 
 `distill` is given logits, never a teacher: they were computed once. `train_one` is the plain reference loop. On CUDA,
-for tiny images and in bf16 students are trained by matrix products instead (`stacked.py`), and a test holds them equal
-to it. In fp32 a CPU's convolutions of larger images are as fast as anything tried: there it is used.
+for tiny images and in a CPU's own bf16 students are trained by matrix products instead (`stacked.py`), and a test holds
+them equal to it. In fp32 a CPU's convolutions of larger images are as fast as anything tried: there it is used.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from torch import Tensor
 
 from . import stacked, targets
 from .data import Dataset, select_examples
-from .devices import adam
+from .devices import adam, autocast, multiplies_bf16, products
 from .errors import InputError
 from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, network_identity, tiny
 from .store import canonical
-from .teachers import Teacher, autocast, predict
+from .teachers import Teacher, predict
 
 ENGINES = ("loop", "stacked")
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
@@ -145,18 +145,19 @@ def train_one(
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
     optimizer = adam(list(model.parameters()), student.learning_rate)
     for step, batch in enumerate(plan.batches, start=1):
-        with autocast(device, student.precision):
-            outputs = model(dataset.images[batch])
-        loss = kd_loss(
-            outputs.float(),
-            logits[batch],
-            dataset.labels[batch],
-            temperature=student.temperature,
-            alpha=student.alpha,
-            t_squared=student.t_squared,
-        )
-        optimizer.zero_grad()
-        loss.backward()
+        with products(device, student.precision):
+            with autocast(device, student.precision):
+                outputs = model(dataset.images[batch])
+            loss = kd_loss(
+                outputs.float(),
+                logits[batch],
+                dataset.labels[batch],
+                temperature=student.temperature,
+                alpha=student.alpha,
+                t_squared=student.t_squared,
+            )
+            optimizer.zero_grad()
+            loss.backward()
         optimizer.step()
         if step in plan.validate_after:
             observe(model)
@@ -170,7 +171,7 @@ def distill(
 
     Arguments: `students`; `logits` [N, C], the teacher's logits of every train and validation example by index, or
     one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"`: stacked on CUDA, for tiny images
-    and in bf16. A network that cannot be stacked is trained in the loop.
+    and in a CPU's own bf16. A network that cannot be stacked is trained in the loop.
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
@@ -234,12 +235,10 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
     A stack only where the network allows one. Raises `InputError` for an engine that does not exist.
     """
     if engine == "auto":
-        fast = (
-            "stacked"
-            if tiny(*dataset.shape[1:]) or student.precision == "bf16" or dataset.images.device.type == "cuda"
-            else "loop"
-        )
-        engine = asked_engine() or fast
+        device = dataset.images.device
+        in_bf16 = student.precision == "bf16" and multiplies_bf16(device)
+        fast = tiny(*dataset.shape[1:]) or in_bf16 or device.type == "cuda"
+        engine = asked_engine() or ("stacked" if fast else "loop")
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
     stackable = stacked.can_stack(find_architecture(student.network, dataset.family))

@@ -1,7 +1,6 @@
 """Training a teacher, and its responses: the logits of every example, by data-set index, epoch by epoch."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .data import Dataset
-from .devices import adam
+from .devices import adam, autocast, products
 from .errors import InputError
 from .losses import kd_loss
 from .models import ConvNet, build_model, fast_layout, network_identity
@@ -131,7 +130,7 @@ def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor
     """Outputs [N, ...] of a model in evaluation mode, in fp32."""
     training = model.training
     model.eval()
-    with autocast(images.device, precision):
+    with products(images.device, precision), autocast(images.device, precision):
         outputs = [model(_layout(part)).float() for part in images.split(MICRO_BATCH[images.device.type])]
     model.train(training)
     return torch.cat(outputs)
@@ -165,9 +164,10 @@ def train_step(
     loss = loss or (lambda logits, part: F.cross_entropy(logits, dataset.labels[part]))
     optimizer.zero_grad()
     for part in batch.split(part_size(model, batch.device)):
-        with autocast(batch.device, precision):
-            logits = model(_layout(dataset.images[part]))
-        (loss(logits.float(), part) * (len(part) / len(batch))).backward()
+        with products(batch.device, precision):
+            with autocast(batch.device, precision):
+                logits = model(_layout(dataset.images[part]))
+            (loss(logits.float(), part) * (len(part) / len(batch))).backward()
     optimizer.step()
 
 
@@ -179,8 +179,3 @@ def part_size(model: nn.Module, device: torch.device) -> int:
 
 def _layout(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=fast_layout(*images.shape[-2:]))
-
-
-def autocast(device: torch.device, precision: str) -> Any:
-    """The context in which a forward pass has a precision: fp32 or bf16."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()

@@ -432,12 +432,18 @@ def test_on_a_cpu_only_steps_that_are_overhead_are_shared():
 
 
 @pytest.mark.parametrize(
-    ("shape", "precision", "expected"),
-    [((1, 8, 8), "fp32", "stacked"), ((1, 28, 28), "fp32", "loop"), ((1, 28, 28), "bf16", "stacked")],
+    ("shape", "precision", "instructions", "expected"),
+    [
+        ((1, 8, 8), "fp32", False, "stacked"),
+        ((1, 28, 28), "fp32", True, "loop"),
+        ((1, 28, 28), "bf16", True, "stacked"),
+        ((1, 28, 28), "bf16", False, "loop"),
+    ],
 )
-def test_on_a_cpu_tiny_images_and_mixed_precision_are_stacked_unless_one_asks(
-    shape, precision, expected, student, digits, monkeypatch
+def test_on_a_cpu_tiny_images_and_its_own_mixed_precision_are_stacked_unless_one_asks(
+    shape, precision, instructions, expected, student, digits, monkeypatch
 ):
+    monkeypatch.setattr(students, "multiplies_bf16", lambda device: instructions)
     student = replace(student, precision=precision)
     dataset = replace(digits, images=torch.zeros(1, *shape))
     assert choose_engine(student, dataset) == expected
