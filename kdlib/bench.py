@@ -95,14 +95,19 @@ def apart(measure: Callable, *arguments: object) -> Any:
 
 
 def machine_rates(job: Job) -> dict[str, Any]:
-    """Rate of a square matrix product in GFLOP/s, on one thread of a CPU or on the accelerator: best of several."""
+    """Rate of a square matrix product in GFLOP/s, on one thread of a CPU or on the accelerator: best of several.
+
+    In bf16 as kdlib multiplies there: in fp32 where the processor has no instructions for it.
+    """
     device = torch.device(job.device)
     devices.use_threads(1)
     rates = {}
     for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = torch.randn(2, 2048, 2048, device=device).to(kind)
-        rates[precision] = 2 * 2048**3 / min(devices.timings(lambda a=a, b=b: a @ b, device, 6)) / 1e9
-    return {"row": "machine", "kind": device.type, "workers": _workers(job)} | devices.environment(device) | rates
+        with devices.products(device, precision):
+            rates[precision] = 2 * 2048**3 / min(devices.timings(lambda a=a, b=b: a @ b, device, 6)) / 1e9
+    kind = device.type if devices.multiplies_bf16(device) else f"{device.type}-without-bf16"
+    return {"row": "machine", "kind": kind, "workers": _workers(job)} | devices.environment(device) | rates
 
 
 def teacher_step(job: Job, capacity: str) -> dict[str, Any]:

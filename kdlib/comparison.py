@@ -1,13 +1,18 @@
 """A run held against another: which of the claims' statistics differ by more than teacher seeds explain?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from .claims import load_claims
 from .controls import load_controls
+from .measures import Interval, t_interval, wilson_interval
+from .sections.missing_class import cell_accuracies
+from .sections.sweet_spot import test_percent
 from .statistics import STATISTICS, Tables
 from .statistics.common import Sections
 
@@ -37,6 +42,31 @@ def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
     columns = ["statistic", "ours", "reference", "change", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(differs=_holm(table.p))
+
+
+def within(
+    stored: Sequence[Mapping[str, Tensor]], now: Sequence[Mapping[str, Tensor]], missing_class: int | None
+) -> dict[str, tuple[Interval, float]]:
+    """A cell's accuracies in percent: the stored ones' 95% interval over seeds, and the mean of those trained now.
+
+    Arguments: results of a student (see `distill`), one for each seed. Where seeds do not spread, or there is but one,
+    the interval is Wilson's over the test examples of one.
+    """
+    if missing_class is None:
+        before, after = ([{"test accuracy": test_percent(result)} for result in part] for part in (stored, now))
+        trials = {"test accuracy": int(stored[0]["confusion"].sum())}
+    else:
+        before, after = ([cell_accuracies(result, missing_class) for result in part] for part in (stored, now))
+        own, every = before[0]["n"], int(stored[0]["confusion"].sum())
+        trials = {"raw": own, "corrected": own, "others": every - own, "others_corrected": every - own}
+    found = {}
+    for name, count in trials.items():
+        interval = t_interval([row[name] for row in before])
+        if not interval.has_width:
+            share = wilson_interval(round(interval.mean / 100 * count), count)
+            interval = replace(share, mean=interval.mean, low=100 * share.low, high=100 * share.high)
+        found[name.replace("_", " ")] = interval, sum(row[name] for row in after) / len(after)
+    return found
 
 
 def _welch(ours: np.ndarray, reference: np.ndarray) -> dict[str, float]:

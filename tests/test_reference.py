@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -14,9 +15,12 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
+import torch
 
 from kdlib import comparison, load_claims, store
-from kdlib.cli import verification
+from kdlib.cli import against_reference, verification
+from kdlib.measures import t_interval, wilson_interval
+from kdlib.opening import open_study
 
 from .conftest import ROOT
 from .test_statistics import example_efficiency_tables
@@ -236,10 +240,72 @@ def test_only_statistics_of_teacher_seeds_are_compared():
 
 
 def test_a_cell_that_is_computed_afresh_is_the_stored_one_bit_for_bit(published):
-    cell = ("-p", "temperatures=9", "-p", "missing_classes=6", "-p", "seeds=1")
+    cell = ("-p", "temperatures=9", "-p", "missing_classes=6")
     done = run(published, "compute", "missing_class", "--profile", "smoke", *cell, "--fresh")
     assert done.returncode == 0, done.stderr
-    assert [line.split(":")[1].split(",")[0] for line in done.stdout.splitlines()] == [" identical"] * 2
+    assert [line.split(": ")[1] for line in done.stdout.splitlines()] == ["identical, 2 seeds"] * 2
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    """A study of a single cell of each teacher, computed."""
+    parameters = {"temperatures": [9], "missing_classes": [6], "examples": 200, "seeds": 3}
+    own = store.Store(tmp_path_factory.mktemp("cell"))
+    study = open_study("missing_class", parameters, profile="smoke", store=own)
+    study.tables()
+    return study
+
+
+def mistake(counts: torch.Tensor, examples: int) -> None:
+    """Let so many examples of each class but 6 be taken for another than they were."""
+    for c in (c for c in range(10) if c != 6):
+        moved = min(examples, int(counts[c, c]))
+        counts[c, c] -= moved
+        counts[c, (c + 1) % 10] += moved
+
+
+@pytest.mark.parametrize(
+    ("examples", "device", "said", "failed"),
+    [
+        (0, "another", "identical, 3 seeds", 0),
+        (1, "another", "within", 0),
+        (1, None, "DIFFERS on one device", 2),
+        (99, "another", "OUTSIDE", 2),
+    ],
+)
+def test_a_cell_holds_by_its_bits_on_one_device_and_by_its_interval_between_two(
+    examples, device, said, failed, cell, monkeypatch
+):
+    def spoiled(kind, config):
+        unit = stored(kind, config)
+        if kind != "student":
+            return unit
+        if config["teacher"]["seed"] == 0 or examples > 1:
+            for name in ("confusion", "corrected"):
+                mistake(unit.tensors[name], examples)
+        return replace(unit, provenance=unit.provenance | ({"device": device} if device else {}))
+
+    stored = cell.store.get
+    monkeypatch.setattr(cell.store, "get", spoiled)
+    lines: list[str] = []
+    assert against_reference.recompute(cell, lines.append) == failed
+    assert [line.split(": ")[1] for line in lines] == [said] * 2
+
+
+def test_a_cell_is_held_against_the_interval_over_seeds_and_without_spread_against_wilsons():
+    def result(right: int) -> dict[str, torch.Tensor]:
+        counts = torch.tensor([[right, 40 - right], [0, 60]])
+        return {"confusion": counts, "corrected": counts}
+
+    found = comparison.within([result(k) for k in (10, 12, 14)], [result(16)] * 3, 0)
+    interval, now = found["raw"]
+    assert (interval.low, interval.high) == pytest.approx((t_interval([25, 30, 35]).low, t_interval([25, 30, 35]).high))
+    assert now == pytest.approx(40)
+    share, _ = comparison.within([result(10)], [result(10)], 0)["raw"]
+    expected = wilson_interval(10, 40)
+    assert (share.mean, share.low, share.high) == pytest.approx((25, 100 * expected.low, 100 * expected.high))
+    whole, now = comparison.within([result(10)], [result(20)], None)["test accuracy"]
+    assert (whole.mean, now) == pytest.approx((70, 80))
 
 
 def tables_with(raw: dict[int, float]) -> dict[str, dict[str, pd.DataFrame]]:

@@ -116,9 +116,10 @@ def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
         words = shlex.join(["kdlib", "compute", record["section"], *options, "--fresh"])
         lines.append(f"<li>class {c}, T = {t:g}: <code>{html.escape(words)}</code></li>")
     return (
-        "<details><summary>One cell again, held against the stored one bit for bit</summary>"
-        "<p>Both teachers, every seed; a teacher that the store lacks is trained first. Equal bits are to be expected "
-        "on the same kind of processor with the same version of torch:</p>"
+        "<details><summary>One cell again, held against the stored one</summary>"
+        "<p>Both teachers, every seed; a teacher that the store lacks is trained first. By the same processor and "
+        "version of torch the cell must come out equal bit for bit; by others (a GPU, another processor) each of its "
+        "accuracies must lie in the stored one's 95% interval:</p>"
         f"<ul>{''.join(lines)}</ul></details>"
     )
 
