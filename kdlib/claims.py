@@ -76,10 +76,9 @@ class Claim:
             case "direction":
                 where = {"greater": "above", "less": "below"}[self.side]
                 beside = f"if the whole interval lies {where} {self.null_value:g}"
-                against = "contradicted if it lies wholly on the other side."
+                against = f"contradicted if it lies wholly on the other side.{self._without_width()}"
                 if size is None and self.value is not None:
                     return f"Direction only {beside} (the paper gives no size for this data set); {against}"
-                against += self._without_width()
                 if size is None:
                     return f"Reproduced {beside}; {against}"
                 if self.forbids(size):
