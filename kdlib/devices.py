@@ -54,6 +54,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def make_ready(device: torch.device) -> None:
+    """Before any training: what is computed twice on a device must come out equal, bit for bit.
+
+    A CPU gets one thread, since their number changes the order of sums; of CUDA's convolutions those are left out that
+    add in whatever order their threads come.
+    """
+    if device.type == "cpu":
+        use_threads(1)
+    torch.backends.cudnn.deterministic = True
+
+
 def use_threads(count: int) -> None:
     """Make a CPU ready: fix the number of threads (it changes the last bits of a result), flush denormals, keep memory.
 

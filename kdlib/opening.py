@@ -41,8 +41,7 @@ def open_study(
     }
     dataset = like.dataset if like is not None and like.read == read else load_dataset(**read)
     settings, notes = _fit(settings, dataset, by_hand)
-    if device.type == "cpu":
-        devices.use_threads(1)
+    devices.make_ready(device)
     store = store or Store()
     asked = Study(section, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
     store.check_room(_room_needed(asked, *SECTIONS[section].units(asked)))

@@ -57,8 +57,7 @@ class Shared:
                 raise InputError(f"data set {s.dataset!r}: its loader gives other data each time it is called")
             self.keep(found)
         dataset = _opened[self.digest, s.device]
-        if dataset.images.device.type == "cpu":
-            devices.use_threads(1)
+        devices.make_ready(dataset.images.device)
         return Store(self.root), dataset
 
     def keep(self, dataset: Dataset) -> None:

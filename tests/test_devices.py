@@ -123,3 +123,12 @@ def test_an_accelerator_is_taken_to_have_bf16():
 
 def test_provenance_names_the_instructions_that_the_processor_is_used_with():
     assert devices.environment(CPU)["device"].endswith(torch.backends.cpu.get_cpu_capability())
+
+
+def test_on_every_device_what_is_computed_twice_can_come_out_equal(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    for name in ("cuda", "cpu"):
+        torch.set_num_threads(2)
+        devices.make_ready(torch.device(name))
+        assert torch.backends.cudnn.deterministic
+        assert torch.get_num_threads() == (1 if name == "cpu" else 2)
