@@ -44,13 +44,15 @@ def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
     return table.assign(differs=_holm(table.p))
 
 
-def within(
+def expectations(
     stored: Sequence[Mapping[str, Tensor]], now: Sequence[Mapping[str, Tensor]], missing_class: int | None
-) -> dict[str, tuple[Interval, float]]:
-    """A cell's accuracies in percent: the stored ones' 95% interval over seeds, and the mean of those trained now.
+) -> list[tuple[str, Interval, float]]:
+    """Of a cell's accuracies, in percent: name, what the stored seeds let be expected, and the mean of those now.
 
-    Arguments: results of a student (see `distill`), one for each seed. Where seeds do not spread, or there is but one,
-    the interval is Wilson's over the test examples of one.
+    Arguments: results of a student (see `distill`), one for each seed. Expected is the stored mean, and where the mean
+    of as many further seeds as there are now falls in 95 of 100 cases: the prediction interval, wider than that of the
+    stored mean by the spread of those now. Where the stored seeds do not spread it is Wilson's over the test examples
+    of one; with one stored seed it is not known (nan).
     """
     if missing_class is None:
         before, after = ([{"test accuracy": test_percent(result)} for result in part] for part in (stored, now))
@@ -59,14 +61,23 @@ def within(
         before, after = ([cell_accuracies(result, missing_class) for result in part] for part in (stored, now))
         own, every = before[0]["n"], int(stored[0]["confusion"].sum())
         trials = {"raw": own, "corrected": own, "others": every - own, "others_corrected": every - own}
-    found = {}
-    for name, count in trials.items():
-        interval = t_interval([row[name] for row in before])
-        if not interval.has_width:
-            share = wilson_interval(round(interval.mean / 100 * count), count)
-            interval = replace(share, mean=interval.mean, low=100 * share.low, high=100 * share.high)
-        found[name.replace("_", " ")] = interval, sum(row[name] for row in after) / len(after)
+    found = []
+    for name, examples in trials.items():
+        if examples:
+            expected = _expected([row[name] for row in before], len(after), examples)
+            found.append((name.replace("_", " "), expected, sum(row[name] for row in after) / len(after)))
     return found
+
+
+def _expected(percents: Sequence[float], further: int, examples: int) -> Interval:
+    interval = t_interval(percents)
+    if interval.n == 1:
+        return interval
+    if not interval.has_width:
+        share = wilson_interval(round(interval.mean / 100 * examples), examples)
+        return replace(interval, low=100 * share.low, high=100 * share.high, kind=share.kind)
+    half = (interval.high - interval.mean) * math.sqrt(1 + interval.n / further)
+    return replace(interval, low=interval.mean - half, high=interval.mean + half, kind="prediction")
 
 
 def _welch(ours: np.ndarray, reference: np.ndarray) -> dict[str, float]:

@@ -86,10 +86,12 @@ def adam(parameters: list[torch.Tensor], learning_rate: float) -> torch.optim.Ad
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for products of bf16 numbers: of CPUs those with AVX-512, AMX or ARM's BF16."""
-    return device.type != "cpu" or (
-        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+    """Whether a device has instructions for products of bf16 numbers: every accelerator, and some CPUs."""
+    if device.type != "cpu":
+        return True
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return torch.cpu._is_avx512_bf16_supported()
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def autocast(device: torch.device, precision: str) -> Any:
@@ -98,7 +100,7 @@ def autocast(device: torch.device, precision: str) -> Any:
 
 
 def products(device: torch.device, precision: str) -> Any:
-    """The context for whole steps of a precision, backwards too: bf16 at the speed of fp32 where nothing is faster."""
+    """The context for whole steps of a precision, backwards too: bf16 by way of fp32 where it must be."""
     return nullcontext() if precision != "bf16" or multiplies_bf16(device) else RoundedProducts()
 
 
@@ -106,7 +108,7 @@ class RoundedProducts(TorchDispatchMode):
     """Products of bf16 numbers computed in fp32 and rounded to bf16: what an instruction for them does.
 
     The products themselves are exact in fp32, so only the order of the sums differs. Without such instructions PyTorch
-    falls back to loops that take some ten to a hundred times as long as fp32.
+    falls back to loops that take many times as long.
     """
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:

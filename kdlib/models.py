@@ -36,7 +36,7 @@ class ChannelsLastFlatten(nn.Module):
 
 
 class Convolution(nn.Conv2d):
-    """`Conv2d` of 3x3 with padding 1, whose gradient is faster in mixed precision on a CPU."""
+    """`Conv2d` of 3x3 with padding 1, whose gradient, if wide, is faster in mixed precision on a CPU."""
 
     def __init__(self, channels: int, out: int, stride: int) -> None:
         super().__init__(channels, out, 3, stride=stride, padding=1)

@@ -49,7 +49,8 @@ def _taps(shape: torch.Size, stride: int) -> list[tuple]:
 class StridedConvolution(torch.autograd.Function):
     """A 3x3 convolution with padding 1 and stride 2: images [B, C, H, W], weight [O, C, 3, 3], bias [O].
 
-    In bf16 on a CPU the weights' gradient as one matrix product over patches takes two thirds of the library's time.
+    In bf16 on a CPU the weights' gradient as one matrix product over patches takes two thirds of the library's time,
+    where the layer is wide enough (`models.WIDE`).
     """
 
     @staticmethod

@@ -1,8 +1,8 @@
 """Many students in lock-step: weights stacked along a first axis K, each convolution one batched matrix product.
 
-Where a step is all overhead, for tiny images or on an accelerator, stacking shares it. In bf16 on a CPU matrix products
-are twice as fast as convolutions, also for one student alone. The reference is `students.train_one`; a test holds the
-two equal in fp32.
+Where a step is all overhead, for tiny images or on an accelerator, stacking shares it. In a CPU's own bf16 matrix
+products are twice as fast as convolutions, also for one student alone. The reference is `students.train_one`; a test
+holds the two equal in fp32.
 """
 
 from functools import lru_cache

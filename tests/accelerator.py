@@ -82,7 +82,8 @@ def compute(operation: Any, args: tuple, kwargs: dict) -> Any:
     remote = any(isinstance(tensor, Remote) for tensor in given)
     if remote and operation not in COPIES:
         indexed = operation in INDEXED and isinstance(args[0], Remote)
-        alien = [t for t in (args[:1] if indexed else given) if not isinstance(t, Remote) and t.dim()]
+        counted = (args[0], *args[2:3]) if indexed else given  # all but the indices
+        alien = [t for t in counted if isinstance(t, torch.Tensor) and not isinstance(t, Remote) and t.dim()]
         if alien:
             raise RuntimeError(f"Expected all tensors to be on the same device, {operation} got two")
     if (asked := kwargs.get("device")) is not None:

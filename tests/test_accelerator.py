@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils import backend_registration
 
-from kdlib import devices, teachers
+from kdlib import devices, stacked, students, teachers
 from kdlib.opening import open_study
 from kdlib.plan import make_plan
 from kdlib.sections import SECTIONS
@@ -47,7 +47,8 @@ def stores(tmp_path_factory):
 def on(remote: bool) -> Iterator[None]:
     """The CPU or the accelerator as `device="auto"`, with an Adam that both have: the fused one rounds otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(teachers, "adam", partial(torch.optim.Adam, fused=False))
+        for module in (teachers, students, stacked):
+            patch.setattr(module, "adam", partial(torch.optim.Adam, fused=False))
         if not remote:
             yield
             return
@@ -59,7 +60,9 @@ def on(remote: bool) -> Iterator[None]:
 
 def tables(section: str, store: str, remote: bool) -> dict[str, pd.DataFrame]:
     with on(remote):
-        return open_study(section, {}, profile="smoke", store=Store(store)).tables()
+        study = open_study(section, {}, profile="smoke", store=Store(store))
+        assert (study.dataset.images.device.type == accelerator.NAME) == remote
+        return study.tables()
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -70,7 +73,7 @@ def test_a_section_on_an_accelerator_with_the_cpus_kernels_gives_the_cpus_tables
     )
     assert found.keys() == expected.keys()
     for name in expected:
-        pd.testing.assert_frame_equal(found[name], expected[name], rtol=1e-4, atol=1e-4)
+        pd.testing.assert_frame_equal(found[name], expected[name], rtol=1e-6, atol=1e-6)
 
 
 def planned(store: str) -> list[float]:

@@ -147,7 +147,8 @@ def test_equal_seeds_decide_at_an_end_of_the_range_or_of_what_is_counted(settled
     within = claim("equivalence", null_value=3, margin=2, settled_at=settled_at)
     assert judge(within, "mnist", [value] * 3).verdict == verdict
     said = "the same in all seeds, other than 3." if settled_at == [3] else "the same in all seeds."
-    for one in (made_up, within):
+    sized = claim("direction", side="greater", null_value=0, value={"cifar10": 9}, settled_at=settled_at)
+    for one in (made_up, within, sized):
         assert (said in one.rule("mnist")) == (settled_at != "any")
 
 

@@ -1,7 +1,10 @@
 """Mixed precision on a processor that has no instructions for it."""
 
+import platform
+import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,7 +64,9 @@ class Spy(TorchDispatchMode):
         return operation(*args, **kwargs or {})
 
     def products(self) -> dict[str, set[torch.dtype]]:
-        return {name: kinds for name, kinds in self.seen.items() if any(w in name for w in ("mm", "conv", "matmul"))}
+        words = ("mm", "conv", "mul", "mv", "dot", "linear", "bilinear")
+        matrices = {name for name in self.seen if any(word in name for word in words) and not name.startswith("mul")}
+        return {name: kinds for name, kinds in self.seen.items() if name in matrices}
 
 
 @pytest.fixture
@@ -117,7 +122,14 @@ def test_precision_that_a_device_has_needs_no_rounding(monkeypatch):
     assert not isinstance(devices.products(CPU, "fp32"), RoundedProducts)
 
 
-def test_an_accelerator_is_taken_to_have_bf16():
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux lists its processor's instructions there")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flag is one of x86 processors")
+def test_whether_a_processor_multiplies_bf16_is_what_its_flags_say():
+    flags = re.search(r"^flags\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split()
+    assert devices.multiplies_bf16(CPU) == ("avx512_bf16" in flags)
+
+
+def test_an_accelerator_is_taken_to_multiply_bf16():
     assert devices.multiplies_bf16(torch.device("cuda"))
 
 

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from kdlib import build_model
+from kdlib.models import WIDE
 from kdlib.patches import Patches, StridedConvolution, block_windows, convolve_blocks, fit_blocks
 
 
@@ -84,3 +85,8 @@ def test_a_networks_convolutions_are_the_librarys_but_in_mixed_precision(monkeyp
     with torch.autocast("cpu", torch.bfloat16):
         model(images)
     assert len(calls) == 2 and all(part.dtype == torch.bfloat16 for call in calls for part in call)
+    narrow = build_model("general_student")
+    assert all(layer.out_channels < WIDE for layer in narrow.modules() if isinstance(layer, torch.nn.Conv2d))
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow(images)
+    assert len(calls) == 2, "laying out the patches of a narrow layer costs more than it saves"

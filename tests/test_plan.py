@@ -10,6 +10,7 @@ from kdlib import Student, Teacher, open_study
 from kdlib.cli import plans
 from kdlib.plan import Calibration, compare, make_plan, makespan, phases, teacher_runs
 from kdlib.sections import SECTIONS
+from kdlib.store import Store
 
 SMALL = {"profile": "smoke", "seeds": 1, "teacher_epochs": 1}
 
@@ -72,6 +73,16 @@ def test_estimates_are_kept_and_set_beside_what_was_spent():
     assert report["command"] is None and report["missing"] == []
     assert report["done"]["units"] == len(plan.costs)
     assert "nothing is missing" in plans.text(report)
+
+
+def test_what_another_machine_computed_counts_as_none_of_what_was_planned_and_done(tmp_path):
+    (study,) = studies("missing_class")
+    make_plan([study])
+    elsewhere = Store(tmp_path / "elsewhere")
+    open_study("missing_class", SMALL, store=elsewhere).tables()
+    (file,) = elsewhere.export(tmp_path / "units", part_bytes=1 << 30)
+    study.store.take_in(file)
+    assert compare(studies("missing_class")) == {}
 
 
 def test_cost_grows_with_the_length_of_training():

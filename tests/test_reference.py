@@ -16,11 +16,13 @@ import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 import torch
+from scipy import stats
 
 from kdlib import comparison, load_claims, store
 from kdlib.cli import against_reference, verification
-from kdlib.measures import t_interval, wilson_interval
+from kdlib.measures import wilson_interval
 from kdlib.opening import open_study
+from kdlib.sections import SECTIONS as SECTION_MODULES
 
 from .conftest import ROOT
 from .test_statistics import example_efficiency_tables
@@ -246,12 +248,18 @@ def test_a_cell_that_is_computed_afresh_is_the_stored_one_bit_for_bit(published)
     assert [line.split(": ")[1] for line in done.stdout.splitlines()] == ["identical, 2 seeds"] * 2
 
 
+def test_where_no_cell_is_stored_there_is_nothing_to_compute_afresh(project):
+    done = run(project, "compute", "missing_class", "--profile", "smoke", "-p", "temperatures=8", "--fresh")
+    assert done.returncode == 2 and "no student with these parameters is stored" in done.stderr
+
+
+CELL = {"temperatures": [9], "missing_classes": [6], "examples": 200, "seeds": 3}
+
+
 @pytest.fixture(scope="module")
 def cell(tmp_path_factory):
     """A study of a single cell of each teacher, computed."""
-    parameters = {"temperatures": [9], "missing_classes": [6], "examples": 200, "seeds": 3}
-    own = store.Store(tmp_path_factory.mktemp("cell"))
-    study = open_study("missing_class", parameters, profile="smoke", store=own)
+    study = open_study("missing_class", CELL, profile="smoke", store=store.Store(tmp_path_factory.mktemp("cell")))
     study.tables()
     return study
 
@@ -264,48 +272,106 @@ def mistake(counts: torch.Tensor, examples: int) -> None:
         counts[c, (c + 1) % 10] += moved
 
 
-@pytest.mark.parametrize(
-    ("examples", "device", "said", "failed"),
-    [
-        (0, "another", "identical, 3 seeds", 0),
-        (1, "another", "within", 0),
-        (1, None, "DIFFERS on one device", 2),
-        (99, "another", "OUTSIDE", 2),
-    ],
-)
-def test_a_cell_holds_by_its_bits_on_one_device_and_by_its_interval_between_two(
-    examples, device, said, failed, cell, monkeypatch
-):
+def spoil(study, monkeypatch, examples: int, seeds: set[int], elsewhere: dict[str, set[int]], origin: dict) -> None:
+    """Let the store hold other students of these seeds, and other origins of what was trained `elsewhere`, by kind."""
+    get, provenance = study.store.get, study.store.provenance
+
+    def seed_of(kind, config):
+        return (config if kind == "teacher" else config["teacher"])["seed"]
+
     def spoiled(kind, config):
-        unit = stored(kind, config)
-        if kind != "student":
+        unit = get(kind, config)
+        if unit is None or kind != "student":
             return unit
-        if config["teacher"]["seed"] == 0 or examples > 1:
+        if seed_of(kind, config) in seeds:
             for name in ("confusion", "corrected"):
                 mistake(unit.tensors[name], examples)
-        return replace(unit, provenance=unit.provenance | ({"device": device} if device else {}))
+        changed = origin if seed_of(kind, config) in elsewhere.get(kind, ()) else {}
+        return replace(unit, provenance=unit.provenance | changed)
 
-    stored = cell.store.get
-    monkeypatch.setattr(cell.store, "get", spoiled)
+    def told(kind, config):
+        found = provenance(kind, config)
+        return found | (origin if kind in elsewhere and seed_of(kind, config) in elsewhere[kind] else {})
+
+    monkeypatch.setattr(study.store, "get", spoiled)
+    monkeypatch.setattr(study.store, "provenance", told)
+
+
+ALL = {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("examples", "seeds", "elsewhere", "said", "failed"),
+    [
+        (0, ALL, {"student": ALL}, "identical, 3 seeds", 0),
+        (1, {0}, {"student": ALL}, "as expected of another device", 0),
+        (1, {0}, {"teacher": ALL}, "as expected of another device", 0),
+        (99, ALL, {"student": ALL}, "UNEXPECTED also of another device", 2),
+        (1, {0}, {}, "DIFFERS on one device", 2),
+        (1, {0}, {"student": {1, 2}}, "DIFFERS on one device", 2),
+        (1, {1}, {"student": {1, 2}}, "as expected of another device", 0),
+    ],
+)
+@pytest.mark.parametrize("origin", [{"device": "another"}, {"torch": "0.1"}, {"threads": 7}])
+def test_a_cell_holds_by_its_bits_on_one_device_and_by_what_its_seeds_let_be_expected_on_another(
+    examples, seeds, elsewhere, said, failed, origin, cell, monkeypatch
+):
+    spoil(cell, monkeypatch, examples, seeds, elsewhere, origin)
     lines: list[str] = []
     assert against_reference.recompute(cell, lines.append) == failed
-    assert [line.split(": ")[1] for line in lines] == [said] * 2
+    assert [line.split(": ")[1].split(";")[0] for line in lines] == [said] * 2
 
 
-def test_a_cell_is_held_against_the_interval_over_seeds_and_without_spread_against_wilsons():
+def test_one_seed_is_held_against_all_that_are_stored(cell, monkeypatch):
+    alone = open_study("missing_class", CELL | {"seeds": 1}, profile="smoke", store=cell.store)
+    spoil(alone, monkeypatch, 1, {0}, {"student": ALL}, {"device": "another"})
+    lines: list[str] = []
+    assert against_reference.recompute(alone, lines.append) == 0
+    assert all("as expected of another device" in line and "(n = 3) expected" in line for line in lines)
+
+
+def test_of_a_cell_that_is_stored_in_part_that_part_is_compared(cell, tmp_path):
+    own = store.Store(tmp_path / "part")
+    open_study("missing_class", CELL | {"seeds": 1}, profile="smoke", store=own).tables()
+    lines: list[str] = []
+    study = open_study("missing_class", CELL, profile="smoke", store=own)
+    assert against_reference.recompute(study, lines.append) == 0
+    assert all(line.endswith("(2 of 3 seeds not stored): identical, 1 seed") for line in lines)
+
+
+def test_cells_of_a_section_have_names_of_their_own():
+    for section in ("missing_class", "example_efficiency", "sweet_spot", "rival_explanations"):
+        wanted = SECTION_MODULES[section].units(open_study(section, {}, profile="smoke"))[1]
+        cells = against_reference._cells(list(dict.fromkeys(wanted)))
+        names = [against_reference._name(one[0]) for one in cells]
+        assert len(names) == len(set(names)) and {len(one) for one in cells} == {2}, section
+
+
+def test_what_is_expected_of_further_seeds_is_students_prediction_interval_and_without_spread_wilsons():
     def result(right: int) -> dict[str, torch.Tensor]:
         counts = torch.tensor([[right, 40 - right], [0, 60]])
         return {"confusion": counts, "corrected": counts}
 
-    found = comparison.within([result(k) for k in (10, 12, 14)], [result(16)] * 3, 0)
-    interval, now = found["raw"]
-    assert (interval.low, interval.high) == pytest.approx((t_interval([25, 30, 35]).low, t_interval([25, 30, 35]).high))
-    assert now == pytest.approx(40)
-    share, _ = comparison.within([result(10)], [result(10)], 0)["raw"]
-    expected = wilson_interval(10, 40)
-    assert (share.mean, share.low, share.high) == pytest.approx((25, 100 * expected.low, 100 * expected.high))
-    whole, now = comparison.within([result(10)], [result(20)], None)["test accuracy"]
-    assert (whole.mean, now) == pytest.approx((70, 80))
+    stored = [result(k) for k in (10, 12, 14)]
+    for further in (1, 3):
+        name, expected, now = comparison.expectations(stored, [result(16)] * further, 0)[0]
+        half = stats.t.ppf(0.975, 2) * 5 * np.sqrt(1 / 3 + 1 / further)  # of 25, 30 and 35 percent
+        assert (name, now) == ("raw", pytest.approx(40))
+        assert (expected.mean, expected.low, expected.high) == pytest.approx((30, 30 - half, 30 + half))
+    _, expected, _ = comparison.expectations([result(10)] * 2, [result(10)], 0)[0]
+    share = wilson_interval(10, 40)
+    assert (expected.mean, expected.low, expected.high) == pytest.approx((25, 100 * share.low, 100 * share.high))
+    [(name, expected, now)] = comparison.expectations([result(10)], [result(20)], None)
+    assert (name, expected.mean, now) == ("test accuracy", pytest.approx(70), pytest.approx(80))
+    assert np.isnan(expected.low)
+
+
+def test_a_class_without_test_examples_has_no_accuracy_to_expect():
+    counts = torch.tensor([[0, 0], [0, 60]])
+    found = comparison.expectations(
+        [{"confusion": counts, "corrected": counts}] * 2, [{"confusion": counts, "corrected": counts}], 0
+    )
+    assert [name for name, *_ in found] == ["others", "others corrected"]
 
 
 def tables_with(raw: dict[int, float]) -> dict[str, dict[str, pd.DataFrame]]:

@@ -90,7 +90,7 @@ def compute(
     store: StoreOption = None,
     only: Annotated[str | None, typer.Option(help="teachers: their runs alone")] = None,
     part: Annotated[str, typer.Option(help="i/n: the i-th of n disjoint parts, for as many jobs")] = "1/1",
-    fresh: Annotated[bool, typer.Option(help="train stored students again: the same?")] = False,
+    fresh: Annotated[bool, typer.Option(help="train stored students again; exit code 1 if one does not hold")] = False,
 ) -> None:
     """Fill the store for a section (or all): what its notebook would compute, without papermill."""
     if only not in (None, "teachers"):

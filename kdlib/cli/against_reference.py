@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,19 @@ import torch
 from torch import Tensor
 
 from .. import paths, students
-from ..comparison import compare, within
+from ..comparison import compare, expectations
 from ..devices import environment
 from ..errors import InputError
+from ..measures import Interval
 from ..record import read_tables
 from ..sections import PARAMETERS, SECTIONS
 from ..settings import differing
+from ..store import Unit
 from ..students import Student
 from ..study import Study
 from .pages import page_record, pages_dir
 
-STACK = ("device", "threads", "torch", "system")  # what decides a result's last bits
+STACK = ("device", "threads", "torch", "system")  # of a result's origin, what decides its last bits
 
 
 def table(dataset: str, profile: str) -> tuple[pd.DataFrame, list[str]]:
@@ -66,45 +69,94 @@ def text(found: pd.DataFrame) -> str:
 def recompute(study: Study, say: Callable[[str], object]) -> int:
     """Train a section's stored students again, from their teachers' responses. Returns how many cells do not hold.
 
-    A cell is a student of every seed. Trained by the device and the versions that the stored one was trained by, its
-    bits are equal; by others, each accuracy's mean over seeds lies in the interval of the stored one.
+    A cell is a student of every seed. What the device and the versions at hand have stored, its teacher too, has equal
+    bits; of what others have stored, each accuracy lies where `comparison.expectations` has it. Raises `InputError`
+    where nothing is stored.
     """
     wanted = list(dict.fromkeys(SECTIONS[study.section].units(study)[1]))
-    stored = {student: study.store.get("student", student.config(study.dataset)) for student in wanted}
-    study.runs(student.teacher for student in wanted if stored[student] and student.needs_responses)
-    here = environment(study.dataset.images.device)
+    stored = {s: unit for s in wanted if (unit := study.store.get("student", s.config(study.dataset)))}
+    if not stored:
+        raise InputError(f"{study.section}: no student with these parameters is stored, so there is nothing to compare")
+    own = {student for student, unit in stored.items() if _by_this_stack(study, student, unit)}
+    study.runs(student.teacher for student in stored if student.needs_responses)
     failed = 0
     for cell in _cells(wanted):
-        first = cell[0]
-        of_teacher = f"{first.teacher.network}, T = {first.temperature:g}"
-        name = f"{of_teacher}, missing class {first.missing_class}, {first.targets}"
-        units = [stored[student] for student in cell]
-        if None in units:
-            say(f"{name}: not stored, nothing to compare with")
+        known = {student: stored[student] for student in cell if student in stored}
+        lacking = f" ({len(cell) - len(known)} of {len(cell)} seeds not stored)" if len(known) < len(cell) else ""
+        if not known:
+            say(f"{_name(cell[0])}: not stored")
             continue
-        again = [students.distill([s], study.dataset, study.responses(s))[0] for s in cell]
-        if all(_identical(unit.tensors, now) for unit, now in zip(units, again, strict=True)):
-            say(f"{name}: identical, {len(cell)} seed{'s' * (len(cell) > 1)}")
-            continue
-        pairs = within([unit.tensors for unit in units], again, first.missing_class)
-        inside = all(interval.low <= now <= interval.high for interval, now in pairs.values())
-        there = {unit.provenance["device"] for unit in units}
-        same = all(unit.provenance[part] == here[part] for unit in units for part in STACK)
-        failed += same or not inside
-        verdict = "DIFFERS on one device" if same else "within" if inside else "OUTSIDE"
-        accuracies = "; ".join(f"{what} {interval} stored, {now:.2f} now" for what, (interval, now) in pairs.items())
-        say(f"{name}: {verdict}: {accuracies} (stored: {', '.join(sorted(there))}; now: {here['device']})")
+        again = {s: students.distill([s], study.dataset, study.responses(s))[0] for s in known}
+        other = {s for s, unit in known.items() if not _identical(unit.tensors, again[s])}
+        holds, verdict = True, f"identical, {len(known)} seed{'s' * (len(known) > 1)}"
+        if other:
+            before = [unit.tensors for unit in _every_seed(study, known)]
+            found = expectations(before, list(again.values()), cell[0].missing_class)
+            holds, how = _judge(found, len(before), on_one_device=bool(own & other))
+            numbers = (f"{name} {expected} expected, {now:.2f} now" for name, expected, now in found)
+            verdict = "; ".join([how, *numbers])
+        failed += not holds
+        say(f"{_name(cell[0])}{lacking}: {verdict}")
     return failed
 
 
+def _judge(found: list[tuple[str, Interval, float]], seeds: int, *, on_one_device: bool) -> tuple[bool, str]:
+    """Whether a cell with other bits than the stored one holds, and what to say of it."""
+    if on_one_device:
+        return False, "DIFFERS on one device"
+    if seeds == 1:
+        return True, "other bits, of another device; one stored seed says no more"
+    if all(expected.low <= now <= expected.high for _, expected, now in found):
+        return True, "as expected of another device"
+    return False, "UNEXPECTED also of another device"
+
+
+def _by_this_stack(study: Study, student: Student, unit: Unit) -> bool:
+    """Whether a student and its teacher were trained by this device and these versions, as far as was recorded."""
+    here = environment(study.dataset.images.device) | {"engine": students.choose_engine(student, study.dataset)}
+    teacher = student.needs_responses and study.store.provenance("teacher", student.teacher.config(study.dataset))
+    origins = [(unit.provenance, (*STACK, "engine"))] + [(teacher or {}, STACK)] * student.needs_responses
+    return all(origin.get(part) == here[part] for origin, parts in origins for part in parts)
+
+
 def _cells(wanted: Iterable[Student]) -> list[list[Student]]:
-    """Students that differ in their teachers' seeds, and in replicates, alone."""
+    """Students that differ alone in their teachers' seeds, in replicates, and in a scale that is measured of a seed."""
     cells: dict[Student, list[Student]] = {}
     for student in wanted:
-        above = student.teacher.taught_by and replace(student.teacher.taught_by, seed=0)
-        teacher = replace(student.teacher, seed=0, taught_by=above)
-        cells.setdefault(replace(student, teacher=teacher, replicate=0), []).append(student)
+        scaled = 1.0 if student.logit_scale == 1 else 0.0
+        key = replace(_of_seed(student, 0), replicate=0, logit_scale=scaled)
+        cells.setdefault(key, []).append(student)
     return list(cells.values())
+
+
+def _of_seed(student: Student, seed: int) -> Student:
+    above = student.teacher.taught_by and replace(student.teacher.taught_by, seed=seed)
+    return replace(student, teacher=replace(student.teacher, seed=seed, taught_by=above))
+
+
+def _every_seed(study: Study, known: Mapping[Student, Unit]) -> list[Unit]:
+    """The units of a cell, and those of further seeds that are stored: more to know its spread by."""
+    first, seeds = next(iter(known)), {student.teacher.seed for student in known}
+    further = (_of_seed(first, seed).config(study.dataset) for seed in count() if seed not in seeds)
+    units = (study.store.get("student", config) for config in further)
+    return [*known.values(), *takewhile(lambda unit: unit is not None, units)]
+
+
+def _name(student: Student) -> str:
+    """What tells a cell from the others of its section."""
+    teacher, per_class = student.teacher, student.examples_per_class
+    parts = [
+        f"{student.network} of {teacher.network}, batch size {teacher.batch_size}, epoch {student.teacher_epoch}",
+        f"T = {student.temperature:g}",
+        f"alpha {student.alpha:g}",
+        "T squared" if student.t_squared else "",
+        "no class missing" if student.missing_class is None else f"missing class {student.missing_class}",
+        f"{per_class} examples a class by {student.selection}" if per_class else "",
+        f"{student.steps} steps" if student.steps else "",
+        student.targets if student.targets != "responses" else "",
+        "scaled logits" if student.logit_scale != 1 else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _identical(stored: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> bool:

@@ -118,8 +118,9 @@ def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
     return (
         "<details><summary>One cell again, held against the stored one</summary>"
         "<p>Both teachers, every seed; a teacher that the store lacks is trained first. By the same processor and "
-        "version of torch the cell must come out equal bit for bit; by others (a GPU, another processor) each of its "
-        "accuracies must lie in the stored one's 95% interval:</p>"
+        "version of torch the cell must come out equal bit for bit; by others (a GPU, another processor, or one whose "
+        "instructions were not recorded) each of its accuracies must lie where the stored seeds let it be expected, in "
+        "their 95% prediction interval:</p>"
         f"<ul>{''.join(lines)}</ul></details>"
     )
 
