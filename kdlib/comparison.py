@@ -16,7 +16,7 @@ from .sections.sweet_spot import test_percent
 from .statistics import STATISTICS, Tables
 from .statistics.common import Sections
 
-LEVEL = 0.05  # of the whole table: Holm's correction over its rows
+LEVEL = 0.05  # of all that is compared at once: a table, by Holm's correction over its rows; a cell, by Bonferroni's
 
 
 def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
@@ -49,10 +49,10 @@ def expectations(
 ) -> list[tuple[str, Interval, float]]:
     """Of a cell's accuracies, in percent: name, what the stored seeds let be expected, and the mean of those now.
 
-    Arguments: results of a student (see `distill`), one for each seed. Expected is the stored mean, and where the mean
-    of as many further seeds as there are now falls in 95 of 100 cases: the prediction interval, wider than that of the
-    stored mean by the spread of those now. Where the stored seeds do not spread it is Wilson's over the test examples
-    of one; with one stored seed it is not known (nan).
+    Arguments: results of a student (see `distill`), one for each seed. Expected is the stored mean, and where the means
+    of as many further seeds as there are now fall in 95 of 100 cases, all accuracies of the cell together: prediction
+    intervals, wider than those of the stored means by the spread of those now, with Bonferroni's correction. Where the
+    stored seeds do not spread it is Wilson's over the test examples of one; with one stored seed it is not known (nan).
     """
     if missing_class is None:
         before, after = ([{"test accuracy": test_percent(result)} for result in part] for part in (stored, now))
@@ -61,21 +61,22 @@ def expectations(
         before, after = ([cell_accuracies(result, missing_class) for result in part] for part in (stored, now))
         own, every = before[0]["n"], int(stored[0]["confusion"].sum())
         trials = {"raw": own, "corrected": own, "others": every - own, "others_corrected": every - own}
+    trials = {name: examples for name, examples in trials.items() if examples}
     found = []
     for name, examples in trials.items():
-        if examples:
-            expected = _expected([row[name] for row in before], len(after), examples)
-            found.append((name.replace("_", " "), expected, sum(row[name] for row in after) / len(after)))
+        expected = _expected([row[name] for row in before], len(after), examples, 1 - LEVEL / len(trials))
+        found.append((name.replace("_", " "), expected, sum(row[name] for row in after) / len(after)))
     return found
 
 
-def _expected(percents: Sequence[float], further: int, examples: int) -> Interval:
-    interval = t_interval(percents)
+def _expected(percents: Sequence[float], further: int, examples: int, level: float) -> Interval:
+    interval = t_interval(percents, level)
     if interval.n == 1:
         return interval
     if not interval.has_width:
-        share = wilson_interval(round(interval.mean / 100 * examples), examples)
-        return replace(interval, low=100 * share.low, high=100 * share.high, kind=share.kind)
+        share = wilson_interval(round(interval.mean / 100 * examples), examples, level)
+        ends = min(100 * share.low, interval.mean), max(100 * share.high, interval.mean)  # at 0 and 100% they round
+        return replace(interval, low=ends[0], high=ends[1], kind=share.kind)
     half = (interval.high - interval.mean) * math.sqrt(1 + interval.n / further)
     return replace(interval, low=interval.mean - half, high=interval.mean + half, kind="prediction")
 

@@ -119,8 +119,8 @@ def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
         "<details><summary>One cell again, held against the stored one</summary>"
         "<p>Both teachers, every seed; a teacher that the store lacks is trained first. By the same processor and "
         "version of torch the cell must come out equal bit for bit; by others (a GPU, another processor, or one whose "
-        "instructions were not recorded) each of its accuracies must lie where the stored seeds let it be expected, in "
-        "their 95% prediction interval:</p>"
+        "instructions were not recorded) its accuracies must lie where the stored seeds let them be expected, in their "
+        "95% prediction intervals (all of a cell's together):</p>"
         f"<ul>{''.join(lines)}</ul></details>"
     )
 
