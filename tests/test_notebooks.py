@@ -69,7 +69,8 @@ def test_every_figure_has_a_caption_and_a_telling_alt_text(section):
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_two_runs_in_separate_stores_give_the_same_cells(section, tmp_path):
+def test_two_runs_in_separate_stores_give_the_same_cells(section, tmp_path, monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")  # whether progress is shown depends on the time that a run takes
     page = pages.run(section, {"profile": "smoke"}, store=tmp_path / "a", output=tmp_path / f"{section}.ipynb")
     assert pages.page_record(nbformat.read(page, as_version=4))["section"] == section
     again = run_cli(
