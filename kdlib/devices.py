@@ -89,8 +89,9 @@ def multiplies_bf16(device: torch.device) -> bool:
     """Whether a device has instructions for products of bf16 numbers: every accelerator, and some CPUs."""
     if device.type != "cpu":
         return True
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        return torch.cpu._is_avx512_bf16_supported()
+    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not in every version that is allowed
+    if asked and platform.machine().lower() in ("x86_64", "amd64"):
+        return asked()
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 

@@ -91,9 +91,8 @@ def compute(operation: Any, args: tuple, kwargs: dict) -> Any:
         kwargs = kwargs | {"device": torch.device("cpu")}
     elif operation is aten.copy_.default:
         remote = isinstance(args[0], Remote)
-    found = operation(
-        *tree_map_only(Remote, lambda t: t.local, args), **tree_map_only(Remote, lambda t: t.local, kwargs)
-    )
+    local_args, local_kwargs = tree_map_only(Remote, lambda tensor: tensor.local, (args, kwargs))
+    found = operation(*local_args, **local_kwargs)
     if remote:
         found = tree_map_only(torch.Tensor, Remote, found)
     return return_and_correct_aliasing(operation, args, kwargs, found)

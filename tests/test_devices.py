@@ -64,7 +64,7 @@ class Spy(TorchDispatchMode):
         return operation(*args, **kwargs or {})
 
     def products(self) -> dict[str, set[torch.dtype]]:
-        words = ("mm", "conv", "mul", "mv", "dot", "linear", "bilinear")
+        words = ("mm", "conv", "mul", "mv", "dot", "linear")
         matrices = {name for name in self.seen if any(word in name for word in words) and not name.startswith("mul")}
         return {name: kinds for name, kinds in self.seen.items() if name in matrices}
 

@@ -279,6 +279,9 @@ def spoil(study, monkeypatch, examples: int, seeds: set[int], elsewhere: dict[st
     def seed_of(kind, config):
         return (config if kind == "teacher" else config["teacher"])["seed"]
 
+    def changed(kind, config):
+        return origin if kind in elsewhere and seed_of(kind, config) in elsewhere[kind] else {}
+
     def spoiled(kind, config):
         unit = get(kind, config)
         if unit is None or kind != "student":
@@ -286,12 +289,10 @@ def spoil(study, monkeypatch, examples: int, seeds: set[int], elsewhere: dict[st
         if seed_of(kind, config) in seeds:
             for name in ("confusion", "corrected"):
                 mistake(unit.tensors[name], examples)
-        changed = origin if seed_of(kind, config) in elsewhere.get(kind, ()) else {}
-        return replace(unit, provenance=unit.provenance | changed)
+        return replace(unit, provenance=unit.provenance | changed(kind, config))
 
     def told(kind, config):
-        found = provenance(kind, config)
-        return found | (origin if kind in elsewhere and seed_of(kind, config) in elsewhere[kind] else {})
+        return provenance(kind, config) | changed(kind, config)
 
     monkeypatch.setattr(study.store, "get", spoiled)
     monkeypatch.setattr(study.store, "provenance", told)
@@ -368,9 +369,8 @@ def test_what_is_expected_of_further_seeds_is_students_prediction_interval_and_w
 
 def test_a_class_without_test_examples_has_no_accuracy_to_expect():
     counts = torch.tensor([[0, 0], [0, 60]])
-    found = comparison.expectations(
-        [{"confusion": counts, "corrected": counts}] * 2, [{"confusion": counts, "corrected": counts}], 0
-    )
+    results = [{"confusion": counts, "corrected": counts}] * 2
+    found = comparison.expectations(results, results, 0)
     assert [name for name, *_ in found] == ["others", "others corrected"]
 
 
