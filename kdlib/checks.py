@@ -7,7 +7,7 @@ from typing import Any
 
 from .devices import PRECISIONS
 from .errors import InputError
-from .students import SELECTIONS
+from .students import SEEDINGS, SELECTIONS
 
 
 def check(name: str, value: Any) -> Any:
@@ -120,6 +120,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "batch_sizes": (_sequence(_integer(1)), _COUNTS),
     "sweet_spot_epochs": (_integer(1, 10_000), "a whole number from 1"),
     "spread_settings": (_sequence(_pair, ordered=False), "a list of pairs [batch size, epochs]"),
+    "seeding": (_one_of(*SEEDINGS), " or ".join(SEEDINGS)),
     "accuracy_floor": (_number(0, 1), "a number from 0 to 1"),
     "device": (_device, "auto, cpu, cuda, cuda:N or mps"),
 }

@@ -5,7 +5,7 @@ The paper prints only numbers of layers and of parameters. Which widths fit is w
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from .errors import InputError
+from .identity import content
 from .patches import StridedConvolution
 
 
@@ -173,7 +174,7 @@ def network_identity(name: str, family: str, fixed: bool) -> dict[str, Any]:
     """
     if fixed and name not in _networks:
         return {}
-    architecture = asdict(find_architecture(name, family))
+    architecture = content(find_architecture(name, family))
     return {"architecture": {k: v for k, v in architecture.items() if k != "identified"}}
 
 

@@ -59,6 +59,7 @@ class Settings:
     batch_sizes: tuple[int, ...]  # of the large teacher on the way to the sweet spot
     sweet_spot_epochs: int  # of those runs
     spread_settings: tuple[tuple[int, int], ...]  # pairs (batch size, epochs) of the penultimate layer
+    seeding: str  # of students: common random numbers, or those of the whole configuration (see `Student.seed`)
     accuracy_floor: float  # on validation, that every teacher must pass
     device: str  # auto, cpu, cuda, cuda:N, mps
 
@@ -174,6 +175,7 @@ def profile_values(profile: str, dataset: str) -> dict[str, Any]:
         "kept_epochs": (),
         "missing_classes": (),
         "sweet_spot_epochs": 0,
+        "seeding": "common",
         "device": "auto",
     }
     if merged.get("examples") == 0:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .devices import adam, products
+from .devices import RecordedStep, adam, products
 from .flat import flatten
 from .losses import kd_gradient, kd_targets
 from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, tiny
@@ -62,13 +62,17 @@ def train(
         outputs = _forward(weights, _pick(inputs, part[None]), strides, on_blocks)
         return (outputs.argmax(-1) == dataset.labels[part]).sum(1)
 
+    def train_step(batch: Tensor) -> None:
+        outputs = _forward(weights, _pick(inputs, batch), strides, on_blocks)
+        outputs.backward(kd_gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
+        optimizer.step()
+        vector.grad.zero_()
+
     history = []
+    run_step = RecordedStep(train_step, batches[0])
     with products(device, students[0].precision):
         for step, batch in enumerate(batches, start=1):
-            outputs = _forward(weights, _pick(inputs, batch), strides, on_blocks)
-            outputs.backward(kd_gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
-            optimizer.step()
-            vector.grad.zero_()
+            run_step(batch)
             if step in plans[0].validate_after:
                 with torch.no_grad():
                     found = sum(right(part) for part in dataset.validation.split(batches.shape[-1]))

@@ -27,9 +27,10 @@ from torch import Tensor
 
 from . import paths
 from .errors import InputError, StoreError
+from .identity import canonical
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
-RECIPES = {"teacher": 1, "student": 1, "measure": 1, "activations": 1}
+RECIPES = {"teacher": 1, "responses": 1, "student": 1, "measure": 1, "activations": 1}
 TAKEN_IN = "taken-in"  # folder of the store that holds another machine's units
 ORIGINS_ONLY = {"teacher"}  # too large to publish or to send: only how they came about is kept, without their tensors
 
@@ -46,11 +47,6 @@ class Unit:
     @property
     def key(self) -> str:
         return unit_key(self.kind, self.config)
-
-
-def canonical(value: Any) -> str:
-    """JSON with one spelling for each value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def unit_key(kind: str, config: dict[str, Any]) -> str:

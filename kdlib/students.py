@@ -8,7 +8,7 @@ them equal to it. In fp32 a CPU's convolutions of larger images are as fast as a
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,13 +18,14 @@ from . import stacked, targets
 from .data import Dataset, select_examples
 from .devices import adam, autocast, multiplies_bf16, products
 from .errors import InputError
+from .identity import added, canonical, content
 from .losses import entropy, kd_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, network_identity, tiny
-from .store import canonical
 from .teachers import Teacher, predict
 
 ENGINES = ("loop", "stacked")
+SEEDINGS = ("common", "configuration")
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
 
 
@@ -49,6 +50,7 @@ class Student:
     targets: str = "responses"  # the teacher's, or a control's (see `targets.py`)
     logit_scale: float = 1.0  # of the teacher's logits
     replicate: int = 0
+    seeding: str = added("common", before="configuration")  # which random numbers it shares: see `seed`
 
     @property
     def needs_responses(self) -> bool:
@@ -58,15 +60,29 @@ class Student:
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The identity under which the result is stored."""
         network = network_identity(self.network, dataset.family, dataset.known)
-        return {**asdict(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
+        return {**content(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
 
     def seed(self) -> int:
-        """Derived from the configuration, so that a student trained alone is the student of the sweep.
+        """The seed of a student's initial weights, of the order of its examples and of all else that is random in it.
 
-        One teacher's students in both precisions have the same seed, so that they can be compared in pairs.
+        With `seeding` "common" (common random numbers) it derives from the teacher's seed, the missing class and the
+        replicate alone: the arms of a comparison start alike and, where their transfer sets are of one size, take its
+        examples in the same order, so that what they have in common cancels in their difference. "configuration", of
+        what was published before that, derives it from everything but the precision. Either way a student that is
+        trained alone is the student of the sweep. Raises `InputError` for another `seeding`.
         """
-        config = asdict(replace(self, precision="fp32"))
-        return int.from_bytes(hashlib.sha256(canonical(config).encode()).digest()[:6], "big")
+        match self.seeding:
+            case "common":
+                source = {
+                    "teacher": self.teacher.seed,
+                    "missing_class": self.missing_class,
+                    "replicate": self.replicate,
+                }
+            case "configuration":
+                source = content(replace(self, precision="fp32"))
+            case unknown:
+                raise InputError(f"unknown seeding {unknown!r}; allowed: {', '.join(SEEDINGS)}")
+        return int.from_bytes(hashlib.sha256(canonical(source).encode()).digest()[:6], "big")
 
 
 @dataclass(frozen=True)

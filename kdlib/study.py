@@ -123,6 +123,7 @@ class Study:
             "batch_size": s.student_batch_size,
             "learning_rate": s.learning_rate,
             "precision": s.precision,
+            "seeding": s.seeding,
         }
         return Student(teacher, epoch or teacher.epochs, float(temperature), **(values | changes))
 
@@ -152,7 +153,7 @@ class Study:
         units = [self.store.get("student", s.config(self.dataset)) for s in wanted]
         lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]
         if lacking:
-            self.runs(s.teacher for s in lacking if s.needs_responses)
+            self.runs(s.teacher for s in lacking if not work.answered(self.store, self.dataset, s))
             lacking = list(dict.fromkeys(lacking))
             self._until_stored(work.distill_and_store, lambda: self._groups(lacking), "students")
             units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
@@ -183,7 +184,7 @@ class Study:
         identities = {student: self._student_identity(name, student) for student in wanted}
         found = {student: self.store.get("measure", identity) for student, identity in identities.items()}
         if lacking := [student for student, unit in found.items() if unit is None]:
-            self.runs(student.teacher for student in lacking if student.needs_responses)
+            self.runs(s.teacher for s in lacking if not work.answered(self.store, self.dataset, s))
 
             def left() -> list[tuple]:
                 return [(compute, s, identities[s]) for s in lacking if not self.measured_student(name, s)]

@@ -1,7 +1,7 @@
 """Training a teacher, and its responses: the logits of every example, by data-set index, epoch by epoch."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .data import Dataset
-from .devices import adam, autocast, products
+from .devices import RecordedStep, adam, autocast, products
 from .errors import InputError
+from .identity import content
 from .losses import kd_loss
 from .models import ConvNet, build_model, fast_layout, network_identity
 from .progress import progress
@@ -41,7 +42,7 @@ class Teacher:
         """The identity under which the run is stored."""
 
         def own(teacher: Teacher) -> dict[str, Any]:
-            return {**asdict(teacher), **network_identity(teacher.network, dataset.family, dataset.known)}
+            return {**content(teacher), **network_identity(teacher.network, dataset.family, dataset.known)}
 
         above = self.taught_by and own(self.taught_by)
         return {**own(self), "taught_by": above, "dataset": dataset.name, "data": dataset.digest}
@@ -81,10 +82,14 @@ def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = No
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(teacher.seed)  # dropout
+        step = RecordedStep(
+            lambda batch: train_step(model, optimizer, dataset, batch, teacher.precision, loss),
+            dataset.train[: teacher.batch_size],
+        )
         title = f"teacher {teacher.network} seed {teacher.seed} batch {teacher.batch_size}"
         for epoch in progress(range(1, teacher.epochs + 1), title):
             for batch in _batches(dataset.train, teacher.batch_size, order):
-                train_step(model, optimizer, dataset, batch, teacher.precision, loss)
+                step(batch)
             if epoch in teacher.epochs_with_responses:
                 logits.append(predict(model, dataset.images, teacher.precision))
                 right = logits[-1].argmax(-1) == dataset.labels

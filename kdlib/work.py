@@ -102,8 +102,32 @@ def responses(store: Store, dataset: Dataset, student: Student) -> Tensor:
     """The logits [N, C] that a student is taught, trained if the store lacks them; zeros where it needs none."""
     if not student.needs_responses:
         return torch.zeros(len(dataset.labels), dataset.classes)
+    if sent := store.get("responses", _responses_config(student, dataset)):
+        return sent.tensors["logits"].float()
     run = teacher_unit(store, dataset, student.teacher).tensors
     return teachers.responses(run, student.teacher_epoch).clone()  # of all epochs this one alone stays in memory
+
+
+def answered(store: Store, dataset: Dataset, student: Student) -> bool:
+    """Whether a student can be trained without its teacher: it needs no responses, or they were kept by themselves."""
+    return not student.needs_responses or store.has("responses", _responses_config(student, dataset))
+
+
+def keep_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int) -> Unit:
+    """A stored teacher's responses after an epoch as a unit of their own: small enough to be sent to another machine.
+
+    Of a training in bf16 they take half of the room and lose nothing: its logits are numbers of bf16.
+    """
+    run = store.get("teacher", teacher.config(dataset))
+    logits = teachers.responses(run.tensors, epoch)
+    short = logits.bfloat16()
+    kept = (short if torch.equal(short.float(), logits) else logits).clone()
+    config = {"teacher": teacher.config(dataset), "epoch": epoch}
+    return store.put(Unit("responses", config, {"logits": kept}, run.provenance))
+
+
+def _responses_config(student: Student, dataset: Dataset) -> dict[str, Any]:
+    return {"teacher": student.teacher.config(dataset), "epoch": student.teacher_epoch}
 
 
 def distill_and_store(shared: Shared, group: list[Student]) -> None:

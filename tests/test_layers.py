@@ -12,7 +12,7 @@ from .conftest import ROOT
 PACKAGE = ROOT / "kdlib"
 # Each may import those above it. A subpackage counts as one.
 LAYERS = (
-    ("errors", "progress", "flat", "losses", "measures", "patches", "names", "_torchvision"),
+    ("errors", "identity", "progress", "flat", "losses", "measures", "patches", "names", "_torchvision"),
     ("paths", "devices", "models", "targets"),
     ("data", "paper", "store"),
     ("sources", "teachers"),

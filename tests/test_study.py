@@ -209,3 +209,23 @@ def test_identities_of_the_networks_of_table_7_do_not_depend_on_this(tmp_path):
 def test_a_role_cannot_be_registered_as_a_network(name):
     with pytest.raises(kdlib.InputError, match="that is a role; choose another name"):
         kdlib.register_network(name, kdlib.Architecture())
+
+
+def test_a_student_is_trained_from_responses_that_were_kept_without_their_teacher(tmp_path):
+    """In bf16 they take half of the room, and the student is the same bit for bit."""
+    from kdlib import Store, work
+
+    small = {"profile": "smoke", "seeds": 1, "temperatures": [9], "missing_classes": [0], "precision": "bf16"}
+    whole, bare = Store(tmp_path / "whole"), Store(tmp_path / "bare")
+    results = []
+    for place in (whole, bare):
+        study = kdlib.open_study("missing_class", small, store=place)
+        teacher = study.teacher("small", 0)
+        if place is whole:
+            study.runs([teacher])
+            kept = work.keep_responses(whole, study.dataset, teacher, teacher.epochs)
+            assert kept.tensors["logits"].dtype == torch.bfloat16
+            bare.put(kept)
+        results += study.distilled([study.student(teacher, 9, missing_class=0)])
+    assert not list((tmp_path / "bare").glob("teacher/*"))
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
