@@ -35,8 +35,8 @@ def line(row: dict[str, Any]) -> str:
     if row["row"] == "teacher step":
         user, fp32, bf16 = (row["seconds"][way] for way in ("user", "fp32", "bf16"))
         return (
-            f"{row['network']:13} step of 128, one thread: user's fp32 {1e3 * user:.0f} ms, kdlib fp32 "
-            f"{1e3 * fp32:.0f} ms, bf16 {1e3 * bf16:.0f} ms: {_gain(row)}, {row['gflop'] / bf16:.0f} GFLOP/s, "
+            f"{row['network']:13} step of 128, one thread: user's fp32 {1e3 * user:.3g} ms, kdlib fp32 "
+            f"{1e3 * fp32:.3g} ms, bf16 {1e3 * bf16:.3g} ms: {_gain(row)}, {row['gflop'] / bf16:.0f} GFLOP/s, "
             f"{100 * row['share']:.0f}% of the matrix product's"
         )
     if row["row"] == "parity":
@@ -44,8 +44,9 @@ def line(row: dict[str, Any]) -> str:
         return f"{row['network']:13} bf16 minus fp32, {row['examples']} examples, {row['epochs']} epochs: {parts}"
     low, high = row["accuracy_difference"][1:]
     return (
-        f"{row['network']:16} {WAYS[row['way']]}: table 4 in {row['table4_seconds'] / 60:.1f} min (extrapolated from "
-        f"{row['trained']} students), {row['gain']:.1f}x; accuracy minus (a)'s [{low:+.2f}, {high:+.2f}] points"
+        f"{row['network']:16} {WAYS[row['way']]}: table 4 in {row['table4_seconds'] / 60:.3g} min (extrapolated from "
+        f"{row.get('timed', row['trained'])} students), {row['gain']:.1f}x; "
+        f"accuracy minus (a)'s [{low:+.2f}, {high:+.2f}] points"
     )
 
 
@@ -58,7 +59,8 @@ def report() -> str:
         parts.append(
             f"## {find_source(path.stem.partition('-')[0]).title} on {machine['device']}\n\n"
             f"{machine['workers']} workers with one thread each, torch {machine['torch']}, code `{machine['commit']}`. "
-            f"A matrix product of 2048 x 2048 on one thread: {machine['fp32']:.0f} GFLOP/s in fp32, "
+            f"A matrix product of {machine.get('product', 2048)} x {machine.get('product', 2048)} on one thread: "
+            f"{machine['fp32']:.0f} GFLOP/s in fp32, "
             f"{machine['bf16']:.0f} in bf16.\n"
         )
         for kind, (cells, words) in TABLES.items():
@@ -71,9 +73,9 @@ def _teacher_step(row: dict[str, Any]) -> list[dict[str, str]]:
     return [
         {
             "a teacher's step of 128 examples": row["network"].replace("_", " "),
-            "a user's, fp32 (ms)": f"{1e3 * row['seconds']['user']:.0f}",
-            "kdlib, fp32 (ms)": f"{1e3 * row['seconds']['fp32']:.0f}",
-            "kdlib, bf16 (ms)": f"{1e3 * row['seconds']['bf16']:.0f}",
+            "a user's, fp32 (ms)": f"{1e3 * row['seconds']['user']:.3g}",
+            "kdlib, fp32 (ms)": f"{1e3 * row['seconds']['fp32']:.3g}",
+            "kdlib, bf16 (ms)": f"{1e3 * row['seconds']['bf16']:.3g}",
             "gain, median of rounds": _gain(row),
             "GFLOP/s": f"{row['gflop'] / row['seconds']['bf16']:.0f}",
             "share of the matrix product's speed": f"{100 * row['share']:.0f}%",
@@ -110,10 +112,10 @@ def _sweep(row: dict[str, Any]) -> list[dict[str, str]]:
         {
             "120 students": row["network"].replace("_", " "),
             "way": WAYS[row["way"]],
-            "minutes": f"{row['table4_seconds'] / 60:.1f}",
+            "minutes": f"{row['table4_seconds'] / 60:.3g}",
             "gain": f"{row['gain']:.1f}x",
             "accuracy minus (a)'s (points)": "{:+.2f} [{:+.2f}, {:+.2f}]".format(*row["accuracy_difference"]),
-            "extrapolated from": f"{row['trained']} students",
+            "extrapolated from": f"{row.get('timed', row['trained'])} students",
         }
     ]
 
