@@ -12,12 +12,12 @@ from .data.dataset import load_dataset
 from .errors import InputError, StoreError
 from .paths import data_dir
 from .sections import SECTIONS
+from .sections.asked import named, parse_parameters
 from .sections.entropy.tables import table7_rows
-from .sections.opening import open_study
+from .sections.opening import open_studies
 from .study import settings
 from .study.plan import teacher_runs
 from .study.store import Store, from_bytes
-from .study.study import Study
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 store_app = typer.Typer(no_args_is_help=True, help="What was computed here: list, remove, verify, send.")
@@ -178,7 +178,7 @@ def run(
 
     if section == "all" and output is not None:
         raise InputError("-o names one page: give it with one section, and leave it out with all")
-    names = _sections(section)
+    names = named(section)
     given = {name: parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in names}
     if section == "all":
         for name in names:
@@ -320,45 +320,6 @@ def store_import(
     place = Store(store)
     for file in files:
         typer.echo(f"{file}: {place.take_in(file)} units")
-
-
-def open_studies(
-    section: str, dataset: str | None, profile: str | None, parameter: list[str] | None, store: Path | None
-) -> list[Study]:
-    """The studies of a section, or of all: everything is checked before anything is computed."""
-    studies: list[Study] = []
-    for name in _sections(section):
-        own = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
-        studies.append(open_study(name, own, store=Store(store), like=studies[0] if studies else None))
-    return studies
-
-
-def _sections(section: str) -> list[str]:
-    if section not in (*SECTIONS, "all"):
-        raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}, all")
-    return list(SECTIONS) if section == "all" else [section]
-
-
-def parse_parameters(
-    section: str, dataset: str | None, profile: str | None, parameter: list[str] | None, *, strict: bool = True
-) -> dict[str, object]:
-    """Options and `-p name=value` as one dictionary; for `all`, a section takes those that it knows."""
-    if section not in SECTIONS:
-        raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
-    given: dict[str, object] = {}
-    for text in parameter or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"-p {text!r} is not name=value")
-        known = {name for s in SECTIONS.values() for name in s.parameters}
-        if strict or name not in known or name in SECTIONS[section].parameters:
-            given[name] = None if value.lower() in ("null", "none") else value
-    for name, value in (("dataset", dataset), ("profile", profile)):
-        if value is not None and given.get(name, value) != value:
-            raise InputError(f"--{name} {value} and -p {name}={given[name]} disagree: give one of them")
-        if value is not None:
-            given[name] = value
-    return {name: value for name, value in given.items() if value is not None}
 
 
 settings.profile_names()  # a broken profiles file is found at once

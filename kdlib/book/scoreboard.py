@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from . import present
 from ..claims.claims import VERDICTS, Verdict, counted, evaluate, load_claims
 from ..claims.controls import findings
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
 from .record import read_tables
 from ..sections import SECTIONS
+from ..claims.rows import last_epoch
+from ..report.formatting import spoken
+from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
 from ..study.settings import differing, reductions
 from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
 from . import origins
@@ -188,15 +190,15 @@ class Scoreboard:
     def _beside_labels_alone(self) -> Iterator[str]:
         """A table: of each data set whose controls were run, what each teacher adds to students of labels alone."""
         ran = {name: part["rival_explanations"] for name, part in self.tables.items() if "rival_explanations" in part}
-        found = {name: present.full_accuracy_gains(controls["full"]) for name, controls in ran.items()}
+        found = {name: full_accuracy_gains(controls["full"]) for name, controls in ran.items()}
         if not found:
             yield "Whether it pays to have a teacher at all, the rival explanations say; they were not run yet."
             return
         axis = axis_over([gain for _, gains in found.values() for gain in gains.values()], [0.0], None)
         rows = {
-            f"{html.escape(self.titles[name])}<br><small>labels alone {present.spoken(alone, '%')}</small>": [
+            f"{html.escape(self.titles[name])}<br><small>labels alone {spoken(alone, '%')}</small>": [
                 f"{interval_mark(gain, axis)}<small>{gain} points<br>"
-                f"{present.labels_alone_leads(ran[name]['selection'], teacher)}</small>"
+                f"{labels_alone_leads(ran[name]['selection'], teacher)}</small>"
                 for teacher, gain in gains.items()
             ]
             for name, (alone, gains) in found.items()
@@ -305,7 +307,7 @@ def _tables(records: Sequence[dict[str, Any]]) -> SectionsOf:
 
 def _below_floor(table: pd.DataFrame, floor: float) -> Iterator[str]:
     """Teachers of an entropy page whose validation accuracy at the last epoch is below the floor (a fraction)."""
-    last = present.last_epoch(table)
+    last = last_epoch(table)
     for row in last[last.validation_accuracy < 100 * floor].itertuples():
         missed = (
             f"{row.validation_accuracy:.2f}% on validation (floor {100 * floor:g}%), {row.test_accuracy:.2f}% on test"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from ..study.workers import worker_count
 from ..training import devices, students, teachers
 from ..training.config import Student, Teacher
 from . import SECTIONS, part
+from .asked import named, parse_parameters
 
 
 def open_study(
@@ -48,6 +50,17 @@ def open_study(
     study = Study(asked, settings, dataset, store, notes)
     study.read = read
     return study
+
+
+def open_studies(
+    section: str, dataset: str | None, profile: str | None, parameter: list[str] | None, store: Path | None
+) -> list[Study]:
+    """The studies of a section, or of all: everything is checked before anything is computed."""
+    studies: list[Study] = []
+    for name in named(section):
+        own = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
+        studies.append(open_study(name, own, store=Store(store), like=studies[0] if studies else None))
+    return studies
 
 
 def _asked(name: str) -> Section:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from kdlib.book import origins
-from kdlib.cli import parse_parameters
+from kdlib.sections.asked import parse_parameters
 from kdlib.progress import spoken_time
 from kdlib.sections import SECTIONS
 from kdlib.study.settings import resolve
