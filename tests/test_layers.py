@@ -126,7 +126,9 @@ def test_importing_the_package_imports_nothing_heavy():
     assert loaded_after(everything, HEAVY) == []
 
 
-@pytest.mark.parametrize("module", ["sections", "data.registry", "data.sources", "study.checks", "claims.registry"])
+@pytest.mark.parametrize(
+    "module", ["sections", "data.registry", "data.sources", "study.checks", "study.settings", "claims.registry"]
+)
 def test_what_is_asked_for_is_checked_before_torch_is_imported(module):
     assert loaded_after(f"import kdlib.{module}", ("torch",)) == []
 

@@ -16,7 +16,7 @@ import yaml
 from .. import paths
 from ..errors import InputError
 from .record import MIME
-from ..sections import SECTIONS
+from ..sections import SECTIONS, beyond_the_paper
 from ..study.settings import reductions
 from . import downloads, glossary, origins, performance, scoreboard
 from .pages import executed, page_record, read
@@ -130,9 +130,23 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
             _replace(source / f"{chapter['file']}.md", "<!-- pages -->", _list_of_pages(nested))
             _replace(source / f"{chapter['file']}.md", "<!-- found -->", board.of_section(section))
     _replace(source / "book" / "index.md", "<!-- found -->", board.summary())
+    _replace(source / "book" / "index.md", "<!-- sections -->", _list_of_sections(root / "book" / "sections"))
     _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
     return board
+
+
+def _list_of_sections(folder: Path) -> str:
+    """The sections of the paper as a table: its page, the question at the head of the page, and where the paper has it."""
+    lines = ["| page | question | in the paper |", "|---|---|---|"]
+    for section in (s for s in SECTIONS.values() if not beyond_the_paper(s)):
+        question = (folder / f"{section.name}.md").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        numbers, *printed = section.paper.split("; ")
+        *most, last = numbers.split(", ")
+        place = f"Sections {', '.join(most)} and {last}" if most else f"Section {last}"
+        place = "; ".join([place, *(part.capitalize() for part in printed)]).replace("-", "–")
+        lines.append(f"| [{section.label}](sections/{section.name}.md) | {question} | {place} |")
+    return "\n".join(lines)
 
 
 def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:

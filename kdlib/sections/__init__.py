@@ -26,8 +26,9 @@ class Description:
 
     name: str  # of its folder, its notebook and its page
     order: int
-    title: str  # the question that it answers
-    paper: str  # where the paper has it
+    title: str  # the question that its notebook answers
+    label: str  # in lists of pages
+    paper: str  # where the paper has it: its sections; tables; figures
     after: tuple[str, ...]  # sections whose students it shares
     parameters: tuple[str, ...]  # of its notebook
 
@@ -40,6 +41,11 @@ def _read(path: Path) -> Description:
 
 _FOUND = (_read(path) for path in Path(__file__).parent.glob("*/section.toml"))
 SECTIONS: dict[str, Description] = {d.name: d for d in sorted(_FOUND, key=lambda d: d.order)}
+
+
+def beyond_the_paper(section: Description) -> bool:
+    """Whether the paper has nothing of the kind."""
+    return not section.paper[0].isdigit()
 
 
 def part(section: str, name: str) -> ModuleType:

@@ -10,7 +10,6 @@ from typing import Any
 
 from ..data.registry import find_source
 from ..errors import InputError
-from ..training.devices import find_device
 from .checks import check
 
 PROFILES_FILE = Path(__file__).with_name("profiles.toml")
@@ -80,6 +79,8 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
     `allowed`: the names that make sense (default: every field of `Settings`).
     Raises `InputError`: what was wrong, and what is allowed.
     """
+    from ..training.devices import find_device  # with torch, which nothing else here needs
+
     allowed = tuple(allowed or (f.name for f in fields(Settings)))
     named = {k: v for k, v in {**parameters, **given}.items() if k in allowed or not _belongs_to_notebook(k, v)}
     unknown = sorted(set(named) - set(allowed))

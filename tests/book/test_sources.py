@@ -87,6 +87,7 @@ def test_a_page_has_one_title(page):
 
 def test_assembly_finds_its_markers():
     assert (BOOK / "index.md").read_text().count("<!-- found -->") == 1
+    assert (BOOK / "index.md").read_text().count("<!-- sections -->") == 1
     for section in SECTIONS:
         assert (BOOK / "sections" / f"{section}.md").read_text().count("<!-- pages -->") == 1
 
