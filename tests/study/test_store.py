@@ -209,7 +209,7 @@ def test_a_process_killed_before_the_rename_leaves_no_unit(tmp_path):
     place = tmp_path / "units"
     killed = f"""
 import os, signal, torch
-from kdlib.store import Store, Unit
+from kdlib.study.store import Store, Unit
 os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
 Store({str(place)!r}).put(Unit("student", {TINY.config!r}, {{"t": torch.ones(9)}}))
 """
@@ -286,7 +286,7 @@ def test_a_full_disk_loses_nothing_and_the_next_run_goes_on(small_disk):
 
 def a_study_without_check(study):
     """A study of before the disk filled."""
-    return type(study)(study.section, study.settings, study.dataset, study.store, [])
+    return type(study)(study.asked, study.settings, study.dataset, study.store, [])
 
 
 def test_too_little_room_is_said_before_any_work(small_disk):
@@ -300,7 +300,7 @@ def test_too_little_room_is_said_before_any_work(small_disk):
 def test_two_processes_on_one_store_both_succeed_with_the_tables_of_one_alone(tmp_path):
     code = f"""
 import sys, kdlib
-from kdlib.record import digest
+from kdlib.book.record import digest
 study = kdlib.open_study("missing_class", {SMALL!r}, store=kdlib.Store(sys.argv[1]))
 print(digest(study.tables()))
 """
