@@ -1,6 +1,6 @@
 """The rendered book in a real browser: Debian's Chromium, or what KDLIB_CHROMIUM names, driven by Playwright.
 
-`KDLIB_HTML=_build/html pytest tests/test_browser.py` tries the book that `make book` built.
+`KDLIB_HTML=_build/html pytest tests/book/test_browser.py` tries the book that `make book` built.
 """
 
 import functools

@@ -301,7 +301,7 @@ def test_every_claim_that_is_tested_has_a_statistic():
 
 
 def test_every_claim_and_control_that_a_section_of_the_paper_decides_has_a_known_value():
-    """Those of the notebook of controls are in test_controls.py."""
+    """Those of the notebook of controls are in claims/test_controls.py."""
     rules = [*(c for c in load_claims() if c.kind != "not_tested"), *load_controls()]
     assert {c.statistic for c in rules if c.notebook != "rival_explanations"} == set(KNOWN)
 
