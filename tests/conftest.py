@@ -63,7 +63,7 @@ def tiny_run(digits, tiny_teacher):
     return train_teacher(tiny_teacher, digits)
 
 
-# The rendered book, for test_book.py and test_browser.py: made once, by the one worker that their group names.
+# The rendered book, for test_pages.py and test_browser.py of book/: made once, by the worker that their group names.
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,8 @@ from pathlib import Path
 import nbformat
 
 from kdlib import Store
-from kdlib.cli.pages import page_record
-from kdlib.sections import PARAMETERS
+from kdlib.book.pages import page_record
+from kdlib.sections import SECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP = 3  # seconds that the stand-in takes, about
@@ -108,7 +108,7 @@ class Copy:
             return "set-up"
         if not list((self.folder / "_build" / "computed").glob("*/*.done")):
             return "computing"
-        return "notebooks" if len(self.pages()) < len(PARAMETERS) else "book"
+        return "notebooks" if len(self.pages()) < len(SECTIONS) else "book"
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text().splitlines()[-15:])

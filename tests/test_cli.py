@@ -11,11 +11,13 @@ import papermill
 import pytest
 import torch
 
-from kdlib import Store, StoreError, data
-from kdlib.cli import main, pages
-from kdlib.paper import paper_table
+from kdlib import Store, StoreError
+from kdlib.book import pages
+from kdlib.cli import main
+from kdlib.data import dataset, registry
+from kdlib.data.paper import paper_table
 from kdlib.paths import data_dir
-from kdlib.sections import PARAMETERS
+from kdlib.sections import SECTIONS
 
 from .conftest import ROOT
 
@@ -82,7 +84,7 @@ def test_data_lists_every_data_set_and_which_are_here(kdlib, tmp_path, monkeypat
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "none"))
     code, out, _ = kdlib("data", "--list")
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())
-    assert code == 0 and set(lines) == set(data.dataset_names())
+    assert code == 0 and set(lines) == set(registry.dataset_names())
     assert lines.pop("digits") == "here: 1300 training and 497 test images of 1x8x8"
     assert set(lines.values()) == {"not here"}
 
@@ -99,9 +101,9 @@ def test_data_says_what_is_wrong_with_files_that_are_here(kdlib, tmp_path, monke
 def test_data_verifies_one_and_claims_no_checksum_that_it_does_not_have(kdlib, monkeypatch):
     line = "digits: complete, {}, 1300 training images (10% validation)\n"
     assert kdlib("data", "digits", "--verify")[:2] == (0, line.format("no checksum known"))
-    source = data.find_source("digits")
-    known = replace(source, sha256=data._sha256(*source.load(data_dir())))
-    monkeypatch.setitem(data._sources, "digits", known)
+    source = registry.find_source("digits")
+    known = replace(source, sha256=dataset._sha256(*source.load(data_dir())))
+    monkeypatch.setitem(registry._sources, "digits", known)
     assert kdlib("data", "digits", "--verify")[:2] == (0, line.format("checksum right"))
 
 
@@ -124,7 +126,7 @@ def test_compute_fills_the_store_and_then_computes_nothing_twice(kdlib, tmp_path
 
 def test_all_shares_units_between_sections_and_takes_each_sections_parameters(kdlib, tmp_path):
     code, out, _ = kdlib("compute", "all", *SMALL, "-p", "examples_per_class=5", "--store", tmp_path / "other")
-    assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == list(PARAMETERS)
+    assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == list(SECTIONS)
     teachers = list((tmp_path / "other" / "teacher").iterdir())
     # Both capacities, the large one at the other batch size, the same with a scaled learning rate, an assistant.
     assert len(teachers) == 5

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kdlib import open_study
-from kdlib.record import digest
+from kdlib.book.record import digest
 from kdlib.sections import SECTIONS
 
 from .cluster import Cluster, missing_programs

@@ -1,7 +1,7 @@
 import pytest
 
 from kdlib import open_study
-from kdlib.record import digest
+from kdlib.book.record import digest
 from kdlib.sections import SECTIONS
 
 from .faults import Copy, kill_engine, kill_workers

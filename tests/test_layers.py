@@ -1,115 +1,149 @@
 """One direction, no way back: what may import what."""
 
 import ast
+import graphlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import kdlib
+from kdlib.sections import SECTIONS
+
 from .conftest import ROOT
 
 PACKAGE = ROOT / "kdlib"
-# Each may import those above it. A subpackage counts as one.
-LAYERS = (
-    ("errors", "identity", "progress", "flat", "losses", "measures", "patches", "names", "_torchvision"),
-    ("paths", "devices", "models", "targets"),
-    ("data", "paper", "store"),
-    ("sources", "teachers"),
-    ("stacked",),
-    ("students",),
-    ("checks",),
-    ("settings",),
-    ("work",),
-    ("study",),
-    ("sections", "statistics"),
-    ("opening",),
-    ("claims", "plan", "bench"),
-    ("controls", "interval_marks"),
-    ("verdict_table",),
-    ("comparison", "present", "figures", "explore"),
-    ("record",),
-    ("cli",),
-    ("__main__", "__init__"),
+# Each folder or module of the package may import those before it.
+DIRECTION = (
+    *("errors", "paths", "progress", "data", "training", "study", "claims", "report", "sections", "book", "cli"),
+    *("__init__", "__main__"),
 )
-LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
-LATE = {("study", "sections")}  # inside functions alone: a study asks its section for the tables
-TYPES = {("stacked", "students"), ("stacked", "data")}  # for annotations alone
+MOST_SIDE_BY_SIDE = 14
+# Where modules are imported by a name that is made up: what they import then.
+BY_NAME = {
+    "sections": {
+        f"sections.{s}.{part}" for s in SECTIONS for part in ("experiment", "statistics", "tables", "figures")
+    },
+    "": set(),  # the package itself, which nothing inside of it imports
+}
 
 OUTERMOST = ("papermill", "jupytext", "nbformat", "nbclient", "jupyter_book", "snakemake", "typer")
 HEAVY = (*OUTERMOST, "umap", "numba", "torchvision", "plotly", "sklearn", "scipy", "joblib", "matplotlib.pyplot")
 BARE = ("papermill", "jupytext", "nbformat", "umap", "torchvision", "jupyter_book", "snakemake", "IPython", "ipykernel")
 
 
-def sources():
-    return {path.relative_to(PACKAGE): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+def module_of(path: Path) -> str:
+    """ "study.store" of kdlib/study/store.py, "study" of kdlib/study/__init__.py, "" of kdlib/__init__.py."""
+    return ".".join(path.with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
-def layer_of(path: Path) -> str:
-    return path.parts[0].removesuffix(".py")
+SOURCES = {path.relative_to(PACKAGE): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def top_of(module: str) -> str:
+    return module.partition(".")[0] or "__init__"
 
 
 def imports(tree: ast.Module):
-    """(import statement, where it stands: module, function or types)."""
-
-    def visit(node: ast.AST, place: str):
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.Import | ast.ImportFrom):
-                yield child, place
-            inside = "function" if isinstance(child, ast.FunctionDef | ast.Lambda) else place
-            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-                inside = "types"
-            yield from visit(child, inside)
-
-    yield from visit(tree, "module")
+    """All of them: also those inside of functions, and those for type checkers alone."""
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
-def own_imports():
-    """(importing layer, imported layer, place, where) of each import inside of the package."""
-    for path, tree in sources().items():
-        for node, place in imports(tree):
-            if isinstance(node, ast.Import) or not node.level:
-                names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-                assert not any((name or "").split(".")[0] == "kdlib" for name in names), f"{path}: absolute import"
-                continue
-            folder = path.parent.parts[: len(path.parent.parts) - node.level + 1]
-            full = [*folder, *(node.module.split(".") if node.module else [])]
-            for target in [full[0]] if full else [alias.name for alias in node.names]:
-                if target != layer_of(path):
-                    yield layer_of(path), target, place, f"{path}:{node.lineno}"
+def own_imports(path: Path) -> set[str]:
+    """The modules of the package that one imports, with the folders that are imported on the way."""
+    found = set(BY_NAME.get(module_of(path), ()))
+    for node in imports(SOURCES[path]):
+        if isinstance(node, ast.Import) or not node.level:
+            names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            assert not any(name.split(".")[0] == "kdlib" for name in names), f"{path}:{node.lineno}: absolute import"
+            continue
+        folder = path.parent.parts[: len(path.parent.parts) - node.level + 1]
+        base = ".".join([*folder, *(node.module.split(".") if node.module else [])])
+        for alias in node.names:
+            inner = f"{base}.{alias.name}".removeprefix(".")
+            found.add(inner if inner in MODULES else base)
+    here = module_of(path).split(".")
+    for name in list(found):
+        parts = name.split(".")
+        outer = (parts[:k] for k in range(1, len(parts)))
+        found |= {".".join(folder) for folder in outer if here[: len(folder)] != folder}
+    return found - {module_of(path)}
 
 
-def test_every_module_has_its_layer():
-    assert {layer_of(path) for path in sources()} == set(LAYER)
+def test_every_import_inside_of_the_package_finds_its_module():
+    """Also one that a function makes only when it is called."""
+    for path in SOURCES:
+        assert own_imports(path) <= set(MODULES), path
 
 
 def test_no_import_goes_back():
-    edges = list(own_imports())
-    assert len(edges) > 60
-    backwards = {
-        (where, origin, target, place) for origin, target, place, where in edges if LAYER[target] >= LAYER[origin]
-    }
-    late = {edge for edge in backwards if edge[3] == "function" and edge[1:3] in LATE}
-    types = {edge for edge in backwards if edge[3] == "types" and edge[1:3] in TYPES}
-    assert backwards - late - types == set()
-    assert late, "LATE names what is no longer so"
+    edges = [(module_of(path), target) for path in SOURCES for target in own_imports(path)]
+    assert len(edges) > 300
+    depth = {name: i for i, name in enumerate(DIRECTION)}
+    assert [edge for edge in edges if depth[top_of(edge[1])] > depth[top_of(edge[0])]] == []
+    assert {top_of(module) for module in MODULES} == set(DIRECTION)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Whether they do when they are imported, later, or for type checkers alone."""
+    graphlib.TopologicalSorter({module_of(path): own_imports(path) for path in SOURCES}).prepare()
+
+
+def test_no_module_but_these_is_imported_by_a_name_that_is_made_up():
+    users = {module_of(path) for path, tree in SOURCES.items() if "import_module" in ast.unparse(tree)}
+    assert users == set(BY_NAME)
+
+
+def test_one_look_takes_in_the_package():
+    inside = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len(inside) <= MOST_SIDE_BY_SIDE, sorted(path.name for path in inside)
 
 
 @pytest.mark.parametrize("module", OUTERMOST)
-def test_nothing_but_the_command_line_imports(module):
+def test_nothing_but_the_book_and_the_command_line_imports(module):
     users = set()
-    for path, tree in sources().items():
-        for node, _ in imports(tree):
+    for path, tree in SOURCES.items():
+        for node in imports(tree):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             if any(name.split(".")[0] == module for name in names):
-                users.add(layer_of(path))
-    assert users <= {"cli"}
+                users.add(top_of(module_of(path)))
+    assert users <= ({"cli"} if module == "typer" else {"book"})
+
+
+def loaded_after(code: str, names: tuple[str, ...]) -> list[str]:
+    """Those of some modules that Python has imported after running code."""
+    code = f"import json, sys\n{code}\nprint(json.dumps([m for m in {names!r} if m in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 def test_importing_the_package_imports_nothing_heavy():
-    code = f"import sys, kdlib; print([m for m in {HEAVY!r} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert loaded_after("import kdlib", ("torch", "pandas", "numpy")) == []
+    everything = "import kdlib\nfor name in kdlib.__all__: getattr(kdlib, name)"
+    assert loaded_after(everything, HEAVY) == []
+
+
+@pytest.mark.parametrize(
+    "module", ["sections", "data.registry", "data.sources", "study.checks", "study.settings", "claims.registry"]
+)
+def test_what_is_asked_for_is_checked_before_torch_is_imported(module):
+    assert loaded_after(f"import kdlib.{module}", ("torch",)) == []
+
+
+def test_type_checkers_see_every_public_name_where_it_is():
+    [block] = [node for node in SOURCES[Path("__init__.py")].body if isinstance(node, ast.If)]
+    seen = {alias.name: node.module for node in block.body for alias in node.names}
+    assert seen == kdlib._MODULE and set(seen) <= set(dir(kdlib))
+    assert all(getattr(kdlib, name) is not None for name in kdlib.__all__)
+
+
+def test_notebooks_find_each_table_and_figure_under_one_name():
+    for module in ("tables", "figures"):
+        names = kdlib.sections.names(module)
+        assert len(names) == len(set(names)) > 20
 
 
 def test_computing_needs_nothing_of_notebooks_and_book(tmp_path, monkeypatch):
@@ -125,15 +159,3 @@ main()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("penultimate_layer: ") and list((tmp_path / "store").glob("*/*.safetensors"))
-
-
-def test_every_import_inside_of_the_package_finds_its_module():
-    """Also one that a function makes only when it is called."""
-    for path, tree in sources().items():
-        for node, _ in imports(tree):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                folder = PACKAGE.joinpath(*path.parent.parts[: len(path.parent.parts) - node.level + 1])
-                target = folder.joinpath(*node.module.split(".")) if node.module else folder
-                assert target.with_suffix(".py").is_file() or (target / "__init__.py").is_file(), (
-                    f"{path}:{node.lineno}"
-                )

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib.losses import entropy, label_smoothing_labels
-from kdlib.paper import paper_table
+from kdlib.data.paper import paper_table
+from kdlib.training.losses import entropy, label_smoothing_labels
 
 from .conftest import ROOT
 

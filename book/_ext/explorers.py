@@ -1,4 +1,4 @@
-"""Sphinx extension: the interactive figures of kdlib/explore.py, with plotly's own script, only on pages that hold one."""
+"""Sphinx extension: the interactive figures of kdlib/book/explore.py, with plotly's own script, only on pages with one."""
 
 import shutil
 from importlib.metadata import distribution

@@ -1,4 +1,4 @@
-// Interactive figures over precomputed grids, made by kdlib/explore.py: <figure class="explore" data-kind="...">.
+// Interactive figures over precomputed grids, made by kdlib/book/explore.py: <figure class="explore" data-kind="...">.
 // Controls are native form elements, so that they work by keyboard; plotly draws, and is loaded when a figure comes near.
 (() => {
   "use strict";

@@ -1,4 +1,4 @@
-// The scoreboard, made by kdlib/cli/scoreboard.py: a link to a claim opens it, and a form shows only some of the claims.
+// The scoreboard, made by kdlib/book/scoreboard.py: a link to a claim opens it, and a form shows only some of the claims.
 // The form is made here, so that it is absent without scripts; it has native controls, which work by keyboard.
 (() => {
   "use strict";

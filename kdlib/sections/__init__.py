@@ -1,43 +1,81 @@
-"""One module for each section of the paper, and one for the controls: the units it needs, and tidy tables from them.
+"""A folder for each section of the paper, and one for the controls.
 
-Each has `tables(study)`, a dictionary of DataFrames with one row for each cell and teacher seed. Accuracies in tables
-are percent, entropies nats, confidences probabilities.
+A folder with a `section.toml` is a section: nothing else lists them. Its modules:
+
+- `experiment`: `units(study)`, what it needs, and `tables(study)`, a dictionary of DataFrames with one row for each
+  cell and teacher seed. Accuracies in tables are percent, entropies nats, confidences probabilities.
+- `statistics`: what decides the paper's claims and the controls, from these tables.
+- `tables` and `figures`: what its notebook shows.
+
+Importing this package imports none of them: names and parameters are known before torch is.
 """
 
-from . import entropy, example_efficiency, missing_class, penultimate_layer, rival_explanations, sweet_spot
+import tomllib
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-SECTIONS = {
-    "entropy": entropy,
-    "missing_class": missing_class,
-    "example_efficiency": example_efficiency,
-    "penultimate_layer": penultimate_layer,
-    "sweet_spot": sweet_spot,
-    "rival_explanations": rival_explanations,
-}
-_TEACHERS = (
-    "dataset", "profile", "seeds", "examples", "teacher_epochs", "teacher_batch_size", "learning_rate", "precision",
-    "device",
-)  # fmt: skip
-_STUDENTS = ("alpha", "t_squared", "student_epochs", "student_batch_size")
-_SWEET_SPOT = ("batch_sizes", "sweet_spot_epochs")
-_EXAMPLES = ("examples_per_class", "selections")
+from ..claims.registry import STATISTICS
 
-# The parameters of each section's notebook.
-PARAMETERS: dict[str, tuple[str, ...]] = {
-    "entropy": (*_TEACHERS, "temperatures"),
-    "missing_class": (*_TEACHERS, "temperatures", "missing_classes", *_STUDENTS),
-    "example_efficiency": (*_TEACHERS, *_EXAMPLES, *_SWEET_SPOT, *_STUDENTS),
-    "penultimate_layer": (*_TEACHERS, "sweet_spot_epochs", "spread_settings"),
-    "sweet_spot": (*_TEACHERS, "temperatures", "missing_classes", *_SWEET_SPOT, *_STUDENTS),
-    "rival_explanations": (
-        *_TEACHERS,
-        "temperatures",
-        "missing_classes",
-        *_EXAMPLES,
-        *_SWEET_SPOT,
-        "spread_settings",
-        "alpha",
-        "student_epochs",
-        "student_batch_size",
-    ),  # fmt: skip
-}
+
+@dataclass(frozen=True)
+class Description:
+    """What a section says of itself, in its `section.toml`."""
+
+    name: str  # of its folder, its notebook and its page
+    order: int
+    title: str  # the question that its notebook answers
+    label: str  # in lists of pages
+    paper: str  # where the paper has it: its sections; tables; figures
+    after: tuple[str, ...]  # sections whose students it shares
+    parameters: tuple[str, ...]  # of its notebook
+
+
+def _read(path: Path) -> Description:
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    lists = {name: tuple(found.pop(name)) for name in ("after", "parameters")}
+    return Description(path.parent.name, **found, **lists)
+
+
+_FOUND = (_read(path) for path in Path(__file__).parent.glob("*/section.toml"))
+SECTIONS: dict[str, Description] = {d.name: d for d in sorted(_FOUND, key=lambda d: d.order)}
+
+
+def beyond_the_paper(section: Description) -> bool:
+    """Whether the paper has nothing of the kind."""
+    return not section.paper[0].isdigit()
+
+
+def part(section: str, name: str) -> ModuleType:
+    """A module of a section: `experiment`, `statistics`, `tables` or `figures`."""
+    return import_module(f".{section}.{name}", __name__)
+
+
+def find(module: str, name: str) -> Any:
+    """The function of this name in that module of any section: what notebooks call. Or `AttributeError`."""
+    for section in SECTIONS:
+        if name in shown(part(section, module)):
+            return getattr(part(section, module), name)
+    raise AttributeError(f"no section has {name!r} among its {module}")
+
+
+def names(module: str) -> list[str]:
+    """What `find` finds."""
+    return sorted(name for section in SECTIONS for name in shown(part(section, module)))
+
+
+def shown(module: ModuleType) -> list[str]:
+    """The public functions that a module defines itself."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+
+
+@STATISTICS.filled_by
+def _statistics() -> None:
+    for section in SECTIONS:
+        part(section, "statistics")

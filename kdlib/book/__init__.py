@@ -1,0 +1,1 @@
+"""Pages and the book: executed, assembled, verified, compared."""

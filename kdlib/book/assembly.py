@@ -1,0 +1,207 @@
+"""Assembling the executed pages into the book: a copy of its sources, with pages, contents, scoreboard, statistics."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from .. import paths
+from ..errors import InputError
+from .record import MIME
+from ..sections import SECTIONS, beyond_the_paper
+from ..study.settings import reductions
+from . import downloads, glossary, origins, performance, scoreboard
+from .pages import executed, page_record, read
+
+DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
+PROFILES = ("paper", "paper-cpu", "quick", "smoke")  # of several local runs the fuller is shown
+
+
+@dataclass(frozen=True)
+class Page:
+    """An executed page and what it carries."""
+
+    path: Path
+    notebook: nbformat.NotebookNode
+    record: dict[str, Any]
+    reference: bool
+
+    @property
+    def place(self) -> str:
+        return f"book/{self.record['dataset']}/{self.record['section']}"
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The parameters that it was executed with."""
+        return {name: value for name, value in self.notebook.metadata["parameters"].items() if value is not None}
+
+
+def make(*, build: bool = True, output: Path | None = None) -> Iterator[str]:
+    """Assemble, and render with warnings as errors. Yields lines for the reader: what was found, where the book is."""
+    pages, source = find_pages(), paths.project_root() / "_build" / "source"
+    board = assemble(pages, source)
+    yield f"{len(pages)} executed pages, {len(board.titles)} data sets"
+    yield from board.short_table()
+    if not build:
+        return
+    yield f"The book: {render(source, Path(output) if output else paths.project_root())}"
+
+
+def render(source: Path, target: Path) -> Path:
+    """Jupyter Book over the assembled sources, anew, into `target`/_build/html. Returns the landing page's path."""
+    built = target / "_build" / "html"
+    shutil.rmtree(built, ignore_errors=True)
+    log = source.parent / "book.log"
+    program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    options = ["build", str(source), "--path-output", str(target), "--all", "-W", "-n", "--keep-going"]
+    with open(log, "w", encoding="utf-8") as file:
+        done = subprocess.run([*program, *options], stdout=file, stderr=subprocess.STDOUT, check=False)
+    if done.returncode or not (built / "index.html").exists():
+        warnings = [
+            line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line
+        ]
+        raise InputError("\n".join([f"the book did not build without warnings (whole log: {log}):", *warnings[:20]]))
+    return built / "index.html"
+
+
+def find_pages() -> list[Page]:
+    """For each data set and section its reference page, else the fullest local one."""
+    candidates: dict[tuple[str, str], list[tuple[int, Page]]] = {}
+    for page in map(read_page, executed()):
+        profile = page.record["settings"]["profile"]
+        rank = 0 if page.reference else 1 + PROFILES.index(profile) if profile in PROFILES else 9
+        candidates.setdefault((page.record["dataset"], page.record["section"]), []).append((rank, page))
+    chosen = [min(pages, key=lambda item: item[0])[1] for pages in candidates.values()]
+    order = {name: i for i, name in enumerate(DATASETS_FIRST)}
+    sections = list(SECTIONS)
+    return sorted(
+        chosen,
+        key=lambda p: (sections.index(p.record["section"]), order.get(p.record["dataset"], 9), p.record["dataset"]),
+    )
+
+
+def read_page(path: Path) -> Page:
+    """An executed notebook and its record."""
+    root, notebook = paths.project_root(), read(path)
+    record = notebook and page_record(notebook)
+    if record is None:
+        raise InputError(
+            f"{path.relative_to(root)} has no record: it did not run to its end. Remove it, or run it again"
+        )
+    return Page(path, notebook, record, reference=path.is_relative_to(root / "book"))
+
+
+def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
+    """The book's sources, complete, in the folder `source`, which is made anew. Returns what was found."""
+    root = paths.project_root()
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
+    shutil.copyfile(root / "_config.yml", source / "_config.yml")
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    for page in pages:
+        target = source / f"{page.place}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(nbformat.writes(_fitted(page, config)), encoding="utf-8")
+    records = [page.record for page in pages]
+    downloads.write(records, source / "book" / "_static")
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    board = scoreboard.Scoreboard(records, {(p.record["dataset"], p.record["section"]): p.given for p in pages})
+    if pages:
+        (source / "book" / "scoreboard.md").write_text(board.page(), encoding="utf-8")
+        (source / "book" / "run_statistics.md").write_text(origins.report(records), encoding="utf-8")
+        found = [{"file": "book/scoreboard"}, {"file": "book/run_statistics"}]
+        contents["parts"].insert(0, {"caption": "What was found", "chapters": found})
+    for part in contents["parts"]:
+        for chapter in part["chapters"]:
+            section = Path(chapter["file"]).name
+            nested = [
+                p for p in pages if chapter["file"] == f"book/sections/{section}" and p.record["section"] == section
+            ]
+            if nested:
+                chapter["sections"] = [{"file": p.place, "title": p.record["title"]} for p in nested]
+            _replace(source / f"{chapter['file']}.md", "<!-- pages -->", _list_of_pages(nested))
+            _replace(source / f"{chapter['file']}.md", "<!-- found -->", board.of_section(section))
+    _replace(source / "book" / "index.md", "<!-- found -->", board.summary())
+    _replace(source / "book" / "index.md", "<!-- sections -->", _list_of_sections(root / "book" / "sections"))
+    _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
+    (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
+    return board
+
+
+def _list_of_sections(folder: Path) -> str:
+    """The sections of the paper as a table: its page, the question at the head of the page, and where the paper has it."""
+    lines = ["| page | question | in the paper |", "|---|---|---|"]
+    for section in (s for s in SECTIONS.values() if not beyond_the_paper(s)):
+        question = (folder / f"{section.name}.md").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        numbers, *printed = section.paper.split("; ")
+        *most, last = numbers.split(", ")
+        place = f"Sections {', '.join(most)} and {last}" if most else f"Section {last}"
+        place = "; ".join([place, *(part.capitalize() for part in printed)]).replace("-", "–")
+        lines.append(f"| [{section.label}](sections/{section.name}.md) | {question} | {place} |")
+    return "\n".join(lines)
+
+
+def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:
+    """A page as the book takes it: names made unique, the data set put into captions, terms linked, a banner."""
+    notebook, record = nbformat.from_dict(json.loads(json.dumps(page.notebook))), page.record
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if "name" in figure:
+            figure["name"] = f"{record['dataset']}-{figure['name']}".replace("_", "-")
+        cell.metadata = json.loads(json.dumps(cell.metadata).replace("{dataset}", json.dumps(record["title"])[1:-1]))
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(MIME, None)
+    glossary.link([cell for cell in notebook.cells if cell.cell_type == "markdown"])
+    notebook.cells = [part for cell in notebook.cells for part in _with_origin(cell, page)]
+    title = notebook.cells[0]
+    heading, _, rest = title.source.partition("\n")
+    title.source = f"{heading} {record['title']}\n\n{_banner(record)}\n{rest}"
+    end = f"<p class='origin'>{downloads.links(record, config.get('repository') or {})}</p>"
+    notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="downloads"))
+    return notebook
+
+
+def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.NotebookNode]:
+    """A cell, and beneath a figure or table a line on where it comes from."""
+    yield cell
+    shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+    texts = "".join("".join(data.get("text/html", "")) for data in shown)
+    pictured = re.search("<table|<figure", texts) or any("image/png" in data for data in shown)
+    if pictured and (line := origins.line(page.record, page.given, cell.source, texts)):
+        yield nbformat.v4.new_markdown_cell(line, id=f"{cell.id}-origin")
+
+
+def _banner(record: dict[str, Any]) -> str:
+    """What differs from profile `paper`; nothing where nothing does."""
+    used = (*SECTIONS[record["section"]].parameters, "kept_epochs", "test_examples")
+    cut = reductions(record["settings"], used, record["notes"])
+    if not cut:
+        return ""
+    notes = "".join(f" {note[0].upper()}{note[1:]}." for note in record["notes"])
+    return (
+        f":::{{admonition}} Reduced run: profile `{record['settings']['profile']}`\n:class: profile-banner\n"
+        f"Against profile `paper`: {'; '.join(cut)}.{notes}\n:::\n"
+    )
+
+
+def _list_of_pages(pages: list[Page]) -> str:
+    if not pages:
+        return "*No data set has been run for this section yet.*"
+    return "\n".join(
+        f"- [{p.record['title']}](../{p.record['dataset']}/{p.record['section']}.ipynb), profile "
+        f"`{p.record['settings']['profile']}`" + ("" if p.reference else ", run by this build")
+        for p in pages
+    )
+
+
+def _replace(path: Path, marker: str, text: str) -> None:
+    if path.exists():
+        path.write_text(path.read_text(encoding="utf-8").replace(marker, text))

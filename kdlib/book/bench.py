@@ -1,0 +1,392 @@
+"""What the engine gains: side by side, in one run, at equal work, against the loops that a user would write.
+
+Each measurement runs in a process of its own, so that none inherits another's threads or memory. Of a sweep a few
+students are trained and the whole is extrapolated from them; the table says so.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..training.choices import PRECISIONS
+from ..training import devices, teachers
+from ..data.dataset import Dataset, load_dataset
+from ..training.losses import entropy, kd_loss, soft_labels
+from ..training.measures import accuracy
+from ..claims.intervals import t_interval
+from ..training.models import build_model, training_operations
+from ..training.measures import cell_accuracies
+from ..training.measures import test_percent
+from ..data.sources import TORCHVISION
+from ..training.config import Student
+from ..training.students import distill
+from ..training.config import Teacher
+
+TABLE4 = {"students": 120, "epochs": 20}  # what is extrapolated to: ten classes, six temperatures, two teachers
+BATCH = 128
+ROUNDS = 3  # of a teacher's step
+PARITY = {"seeds": range(5), "examples": 4000, "epochs": 4}
+SAMPLE = ((0, 3.0), (4, 9.0), (8, 20.0))  # missing class and temperature of the students that are trained, each teacher
+PRODUCT, ACCELERATORS_PRODUCT = 2048, 8192  # side of the matrices whose product is the measure of a device
+TEMPERATURES = (3.0, 6.0, 9.0, 12.0, 15.0, 20.0)  # of table 4
+CAPACITIES = ("small_teacher", "large_teacher")
+NETWORKS = ("general_student", "baseline_student")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is measured: on which data set and device, for how many epochs of each student."""
+
+    dataset: str
+    device: str
+    epochs: int
+
+    @property
+    def data(self) -> Dataset:
+        return _load(self.dataset, self.device)
+
+    def teacher(self, capacity: str) -> Teacher:
+        return Teacher(capacity, seed=0, epochs=1, batch_size=BATCH, precision="bf16")
+
+    def students(self, capacity: str, network: str, cells: Sequence[tuple[int, float]] = SAMPLE) -> list[Student]:
+        return [
+            Student(
+                self.teacher(capacity),
+                1,
+                t,
+                network,
+                missing_class=c,
+                epochs=self.epochs,
+                batch_size=BATCH,
+                precision="bf16",
+            )
+            for c, t in cells
+        ]
+
+
+def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterator[dict[str, Any]]:
+    """Yield one row after another: the machine, its teachers, and the two sweeps of students.
+
+    Arguments: `dataset`, one of torchvision's, from where a user's loop reads it; `epochs` of each trained student.
+    Raises `InputError` for a data set or device that is not here.
+    """
+    job = Job(dataset, str(devices.find_device(device)), epochs)
+    machine = apart(machine_rates, job)
+    yield machine
+    runs = {}
+    for capacity in CAPACITIES:
+        row = teacher_step(job, capacity)
+        yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
+        yield precision_parity(job, capacity)
+        runs[capacity] = apart(train, job, capacity)
+        yield student_parity(job, capacity, runs[capacity])
+    for network in NETWORKS:
+        yield from sweep(job, network, runs)
+
+
+def apart(measure: Callable, *arguments: object) -> Any:
+    """The result of a measurement made in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+def machine_rates(job: Job) -> dict[str, Any]:
+    """Rate of a square matrix product in GFLOP/s, on one thread of a CPU or on the accelerator: best of several.
+
+    In bf16 as kdlib multiplies there: in fp32 where the processor has no instructions for it.
+    """
+    device = torch.device(job.device)
+    devices.make_ready(device)
+    rates, size = {}, PRODUCT if device.type == "cpu" else ACCELERATORS_PRODUCT
+    for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = torch.randn(2, size, size, device=device).to(kind)
+        with devices.products(device, precision):
+            rates[precision] = 2 * size**3 / min(devices.timings(lambda a=a, b=b: a @ b, device, 6)) / 1e9
+    kind = device.type if devices.multiplies_bf16(device) else f"{device.type}-without-bf16"
+    return (
+        {"row": "machine", "kind": kind, "workers": _workers(job), "product": size}
+        | devices.environment(device)
+        | rates
+    )
+
+
+def teacher_step(job: Job, capacity: str) -> dict[str, Any]:
+    """One training step on one thread: as a user writes it (fp32, PyTorch's defaults), and as kdlib does it.
+
+    Each way is timed in turn, `ROUNDS` times, in processes of its own; seconds are the median over rounds. A step's
+    operations: forward and twice as many backward, without the gradient by the images.
+    """
+    rounds = [
+        {way: apart(_step_seconds, job, capacity, way) for way in ("user", *PRECISIONS)} for _ in range(ROUNDS)
+    ]
+    operations = apart(_step_operations, job, capacity)
+    gains = sorted(one["user"] / one["bf16"] for one in rounds)
+    return {
+        "row": "teacher step",
+        "network": capacity,
+        "gflop": operations / 1e9,
+        "seconds": {way: float(np.median([one[way] for one in rounds])) for way in rounds[0]},
+        "gain": [float(np.median(gains)), gains[0], gains[-1]],
+    }
+
+
+def _step_seconds(job: Job, capacity: str, way: str) -> float:
+    """Best of several steps of 128 examples: `user`, or kdlib's with a precision."""
+    device, batch = torch.device(job.device), job.data.train[:BATCH]
+    torch.set_num_threads(1)
+    model = build_model(capacity, job.data.family, job.data.shape).to(device)
+    if way != "user":
+        devices.make_ready(device)
+        fused = devices.adam(list(model.parameters()), 1e-3)
+        step = devices.RecordedStep(lambda part: teachers.train_step(model, fused, job.data, part, way), batch)
+        return min(devices.timings(lambda: step(batch), device, 6))
+    model = model.to(memory_format=torch.contiguous_format)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+
+    def step() -> None:
+        loss = F.cross_entropy(model(job.data.images[batch]), job.data.labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return min(devices.timings(step, device, 6))
+
+
+def _step_operations(job: Job, capacity: str) -> int:
+    return BATCH * training_operations(build_model(capacity, job.data.family, job.data.shape), job.data.shape)
+
+
+def precision_parity(job: Job, capacity: str) -> dict[str, Any]:
+    """Does bf16 change what is measured? The same seeds trained in both precisions on a subset, and their differences.
+
+    Of validation accuracy (percent) and of the mean entropy of the responses at T = 9 (nats): mean and 95% interval of
+    bf16 minus fp32 over seeds, and `spread`, the standard deviation over seeds in fp32, all in `differences`.
+    """
+    cases = [(seed, precision) for seed in PARITY["seeds"] for precision in PRECISIONS]
+    with ProcessPoolExecutor(_workers(job), mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(_accuracy_and_entropy, job, capacity, *case) for case in cases]
+        found = dict(zip(cases, (future.result() for future in futures), strict=True))
+    fp32, bf16 = ([found[seed, precision] for seed in PARITY["seeds"]] for precision in PRECISIONS)
+    return _parity(capacity, ("accuracy", "entropy"), fp32, bf16)
+
+
+def student_parity(job: Job, capacity: str, run: dict[str, Tensor]) -> dict[str, Any]:
+    """The same of students without a class: their accuracies on the test split and on its class, raw and corrected."""
+    fp32, bf16 = (
+        apart(_student_accuracies, job, capacity, run, precision, PARITY["seeds"]) for precision in PRECISIONS
+    )
+    return _parity(f"students of {capacity}", ("accuracy", "missing class", "corrected"), fp32, bf16)
+
+
+def _parity(network: str, names: tuple[str, ...], fp32: list[Sequence[float]], bf16: list[Sequence[float]]) -> dict:
+    """Of each named measurement bf16 minus fp32, pair by pair, and the spread in fp32."""
+    row: dict[str, Any] = {"row": "parity", "network": network} | {k: v for k, v in PARITY.items() if k != "seeds"}
+    row["differences"] = {}
+    for name, before, after in zip(names, zip(*fp32, strict=True), zip(*bf16, strict=True), strict=True):
+        difference = t_interval([b - a for a, b in zip(before, after, strict=True)])
+        row["differences"][name] = {
+            "difference": [difference.mean, difference.low, difference.high],
+            "spread": float(np.std(before, ddof=1)),
+            "n": difference.n,
+        }
+    return row
+
+
+def _accuracy_and_entropy(job: Job, capacity: str, seed: int, precision: str) -> tuple[float, float]:
+    devices.make_ready(torch.device(job.device))
+    dataset = _subset(job)
+    run = teachers.train_teacher(Teacher(capacity, seed, PARITY["epochs"], BATCH, precision=precision), dataset)
+    response = soft_labels(teachers.responses(run)[dataset.train], 9.0)
+    return 100 * run["validation_accuracy"][-1].item(), entropy(response).mean().item()
+
+
+def _student_accuracies(
+    job: Job, capacity: str, run: dict[str, Tensor], precision: str, replicates: range
+) -> list[list[float]]:
+    devices.make_ready(torch.device(job.device))
+    dataset = _subset(job)
+    logits = teachers.predict(teachers.load_teacher(job.teacher(capacity), run, dataset), dataset.images)
+    base = replace(job, epochs=PARITY["epochs"]).students(capacity, "general_student")[1]
+    pairs = [replace(base, precision=precision, replicate=k) for k in replicates]
+    found = []
+    for result in distill(pairs, dataset, logits):
+        cell = cell_accuracies(result, base.missing_class)
+        found.append([test_percent(result), cell["raw"], cell["corrected"]])
+    return found
+
+
+def _subset(job: Job) -> Dataset:
+    return load_dataset(job.dataset, examples=PARITY["examples"], clip=True, device=devices.find_device(job.device))
+
+
+def train(job: Job, capacity: str) -> dict[str, Tensor]:
+    """The weights of the sweeps' teacher."""
+    devices.use_threads(devices.cores())
+    found = teachers.train_teacher(job.teacher(capacity), job.data)
+    return {name: value.cpu() for name, value in found.items() if name.startswith("weights/")}
+
+
+def sweep(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> Iterator[dict[str, Any]]:
+    """Rows (a) to (c) for one kind of student: seconds of the trained students and of all of table 4's."""
+    found: dict[str, dict[str, Any]] = {}
+    for way, cached in (("user", False), ("cached", True)):
+        parts = [apart(users_students, job, capacity, runs[capacity], network, cached) for capacity in CAPACITIES]
+        found[way] = {name: [value for part in parts for value in part[name]] for name in parts[0]}
+        per_student = float(np.mean(found[way]["seconds"])) * TABLE4["epochs"] / job.epochs
+        found[way]["table4_seconds"] = TABLE4["students"] * per_student
+    found["kdlib"] = kdlibs_students(job, network, runs)
+    for way, row in found.items():
+        differences = [
+            ours - theirs for ours, theirs in zip(row["accuracies"], found["user"]["accuracies"], strict=True)
+        ]
+        gain = found["user"]["table4_seconds"] / row["table4_seconds"]
+        interval = t_interval(differences)
+        yield (
+            {"row": "sweep", "way": way, "network": network, "gain": gain, "trained": len(row["accuracies"])}
+            | row
+            | {"accuracy_difference": [interval.mean, interval.low, interval.high]}
+        )
+
+
+def users_students(job: Job, capacity: str, run: dict[str, Tensor], network: str, cached: bool) -> dict[str, list[Any]]:
+    """The sample's students in the loop that a user would write: DataLoader, teacher forward on each batch, Adam.
+
+    `cached`: the teacher's logits were computed once. Returns for each student `seconds` of its training and
+    `accuracies` (percent, test split), and `threads_and_workers`, the loader's fastest, found by 30 steps with each.
+    """
+    device, dataset = torch.device(job.device), job.data
+    teacher = teachers.load_teacher(job.teacher(capacity), run, dataset).to(memory_format=torch.contiguous_format)
+    examples = _UsersExamples(job.dataset, teachers.predict(teacher, dataset.images).cpu() if cached else None)
+
+    def train(student: Student, threads: int, workers: int, steps: int | None = None) -> tuple[float, float]:
+        torch.set_num_threads(threads)
+        start = time.perf_counter()
+        kept = dataset.train[dataset.labels[dataset.train] != student.missing_class]
+        loader = torch.utils.data.DataLoader(
+            torch.utils.data.Subset(examples, kept.tolist()),
+            BATCH,
+            shuffle=True,
+            num_workers=workers,
+            multiprocessing_context="fork" if workers else None,  # as in a script; a spawned process spawns by default
+        )
+        model = build_model(network, dataset.family, dataset.shape, dataset.classes, student.seed())
+        model = model.to(device, memory_format=torch.contiguous_format)
+        optimizer = torch.optim.Adam(model.parameters(), student.learning_rate)
+        for _ in range(job.epochs):
+            for step, (images, labels, logits) in enumerate(loader, start=1):
+                images, labels = images.to(device), labels.to(device)
+                if cached:
+                    logits = logits.to(device)
+                else:
+                    with torch.no_grad():
+                        logits = teacher(images)
+                loss = kd_loss(model(images), logits, labels, temperature=student.temperature, alpha=student.alpha)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                loss.item()  # for the log that a user keeps
+                if step == steps:
+                    break
+        seconds = time.perf_counter() - start
+        test_images, test_labels = dataset.open_test("bench")
+        return seconds, 100 * accuracy(teachers.predict(model, test_images), test_labels)
+
+    students = job.students(capacity, network)
+    choices = [(threads, workers) for threads in sorted({1, devices.cores()}) for workers in (0, 2)]
+    best = min(choices, key=lambda choice: train(students[0], *choice, steps=30)[0])
+    seconds, accuracies = zip(*(train(student, *best) for student in students), strict=True)
+    return {"seconds": list(seconds), "accuracies": list(accuracies), "threads_and_workers": [best]}
+
+
+def kdlibs_students(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
+    """The same students by kdlib, on as many workers as it would use: for the user's epochs, for their accuracies, and
+    then timed at table 4's length. The pass over the teachers' responses is counted in full."""
+    workers = _workers(job)
+    tasks = [(capacity, k) for capacity in CAPACITIES for k in (range(len(SAMPLE)) if workers > 1 else [None])]
+
+    def distill_all(pool: ProcessPoolExecutor, length: Job) -> list[float]:
+        futures = [pool.submit(_distill, length, capacity, network, k, logits[capacity]) for capacity, k in tasks]
+        return [value for future in futures for value in future.result()]
+
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_warm, initargs=(job,)) as pool:
+        start = time.perf_counter()
+        logits = dict(zip(CAPACITIES, pool.map(_respond, [job] * 2, CAPACITIES, runs.values()), strict=True))
+        passed = time.perf_counter() - start
+        accuracies = distill_all(pool, job)
+        length, count = replace(job, epochs=TABLE4["epochs"]), len(accuracies)
+        start = time.perf_counter()
+        if workers > 1:
+            distill_all(pool, length)
+        else:  # an accelerator takes many at once: it is given all of table 4
+            count = pool.submit(_distill_table4, length, network, logits).result()
+        trained = time.perf_counter() - start
+    return {
+        "seconds": [trained],
+        "responses_seconds": passed,
+        "accuracies": accuracies,
+        "workers": workers,
+        "timed": count,
+        "table4_seconds": passed + TABLE4["students"] / count * trained,
+    }
+
+
+def _warm(job: Job) -> None:
+    """What a worker does once, before it is given work."""
+    devices.make_ready(torch.device(job.device))
+    _load(job.dataset, job.device)
+
+
+def _respond(job: Job, capacity: str, run: dict[str, Tensor]) -> Tensor:
+    teacher = teachers.load_teacher(job.teacher(capacity), run, job.data)
+    return teachers.predict(teacher, job.data.images, "bf16").cpu()
+
+
+def _distill(job: Job, capacity: str, network: str, which: int | None, logits: Tensor) -> list[float]:
+    chosen = job.students(capacity, network)
+    results = distill(chosen if which is None else [chosen[which]], job.data, logits)
+    return [test_percent(result) for result in results]
+
+
+def _distill_table4(job: Job, network: str, logits: dict[str, Tensor]) -> int:
+    """All students of table 4 together, as a study gives them to its device; returns their number."""
+    cells = [(c, t) for c in range(job.data.classes) for t in TEMPERATURES]
+    wanted = {name: job.students(name, network, cells) for name in CAPACITIES}
+    each = [logits[name] for name, part in wanted.items() for _ in part]
+    return len(distill([student for part in wanted.values() for student in part], job.data, each))
+
+
+@cache
+def _load(name: str, device: str) -> Dataset:
+    return load_dataset(name, device=devices.find_device(device))
+
+
+def _workers(job: Job) -> int:
+    return devices.cores() if job.device == "cpu" else 1
+
+
+class _UsersExamples(torch.utils.data.Dataset):
+    """torchvision's training split with its transform, and the teacher's logits by index (0 without)."""
+
+    def __init__(self, name: str, logits: Tensor | None) -> None:
+        from ..data._torchvision import datasets, transforms
+        from ..paths import data_dir
+
+        kind, _, train, _ = TORCHVISION[name]
+        self.images = getattr(datasets, kind)(str(data_dir()), transform=transforms.ToTensor(), **train)
+        self.logits = logits
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, Tensor | int]:
+        image, label = self.images[index]
+        return image, label, 0 if self.logits is None else self.logits[index]
+
+    def __len__(self) -> int:
+        return len(self.images)

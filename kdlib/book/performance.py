@@ -1,0 +1,135 @@
+"""`kdlib bench`: its rows as lines of text, kept as JSON, and as the book's page on performance."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import bench
+from .. import paths
+from ..data.registry import find_source
+from ..errors import InputError
+from ..data.sources import TORCHVISION
+from .origins import html_table
+
+WAYS = {
+    "user": "(a) a user's loop: DataLoader, teacher forward on every batch",
+    "cached": "(b) the same with the teacher's logits computed once",
+    "kdlib": "(c) kdlib, its pass over the teacher's responses included",
+}
+
+
+def measure(dataset: str, device: str, epochs: int) -> Iterator[dict[str, Any]]:
+    """The rows of a benchmark, as they come."""
+    if dataset not in TORCHVISION:
+        raise InputError(f"bench needs a data set of torchvision's, got {dataset!r}; allowed: {', '.join(TORCHVISION)}")
+    yield from bench.run(dataset, device, epochs)
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row as text."""
+    if row["row"] == "machine":
+        return (
+            f"{row['device']}, {row['workers']} workers, torch {row['torch']}; one thread's matrix product: "
+            f"{row['fp32']:.0f} GFLOP/s in fp32, {row['bf16']:.0f} in bf16"
+        )
+    if row["row"] == "teacher step":
+        user, fp32, bf16 = (row["seconds"][way] for way in ("user", "fp32", "bf16"))
+        return (
+            f"{row['network']:13} step of 128, one thread: user's fp32 {1e3 * user:.3g} ms, kdlib fp32 "
+            f"{1e3 * fp32:.3g} ms, bf16 {1e3 * bf16:.3g} ms: {_gain(row)}, {row['gflop'] / bf16:.0f} GFLOP/s, "
+            f"{100 * row['share']:.0f}% of the matrix product's"
+        )
+    if row["row"] == "parity":
+        parts = "; ".join(f"{name} {_difference(found)}" for name, found in row["differences"].items())
+        return f"{row['network']:13} bf16 minus fp32, {row['examples']} examples, {row['epochs']} epochs: {parts}"
+    low, high = row["accuracy_difference"][1:]
+    return (
+        f"{row['network']:16} {WAYS[row['way']]}: table 4 in {row['table4_seconds'] / 60:.3g} min (extrapolated from "
+        f"{row.get('timed', row['trained'])} students), {row['gain']:.1f}x; "
+        f"accuracy minus (a)'s [{low:+.2f}, {high:+.2f}] points"
+    )
+
+
+def report() -> str:
+    """Every benchmark that is kept, as the tables of the book's page."""
+    parts = []
+    for path in sorted(_folder().glob("*.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        machine = rows[0]
+        parts.append(
+            f"## {find_source(path.stem.partition('-')[0]).title} on {machine['device']}\n\n"
+            f"{machine['workers']} workers with one thread each, torch {machine['torch']}, code `{machine['commit']}`. "
+            f"A matrix product of {machine.get('product', 2048)} x {machine.get('product', 2048)} on one thread: "
+            f"{machine['fp32']:.0f} GFLOP/s in fp32, "
+            f"{machine['bf16']:.0f} in bf16.\n"
+        )
+        for kind, (cells, words) in TABLES.items():
+            lines = [cell for row in rows if row["row"] == kind for cell in cells(row)]
+            parts.append(html_table(lines, words) + "\n")
+    return "\n".join(parts) or "*No benchmark is kept: `kdlib bench --save` makes one.*"
+
+
+def _teacher_step(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "a teacher's step of 128 examples": row["network"].replace("_", " "),
+            "a user's, fp32 (ms)": f"{1e3 * row['seconds']['user']:.3g}",
+            "kdlib, fp32 (ms)": f"{1e3 * row['seconds']['fp32']:.3g}",
+            "kdlib, bf16 (ms)": f"{1e3 * row['seconds']['bf16']:.3g}",
+            "gain, median of rounds": _gain(row),
+            "GFLOP/s": f"{row['gflop'] / row['seconds']['bf16']:.0f}",
+            "share of the matrix product's speed": f"{100 * row['share']:.0f}%",
+        }
+    ]
+
+
+def _gain(row: dict[str, Any]) -> str:
+    median, low, high = row["gain"]
+    return f"{median:.2f}x ({low:.2f} to {high:.2f})"
+
+
+def _parity(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "network": row["network"].replace("_", " "),
+            "measurement": f"{name} ({'nats' if name == 'entropy' else 'points'})",
+            "bf16 minus fp32": _difference(found),
+            "trained on": f"{row['examples']} examples, {row['epochs']} epochs",
+        }
+        for name, found in row["differences"].items()
+    ]
+
+
+def _difference(found: dict[str, Any]) -> str:
+    mean, low, high = found["difference"]
+    if not found["spread"] and not mean:
+        return f"equal in every run (n = {found['n']})"
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] (n = {found['n']}; spread over seeds {found['spread']:.3f})"
+
+
+def _sweep(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "120 students": row["network"].replace("_", " "),
+            "way": WAYS[row["way"]],
+            "minutes": f"{row['table4_seconds'] / 60:.3g}",
+            "gain": f"{row['gain']:.1f}x",
+            "accuracy minus (a)'s (points)": "{:+.2f} [{:+.2f}, {:+.2f}]".format(*row["accuracy_difference"]),
+            "extrapolated from": f"{row.get('timed', row['trained'])} students",
+        }
+    ]
+
+
+TABLES = {"teacher step": (_teacher_step, 1), "parity": (_parity, 4), "sweep": (_sweep, 2)}  # columns of words
+
+
+def _folder() -> Path:
+    return paths.project_root() / "results" / "performance"
+
+
+def save(rows: list[dict[str, Any]], dataset: str) -> Path:
+    """Keep rows for the book."""
+    path = _folder() / f"{dataset}-{rows[0]['kind']}.json"
+    paths.write_whole(path, (json.dumps(rows, indent=1) + "\n").encode())
+    return path

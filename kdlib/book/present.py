@@ -1,0 +1,34 @@
+"""The tables and sentences of all sections by name, as notebooks show them: `kdlib.present.teachers(...)`."""
+
+from typing import Any
+
+from ..claims.rows import last_epoch
+from ..report.formatting import (
+    Text,
+    by_temperature,
+    first_seed,
+    mean_and_half_width,
+    mean_over_seeds,
+    page_verdicts,
+    spoken,
+)
+from ..sections import find, names
+
+__all__ = [
+    "Text",
+    "by_temperature",
+    "first_seed",
+    "last_epoch",
+    "mean_and_half_width",
+    "mean_over_seeds",
+    "page_verdicts",
+    "spoken",
+]
+
+
+def __getattr__(name: str) -> Any:
+    return find("tables", name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *names("tables")})

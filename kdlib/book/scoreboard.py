@@ -1,0 +1,323 @@
+"""What was found: the scoreboard, and its summaries on the landing page and on each section's."""
+
+import html
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from ..claims.claims import VERDICTS, Verdict, counted, evaluate, load_claims
+from ..claims.controls import findings
+from ..report.interval_marks import LEGEND, axis_over, interval_mark
+from .record import read_tables
+from ..sections import SECTIONS
+from ..claims.rows import last_epoch
+from ..report.formatting import spoken
+from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
+from ..study.settings import differing, reductions
+from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
+from . import origins
+
+SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
+NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
+
+# The paper in a dozen sentences, each with the claims that decide it (the first that applies to a data set), and with
+# what is measured.
+HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
+    "A larger teacher's responses have less entropy, at every temperature.": (
+        ("entropy-order",),
+        "small minus large teacher, at the temperature where each seed has it smallest",
+    ),
+    "Students of the small teacher recognise a class that they never saw; those of the large teacher do not.": (
+        ("missing-mnist", "missing-fashion", "missing-cifar10"),
+        "accuracy on that class, small minus large teacher",
+    ),
+    "The higher the entropy, the better the missing class is recognised.": (
+        ("entropy-is-similarity",),
+        "rank correlation of the teacher's entropy with accuracy on that class, over teachers and temperatures; "
+        "a higher temperature also takes weight from the soft labels",
+    ),
+    "With equally many examples and epochs the small teacher's student does better.": (
+        ("efficiency-order",),
+        "accuracy, small minus large teacher; examples of highest entropy",
+    ),
+    "With equally many examples and steps the small teacher's student does better (our reading).": (
+        ("efficiency-order-equal-steps",),
+        "accuracy, small minus large teacher; examples of highest entropy",
+    ),
+    "For equal accuracy the large teacher's student needs 10 (MNIST), 15 (Fashion-MNIST) and 18 (CIFAR-10) times the "
+    "examples.": (
+        ("efficiency-10x", "efficiency-15x", "efficiency-18x"),
+        "examples of highest entropy needed, large over small teacher, at equal epochs",
+    ),
+    "The same at equal steps (our reading).": (
+        ("efficiency-equal-steps",),
+        "examples of highest entropy needed, large over small teacher, at equal steps",
+    ),
+    "The large teacher's clusters in the penultimate layer are tighter.": (
+        ("tighter-clusters",),
+        "scatter within classes, small over large teacher",
+    ),
+    "Larger batches raise the entropy of the large teacher's responses.": (
+        ("entropy-up-with-batch",),
+        "rank correlation of batch size with entropy",
+    ),
+    "They do so beyond what fewer updates explain (our reading).": (
+        ("entropy-batch-beyond-updates",),
+        "the same, given the number of updates",
+    ),
+    "At its sweet spot the large teacher teaches the single-layer student better.": (
+        ("baseline-student",),
+        "accuracy at the sweet spot minus without, mean over temperatures",
+    ),
+    "The gap in capacity is not the root cause: teachers of equal accuracy teach alike, within half a point (our "
+    "reading).": (
+        ("gap-not-root-cause",),
+        "student's accuracy, small minus large teacher",
+    ),
+}
+FIRST_SEEDS = 3  # that every page had at first: of a data set carried on to more, the scoreboard says what that changed
+MATRIX_SIGNS = (
+    "*n*: teacher seeds. *Paper*: the size that it gives. –: not judged on this data set. *But see*: a control that "
+    f"explains the result otherwise. {LEGEND} A row has one axis."
+)
+SCRIPT = "<script src='../_static/scoreboard.js' defer></script>"
+
+
+def verdicts(records: Sequence[dict[str, Any]], tables: SectionsOf | None = None) -> dict[str, list[Verdict]]:
+    """The verdicts on every claim, for each data set, from the tables of its pages that were run alike.
+
+    `tables`: those of the records, where they have been read.
+    """
+    tables = tables or _tables(records)
+    settings = {(r["dataset"], r["section"]): r["settings"] for r in records}
+
+    def of(name: str) -> list[Verdict]:
+        def alike(notebook: str, other: str, section: str) -> bool:
+            own = settings.get((name, notebook))
+            shared = {*SECTIONS[notebook].parameters} & {*SECTIONS[section].parameters}
+            return own is None or not differing(own, settings[other, section], shared)
+
+        return evaluate(name, tables[name], {other: t for other, t in tables.items() if other != name}, alike)
+
+    return {name: of(name) for name in tables}
+
+
+class Scoreboard:
+    """Verdicts of all data sets, and the texts made from them.
+
+    Arguments: `records` of the pages; `given`, by data set and section, the parameters that each was executed with.
+    """
+
+    def __init__(self, records: Sequence[dict[str, Any]], given: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+        self.records, self.given = records, given
+        self.tables = _tables(records)
+        self.verdicts = verdicts(records, self.tables)
+        self.titles = {r["dataset"]: r["title"] for r in records}
+        found = {name: findings(name, tables) for name, tables in self.tables.items()}
+        self.rivals = {name: Rivals(own, name) for name, own in found.items() if own}
+
+    def short_table(self) -> Iterator[str]:
+        """Lines for a terminal: counts, and the claims that matter most."""
+        shown = {claim for claims, _ in HEADLINES.values() for claim in claims}
+        units = {claim.id: claim.unit for claim in load_claims()}
+        for name, judged in self.verdicts.items():
+            yield f"{name}: {counted(judged)}"
+            for v in judged:
+                if v.claim in shown:
+                    yield f"  {v.claim:22} {estimate(v, units[v.claim]):34} {v.verdict}"
+
+    def page(self) -> str:
+        """Every claim on every data set."""
+        claims = load_claims()
+        lines = [
+            "# Scoreboard",
+            "",
+            f"{sum(not c.derived for c in claims)} claims of the paper, and {sum(c.derived for c in claims)} readings",
+            "of its text and tables: the paper's value where it prints one, what was measured here with its 95%",
+            "interval over *n* teacher seeds, and the verdict by a rule fixed before the run, but for the changes",
+            "listed at the head of the rules with what they changed. Some claims are made for some data sets only.",
+            "Where a [control](sections/rival_explanations.md) explains a result that came out as claimed, the last",
+            "column says so. A claim opens to its sentence, its measure, its rule, and the command that makes its page",
+            "again from what is stored; `kdlib compute`, with the same section and options and `--fresh`, trains its",
+            "students again and compares. All rules are in",
+            "<a href='../_static/rules/claims.yml' download>claims.yml</a> and",
+            "<a href='../_static/rules/controls.yml' download>controls.yml</a>.",
+            "",
+            f"{LEGEND} Each row has an axis of its own.",
+            "",
+        ]
+        for name, found in self.verdicts.items():
+            table = VerdictTable(found, self.rivals.get(name), self._places(name), SECTIONS)._repr_html_()
+            lines += [f"({_label(name)})=", f"## {self.titles[name]}", "", self._scale(name), ""]
+            lines += [*self._changed_by_seeds(name), *_raw(table), ""]
+        return "\n".join([*lines, *(_raw(SCRIPT) if self.verdicts else ())])
+
+    def summary(self) -> str:
+        """For the landing page: how many claims fared how, and the paper's main statements on each data set."""
+        if not self.records:
+            return NO_PAGE
+        readings = {claim.id for claim in load_claims() if claim.derived}
+        lines = ["| claims on | " + " | ".join(VERDICTS[:4]) + " | no verdict |", "|---|" + "--:|" * 5]
+        for name, found in self.verdicts.items():
+            of_kind = [[v.claim in readings for v in found if v.verdict == kind] for kind in VERDICTS[:4]]
+            of_kind.append([v.claim in readings for v in found if v.verdict not in VERDICTS[:4]])
+            counts = [f"{len(own) - sum(own)} + {sum(own)}" for own in of_kind]
+            lines.append(f"| [{self.titles[name]}](#{_label(name)}) | " + " | ".join(counts) + " |")
+        return "\n".join(
+            [
+                "The paper's main statements, with what was measured and its 95% interval over teacher seeds:",
+                "",
+                *_raw(self._matrix(HEADLINES, self.verdicts, "")._repr_html_()),
+                "",
+                self._signs(self.verdicts),
+                "",
+                *self._beside_labels_alone(),
+                "",
+                "All claims, the paper's own and (after the plus) readings of its text and tables:",
+                "",
+                *lines,
+                "",
+                "Claim by claim: [the scoreboard](scoreboard.md). What was run, and what was cut against profile",
+                "`paper`, which has the paper's grids, and numbers of our own where it prints none:",
+                "",
+                *(f"- **{self.titles[name]}**: {self._scale(name)}" for name in self.verdicts),
+            ]
+        )
+
+    def _beside_labels_alone(self) -> Iterator[str]:
+        """A table: of each data set whose controls were run, what each teacher adds to students of labels alone."""
+        ran = {name: part["rival_explanations"] for name, part in self.tables.items() if "rival_explanations" in part}
+        found = {name: full_accuracy_gains(controls["full"]) for name, controls in ran.items()}
+        if not found:
+            yield "Whether it pays to have a teacher at all, the rival explanations say; they were not run yet."
+            return
+        axis = axis_over([gain for _, gains in found.values() for gain in gains.values()], [0.0], None)
+        rows = {
+            f"{html.escape(self.titles[name])}<br><small>labels alone {spoken(alone, '%')}</small>": [
+                f"{interval_mark(gain, axis)}<small>{gain} points<br>"
+                f"{labels_alone_leads(ran[name]['selection'], teacher)}</small>"
+                for teacher, gain in gains.items()
+            ]
+            for name, (alone, gains) in found.items()
+        }
+        helps = {t: sum(gains[t].low > 0 for _, gains in found.values()) for t in ("small", "large")}
+        yield "Does it pay to have a teacher at all, where no class is missing? With all examples, at T = 9, the small"
+        yield f"teacher helps on {helps['small']} of {len(found)} data sets, the large one on {helps['large']} (points"
+        yield "of test accuracy; one axis for all rows). Below them: with which numbers of random examples students are"
+        yield "ahead at equal steps (validation accuracy; each lead by its own 95% interval: some may be chance)."
+        yield ""
+        yield from _raw(Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_())
+
+    def of_section(self, section: str) -> str:
+        """For a section's page: its claims on each data set that was run."""
+        own = [c for c in load_claims() if c.notebook == section and c.kind != "not_tested"]
+        shown = {c.id: c.title + " (our reading)" * c.derived for c in own}
+        claims = {title: ([c for c in shown if shown[c] == title], "") for title in dict.fromkeys(shown.values())}
+        ran = {r["dataset"] for r in self.records if r["section"] == section}
+        found = {name: judged for name, judged in self.verdicts.items() if name in ran}
+        if not found:
+            return "*No data set has been run for this section yet.*"
+        return "\n".join([*_raw(self._matrix(claims, found, "../")._repr_html_()), "", self._signs(found)])
+
+    def _signs(self, shown: Iterable[str]) -> str:
+        """What a matrix of these data sets needs to be read."""
+        lacking = [self.titles[name] for name in shown if "rival_explanations" not in self.tables[name]]
+        unrun = f" Rival explanations have not been run on {', '.join(lacking)}: no *but see* there says nothing."
+        return MATRIX_SIGNS + unrun * bool(lacking)
+
+    def _matrix(
+        self, statements: Mapping[str, tuple[Sequence[str], str]], found: Mapping[str, Sequence[Verdict]], up: str
+    ) -> VerdictMatrix:
+        rivals = {name: replace(own, folder=up + own.folder) for name, own in self.rivals.items()}
+        return VerdictMatrix(statements, found, self.titles, rivals, f"{up}scoreboard.html")
+
+    def _scale(self, dataset: str) -> str:
+        """What was run of a data set: its profiles, what they cut, and which teachers miss the accuracy floor."""
+        own = [r for r in self.records if r["dataset"] == dataset]
+        by_profile: dict[str, list[str]] = {}
+        for r in own:
+            cut = by_profile.setdefault(r["settings"]["profile"], [])
+            cut += reductions(r["settings"], (*SECTIONS[r["section"]].parameters, "test_examples"), r["notes"])
+        sentences = [
+            f"Profile `{profile}`" + (f" ({', '.join(dict.fromkeys(cut))})." if cut else ".")
+            for profile, cut in by_profile.items()
+        ]
+        floors = [r["settings"]["accuracy_floor"] for r in own if r["section"] == "entropy"]
+        missed = [line for floor in floors for line in _below_floor(self.tables[dataset]["entropy"]["teachers"], floor)]
+        if missed:
+            sentences.append(f"Below the accuracy floor, and counted nevertheless: {'; '.join(missed)}.")
+        return " ".join(sentences)
+
+    def _changed_by_seeds(self, dataset: str) -> Iterator[str]:
+        """Which verdicts the first seeds alone would have given otherwise, where a data set has more."""
+        count = max(r["settings"]["seeds"] for r in self.records if r["dataset"] == dataset)
+        if count <= FIRST_SEEDS:
+            return
+        pairs = list(zip(self._first_verdicts[dataset], self.verdicts[dataset], strict=True))
+        changed = [(was, now) for was, now in pairs if was.verdict != now.verdict]
+        yield f"Of {len(pairs)} verdicts, {len(changed)} would be others with the first {FIRST_SEEDS} of its"
+        yield f"{count} seeds alone (with the sweet spots that all of them choose). Profile `paper-cpu` had three at"
+        yield "first; a data set goes on to the protocol's five as a whole and at once, whatever the further seeds say."
+        yield ""
+        if changed:
+            claims = {claim.id: claim for claim in load_claims()}
+            yield ":::{dropdown} The verdicts that changed with the number of seeds"
+            yield f"| claim | {FIRST_SEEDS} seeds | {count} seeds |"
+            yield "|---|---|---|"
+            for pair in changed:
+                claim = claims[pair[0].claim]
+                said = (f"{v.verdict}: {estimate(v, claim.unit)}" for v in pair)
+                yield f"| {claim.title} | {' | '.join(said)} |"
+            yield from (":::", "")
+
+    @cached_property
+    def _first_verdicts(self) -> dict[str, list[Verdict]]:
+        return verdicts(self.records, first_seeds(self.tables, FIRST_SEEDS))
+
+    def _places(self, dataset: str) -> dict[str, tuple[str, str]]:
+        """The page of each section, and the command that makes it again."""
+        return {
+            r["section"]: (f"{dataset}/{r['section']}.html", origins.command(r, self.given[dataset, r["section"]]))
+            for r in self.records
+            if r["dataset"] == dataset
+        }
+
+
+def first_seeds(tables: SectionsOf, count: int) -> SectionsOf:
+    """The same tables as far as the first teacher seeds go; what belongs to no seed stays."""
+    return {
+        name: {
+            section: {t: rows[rows["seed"] < count] if "seed" in rows else rows for t, rows in part.items()}
+            for section, part in sections.items()
+        }
+        for name, sections in tables.items()
+    }
+
+
+def _tables(records: Sequence[dict[str, Any]]) -> SectionsOf:
+    """Those of pages, by data set and section."""
+    tables: SectionsOf = {}
+    for record in records:
+        tables.setdefault(record["dataset"], {})[record["section"]] = read_tables(record)
+    return tables
+
+
+def _below_floor(table: pd.DataFrame, floor: float) -> Iterator[str]:
+    """Teachers of an entropy page whose validation accuracy at the last epoch is below the floor (a fraction)."""
+    last = last_epoch(table)
+    for row in last[last.validation_accuracy < 100 * floor].itertuples():
+        missed = (
+            f"{row.validation_accuracy:.2f}% on validation (floor {100 * floor:g}%), {row.test_accuracy:.2f}% on test"
+        )
+        yield f"{row.teacher} teacher, seed {row.seed}, {missed}"
+
+
+def _label(dataset: str) -> str:
+    return f"scoreboard-{dataset.replace('_', '-')}"
+
+
+def _raw(text: str) -> list[str]:
+    return ["```{raw} html", text, "```"]

@@ -1,0 +1,107 @@
+"""`kdlib verify`: do notebooks, pages, tables, units and rules belong together? Reads files; trains nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from .. import paths
+from ..claims.claims import claims_digest
+from ..claims.controls import controls_digest
+from ..errors import InputError
+from .record import digest_of_texts
+from ..sections import SECTIONS
+from ..study.store import from_bytes, published_units
+from .pages import check_halves, executed, notebook_path, outputs_digest, page_record, read, source_digest
+
+
+def problems() -> list[str]:
+    """One line for whatever does not belong together, with what to do."""
+    return [*_of_notebooks(), *(line for path in executed() for line in _of_page(path)), *_of_results()]
+
+
+def openings() -> list[str]:
+    """Which page opened which test split, and why: one line each."""
+    lines = []
+    for path in executed():
+        page = read(path)  # one that cannot be read is named by `problems`
+        content = page and page_record(page)
+        for reason in (content or {}).get("cost", {}).get("test_openings", []):
+            lines.append(f"{path.relative_to(paths.project_root())}: {reason}")
+    return lines
+
+
+def _of_notebooks() -> list[str]:
+    found = []
+    for section in SECTIONS:
+        try:
+            check_halves(section)
+        except InputError as error:
+            found.append(str(error))
+            continue
+        notebook = nbformat.read(notebook_path(section), as_version=4)
+        if any(c.get("outputs") for c in notebook.cells):
+            found.append(f"notebooks/{section}.ipynb carries outputs: make it anew from its text half")
+    return found
+
+
+def _of_page(path: Path) -> list[str]:
+    where, found = path.relative_to(paths.project_root()), []
+    page = read(path)
+    if page is None:
+        return [f"{where} cannot be read: it is cut short or no notebook (`kdlib run` makes it anew)"]
+    content, stamp = page_record(page), page.metadata.get("kdlib", {})
+    if content is None:
+        return [f"{where} has no record: its outputs were cleared, or it did not run to its end"]
+    if stamp.get("source") != source_digest(content["section"]):
+        found.append(f"{where} is stale: its notebook has changed since (`kdlib run` makes it anew)")
+    if stamp.get("outputs") != outputs_digest(page):
+        found.append(f"{where} was edited after it ran (`kdlib run` makes it anew)")
+    if content["digest"] != digest_of_texts(content["tables"]):
+        found.append(f"{where} carries other tables than it ran with (`kdlib run` makes it anew)")
+    if content["claims"] != claims_digest():
+        found.append(f"{where} was judged by other claims than data/paper/claims.yml now holds")
+    if content["controls"] != controls_digest():
+        found.append(f"{where} was judged by other controls than data/paper/controls.yml now holds")
+    if path.is_relative_to(paths.project_root() / "book"):
+        found += _of_published(content)
+    return found
+
+
+def _of_published(content: dict[str, Any]) -> list[str]:
+    """Of a reference page: are its tables and units in results/, whole and unchanged?"""
+    folder = paths.project_root() / "results" / content["dataset"]
+    where = f"results/{content['dataset']}/{content['section']}"
+    there = {path.stem: path.read_text(encoding="utf-8") for path in (folder / content["section"]).glob("*.csv")}
+    found = [
+        f"{where}/{name}.csv is not the table of the page (`kdlib run --publish` writes both)"
+        for name in sorted({*there, *content["tables"]})
+        if there.get(name) != content["tables"].get(name)
+    ]
+    try:
+        units = published_units(folder / f"{content['section']}.parquet")
+    except (OSError, ValueError, KeyError):
+        return [*found, f"{where}.parquet is missing or damaged"]
+    for key, payload in units.items():
+        try:
+            sound = from_bytes(payload).key == key
+        except ValueError:
+            sound = False
+        if not sound:
+            found.append(f"{where}.parquet: unit {key[:12]} is damaged")
+    if set(units) - set(content["units"]):
+        found.append(f"{where}.parquet holds units that the page did not use")
+    if lacking := set(content["units"]) - set(units):
+        found.append(f"{where}.parquet lacks {len(lacking)} of the units that the page was made from")
+    return found
+
+
+def _of_results() -> list[str]:
+    """Results without a reference page."""
+    root = paths.project_root()
+    folders = [path.parent for path in (root / "results").glob("*/*/*.csv")]
+    return [
+        f"{folder.relative_to(root)} belongs to no reference page"
+        for folder in sorted(set(folders))
+        if not (root / "book" / folder.parent.name / f"{folder.name}.ipynb").exists()
+    ]

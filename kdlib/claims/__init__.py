@@ -1,0 +1,1 @@
+"""The paper's claims, the controls, and the verdicts on them."""

@@ -1,0 +1,90 @@
+"""Estimates with their intervals, over seeds or over test examples."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95% interval over `n` units; `kind` says how it was made."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    kind: str = "t"
+
+    def __str__(self) -> str:
+        mean, low, high = (self.printed(value) for value in (self.mean, self.low, self.high))
+        return f"{mean} (n = {self.n})" if math.isnan(self.low) else f"{mean} [{low}, {high}] (n = {self.n})"
+
+    def printed(self, value: float, decimals: int | None = None) -> str:
+        """A number with so many decimals, or as many as the interval deserves; never "-0"."""
+        decimals = self.decimals if decimals is None else decimals
+        return f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+    def shown_ends(self, unit: str | None) -> tuple[float, float]:
+        """Its ends, no farther than what is measured in this unit can go."""
+        least, most = {"rank correlation": (-1.0, 1.0), "%": (0.0, 100.0)}.get(unit, (-math.inf, math.inf))
+        return max(self.low, least), min(self.high, most)
+
+    @property
+    def has_width(self) -> bool:
+        """Whether there are two bounds, farther apart than rounding in the arithmetic puts them."""
+        return self.high - self.low > 1e-9 * max(abs(self.low), abs(self.high))
+
+    @property
+    def decimals(self) -> int:
+        """To print: two digits of the half-width (JCGM 100:2008, 7.2.6), up to two more to show a bound's sign.
+
+        Without a width, three digits of the mean.
+        """
+        if not self.has_width:
+            return max(0, 2 - _exponent(self.mean))
+        shown = 1 - _exponent((self.high - self.low) / 2)
+        return max(0, shown, min(shown + 2, max(-_exponent(bound) for bound in (self.low, self.high))))
+
+
+def _exponent(value: float) -> int:
+    """Of ten, in scientific notation; 0 for 0 and nan."""
+    return math.floor(math.log10(abs(value))) if abs(value) > 0 else 0
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's t interval of the mean over seeds; nan are left out. With one value the bounds are nan."""
+    from scipy import stats
+
+    sample = torch.tensor([float(v) for v in values], dtype=torch.float64)
+    sample = sample[~sample.isnan()]
+    n = len(sample)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = sample.mean().item()
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * sample.std().item() / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def ratio_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """The t interval on the log scale: of positive ratios, around their geometric mean."""
+    if any(v <= 0 for v in values):
+        raise ValueError("ratios must be positive")
+    logs = t_interval([math.log(v) for v in values], level)
+    return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n, "t of logarithms")
+
+
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share: what one seed's accuracy on `trials` test examples says (Wilson 1927)."""
+    from scipy import stats
+
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"{successes} of {trials} is no share")
+    z = stats.norm.ppf((1 + level) / 2)
+    share = successes / trials
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return Interval(share, centre - half, centre + half, trials, "Wilson, one seed")

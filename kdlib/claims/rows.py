@@ -1,0 +1,119 @@
+"""What statistics share: selections of rows, and numbers that are nan where none exist."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from pandas import DataFrame, Series
+
+from .intervals import t_interval
+
+SIX_TEMPERATURES = (3, 6, 9, 12, 15, 20)
+TEACHERS = ("small", "large")
+PAIR = ["batch_size", "epoch"]  # of the search for the sweet spot
+
+
+def each_seed(table: DataFrame, value: Callable[[DataFrame], float]) -> Series:
+    """A number from the rows of each teacher seed, indexed by seed."""
+    return Series({seed: value(rows) for seed, rows in table.groupby("seed")}, dtype=float)
+
+
+def at(rows: DataFrame, **values: object) -> DataFrame:
+    """The rows with these values in these columns."""
+    for column, value in values.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def six(rows: DataFrame) -> DataFrame:
+    """The rows at the paper's six temperatures: at those of the six that the table holds."""
+    return rows[rows["temperature"].isin(SIX_TEMPERATURES)]
+
+
+def last_epoch(rows: DataFrame) -> DataFrame:
+    """The rows at the last epoch of each teacher of each seed."""
+    return rows[rows["epoch"] == rows.groupby(["seed", "teacher"])["epoch"].transform("max")]
+
+
+def means(by_seed: DataFrame) -> Series:
+    """Mean over seeds (rows) of each column; the note counts the columns whose own t interval lies above 0."""
+    mean = by_seed.mean()
+    if len(by_seed) > 1 and len(mean):
+        clear = sum(t_interval(by_seed[name]).low > 0 for name in by_seed)
+        mean.attrs["note"] = f"means over seeds; {clear} of {len(mean)} with an interval above 0"
+    return mean
+
+
+def two(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> DataFrame:
+    """Two numbers `a` and `b` from the rows of each seed."""
+    return DataFrame({seed: terms(part) for seed, part in rows.groupby("seed")}, index=["a", "b"], dtype=float).T
+
+
+def joined(terms: DataFrame, values: Series) -> Series:
+    """What was made of both; `attrs["terms"]` gives their means over the seeds that have a value."""
+    if values.notna().any():
+        values.attrs["terms"] = tuple(terms[values.notna()].mean())
+    return values.astype(float)
+
+
+def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Series:
+    """The first minus the second of two numbers of each seed."""
+    found = two(rows, terms)
+    return joined(found, found["a"] - found["b"])
+
+
+def noted(values: Series, *said: str) -> Series:
+    """The same values, noting this too where any is known; empty texts are left out."""
+    notes = [text for text in (values.attrs.get("note"), *said) if text]
+    if notes and values.notna().any():
+        values.attrs["note"] = "; ".join(notes)
+    return values
+
+
+def without_value(values: Series, reason: str) -> Series:
+    """The same, noting why a seed without a value has none, where there is one."""
+    if values.isna().any():
+        values.attrs["note"] = reason
+    return values
+
+
+def difference(rows: DataFrame, column: str, of: str, minus: str) -> float:
+    """A column's mean over one teacher's rows minus that over another's."""
+    return at(rows, teacher=of)[column].mean() - at(rows, teacher=minus)[column].mean()
+
+
+def teacher_ratio(rows: DataFrame, column: str, of: str = "small", to: str = "large") -> float:
+    """A column's mean over one teacher's rows divided by that over another's."""
+    return ratio(at(rows, teacher=of)[column].mean(), at(rows, teacher=to)[column].mean())
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    """A positive ratio; nan where either is not positive, since it has no logarithm."""
+    return numerator / denominator if numerator > 0 and denominator > 0 else np.nan
+
+
+def geometric_mean(ratios: Iterable[float]) -> float:
+    """Geometric mean of positive numbers, nan left out; nan if none are left."""
+    values = np.asarray(list(ratios), dtype=float)
+    values = values[~np.isnan(values)]
+    return float(np.exp(np.log(values).mean())) if len(values) else np.nan
+
+
+def slope(line: Series) -> float:
+    """Least-squares slope of values on their index; nan with fewer than two points."""
+    line = line.dropna()
+    if len(line) < 2:
+        return np.nan
+    from scipy import stats
+
+    return float(stats.linregress(line.index.to_numpy(dtype=float), line.to_numpy(dtype=float)).slope)
+
+
+def spearman(x: Series, y: Series) -> float:
+    """Spearman's rank correlation of two columns; nan with fewer than three pairs or where one is constant."""
+    known = x.notna() & y.notna()
+    x, y = x[known], y[known]
+    if len(x) < 3 or x.nunique() == 1 or y.nunique() == 1:
+        return np.nan
+    from scipy import stats
+
+    return round(float(stats.spearmanr(x, y).statistic), 12)  # of ranks in one order it can be 1 - 1e-16

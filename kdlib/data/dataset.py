@@ -1,0 +1,226 @@
+"""Data sets as tensors in memory: a stratified validation split held out of train, a test split that logs its use."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import paths
+from ..errors import InputError
+from .registry import Arrays, Source, find_source
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set in memory, on one device.
+
+    `images` [N, C, H, W] float32 in [0, 1] and `labels` [N] hold train and validation together; `train` and
+    `validation` index them. The test split is reached by `open_test` alone, which notes the reason in `openings`.
+    `digest` identifies the content, the subset and the split.
+    """
+
+    name: str
+    family: str
+    title: str
+    class_names: tuple[str, ...]
+    images: Tensor
+    labels: Tensor
+    train: Tensor
+    validation: Tensor
+    digest: str
+    known: bool  # see `Source`
+    subset: bool  # whether training examples were left out
+    _test: tuple[Tensor, Tensor] = field(repr=False)
+    openings: list[str] = field(default_factory=list)
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return tuple(self.images.shape[1:])
+
+    @property
+    def test_size(self) -> int:
+        return len(self._test[1])
+
+    def open_test(self, reason: str) -> tuple[Tensor, Tensor]:
+        """Test images and labels; the reason is added to `openings`, and from there to the provenance of the result."""
+        self.openings.append(reason)
+        return self._test
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "train", "validation")}
+        return replace(self, **moved, _test=tuple(t.to(device) for t in self._test))
+
+
+def load_dataset(
+    name: str,
+    *,
+    root: Path | str | None = None,
+    examples: int | None = None,
+    test_examples: int | None = None,
+    clip: bool = False,
+    device: str | torch.device = "cpu",
+) -> Dataset:
+    """Read, check and split a data set.
+
+    Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, take a stratified subset
+    of that many training examples (seeded), and with `clip` all where there are fewer;
+    as many as every class takes where that is more; `test_examples`, at most so many of the test split, stratified, or
+    one of each class; `device` to hold the tensors.
+    10% of the training examples, stratified and seeded, become the validation split.
+    Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
+    """
+    source = find_source(name)
+    arrays = _read(name, source, Path(root) if root else paths.data_dir())
+    train_x, train_y, test_x, test_y = arrays
+    classes = int(train_y.max()) + 1
+    least, most = 20 * classes, len(train_y) - classes
+    if examples == len(train_y) or (clip and examples is not None and (examples > len(train_y) or least > most)):
+        examples = None
+    if examples is not None:
+        examples = min(max(examples, least), most) if clip else examples
+        if not least <= examples <= most:
+            raise InputError(f"examples={examples} cannot be taken from {name}: allowed are {least} to {most}, or all")
+        keep, _ = _split(name, train_y, len(train_y) - examples)
+        train_x, train_y = train_x[keep], train_y[keep]
+    train, validation = _split(name, train_y, 0.1)
+    if len(np.unique(train_y[validation])) < classes:
+        raise InputError(f"data set {name!r} is too small to be split: a class has no example among the validating 10%")
+    if test_examples is not None and max(test_examples, classes) < len(test_y) - classes:
+        keep, _ = _split(name, test_y, len(test_y) - max(test_examples, classes))
+        test_x, test_y = test_x[keep], test_y[keep]
+    digest = _sha256(train_x, train_y, test_x, test_y, train, validation)
+    dataset = Dataset(
+        name=name,
+        family=source.family,
+        title=source.title,
+        class_names=source.class_names or tuple(str(c) for c in range(classes)),
+        images=_as_images(train_x),
+        labels=torch.from_numpy(train_y.astype(np.int64)),
+        train=torch.from_numpy(train),
+        validation=torch.from_numpy(validation),
+        digest=digest,
+        known=source.known,
+        subset=examples is not None,
+        _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
+    )
+    return dataset.to(device)
+
+
+def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarray, np.ndarray]:
+    """Two stratified, seeded parts of all indices, each sorted; `second` is the size or share of the second."""
+    from sklearn.model_selection import train_test_split
+
+    try:
+        first, rest = train_test_split(np.arange(len(labels)), test_size=second, stratify=labels, random_state=0)
+    except ValueError as error:
+        raise InputError(
+            f"data set {name!r} is too small to be split with every class in both parts: {error}"
+        ) from error
+    return np.sort(first), np.sort(rest)
+
+
+def select_examples(
+    labels: Tensor,
+    per_class: int,
+    *,
+    scores: Tensor | None = None,
+    order: str = "highest",
+    seed: int = 0,
+) -> Tensor:
+    """Indices of `per_class` examples of each class, by score or at random (paper, section 4.2).
+
+    Arguments: `labels` [N]; `scores` [N], such as the entropy of each response; `order` is `"highest"`, `"lowest"` or
+    `"random"` (which needs no scores and uses `seed`). Returns indices [classes * per_class], sorted.
+    Raises `InputError` where a class has fewer examples, or the order is unknown.
+    """
+    if order not in ("highest", "lowest", "random"):
+        raise InputError(f"unknown order of examples {order!r}; allowed: highest, lowest, random")
+    smallest = int(labels.unique(return_counts=True)[1].min())  # of the classes that are there
+    if not 1 <= per_class <= smallest:
+        raise InputError(f"{per_class} examples per class were asked for; allowed: 1 to {smallest}")
+    if order == "random":
+        scores = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed)).to(labels.device)
+    elif scores is None:
+        raise InputError(f"order {order!r} needs scores")
+    chosen = []
+    for label in labels.unique():
+        members = (labels == label).nonzero().squeeze(1)
+        ranks = scores[members].argsort(descending=order != "lowest", stable=True)
+        chosen.append(members[ranks[:per_class]])
+    return torch.cat(chosen).sort().values
+
+
+def _read(name: str, source: Source, root: Path) -> Arrays:
+    try:
+        arrays = tuple(np.asarray(a) for a in source.load(root))
+        if len(arrays) != 4:
+            raise ValueError(f"{len(arrays)} arrays instead of train images and labels, test images and labels")
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"data set {name!r} cannot be read under {root}: {type(error).__name__}: {error}. "
+            f"Remove what is there; `kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
+            f"`kdlib data {name} --download` fetches it."
+        ) from error
+    for images, labels in (arrays[:2], arrays[2:]):
+        if len(images) != len(labels) or images.ndim not in (3, 4) or not len(labels):
+            raise InputError(f"data set {name!r}: images {images.shape} and labels {labels.shape} do not fit together")
+        if labels.dtype.kind not in "iu" or labels.min() < 0:
+            raise InputError(f"data set {name!r}: labels must be integers from 0")
+        _check_images(name, images)
+    _check_classes(name, source, arrays)
+    if source.sha256 and _sha256(*arrays) != source.sha256:
+        raise InputError(
+            f"data set {name!r} under {root} is complete but altered: its checksum differs from the original's. "
+            f"Remove its folder and get it again: `kdlib data {name} --from DIR` or `--download`."
+        )
+    return arrays
+
+
+def _check_images(name: str, images: np.ndarray) -> None:
+    if images.dtype == np.uint8:
+        return
+    if images.dtype.kind != "f" or not np.isfinite(images).all() or images.min() < 0 or images.max() > 1:
+        raise InputError(f"data set {name!r}: images must be uint8, or floats in [0, 1]; these are {images.dtype}")
+
+
+def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
+    train_x, train_y, test_x, test_y = arrays
+    if train_x.shape[1:] != test_x.shape[1:]:
+        raise InputError(
+            f"data set {name!r}: training images of {train_x.shape[1:]}, test images of {test_x.shape[1:]}"
+        )
+    classes = int(train_y.max()) + 1
+    for split, labels in (("training", train_y), ("test", test_y)):
+        if (there := np.unique(labels).tolist()) != list(range(classes)):
+            lacking = sorted({*range(classes)} ^ {*there})
+            raise InputError(
+                f"data set {name!r}: the {split} split must have every class from 0 to {classes - 1} and no other; "
+                f"wrong: {', '.join(map(str, lacking[:10]))}"
+            )
+    if classes < 3:
+        raise InputError(f"data set {name!r} has {classes} classes; at least 3 are needed, to take one out")
+    if source.class_names and len(source.class_names) != classes:
+        raise InputError(f"data set {name!r}: {len(source.class_names)} names for {classes} classes")
+
+
+def _as_images(array: np.ndarray) -> Tensor:
+    images = torch.from_numpy(np.ascontiguousarray(array))
+    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    return images.unsqueeze(1) if images.ndim == 3 else images
+
+
+def _sha256(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""Which data sets are known, by name, and how each is read. Nothing is read here, and no torch is needed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import paths
+from ..errors import InputError
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # train images, train labels, test images, test labels
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a data set is read, and which networks of Table 7 it uses."""
+
+    load: Callable[[Path], Arrays]
+    family: str = "mnist"
+    class_names: tuple[str, ...] | None = None
+    title: str = ""
+    sha256: str | None = None  # of the four arrays' bytes, where known
+    known: bool = False  # from the start: a user's set may be registered anew with other networks
+
+
+_sources: dict[str, Source] = {}
+
+
+def register_dataset(
+    name: str,
+    load: Callable[[Path], Arrays],
+    *,
+    family: str = "mnist",
+    class_names: tuple[str, ...] | None = None,
+    title: str | None = None,
+) -> None:
+    """Make a data set known by name to `load_dataset`, the notebooks and the command line.
+
+    Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W] or
+    [N, C, H, W], uint8 or floats in [0, 1]; labels are integers from 0. `family`: whose networks of Table 7 it uses.
+    """
+    if not name.isidentifier() or not name.islower():
+        raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
+    _sources[name] = Source(load, family, tuple(class_names) if class_names else None, title or name)
+
+
+def find_source(name: str) -> Source:
+    """The registered source of a data set. Raises `InputError`, naming what is allowed."""
+    paths.load_plugins()
+    if name not in _sources:
+        raise InputError(
+            f"unknown data set {name!r}; allowed: {', '.join(sorted(_sources))} "
+            "(kdlib.register_dataset in a file of plugins/ adds your own)"
+        )
+    return _sources[name]
+
+
+def dataset_names() -> list[str]:
+    paths.load_plugins()
+    return list(_sources)

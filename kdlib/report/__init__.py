@@ -1,0 +1,1 @@
+"""How numbers, verdicts, plans and curves are shown."""

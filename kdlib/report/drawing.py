@@ -1,0 +1,132 @@
+"""What the figures share: style, colours, curves with intervals, and names at the ends of curves."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..claims.intervals import t_interval
+
+# Okabe and Ito's colours, told apart with any colour vision; each teacher also has a marker of its own.
+COLOURS = {"small": "#0072B2", "large": "#D55E00", "large_sweet": "#007A5A", "none": "#555555"}
+
+
+MARKERS = {"small": "o", "large": "s", "large_sweet": "^"}
+
+
+STYLE = {
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+}
+
+
+WIDTH = 8.0  # inches
+
+
+STROKES = {"-": "— ", "--": "- - ", ":": "··· "}  # before the names of curves that one colour does not tell apart
+
+
+OUTLINE = patheffects.withStroke(linewidth=2.5, foreground="white")  # of text over curves
+
+
+def canvas(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
+    from matplotlib import pyplot  # with it a notebook shows returned figures; closed, so that it shows them once
+
+    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **keywords)
+    pyplot.close(figure)
+    return figure, axes
+
+
+def intervals(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Mean and 95% t interval over teacher seeds of `y` at each `x` (rows of one seed are averaged first)."""
+    by_seed = table.groupby([x, "seed"], as_index=False)[y].mean()
+    rows = [(value, t_interval(part[y])) for value, part in by_seed.groupby(x)]
+    return pd.DataFrame([{x: value, "mean": i.mean, "low": i.low, "high": i.high} for value, i in rows])
+
+
+def draw_curve(axes: Axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str, **style: object) -> None:
+    line = intervals(table, x, y)
+    axes.plot(line[x], line["mean"], color=colour, label=label, markersize=4.5, **style)
+    axes.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+
+
+def finish(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set(title=title, xlabel=x, ylabel=y)
+
+
+def name_curves(*panels: Axes, title: str = "", size: float = 8, column: float = 0.2) -> None:
+    """In each panel every curve's name at its right end, in its colour, with a title above the names.
+
+    Curves that end nearly as far right as the farthest, by at most `column` of the panel's width, have their names in
+    one column: all with 1, for curves that others cross behind their ends. Called last: it needs the final limits of
+    the axes, which panels may share.
+    """
+    for axes in panels:
+        name_curves_of(axes, title, size, column)
+
+
+def name_curves_of(axes: Axes, title: str, size: float, column: float) -> None:
+    """The names of one panel's curves, moved apart where they would meet."""
+    from sklearn.isotonic import isotonic_regression
+
+    axes.figure.get_layout_engine().execute(axes.figure)
+    points = 72 / axes.figure.dpi
+    left, bottom, right, top = axes.get_window_extent().extents * points
+    named = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    ends = np.array([line.get_xydata()[np.isfinite(line.get_xydata()).all(1)][-1] for line in named])
+    x, y = axes.transData.transform(ends).T * points
+    ends[x >= x.max() - column * (right - left), 0] = ends[x.argmax(), 0]
+    order = np.argsort(y, kind="stable")
+    steps = 1.2 * size * np.arange(len(order))
+    highest = top - 1.3 * size * bool(title) - steps[-1]
+    places = isotonic_regression(y[order] - steps, y_min=min(bottom, highest), y_max=highest) + steps
+    style = {"textcoords": "offset points", "fontsize": size, "va": "center", "path_effects": [OUTLINE]}
+    colours = [matplotlib.colors.to_hex(line.get_color()) for line in named]
+    for i, place in zip(order, places, strict=True):
+        line = named[i]
+        sample = STROKES.get(line.get_linestyle(), "") if colours.count(colours[i]) > 1 else ""
+        axes.annotate(sample + line.get_label(), ends[i], (7, place - y[i]), color=readable(line.get_color()), **style)
+    if title:
+        at = 7, places[-1] - y[order[-1]] + 1.3 * size
+        axes.annotate(title, ends[order[-1]], at, color="#444444", **style)
+
+
+def shades(n: int) -> np.ndarray:
+    """Colours of `n` ordered settings, dark to light, none too light for white paper."""
+    return matplotlib.colormaps["viridis"](np.linspace(0, 0.85, n))
+
+
+def readable(colour: object) -> tuple[float, ...]:
+    """A curve's colour as one of text on white, darkened where its contrast (WCAG 2.2) is below 4.5."""
+    linear = ((np.array(matplotlib.colors.to_rgb(colour)) + 0.055) / 1.055) ** 2.4
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    return tuple(np.clip(1.055 * (linear * min(1.0, 0.18 / luminance)) ** (1 / 2.4) - 0.055, 0, 1))
+
+
+def heatmap(axes: Axes, grid: pd.DataFrame, low: float, high: float, text: str) -> None:
+    axes.imshow(grid.to_numpy(), cmap="cividis", vmin=low, vmax=high, aspect="auto")
+    for (row, column), value in np.ndenumerate(grid.to_numpy()):
+        if np.isnan(value):
+            continue
+        dark = (value - low) < 0.55 * ((high - low) or 1)
+        axes.text(
+            column, row, text.format(value), ha="center", va="center", fontsize=7, color="white" if dark else "black"
+        )
+    columns = [f"{c:g}" if isinstance(c, float) else str(c) for c in grid.columns]
+    axes.set_xticks(range(len(columns)), columns, fontsize=8)
+    axes.grid(False)

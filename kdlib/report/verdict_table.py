@@ -1,0 +1,237 @@
+"""Verdicts as a table to read: on a section's page, and for all claims on the scoreboard."""
+
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..claims.claims import Claim, Verdict, load_claims
+from ..claims.controls import Finding
+from .interval_marks import LEGEND, Axis, common_axis, verdict_mark
+
+EXPLAINABLE = ("reproduced", "direction only")  # what did not come out as claimed needs no other explanation
+OUTSIDE = "The paper's size lies outside of the interval."
+ITSELF = "The paper's own size contradicts it, too."
+SYMBOLS = {r"\alpha": "α", "_{LS}": "<sub>LS</sub>", "_i": "<sub>i</sub>"}  # of the paper's sentences
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The controls of a data set that explain a result otherwise, and the folder of its pages."""
+
+    findings: Sequence[Finding] = ()
+    folder: str = ""
+
+    def links(self, verdict: Verdict) -> str:
+        """HTML: those that explain a verdict, each with a link and its sentence; empty where none does."""
+        if verdict.verdict not in EXPLAINABLE:
+            return ""
+        explaining = [f for f in self.findings if f.outcome == "explains" and verdict.claim in f.control.claims]
+        return ", ".join(
+            f"<a href='{self.folder}/{f.control.notebook}.html' title='{html.escape(f.sentence, quote=True)}'>"
+            f"{html.escape(f.control.title.lower())}</a>"
+            for f in explaining
+        )
+
+
+class VerdictTable:
+    """A row for each verdict: the paper's value, ours with interval, n and unit; a claim opens to its sentence.
+
+    `rivals`, if given, adds a column: the controls that explain a claim's result otherwise. `places`, if given, for a
+    notebook its page and the command that makes it again: then the rows stand in groups, one for each notebook,
+    those that `order` names first.
+    """
+
+    def __init__(
+        self,
+        verdicts: Iterable[Verdict],
+        rivals: Rivals | None = None,
+        places: Mapping[str, tuple[str, str]] | None = None,
+        order: Iterable[str] = (),
+    ) -> None:
+        self.verdicts, self.rivals, self.places, self.order = list(verdicts), rivals, places or {}, tuple(order)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{v.claim:32} {estimate(v):36} {v.verdict}" for v in self.verdicts)
+
+    def _repr_html_(self) -> str:
+        claims = {claim.id: claim for claim in load_claims()}
+        names = ["claim", "paper", "here", "verdict"] + ["explained otherwise by"] * (self.rivals is not None)
+        head = f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
+        groups: dict[str, str] = dict.fromkeys(self.order, "") if self.places else {}
+        for v in self.verdicts:
+            group = claims[v.claim].notebook if self.places else ""
+            groups[group] = groups.get(group, "") + self._row(v, claims[v.claim])
+        body = "".join(f"<tbody>{self._title(g, len(names))}{rows}</tbody>" for g, rows in groups.items() if rows)
+        table = f"<table class='dataframe scoreboard'><thead>{head}</thead>{body}</table>"
+        signs = "" if self.places else f"<p><small>{LEGEND}</small></p>"  # on the scoreboard they stand at the head
+        return f"<div class='table-scroll' tabindex='0'>{table}</div>{signs}"
+
+    def _title(self, notebook: str, columns: int) -> str:
+        """A row above a group."""
+        if not notebook:
+            return ""
+        name = notebook.replace("_", " ").capitalize()
+        if notebook in self.places:
+            name = f"<a href='{self.places[notebook][0]}'>{name}</a>"
+        return f"<tr class='group'><th scope='rowgroup' colspan='{columns}'>{name}</th></tr>"
+
+    def _row(self, verdict: Verdict, claim: Claim) -> str:
+        paper = "" if verdict.paper is None else f"{verdict.paper:.4g}"
+        unit = f" <small>{html.escape(claim.unit)}</small>" if claim.unit and verdict.estimate else ""
+        links = "" if self.rivals is None else f"<td>{self.rivals.links(verdict)}</td>"
+        opened = "".join(f"<p>{part}</p>" for part in self._opened(verdict, claim) if part)
+        return (
+            f"<tr id='{anchor(verdict.dataset, verdict.claim)}'><th scope='row'>"
+            f"<details><summary>{html.escape(claim.title)}</summary>{opened}</details></th>"
+            f"<td>{paper}</td><td>{html.escape(estimate(verdict, claim.unit))}{unit}"
+            f"{verdict_mark(claim, verdict, common_axis([(claim, verdict)]))}</td>"
+            f"<td>{badge(verdict)}</td>{links}</tr>"
+        )
+
+    def _opened(self, verdict: Verdict, claim: Claim) -> Iterable[str]:
+        where = f"(section {claim.section})" if claim.section[0].isdigit() else f"({claim.section})"
+        if claim.sentence is None:
+            yield f"No sentence of the paper; a reading of what it prints {html.escape(where)}."
+        else:
+            yield f"{'A reading of: ' * claim.derived}“{_inline(claim.sentence)}” {html.escape(where)}"
+        if claim.kind == "not_tested":
+            yield f"Not tested: {_inline(claim.reason)}"
+            return
+        yield f"Measured: {_inline(claim.definition)}"
+        yield f"Rule: {html.escape(claim.rule(verdict.dataset))}"
+        if verdict.estimate is not None:
+            yield html.escape(verdict.note)
+        if _misses_size(verdict):
+            yield OUTSIDE
+        if _fails_itself(verdict, claim):
+            yield ITSELF
+        pages = {claim.notebook: "Its page"} | dict.fromkeys(claim.also, "A page whose tables it takes besides")
+        for notebook, link in pages.items():
+            if notebook in self.places:
+                address, command = self.places[notebook]
+                yield f"<a href='{address}'>{link}</a>; again: <code>{html.escape(command)}</code>"
+
+
+class VerdictMatrix:
+    """A row for each statement, a column for each data set: verdict, estimate, and what explains it otherwise.
+
+    Each verdict is linked to its claim on the scoreboard. A statement made for none of the data sets is left out.
+
+    Arguments: `statements`, each with the claims of which the first that applies decides, and what was measured of it
+    (may be empty); `verdicts`, `titles` and `rivals` by data set; `page`, the scoreboard's address.
+    """
+
+    def __init__(
+        self,
+        statements: Mapping[str, tuple[Sequence[str], str]],
+        verdicts: Mapping[str, Sequence[Verdict]],
+        titles: Mapping[str, str],
+        rivals: Mapping[str, Rivals],
+        page: str,
+    ) -> None:
+        self.statements, self.verdicts, self.titles = statements, verdicts, titles
+        self.rivals, self.page = rivals, page
+
+    def _repr_html_(self) -> str:
+        entries, rows = {claim.id: claim for claim in load_claims()}, {}
+        for statement, (claims, measured) in self.statements.items():
+            own = {
+                name: next((v for claim in claims for v in found if v.claim == claim), None)
+                for name, found in self.verdicts.items()
+            }
+            if any(own.values()):
+                axis = common_axis((entries[v.claim], v) for v in own.values() if v)
+                small = f"<br><small>{html.escape(measured)}</small>" if measured else ""
+                rows[html.escape(statement) + small] = [
+                    "–" if v is None else self._shown(name, v, entries[v.claim], axis) for name, v in own.items()
+                ]
+        return Matrix("claim", [self.titles[name] for name in self.verdicts], rows)._repr_html_()
+
+    def _shown(self, dataset: str, verdict: Verdict, claim: Claim, axis: Axis | None) -> str:
+        unit = f" {claim.unit}" if claim.unit and verdict.estimate else ""
+        links = self.rivals[dataset].links(verdict) if dataset in self.rivals else ""
+        size = "" if verdict.paper is None else f"paper {verdict.paper:.4g}"
+        drawing = verdict_mark(claim, verdict, axis)
+        return (
+            f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>{drawing or '<br>'}"
+            f"<small>{html.escape('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
+            + f"<br><small>{html.escape(verdict.note)}</small>" * bool(verdict.note and verdict.estimate)
+            + f"<br><small>{OUTSIDE}</small>" * _misses_size(verdict)
+            + f"<br><small>{ITSELF}</small>" * _fails_itself(verdict, claim)
+            + f"<br><small>but see {links}</small>" * bool(links)
+        )
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A table of words that reads on a phone, where a cell names its column; `rows` are HTML by their heads."""
+
+    corner: str
+    columns: Sequence[str]
+    rows: Mapping[str, Sequence[str]]
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {'; '.join(filter(None, cells))}" for name, cells in self.rows.items()]
+        return html.unescape(re.sub(r"<[^>]*>", "", "\n".join(lines)))
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in (self.corner, *self.columns))
+        names = [html.escape(name, quote=True) for name in self.columns]
+        body = "".join(
+            f"<tr><th scope='row'>{name}</th>"
+            + "".join(f"<td data-title='{title}'>{cell}</td>" for title, cell in zip(names, cells, strict=True))
+            + "</tr>"
+            for name, cells in self.rows.items()
+        )
+        table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        return f"<div class='table-scroll' tabindex='0'><table class='dataframe verdict-matrix'>{table}</table></div>"
+
+
+def anchor(dataset: str, claim: str) -> str:
+    """Of a claim's row on the scoreboard."""
+    return f"claim-{dataset}-{claim}".replace("_", "-").lower()
+
+
+def badge(verdict: Verdict) -> str:
+    kind = verdict.verdict.split(",")[0].replace(" ", "-")
+    return f"<span class='verdict verdict-{kind}'>{html.escape(verdict.verdict)}</span>"
+
+
+def estimate(verdict: Verdict, unit: str | None = None) -> str:
+    """Mean, interval and n; what was found, where there is no mean of seeds."""
+    e = verdict.estimate
+    if e is None:
+        return verdict.note if verdict.verdict not in ("not yet run", "not tested") else ""
+    if e.mean != e.mean:
+        return ""
+    n = f"(n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{e.n})"
+    if e.low != e.low:
+        return f"{e.printed(e.mean)} {n}"
+    if not e.has_width:
+        return f"{e.mean:.3g} in all seeds {n}"
+    low, high = e.shown_ends(unit)
+    return f"{e.printed(e.mean)} [{e.printed(low)}, {e.printed(high)}] {n}"
+
+
+def _misses_size(verdict: Verdict) -> bool:
+    e, size = verdict.estimate, verdict.paper
+    return verdict.verdict == "undecided" and e is not None and size is not None and not e.low <= size <= e.high
+
+
+def _fails_itself(verdict: Verdict, claim: Claim) -> bool:
+    judged = verdict.verdict == "contradicted" and verdict.paper is not None and claim.kind == "direction"
+    return judged and claim.forbids(verdict.paper)
+
+
+def _inline(text: str) -> str:
+    """HTML of a sentence: `code`, and the few symbols that the paper's sentences hold between dollar signs."""
+
+    def symbols(match: re.Match) -> str:
+        inner = match[1]
+        for name, sign in SYMBOLS.items():
+            inner = inner.replace(name, sign)
+        return f"<i>{inner}</i>"
+
+    flowing = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"\$([^$]+)\$", symbols, re.sub(r"`([^`]+)`", r"<code>\1</code>", flowing))

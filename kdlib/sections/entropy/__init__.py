@@ -1,0 +1,1 @@
+"""What do a teacher's responses hold?"""

@@ -1,0 +1,250 @@
+"""Statistics of the notebook `entropy` (paper, sections 2 to 4.1)."""
+
+import numpy as np
+import torch
+from pandas import DataFrame, Series
+
+from ...claims.registry import Tables, statistic
+from ...claims.rows import (
+    SIX_TEMPERATURES,
+    TEACHERS,
+    at,
+    difference,
+    each_seed,
+    geometric_mean,
+    last_epoch,
+    ratio,
+    six,
+    slope,
+    teacher_ratio,
+)
+from ...data.paper import paper_table
+from ...training.losses import kd_loss, label_smoothing_labels, label_smoothing_loss
+from ...training.models import build_model, count_parameters
+
+
+@statistic
+def confidence_slope_in_temperature(tables: Tables) -> Series:
+    """Slope of the mean confidence on T, last epoch, training split, mean of the two teachers."""
+    return each_seed(
+        tables["entropy"]["entropy"],
+        lambda rows: np.mean([slope(_against_temperature(rows, teacher)["confidence"]) for teacher in TEACHERS]),
+    )
+
+
+@statistic
+def share_of_incorrect_classes_raised(tables: Tables) -> Series:
+    """Share of (example, incorrect class) raised by a step up in T between 3 and 20, mean of the two teachers."""
+
+    def value(rows: DataFrame) -> float:
+        steps = rows[(rows["temperature"] > SIX_TEMPERATURES[0]) & (rows["temperature"] <= SIX_TEMPERATURES[-1])]
+        return np.mean([at(steps, teacher=teacher)["others_raised"].mean() for teacher in TEACHERS])
+
+    return each_seed(tables["entropy"]["position"], value)
+
+
+@statistic
+def largest_difference_from_table_1(tables: Tables) -> Series:
+    """Largest difference of equation 1 (alpha 0.6, ten classes, class 6) from Table 1. Needs no table of a run."""
+    printed = paper_table(1).sort_values("class")["soft_label"].to_numpy()
+    labels = label_smoothing_labels(torch.tensor(6), 10, 0.6).numpy()
+    return Series([float(np.abs(labels - printed).max())])
+
+
+@statistic
+def largest_gradient_difference_at_T_1(tables: Tables) -> Series:
+    """Largest difference between the gradients of equations 3 and 4 at T = 1. Needs no table of a run."""
+    return Series([gradient_difference(temperature=1)])
+
+
+def gradient_difference(temperature: float) -> float:
+    """Largest absolute difference between the gradients of equation 3 and of equation 4 with a uniform teacher.
+
+    With respect to the student's logits of one example, alpha 0.6 in both, over 64 fixed random examples of 10 classes.
+    """
+    logits = torch.randn(64, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    labels = torch.arange(64) % 10
+    smoothing = label_smoothing_loss(logits, labels, alpha=0.6)
+    distillation = kd_loss(logits, torch.zeros_like(logits), labels, temperature=temperature, alpha=0.6)
+    # Both losses are means over the examples: times their number gives each example its own gradient.
+    (gradient,) = torch.autograd.grad(len(logits) * (smoothing - distillation), logits)
+    return gradient.abs().max().item()
+
+
+@statistic
+def mean_confidence_on_sixes_small(tables: Tables) -> Series:
+    """The small teacher's mean confidence on the test examples of class 6 at T = 9."""
+    return each_seed(tables["entropy"]["shown"], lambda rows: at(rows, teacher="small")["mean"].mean())
+
+
+@statistic
+def mean_confidence_on_sixes_large(tables: Tables) -> Series:
+    """The large teacher's mean confidence on the test examples of class 6 at T = 9."""
+    return each_seed(tables["entropy"]["shown"], lambda rows: at(rows, teacher="large")["mean"].mean())
+
+
+@statistic
+def confidence_difference_on_sixes(tables: Tables) -> Series:
+    """Mean confidence on the test examples of class 6 at T = 9, large teacher minus small."""
+    return each_seed(tables["entropy"]["shown"], lambda rows: difference(rows, "mean", "large", "small"))
+
+
+@statistic
+def confidence_range_on_sixes(tables: Tables) -> Series:
+    """Largest minus smallest confidence on class 6, one number for each (teacher, seed): a seed stands twice."""
+    rows = tables["entropy"]["shown"]
+    rows = rows[rows["teacher"].isin(TEACHERS)].set_index("seed")
+    return rows["high"] - rows["low"]
+
+
+@statistic
+def row_variance_ratio(tables: Tables) -> Series:
+    """Row-wise variance in response at T = 9, small over large."""
+    return _variance_ratio(tables, "row_variance")
+
+
+@statistic
+def column_variance_ratio(tables: Tables) -> Series:
+    """Column-wise variance in response at T = 9, small over large."""
+    return _variance_ratio(tables, "column_variance")
+
+
+@statistic
+def relative_row_variance_ratio(tables: Tables) -> Series:
+    """Row-wise spread relative to the mean similarity label at T = 9, small over large."""
+    return _variance_ratio(tables, "row_relative")
+
+
+@statistic
+def relative_column_variance_ratio(tables: Tables) -> Series:
+    """Column-wise spread relative to the mean similarity label at T = 9, small over large."""
+    return _variance_ratio(tables, "column_relative")
+
+
+@statistic
+def printed_row_variance_difference(tables: Tables) -> Series:
+    """Mean variance of an example's similarity labels, Table 2 minus Table 3. Needs no table of a run."""
+    return Series([_printed_variance(2, "example") - _printed_variance(3, "example")])
+
+
+@statistic
+def printed_column_variance_difference(tables: Tables) -> Series:
+    """Mean variance of a class's similarity label over examples, Table 2 minus 3. Needs no table of a run."""
+    return Series([_printed_variance(2, "class") - _printed_variance(3, "class")])
+
+
+@statistic
+def departure_from_a_line_in_temperature(tables: Tables) -> Series:
+    """Largest residual of the line of non-target mass on T, as a share of the mass's range, mean of the teachers."""
+    return each_seed(
+        tables["entropy"]["entropy"],
+        lambda rows: np.mean(
+            [departure_from_a_line(1 - _against_temperature(rows, teacher)["confidence"]) for teacher in TEACHERS]
+        ),
+    )
+
+
+def departure_from_a_line(values: Series) -> float:
+    """Largest absolute residual of the least-squares line of values on their index, divided by the values' range."""
+    extent = values.max() - values.min()
+    if not extent > 0:
+        return np.nan
+    x = values.index.to_numpy(dtype=float)
+    residuals = values - values.mean() - slope(values) * (x - x.mean())
+    return float(residuals.abs().max() / extent)
+
+
+@statistic
+def label_smoothing_distance_ratio(tables: Tables) -> Series:
+    """Distance to label smoothing, small over large, geometric mean over the six temperatures."""
+
+    def value(rows: DataFrame) -> float:
+        distance = six(rows).pivot_table(index="temperature", columns="teacher", values="distance_to_label_smoothing")
+        return geometric_mean(ratio(*pair) for pair in distance.reindex(columns=TEACHERS).to_numpy())
+
+    return _confidence_noted(each_seed(tables["entropy"]["position"], value), tables)
+
+
+@statistic
+def label_smoothing_distance_ratio_at_equal_confidence(tables: Tables) -> Series:
+    """The same at the large teacher's equal confidence, over all temperatures of the table; nan if none overlap."""
+
+    def value(rows: DataFrame) -> float:
+        rows = rows[rows["distance_to_label_smoothing"] > 0]
+        small, large = (at(rows, teacher=teacher).sort_values("confidence") for teacher in TEACHERS)
+        if large.empty:
+            return np.nan
+        logarithms = np.log(large["distance_to_label_smoothing"])
+        matched = np.interp(small["confidence"], large["confidence"], logarithms, left=np.nan, right=np.nan)
+        return geometric_mean(small["distance_to_label_smoothing"] / np.exp(matched))
+
+    return each_seed(tables["entropy"]["position"], value)
+
+
+@statistic
+def smallest_entropy_difference_over_temperatures(tables: Tables) -> Series:
+    """Mean training entropy of the small teacher minus the large one's, the smallest over the six temperatures.
+
+    The note counts the temperatures at which it is above 0, and says how far each teacher has learned.
+    """
+
+    def lead(rows: DataFrame) -> Series:
+        small, large = (_against_temperature(rows, teacher)["entropy"] for teacher in TEACHERS)
+        return small - large
+
+    table = tables["entropy"]["entropy"]
+    smallest = each_seed(table, lambda rows: lead(rows).min())
+    mean = lead(table).dropna()
+    if len(mean):
+        above = f"{(mean > 0).sum()} of {len(mean)} temperatures"
+        learned = last_epoch(tables["entropy"]["teachers"]).groupby("teacher")["train_accuracy"].mean()
+        smallest.attrs["note"] = (
+            f"the mean difference is above 0 at {above}, smallest at T = {mean.idxmin():g}; "
+            f"accuracy on the training examples: small {learned['small']:.3g}%, large {learned['large']:.3g}%"
+        )
+    return smallest
+
+
+@statistic
+def teacher_test_accuracy_difference(tables: Tables) -> Series:
+    """Test accuracy after the last epoch, large teacher minus small."""
+    return each_seed(
+        tables["entropy"]["teachers"], lambda rows: difference(last_epoch(rows), "test_accuracy", "large", "small")
+    )
+
+
+@statistic
+def networks_with_the_printed_count(tables: Tables) -> Series:
+    """Number of networks that have exactly the count that Table 7 prints. Needs no table of a run."""
+    printed = at(paper_table(7), dataset=tables.dataset).dropna(subset="parameters")
+    with torch.device("meta"):  # shapes alone
+        models = [build_model(role, family=tables.dataset) for role in printed["role"]]
+    equal = [count_parameters(model) == count for model, count in zip(models, printed["parameters"], strict=True)]
+    return Series([float(sum(equal))])
+
+
+def _against_temperature(rows: DataFrame, teacher: str) -> DataFrame:
+    """Entropy and confidence of a seed's teacher, last epoch, training split, indexed by the six temperatures."""
+    rows = at(six(last_epoch(rows)), split="train", teacher=teacher)
+    return rows.groupby("temperature")[["entropy", "confidence"]].mean()
+
+
+def _variance_ratio(tables: Tables, column: str) -> Series:
+    ratios = each_seed(tables["entropy"]["variance"], lambda rows: teacher_ratio(at(rows, temperature=9), column))
+    return _confidence_noted(ratios, tables)
+
+
+def _confidence_noted(values: Series, tables: Tables) -> Series:
+    """The same; the note says where the large teacher is not the more confident one, as the paper takes it to be."""
+    small, large = (
+        _against_temperature(tables["entropy"]["entropy"], t)["confidence"].get(9, np.nan) for t in TEACHERS
+    )
+    if small > large:
+        values.attrs["note"] = f"here the small teacher is the more confident: {small:.2f} against {large:.2f} at T = 9"
+    return values
+
+
+def _printed_variance(number: int, along: str) -> float:
+    """Population variance of the similarity labels of a table's sixes within each `along`, averaged."""
+    table = paper_table(number)
+    return float(table[table["class"] != 6].groupby(along)["soft_label"].var(ddof=0).mean())

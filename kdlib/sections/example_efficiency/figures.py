@@ -1,0 +1,52 @@
+"""Figures of examples needed (section 4.2), from tidy tables. Each function computes nothing new."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...report.drawing import COLOURS, MARKERS, STYLE, canvas, draw_curve, finish, name_curves
+from ...report.formatting import NAMES
+
+
+@matplotlib.rc_context(STYLE)
+def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Sequence[str]) -> Figure:
+    """Figures 4 and 8: best validation accuracy against examples per class, at equal epochs and at equal steps."""
+    figure, axes = canvas(1, 2, 3.5, sharey=True)
+    for panel, budget in zip(axes[0], ("epochs", "steps"), strict=True):
+        for teacher in teachers:
+            part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == budget)]
+            style = {"label": NAMES[teacher], "marker": MARKERS[teacher]}
+            draw_curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], **style)
+        panel.set_xscale("log")
+        panel.set_ylim(bottom=0)
+        finish(
+            panel, f"at equal {budget}", "examples per class", "validation accuracy (%)" if budget == "epochs" else ""
+        )
+    name_curves(*axes[0])
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def selections_compared(cells: pd.DataFrame) -> Figure:
+    """Does choosing by entropy help? The selections of the run, at equal steps, for both teachers.
+
+    Beside them, where the table has it, what random examples teach by their labels alone.
+    """
+    figure, axes = canvas(1, 2, 3.3, sharey=True)
+    styles = {"entropy": "-", "random": "--", "lowest": ":"}
+    for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
+        for selection in cells.selection.unique():
+            part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == "steps")]
+            label = {"entropy": "highest entropy", "lowest": "lowest entropy"}.get(selection, selection)
+            style = {"linestyle": styles[selection], "marker": MARKERS[teacher]}
+            draw_curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], label, **style)
+        if not (alone := cells[cells.teacher == "none"]).empty:
+            style = {"linestyle": styles["random"], "marker": "."}
+            curve = "examples_per_class", "validation_accuracy", COLOURS["none"], f"random, {NAMES['none']}"
+            draw_curve(panel, alone, *curve, **style)
+        panel.set_xscale("log")
+        finish(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
+    name_curves(*axes[0])
+    return figure

@@ -1,0 +1,216 @@
+"""Statistics of the notebook `example_efficiency` (paper, section 4.2 and figure 4)."""
+
+import numpy as np
+from pandas import DataFrame, Series
+
+from ...claims.intervals import ratio_interval
+from ...claims.registry import Tables, statistic
+from ...claims.rows import TEACHERS, at, difference, each_seed, geometric_mean, means, noted, ratio
+
+LEVELS = 20  # accuracy levels at which two curves are compared
+SIMPLER = {"fashion_mnist": "mnist", "cifar10": "fashion_mnist"}  # the data set before, in order of complexity
+
+
+def curve(rows: DataFrame, teacher: str, selection: str = "entropy", budget: str = "epochs") -> Series:
+    """Validation accuracy (percent) against examples per class; the whole transfer set is no point of it."""
+    rows = at(rows, teacher=teacher, selection=selection, budget=budget, full=False)
+    return rows.groupby("examples_per_class")["validation_accuracy"].mean()
+
+
+def examples_ratio_of_curves(a: Series, b: Series, start: float = 0.0) -> tuple[float, bool]:
+    """How many times the examples of curve b curve a needs for the same accuracy (head of claims.yml).
+
+    Arguments: accuracies indexed by the number of examples per class; `start`, the share of the range that both curves
+    cover at which the levels begin. Returns the ratio and whether it is only a bound, because the curves share no range
+    of accuracies; (nan, False) where a curve is empty.
+    """
+    a, b = _rising(a), _rising(b)
+    if a.empty or b.empty:
+        return np.nan, False
+    low, high = _shared(a, b)
+    if low > high:
+        below, above = (a, b) if a.iloc[-1] < b.iloc[0] else (b, a)
+        bound = below.index[-1] / above.index[0]
+        return float(bound if below is a else 1 / bound), True
+    levels = np.linspace(low + start * (high - low), high, LEVELS)
+    return float(np.exp(np.mean(_log_number_needed(a, levels) - _log_number_needed(b, levels)))), False
+
+
+def _rising(curve: Series) -> Series:
+    """A curve's running maximum, in order of the number of examples."""
+    return curve.dropna().sort_index().cummax()
+
+
+def _shared(a: Series, b: Series) -> tuple[float, float]:
+    """Lowest and highest accuracy that both non-decreasing curves reach; lowest above highest if they share none."""
+    return max(a.iloc[0], b.iloc[0]), min(a.iloc[-1], b.iloc[-1])
+
+
+def _log_number_needed(curve: Series, levels: np.ndarray) -> np.ndarray:
+    """Logarithm of the smallest number at which a non-decreasing curve, linear between its points, is at a level."""
+    numbers, accuracies = np.log(curve.index.to_numpy(dtype=float)), curve.to_numpy(dtype=float)
+    first = np.searchsorted(accuracies, levels)  # first point that reaches the level
+    before = np.maximum(first - 1, 0)
+    rise = accuracies[first] - accuracies[before]
+    share = np.divide(levels - accuracies[before], rise, out=np.zeros_like(levels), where=rise > 0)
+    return numbers[before] + share * (numbers[first] - numbers[before])
+
+
+def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epochs") -> Series:
+    """The examples ratio of one teacher's curve to another's for each seed.
+
+    The note counts those that are bounds, and says at which accuracies the curves are compared.
+    """
+    curves = {seed: [curve(rows, one, budget=budget) for one in (teacher, to)] for seed, rows in cells.groupby("seed")}
+    found = {seed: examples_ratio_of_curves(*pair) for seed, pair in curves.items()}
+    ratios = Series({seed: value for seed, (value, _) in found.items()}, dtype=float)
+    bounds = sum(bound for _, bound in found.values())
+    bound = f"only a bound in {bounds} of {len(found)} seeds" if bounds else ""
+    shared = [_shared(*map(_rising, curves[s])) for s, (v, bound) in found.items() if not (bound or np.isnan(v))]
+    notes = [bound]
+    if shared:
+        first, last = (
+            " to ".join(dict.fromkeys(f"{f(ends):.0f}" for f in (min, max))) for ends in zip(*shared, strict=True)
+        )
+        notes.append(f"between accuracies of {first}% and {last}%")
+    if len(shared) > 1 and not bounds:
+        upper = [examples_ratio_of_curves(*pair, start=0.5)[0] for pair in curves.values()]
+        notes.append(f"over the upper half of these accuracies alone {ratio_interval(upper)}")
+    ratios.attrs["bound"] = bound
+    return noted(ratios, *notes)
+
+
+@statistic
+def student_test_accuracy_difference_full_data(tables: Tables) -> Series:
+    """Test accuracy of students at the largest number of examples per class, small teacher minus large."""
+    return each_seed(
+        _cells(tables),
+        lambda rows: difference(_largest(at(rows, budget="epochs")), "test_accuracy", "small", "large"),
+    )
+
+
+@statistic
+def shortfall_at_ten_examples_per_class(tables: Tables) -> Series:
+    """Validation accuracy at the largest number of examples minus that at 10, small teacher, equal steps."""
+
+    def value(rows: DataFrame) -> float:
+        rows = at(rows, teacher="small", budget="steps")
+        most = _largest(rows)["validation_accuracy"].mean()
+        return most - curve(rows, "small", budget="steps").get(10, np.nan)
+
+    return each_seed(_cells(tables), value)
+
+
+@statistic
+def steps_to_level_ratio(tables: Tables) -> Series:
+    """Steps to a level, large teacher's student over small teacher's, geometric mean over levels that either reaches.
+
+    A student that alone misses a level enters with all the steps that it was trained for.
+    """
+    table = tables["example_efficiency"]["steps_to_level"]
+    trained = at(tables["example_efficiency"]["cells"], full=True)["steps"].max()
+    wide = table.groupby(["seed", "level", "teacher"])["steps"].mean().unstack("teacher")
+    wide = wide.reindex(columns=["large", "small"])
+    alone = int((wide.notna().sum(axis=1) == 1).sum())
+
+    def value(rows: DataFrame) -> float:
+        rows = rows.dropna(how="all").fillna(trained)
+        return geometric_mean(ratio(*pair) for pair in rows.to_numpy())
+
+    return noted(
+        each_seed(wide, value),
+        f"both students reach {int(wide.notna().all(axis=1).sum())} of {len(wide)} (seed, level) pairs, "
+        f"{int((wide['large'] == wide['small']).sum())} of them at the end of the same epoch",
+        f"a bound: one student alone reaches {alone}" * bool(alone),
+    )
+
+
+@statistic
+def validation_accuracy_difference_mean_over_sizes(tables: Tables) -> Series:
+    """Best validation accuracy, small teacher's student minus large teacher's, mean over the sizes."""
+    return _mean_lead(tables, "epochs")
+
+
+@statistic
+def validation_accuracy_difference_at_equal_steps(tables: Tables) -> Series:
+    """The same at equal optimiser steps."""
+    return _mean_lead(tables, "steps")
+
+
+def _mean_lead(tables: Tables, budget: str) -> Series:
+    def value(rows: DataFrame) -> float:
+        small, large = (curve(rows, teacher, budget=budget) for teacher in TEACHERS)
+        return (small - large).mean()
+
+    return each_seed(_cells(tables), value)
+
+
+@statistic
+def sizes_at_which_the_small_teacher_leads(tables: Tables) -> Series:
+    """The same difference at each number of examples per class, mean over seeds, indexed by that number."""
+    cells = tables["example_efficiency"]["cells"]
+    return means(DataFrame([curve(rows, "small") - curve(rows, "large") for _, rows in cells.groupby("seed")]))
+
+
+@statistic
+def examples_ratio(tables: Tables) -> Series:
+    """Examples ratio of the large teacher's curve to the small teacher's, equal epochs."""
+    return examples_ratios(tables["example_efficiency"]["cells"], "large", "small")
+
+
+@statistic
+def examples_ratio_at_equal_steps(tables: Tables) -> Series:
+    """Examples ratio of the large teacher's curve to the small teacher's, equal optimiser steps."""
+    return examples_ratios(tables["example_efficiency"]["cells"], "large", "small", budget="steps")
+
+
+@statistic
+def examples_ratio_default_to_sweet_spot(tables: Tables) -> Series:
+    """Examples ratio of the large teacher's curve by default to that at its sweet spot, equal epochs."""
+    return _ratios_to_sweet_spot(tables, "epochs")
+
+
+@statistic
+def examples_ratio_default_to_sweet_spot_at_equal_steps(tables: Tables) -> Series:
+    """The same at equal optimiser steps."""
+    return _ratios_to_sweet_spot(tables, "steps")
+
+
+def _ratios_to_sweet_spot(tables: Tables, budget: str) -> Series:
+    ratios = examples_ratios(tables["example_efficiency"]["cells"], "large", "large_sweet", budget)
+    chosen = tables["example_efficiency"]["chosen"]
+    if len(ratios) and len(chosen):
+        updates = chosen["updates"].iloc[0]
+        noted(ratios, f"the teacher at the sweet spot made {updates:,.0f} update{'' if updates == 1 else 's'}")
+    return ratios
+
+
+@statistic
+def entropy_against_random_selection(tables: Tables) -> Series:
+    """Validation accuracy with selection by entropy minus that at random, small teacher, mean over the sizes."""
+    return each_seed(
+        tables["example_efficiency"]["cells"],
+        lambda rows: (curve(rows, "small", "entropy") - curve(rows, "small", "random")).mean(),
+    )
+
+
+@statistic
+def growth_of_the_examples_ratio(tables: Tables) -> Series:
+    """Examples ratio over that of the data set before (MNIST, Fashion-MNIST, CIFAR-10) at equal teacher seed."""
+    simpler = SIMPLER[tables.dataset]
+    here, before = examples_ratio(tables), examples_ratio(Tables(simpler, tables.others[simpler]))
+    growth = here / before
+    both = ((tables.dataset, here), (simpler, before))
+    notes = [f"{ratios.attrs['bound']} of {name}" for name, ratios in both if ratios.attrs.get("bound")]
+    growth.attrs = {"note": "; ".join(notes)} if notes else {}
+    return growth
+
+
+def _cells(tables: Tables) -> DataFrame:
+    return at(tables["example_efficiency"]["cells"], selection="entropy")
+
+
+def _largest(rows: DataFrame) -> DataFrame:
+    """The rows with the whole transfer set, else those with the largest number of examples per class."""
+    full = at(rows, full=True)
+    return full if len(full) else at(rows, examples_per_class=rows["examples_per_class"].max())

@@ -1,0 +1,1 @@
+"""Can a student recognise a class that it never saw?"""

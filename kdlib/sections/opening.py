@@ -1,0 +1,114 @@
+"""Opening a study: what was asked for is checked against the data set and the store, before any work."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.dataset import Dataset, load_dataset
+from ..errors import InputError
+from ..study.settings import Settings, resolve
+from ..study.store import Store
+from ..study.study import Section, Study
+from ..study.workers import worker_count
+from ..training import devices, students, teachers
+from ..training.config import Student, Teacher
+from . import SECTIONS, part
+from .asked import named, parse_parameters
+
+
+def open_study(
+    section: str, parameters: Mapping[str, Any], *, store: Store | None = None, like: Study | None = None, **given: Any
+) -> Study:
+    """Check all parameters of a section, load its data set, and see that the store has room: before any work.
+
+    Arguments: `section`, one of `SECTIONS`; `parameters`, such as a notebook's `globals()` (see `settings.resolve`);
+    `like`, a study whose data set is shared instead of read again, if it was opened with the same parameters for it.
+    Raises `InputError` for whatever cannot be used as asked.
+    """
+    settings = resolve(parameters, SECTIONS[section].parameters, **given)
+    by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
+    device = devices.find_device(settings.device)
+    worker_count(settings.device)
+    students.asked_engine()
+    read = {
+        "name": settings.dataset,
+        "examples": settings.examples,
+        "test_examples": settings.test_examples,
+        "clip": "examples" not in by_hand,
+        "device": device,
+    }
+    dataset = like.dataset if like is not None and like.read == read else load_dataset(**read)
+    settings, notes = _fit(settings, dataset, by_hand)
+    devices.make_ready(device)
+    store = store or Store()
+    asked = _asked(section)
+    first = Study(asked, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
+    store.check_room(_room_needed(first, *first.units()))
+    study = Study(asked, settings, dataset, store, notes)
+    study.read = read
+    return study
+
+
+def open_studies(
+    section: str, dataset: str | None, profile: str | None, parameter: list[str] | None, store: Path | None
+) -> list[Study]:
+    """The studies of a section, or of all: everything is checked before anything is computed."""
+    studies: list[Study] = []
+    for name in named(section):
+        own = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
+        studies.append(open_study(name, own, store=Store(store), like=studies[0] if studies else None))
+    return studies
+
+
+def _asked(name: str) -> Section:
+    experiment = part(name, "experiment")
+    beside = {function.__name__: function for function in getattr(experiment, "BESIDE", ())}
+    return Section(name, experiment.units, experiment.tables, beside)
+
+
+def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> int:
+    """Bytes of what the store lacks of a section: its teachers' tensors; the rest is small beside the fixed part."""
+    lacking = [student for student in wanted if not study.stored(student)]
+    taught = {*runs, *(student.teacher for student in lacking if student.needs_responses)}
+    new = [run for run in taught | {run.taught_by for run in taught} if run and not study.stored(run)]
+    return sum(teachers.stored_bytes(run, study.dataset) for run in new) + (64 if new or lacking else 1) * 2**20
+
+
+def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Settings, list[str]]:
+    """Clip the profile's grids to what the data set has; refuse what was asked for by hand and is not there."""
+    notes = []
+    settings = replace(settings, examples=len(dataset.labels) if dataset.subset else None)
+    if settings.examples:
+        notes.append(f"{settings.examples} training examples, a stratified subset")
+    if any(c >= dataset.classes for c in settings.missing_classes):
+        if "missing_classes" in by_hand:
+            asked, last = list(settings.missing_classes), dataset.classes - 1
+            raise InputError(f"missing_classes={asked}: {dataset.name} has classes 0 to {last}")
+        there = tuple(c for c in settings.missing_classes if c < dataset.classes)
+        notes.append(f"missing_classes clipped to {', '.join(map(str, there)) or 'every class'}")
+        settings = replace(settings, missing_classes=there)
+    available = int(torch.bincount(dataset.labels[dataset.train]).min())
+    for name, limit, what in (
+        ("examples_per_class", available, "training examples in the smallest class"),
+        ("batch_sizes", len(dataset.train), "training examples"),
+    ):
+        values = getattr(settings, name)
+        if all(v <= limit for v in values):
+            continue
+        if name in by_hand:
+            raise InputError(f"{name}={list(values)}: {dataset.name} has {limit} {what}")
+        kept = tuple(v for v in values if v <= limit) or (limit,)
+        notes.append(f"{name} clipped to {', '.join(map(str, kept))}: there are {limit} {what}")
+        settings = replace(settings, **{name: kept})
+    pairs, limit = settings.spread_settings, len(dataset.train)
+    if any(batch_size > limit for batch_size, _ in pairs):
+        if "spread_settings" in by_hand:
+            raise InputError(f"spread_settings={list(map(list, pairs))}: {dataset.name} has {limit} training examples")
+        pairs = tuple(pair for pair in pairs if pair[0] <= limit) or ((limit, pairs[0][1]),)
+        shown = ", ".join(f"{batch_size} × {epochs}" for batch_size, epochs in pairs)
+        notes.append(f"spread_settings clipped to {shown}: there are {limit} training examples")
+        settings = replace(settings, spread_settings=pairs)
+    return settings, notes

@@ -1,0 +1,1 @@
+"""How tight are the clusters of the penultimate layer?"""

@@ -1,0 +1,35 @@
+"""Tables and sentences of the penultimate layer (section 4.3)."""
+
+import pandas as pd
+
+from ...claims.intervals import t_interval
+from ...report.formatting import Text, mean_and_half_width, setting_name, spoken, titled
+
+
+def tightness(table: pd.DataFrame) -> pd.DataFrame:
+    """NC1 and silhouette of each teacher and setting, on training and held-out examples; how far it was trained."""
+    rows = []
+    for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False):
+        row = {
+            "teacher": setting_name(teacher, setting),
+            "updates": f"{part.updates.iloc[0]:,}",
+        }
+        for split in ("train", "validation"):
+            one = part[part.split == split]
+            row[f"NC1, {split}"] = mean_and_half_width(one.nc1, 3)
+            row[f"silhouette, {split}"] = mean_and_half_width(one.silhouette, 3)
+        train = part[part.split == "train"]
+        rows.append(row | {"entropy at T = 9, train (nats)": mean_and_half_width(train.entropy, 2)})
+    return titled(pd.DataFrame(rows).set_index("teacher"))
+
+
+def tightness_finding(table: pd.DataFrame) -> Text:
+    part = table[(table.setting == "default") & (table.split == "train")]
+    by_teacher = {t: part[part.teacher == t] for t in ("small", "large")}
+    small, large = (spoken(t_interval(rows.nc1), "", 3) for rows in by_teacher.values())
+    entropies = (spoken(t_interval(rows.entropy), " nats", 2) for rows in by_teacher.values())
+    return Text(
+        f"NC1 on training examples, smaller being tighter: small teacher {small}, large teacher {large}. "
+        "The paper takes spread-out clusters for similarity information, and so for entropy; the entropy at T = 9: "
+        f"small teacher {next(entropies)}, large teacher {next(entropies)}."
+    )

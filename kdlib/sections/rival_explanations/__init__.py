@@ -1,0 +1,1 @@
+"""Could something else explain what was found?"""

@@ -1,0 +1,381 @@
+"""Statistics of the notebook `rival_explanations`: of the paper's claims, and of the controls (controls.yml)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from pandas import DataFrame, Series
+
+from ...claims.registry import Tables, statistic
+from ...claims.rows import (
+    PAIR,
+    TEACHERS,
+    at,
+    difference,
+    each_seed,
+    joined,
+    minus,
+    noted,
+    ratio,
+    spearman,
+    two,
+    without_value,
+)
+
+NINE = 9
+
+
+@statistic
+def loss_from_shuffling_similarity_at_equal_entropy(tables: Tables) -> Series:
+    """Bias-corrected missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
+    return _change(tables, "corrected", "small", of="responses", subtracted="shuffled")
+
+
+@statistic
+def missing_class_loss_from_shuffling(tables: Tables) -> Series:
+    """Raw missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
+    loss = _change(tables, "raw", "small", of="responses", subtracted="shuffled")
+    return noted(loss, "{:.1f}% against {:.1f}%".format(*loss.attrs.get("terms", (np.nan, np.nan))))
+
+
+@statistic
+def missing_class_accuracy_of_hard_label_student(tables: Tables) -> Series:
+    """Raw missing-class accuracy of students of hard labels alone, mean over missing classes."""
+    cells = at(_cells(tables), control="hard")
+    return each_seed(cells, lambda rows: rows["raw"].mean())
+
+
+@statistic
+def shuffled_student_minus_label_smoothing_student(tables: Tables) -> Series:
+    """Test accuracy: similarity shuffled minus label smoothing of equal confidence, small teacher."""
+
+    return minus(_full(tables), lambda rows: tuple(_accuracy(rows, "small", c) for c in ("shuffled", "smoothed")))
+
+
+@statistic
+def regularization_part_minus_distillation_part(tables: Tables) -> Series:
+    """(Label smoothing minus hard labels) minus (responses minus label smoothing), large teacher's confidence.
+
+    nan where the responses bring no gain over hard labels.
+    """
+
+    def value(rows: DataFrame) -> float:
+        smoothed, responses = (_accuracy(rows, "large", control) for control in ("smoothed", "responses"))
+        hard = _accuracy(rows, "small", "hard")
+        return (smoothed - hard) - (responses - smoothed) if responses > hard else np.nan
+
+    return without_value(each_seed(_full(tables), value), "there the responses bring no gain over the labels alone")
+
+
+@statistic
+def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Series:
+    """Test accuracy of the student, small minus large teacher, where both first reach the same accuracy."""
+    rows = _epochs(tables)
+    return noted(each_seed(rows, lambda rows: _at_equal_accuracy(rows, "student_accuracy")), _accuracies_matched(rows))
+
+
+@statistic
+def correlation_of_nc1_with_missing_class_accuracy(tables: Tables) -> Series:
+    """Rank correlation over a seed's (teacher, setting) pairs of nc1 and the students' raw missing-class accuracy."""
+    return _correlation_with_nc1(tables, "raw")
+
+
+@statistic
+def correlation_of_nc1_with_corrected_missing_class_accuracy(tables: Tables) -> Series:
+    """The same after the bias correction."""
+    return _correlation_with_nc1(tables, "corrected")
+
+
+def _correlation_with_nc1(tables: Tables, column: str) -> Series:
+    def value(rows: DataFrame) -> float:
+        pairs = rows.groupby(["teacher", "setting"])[["nc1", column]].mean()
+        return spearman(pairs["nc1"], pairs[column])
+
+    return each_seed(tables["rival_explanations"]["settings"], value)
+
+
+@statistic
+def assistant_student_minus_direct_student(tables: Tables) -> Series:
+    """Test accuracy of the student taught through an assistant minus that of the large teacher's own student."""
+    table = tables["rival_explanations"]["assistants"]
+    return each_seed(table, lambda rows: (rows["accuracy"] - rows["direct_accuracy"]).mean())
+
+
+@statistic
+def assistant_compute_ratio(tables: Tables) -> Series:
+    """Operations of all training steps through an assistant over those of distilling directly."""
+    table = tables["rival_explanations"]["assistants"]
+    return each_seed(table, lambda rows: (rows["operations"] / rows["direct_operations"]).mean())
+
+
+@statistic
+def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
+    """Test accuracy: at the pair found within the computation that an assistant takes, minus through the assistant.
+
+    The search takes batch sizes in growing order, one run each, and distils a student after every kept epoch.
+    """
+    table = tables["rival_explanations"]["assistants"]
+    search = at(tables["sweet_spot"]["map"], student="general")
+    if table.empty or search.empty:
+        return Series(dtype=float)
+    cost = table.iloc[0]
+    pairs = search.groupby(PAIR)["validation_accuracy"].mean().sort_index()
+    epochs = pairs.index.get_level_values("epoch").to_series(index=pairs.index)
+    further = epochs - epochs.groupby("batch_size").shift(fill_value=0)
+    spent = (further * cost["teacher_epoch_operations"] + cost["student_operations"]).cumsum()
+    seen = pairs[spent <= cost["operations"]]
+    if seen.empty:
+        return Series(dtype=float)
+    batch_size, epoch = seen.idxmax()
+    found = at(search, batch_size=batch_size, epoch=epoch).set_index("seed")["test_accuracy"]
+    gain = (found - table.set_index("seed")["accuracy"]).dropna()
+    return noted(gain, f"the pair found so is batch size {batch_size}, epoch {epoch}")
+
+
+@statistic
+def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
+    """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared, small.
+
+    nan where the accuracy does not fall under equation 4.
+    """
+    cells = at(tables["rival_explanations"]["cells"], teacher="small")
+    low, high = cells["temperature"].min(), cells["temperature"].max()
+    if low == high:
+        return Series(dtype=float)
+
+    def fall(rows: DataFrame, control: str) -> float:
+        rows = at(rows, control=control)
+        return at(rows, temperature=low)["raw"].mean() - at(rows, temperature=high)["raw"].mean()
+
+    falls = two(cells, lambda rows: (fall(rows, "responses"), fall(rows, "t_squared")))
+    return joined(falls, (falls["a"] - falls["b"]).where(falls["a"] > 0))
+
+
+@statistic
+def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Series:
+    """Half of the raw gap small minus large, minus the gap after the bias correction."""
+    cells = at(tables["rival_explanations"]["cells"], control="responses")
+    return _half_minus(cells, lambda rows: tuple(difference(rows, c, "small", "large") for c in ("raw", "corrected")))
+
+
+@statistic
+def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Series:
+    """Half of the raw gap at the last epoch, minus the gap where both teachers first reach the same accuracy."""
+    rows = _epochs(tables)
+    found = _half_minus(rows, lambda rows: (_last_gap(rows), _at_equal_accuracy(rows, "raw")))
+    return noted(found, _accuracies_matched(rows))
+
+
+@statistic
+def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Series:
+    """Half of the raw gap at the last epoch, minus the gap to the large teacher where its entropy is the small one's.
+
+    That is the large teacher's epoch whose entropy is nearest to the small one's at its last; nan where the large one's
+    never falls below it.
+    """
+
+    apart = []
+
+    def gaps(rows: DataFrame) -> tuple[float, float]:
+        small, large = (at(rows, teacher=t) for t in TEACHERS)
+        last = small.loc[small["epoch"].idxmax()]
+        if large["entropy"].min() > last["entropy"]:
+            return np.nan, np.nan
+        stopped = large.loc[(large["entropy"] - last["entropy"]).abs().idxmin()]
+        apart.append(abs(stopped["entropy"] - last["entropy"]))
+        return _last_gap(rows), last["raw"] - stopped["raw"]
+
+    found = _half_minus(_epochs(tables), gaps)
+    return noted(found, f"the two entropies differ by up to {max(apart, default=np.nan):.2f} nats")
+
+
+@statistic
+def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
+    """Half of the entropy's rise from the first to the second batch size, minus the rise with a scaled learning rate.
+
+    After the last epoch; the scaled rate makes updates times learning rate equal for the two. The note says whether the
+    teacher learned at that rate.
+    """
+    table = tables["rival_explanations"]["updates"]
+    sizes = sorted(table["batch_size"].unique())
+    if len(sizes) < 2:
+        return Series(dtype=float)
+    rates = sorted(table["learning_rate"].unique())
+    last = at(table, epoch=table["epoch"].max())
+
+    def rises(rows: DataFrame) -> tuple[float, float]:
+        first, second, scaled = (
+            at(rows, batch_size=size, learning_rate=rate)["entropy"].mean()
+            for size, rate in ((sizes[0], rates[0]), (sizes[1], rates[0]), (sizes[1], rates[-1]))
+        )
+        return second - first, scaled - first
+
+    found = _half_minus(last, rises)
+    plain, scaled = (
+        at(last, batch_size=sizes[1], learning_rate=rate)["validation_accuracy"].mean()
+        for rate in (rates[0], rates[-1])
+    )
+    return noted(
+        found, f"validation accuracy of that teacher {plain:.1f}%, with the learning rate scaled {scaled:.1f}%"
+    )
+
+
+@statistic
+def random_minus_entropy_selection(tables: Tables) -> Series:
+    """Validation accuracy at equal steps, examples chosen at random minus by entropy, mean over sizes and teachers."""
+    table = tables["rival_explanations"]["selection"]
+    table = table[table["teacher"] != "none"]
+
+    return minus(
+        table,
+        lambda rows: tuple(at(rows, selection=s)["validation_accuracy"].mean() for s in ("random", "entropy")),
+    )
+
+
+@statistic
+def half_the_lead_by_entropy_minus_lead_at_random(tables: Tables) -> Series:
+    """Half of the lead of the small teacher's student at equal steps, by entropy, minus its lead with random examples.
+
+    Mean over sizes; nan where it has no lead with examples chosen by entropy.
+    """
+
+    def leads(rows: DataFrame) -> tuple[float, ...]:
+        chosen = (at(rows, selection=s) for s in ("entropy", "random"))
+        return tuple(difference(part, "validation_accuracy", "small", "large") for part in chosen)
+
+    return _half_minus(tables["rival_explanations"]["selection"], leads)
+
+
+@statistic
+def labels_alone_minus_taught_by_few_examples(tables: Tables) -> Series:
+    """Validation accuracy at equal steps, random examples: labels alone minus taught, mean over sizes and teachers."""
+    table = at(tables["rival_explanations"]["selection"], selection="random")
+
+    def accuracies(rows: DataFrame) -> tuple[float, float]:
+        alone = rows["teacher"] == "none"
+        return rows[alone]["validation_accuracy"].mean(), rows[~alone]["validation_accuracy"].mean()
+
+    return minus(table, accuracies)
+
+
+@statistic
+def class_mean_students_minus_half_of_the_responses(tables: Tables) -> Series:
+    """Raw missing-class accuracy of students of class-mean soft labels minus half of that of the responses, small."""
+
+    accuracies = two(_cells(tables), lambda rows: tuple(_raw(rows, "small", c) for c in ("class_mean", "responses")))
+    return joined(accuracies, accuracies["a"] - accuracies["b"] / 2)
+
+
+@statistic
+def class_mean_students_minus_midpoint_after_bias_correction(tables: Tables) -> Series:
+    """Corrected accuracy of students of class-mean soft labels minus the mean of responses' and shuffled ones', small.
+
+    nan where the responses give nothing beyond shuffled ones.
+    """
+
+    def value(rows: DataFrame) -> tuple[float, float]:
+        own, shuffled, means = (
+            at(rows, control=control)["corrected"].mean() for control in ("responses", "shuffled", "class_mean")
+        )
+        return (means, (own + shuffled) / 2) if own > shuffled else (np.nan, np.nan)
+
+    return minus(at(_cells(tables), teacher="small"), value)
+
+
+@statistic
+def half_the_gap_minus_gap_at_equal_confidence(tables: Tables) -> Series:
+    """Half of the raw gap at T = 9, minus the gap to the large teacher scaled to the small one's confidence."""
+
+    def gaps(rows: DataFrame) -> tuple[float, ...]:
+        small = _raw(rows, "small", "responses")
+        return tuple(small - _raw(rows, "large", control) for control in ("responses", "equal_confidence"))
+
+    return _half_minus(_cells(tables), gaps)
+
+
+@statistic
+def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Series:
+    """Soft-label gradient over hard-label gradient after the first step: lowest temperature over the highest."""
+    table = tables["rival_explanations"]["gradients"]
+    first = at(table, step=table["step"].min())
+    low, high = first["temperature"].min(), first["temperature"].max()
+    if low == high:
+        return Series(dtype=float)
+
+    def weights(rows: DataFrame) -> tuple[float, ...]:
+        return tuple(
+            part["soft"].mean() / part["hard"].mean() for part in (at(rows, temperature=t) for t in (low, high))
+        )
+
+    found = two(first, weights)
+    return joined(found, Series({seed: ratio(*pair) for seed, pair in zip(found.index, found.to_numpy(), strict=True)}))
+
+
+@statistic
+def label_smoothing_minus_responses(tables: Tables) -> Series:
+    """Test accuracy of the small teacher's students: label smoothing of equal confidence minus its responses."""
+
+    return minus(_full(tables), lambda rows: tuple(_accuracy(rows, "small", c) for c in ("smoothed", "responses")))
+
+
+def _cells(tables: Tables) -> DataFrame:
+    return at(tables["rival_explanations"]["cells"], temperature=NINE)
+
+
+def _full(tables: Tables) -> DataFrame:
+    return at(tables["rival_explanations"]["full"], temperature=NINE)
+
+
+def _epochs(tables: Tables) -> DataFrame:
+    return tables["rival_explanations"]["epochs"]
+
+
+def _raw(rows: DataFrame, teacher: str, control: str) -> float:
+    return at(rows, teacher=teacher, control=control)["raw"].mean()
+
+
+def _accuracy(rows: DataFrame, teacher: str, control: str) -> float:
+    return at(rows, teacher=teacher, control=control)["accuracy"].mean()
+
+
+def _change(tables: Tables, column: str, teacher: str, of: str, subtracted: str) -> Series:
+    cells = at(_cells(tables), teacher=teacher)
+    return minus(cells, lambda rows: tuple(at(rows, control=control)[column].mean() for control in (of, subtracted)))
+
+
+def _half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Series:
+    """Half of the first minus the second of two numbers of each seed; nan where the first leaves nothing to explain."""
+    found = two(rows, terms)
+    return joined(found, (found["a"] / 2 - found["b"]).where(found["a"] > 0))
+
+
+def _last_gap(rows: DataFrame) -> float:
+    """Raw accuracy after the last epoch, small minus large."""
+    return difference(at(rows, epoch=rows["epoch"].max()), "raw", "small", "large")
+
+
+def _at_equal_accuracy(rows: DataFrame, column: str) -> float:
+    """Small minus large, of teachers of equal accuracy."""
+    small, large = _of_equal_accuracy(rows)
+    return small[column] - large[column]
+
+
+def _of_equal_accuracy(rows: DataFrame) -> list[Series]:
+    """Each teacher's row at the first kept epoch at which it reaches the lower of the two highest accuracies."""
+    teachers = [at(rows, teacher=t).sort_values("epoch") for t in TEACHERS]
+    level = min(t["validation_accuracy"].max() for t in teachers)
+    return [t[t["validation_accuracy"] >= level].iloc[0] for t in teachers]
+
+
+def _accuracies_matched(rows: DataFrame) -> str:
+    """How equal the teachers of equal accuracy are, where only some epochs are kept."""
+    pairs = [
+        [teacher["validation_accuracy"] for teacher in _of_equal_accuracy(part)] for _, part in rows.groupby("seed")
+    ]
+    if not pairs:
+        return ""
+    small, large = np.mean(pairs, axis=0)
+    farthest = max(abs(a - b) for a, b in pairs)
+    return (
+        f"the teachers' validation accuracies are then {small:.1f}% (small) and {large:.1f}% (large), "
+        f"at most {farthest:.1f} points apart"
+    )

@@ -1,0 +1,149 @@
+"""Tables and sentences of the controls."""
+
+import html
+import math
+
+import pandas as pd
+
+from ...claims.claims import load_claims
+from ...claims.controls import CHANGES, Finding, find, findings, load_controls
+from ...claims.intervals import Interval, t_interval
+from ...claims.registry import Tables
+from ...report.formatting import Text, mean_and_half_width, setting_name, spoken, titled
+from ...report.interval_marks import axis_over, can_be_drawn, interval_mark
+from ...report.verdict_table import Matrix
+
+OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
+
+
+def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str) -> Text:
+    """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
+    asked = next(c for c in load_controls() if c.id == control)
+    found = find(asked, Tables(dataset, {asked.notebook: tables}))
+    if found.estimate is None:
+        return Text(f"**{found.sentence}**")
+    unit = "" if asked.unit == "ratio" else f" {asked.unit}"
+    decimals = 1 if asked.unit == "percentage points" else 2
+    two = "; the two are " + " and ".join(f"{term:.{decimals}f}" for term in found.terms) if found.terms else ""
+    remark = f"; {found.remark}" * bool(found.remark)
+    return Text(f"**{found.sentence}** Measured, {asked.measured}: {spoken(found.estimate, unit, None)}{two}{remark}.")
+
+
+def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Matrix:
+    """Every control: whether it holds here, what it measured, and the results that it might explain."""
+    titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to(dataset)}
+    rows = {
+        html.escape(f.control.title): [
+            OUTCOME_WORDS[f.outcome],
+            _drawn(f),
+            html.escape("; ".join(titles[claim] for claim in f.control.claims if claim in titles)),
+        ]
+        for f in findings(dataset, {"rival_explanations": tables})
+    }
+    return Matrix("rival explanation", ["holds", "measured", "would explain"], rows)
+
+
+def _drawn(finding: Finding) -> str:
+    """HTML of a control's estimate beside the value above which its interval has to lie."""
+    control, estimate = finding.control, finding.estimate
+    if estimate is None:
+        return "–"
+    words = html.escape("; ".join(filter(None, [f"{estimate} {control.unit}", control.measured, finding.remark])))
+    if not can_be_drawn(estimate):
+        return words
+    axis = axis_over([estimate], [control.null_value], control.unit)
+    return f"{interval_mark(estimate, axis, (control.null_value, math.inf))}{words}"
+
+
+def full_accuracy_gains(full: pd.DataFrame) -> tuple[Interval, dict[str, Interval]]:
+    """Test accuracy [%] on the labels alone, and the points that being taught by each teacher at T = 9 adds."""
+    nine = full[full.temperature == 9]
+    hard = nine[nine.control == "hard"].set_index("seed").accuracy
+    taught = nine[nine.control == "responses"].set_index("seed")
+    gains = {t: t_interval(taught[taught.teacher == t].accuracy - hard) for t in ("small", "large")}
+    return t_interval(hard), gains
+
+
+def full_accuracy_finding(full: pd.DataFrame) -> Text:
+    """Does distillation bring accuracy where every class and all data are there?"""
+    alone, gains = full_accuracy_gains(full)
+    sentences = [f"the {teacher} teacher {spoken(gain, ' points', 2)}" for teacher, gain in gains.items()]
+    return Text(
+        f"Trained on the labels alone the student reaches {spoken(alone, '%')}. "
+        f"What being taught as well adds to this: {'; '.join(sentences)}."
+    )
+
+
+def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracy [%] of students of all classes at T = 9 under each control."""
+    part = full[full.temperature == 9]
+    grid = part.groupby(["control", "teacher"])["accuracy"].apply(mean_and_half_width).unstack("teacher")
+    names = {name: label for name, label in CHANGES.items() if name in grid.index}
+    grid = grid.loc[list(names), ["small", "large"]].rename(index=names, columns="{} teacher".format).fillna("–")
+    return titled(grid.rename_axis("students of"))
+
+
+def labels_alone_finding(table: pd.DataFrame) -> Text:
+    """With which numbers of random examples each teacher's students lead those of labels alone, and where they trail.
+
+    A lead is one whose t interval over seeds, of that number of examples alone, does not hold 0.
+    """
+    if table.seed.nunique() < 2:
+        return Text("A single teacher seed tells no lead from chance.")
+    leads = {teacher: labels_alone_leads(table, teacher) for teacher in ("small", "large")}
+    if not all(leads.values()):
+        return Text("No students of random examples were trained on their labels alone.")
+    said = [f"students of the {teacher} teacher are {lead}" for teacher, lead in leads.items()]
+    return Text(f"With random examples, at equal steps: {'; '.join(said)}.")
+
+
+def labels_alone_leads(table: pd.DataFrame, teacher: str) -> str:
+    """Of one teacher's students: "ahead of labels alone at ... and behind at ..."; empty where nothing can be said."""
+    grid = table[table.selection == "random"].pivot(
+        index=["teacher", "seed"], columns="examples_per_class", values="validation_accuracy"
+    )
+    if "none" not in grid.index or table.seed.nunique() < 2:
+        return ""
+    gains = {n: t_interval(gain) for n, gain in (grid.loc[teacher] - grid.loc["none"]).items()}
+    ahead = [n for n, gain in gains.items() if gain.low > 0]
+    behind = [n for n, gain in gains.items() if gain.high < 0]
+    said = f"ahead of labels alone at {_numbers(ahead)}"
+    if ahead:
+        most = max(ahead, key=lambda n: gains[n].mean)
+        said += f" (farthest at {most:g}, by {spoken(gains[most], ' points')})"
+    return f"{said} and behind at {_numbers(behind)}"
+
+
+def _numbers(values: list[float]) -> str:
+    return f"{', '.join(f'{n:g}' for n in values)} examples of each class" if values else "no number of examples"
+
+
+def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
+    """How tight a teacher's clusters are, and its students' accuracy [%] on the removed class, at each setting."""
+    rows = [
+        {
+            "teacher": setting_name(teacher, setting),
+            "NC1, train": mean_and_half_width(part.groupby("seed").nc1.mean(), 3),
+            "raw (%)": mean_and_half_width(part.groupby("seed").raw.mean()),
+            "bias corrected (%)": mean_and_half_width(part.groupby("seed").corrected.mean()),
+        }
+        for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False)
+    ]
+    return titled(pd.DataFrame(rows).set_index("teacher"))
+
+
+def assistants(table: pd.DataFrame) -> pd.DataFrame:
+    """The student taught through an assistant and directly: test accuracy, and operations of all training steps."""
+    rows = {
+        "directly by the large teacher": (table.direct_accuracy, table.direct_operations),
+        "through an assistant": (table.accuracy, table.operations),
+    }
+    return titled(
+        pd.DataFrame(
+            {
+                "test accuracy (%)": [mean_and_half_width(accuracy) for accuracy, _ in rows.values()],
+                "operations (10¹²)": [f"{operations.mean() / 1e12:.3g}" for _, operations in rows.values()],
+            },
+            index=pd.Index(rows, name="student taught"),
+        )
+    )

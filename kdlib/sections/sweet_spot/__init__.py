@@ -1,0 +1,1 @@
+"""Is there a sweet spot of batch size and epochs?"""

@@ -1,0 +1,125 @@
+"""What each parameter may be: a check, and the words in which an error says what is allowed."""
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import InputError
+from ..training.choices import PRECISIONS, SEEDINGS, SELECTIONS
+
+
+def check(name: str, value: Any) -> Any:
+    """A parameter's value as `Settings` holds it. Raises `InputError`, naming what is allowed."""
+    own, allowed = _CHECKS[name]
+    try:
+        return own(_literal(value))
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name}={value!r} cannot be used; allowed: {allowed}") from None
+
+
+def _literal(value: Any) -> Any:
+    """papermill passes `1e-3` and `[3, 9]` as strings: read them as what they say."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return value
+    return value
+
+
+def _number(low: float, high: float, *, strict: bool = False) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError
+        if not low <= value <= high or (strict and value == low):
+            raise ValueError
+        return float(value)
+
+    return check
+
+
+def _integer(low: int, high: int = 10**9) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or value != int(value) or not low <= value <= high:
+            raise ValueError
+        return int(value)
+
+    return check
+
+
+def _sequence(check: Callable[[Any], Any], *, empty: bool = False, ordered: bool = True) -> Callable[[Any], tuple]:
+    """Different values, of which `ordered` ones come out sorted: their order means nothing, and decides no key."""
+
+    def check_all(value: Any) -> tuple:
+        if isinstance(value, Mapping):
+            raise ValueError
+        items = tuple(check(_literal(item)) for item in (value if isinstance(value, list | tuple) else [value]))
+        if (not items and not empty) or len(set(items)) != len(items):
+            raise ValueError
+        return tuple(sorted(items)) if ordered else items
+
+    return check_all
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError
+        return value
+
+    return check
+
+
+def _or_all(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value == "all" else check(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    batch_size, epochs = value
+    return _integer(1)(batch_size), _integer(1)(epochs)
+
+
+def _device(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+_COUNTS = "a list of different whole numbers from 1"
+_CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "seeds": (_integer(1, 100), "a whole number from 1 to 100"),
+    "temperatures": (
+        _sequence(_number(0, 1e6, strict=True)),
+        "a list of different positive numbers, such as [3, 6, 9, 12, 15, 20]",
+    ),
+    "alpha": (_number(0, 1), "a number from 0 to 1"),
+    "t_squared": (_flag, "true or false"),
+    "examples": (_or_all(_integer(20)), "a whole number of training examples from 20, or all"),
+    "test_examples": (_or_all(_integer(20)), "a whole number of test examples from 20, or all"),
+    "learning_rate": (_number(0, 10, strict=True), "a positive number, such as 1e-3"),
+    "precision": (_one_of(*PRECISIONS), " or ".join(PRECISIONS)),
+    "teacher_epochs": (_integer(1, 10_000), "a whole number from 1"),
+    "teacher_batch_size": (_integer(1), "a whole number from 1"),
+    "kept_epochs": (_sequence(_integer(1), empty=True), _COUNTS + ", or [] for all"),
+    "student_epochs": (_integer(1, 10_000), "a whole number from 1"),
+    "student_batch_size": (_integer(1), "a whole number from 1"),
+    "missing_classes": (_sequence(_integer(0), empty=True), "a list of different class indices, or [] for all"),
+    "examples_per_class": (_sequence(_integer(1)), _COUNTS),
+    "selections": (_sequence(_one_of(*SELECTIONS), ordered=False), f"a list of {', '.join(SELECTIONS)}"),
+    "batch_sizes": (_sequence(_integer(1)), _COUNTS),
+    "sweet_spot_epochs": (_integer(1, 10_000), "a whole number from 1"),
+    "spread_settings": (_sequence(_pair, ordered=False), "a list of pairs [batch size, epochs]"),
+    "seeding": (_one_of(*SEEDINGS), " or ".join(SEEDINGS)),
+    "accuracy_floor": (_number(0, 1), "a number from 0 to 1"),
+    "device": (_device, "auto, cpu, cuda, cuda:N or mps"),
+}

@@ -1,0 +1,275 @@
+"""A study: settings, a data set and a store. It computes what the store lacks and reads the rest."""
+
+import html
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from ..data import registry
+from ..data.dataset import Dataset
+from ..errors import StoreError
+from ..progress import progress
+from ..training import models, students
+from ..training.config import Student, Teacher
+from . import workers
+from .settings import Settings
+from .store import Store, Unit, unit_key
+
+LOST_WORKERS = 3  # after so many the fault is taken to be none of chance
+GROUP = 4  # students for which a worker reads their teacher's responses once
+CAPACITIES = {"small": "small_teacher", "large": "large_teacher"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is asked of a study. It is handed in, so that a study knows of no section."""
+
+    name: str
+    units: Callable[["Study"], tuple[list[Teacher], list[Student]]]
+    tables: Callable[["Study"], dict[str, pd.DataFrame]]
+    beside: Mapping[str, Callable[["Study"], Any]] = field(default_factory=dict)  # called as methods of the study
+
+
+class Study:
+    """Everything that a section's measurements are made from.
+
+    `notes` says what was clipped to fit the data set; `used` holds the units that were read or computed so far.
+    """
+
+    def __init__(self, asked: Section, settings: Settings, dataset: Dataset, store: Store, notes: list[str]) -> None:
+        self.asked, self.section = asked, asked.name
+        self.settings, self.dataset, self.store, self.notes = settings, dataset, store, notes
+        self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
+        self.used: dict[str, dict[str, Any]] = {}  # see `origins`
+        self.read: dict[str, Any] | None = None  # what the data set was loaded with
+
+    @property
+    def seeds(self) -> range:
+        return range(self.settings.seeds)
+
+    @property
+    def missing_classes(self) -> tuple[int, ...]:
+        return self.settings.missing_classes or tuple(range(self.dataset.classes))
+
+    @property
+    def shown_class(self) -> int:
+        """The paper shows digit 6; a data set with fewer classes shows its last."""
+        return min(6, self.dataset.classes - 1)
+
+    def units(self) -> tuple[list[Teacher], list[Student]]:
+        """What `tables` takes: runs whose measures are lacking, and all students."""
+        return self.asked.units(self)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The section's tidy tables, one row for each cell and teacher seed."""
+        return self.asked.tables(self)
+
+    def __getattr__(self, name: str) -> Callable[[], Any]:
+        """What the section gives beside its tables."""
+        try:
+            return partial(vars(self)["asked"].beside[name], self)
+        except KeyError:
+            raise AttributeError(f"a study of this section has no {name!r}") from None
+
+    def shown_images(self) -> np.ndarray:
+        """The five examples whose soft labels are shown: [5, C, H, W] in [0, 1]."""
+        return self.dataset.images[self.shown_examples()].cpu().numpy()
+
+    def shown_examples(self) -> Tensor:
+        """Their indices: the first of the shown class in the validation split."""
+        members = self.dataset.validation
+        return members[self.dataset.labels[members] == self.shown_class][:5]
+
+    def __repr__(self) -> str:
+        return f"Study({self.section}, {self.dataset.name}, profile {self.settings.profile})"
+
+    def _repr_html_(self) -> str:
+        s = self.settings
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        title = html.escape(self.dataset.title)
+        return (
+            f"<p><strong>{title}</strong>, profile <strong>{html.escape(s.profile)}</strong>: "
+            f"{len(self.dataset.train)} training, {len(self.dataset.validation)} validation and "
+            f"{self.dataset.test_size} test examples; {s.seeds} teacher seeds, both teachers {s.teacher_epochs} epochs "
+            f"at batch size {s.teacher_batch_size}.</p>" + f"<ul>{notes}</ul>" * bool(notes) + s._repr_html_()
+        )
+
+    def teacher(self, capacity: str, seed: int, batch_size: int | None = None) -> Teacher:
+        """The run of a teacher; with a batch size, one on the way to the sweet spot (other number of epochs)."""
+        s = self.settings
+        epochs = s.teacher_epochs if batch_size is None else s.sweet_spot_epochs
+        batch_size = batch_size or s.teacher_batch_size
+        spread = {e for b, e in s.spread_settings if b == batch_size and e <= epochs and capacity == "large"}
+        run = Teacher(
+            network=CAPACITIES[capacity],
+            seed=seed,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=s.learning_rate,
+            precision=s.precision,
+            kept_epochs=tuple(e for e in s.kept_epochs if e <= epochs),
+            checkpoints=tuple(sorted(spread | {epochs})),
+        )
+        self.teachers[run] = None
+        return run
+
+    def default_teachers(self) -> list[Teacher]:
+        """The runs of both teachers, for every seed."""
+        return [self.teacher(capacity, seed) for seed in self.seeds for capacity in CAPACITIES]
+
+    def student(self, teacher: Teacher, temperature: float, epoch: int | None = None, **changes: Any) -> Student:
+        """A student with the study's settings, of a teacher's responses after an epoch (default: the last)."""
+        s = self.settings
+        values = {
+            "alpha": s.alpha,
+            "t_squared": s.t_squared,
+            "epochs": s.student_epochs,
+            "batch_size": s.student_batch_size,
+            "learning_rate": s.learning_rate,
+            "precision": s.precision,
+            "seeding": s.seeding,
+        }
+        return Student(teacher, epoch or teacher.epochs, float(temperature), **(values | changes))
+
+    def stored(self, unit: Teacher | Student) -> bool:
+        """Whether the store holds a teacher's run or a student's result."""
+        kind = "teacher" if isinstance(unit, Teacher) else "student"
+        return self.store.has(kind, unit.config(self.dataset))
+
+    def runs(self, wanted: Iterable[Teacher]) -> None:
+        """Train what the store lacks of these teachers, as many at once as there are workers."""
+        wanted = list(dict.fromkeys(wanted))
+        if above := [t.taught_by for t in wanted if t.taught_by and not self.stored(t)]:
+            self.runs(above)
+        self._until_stored(workers.train_and_store, lambda: [t for t in wanted if not self.stored(t)], "teachers")
+
+    def run(self, teacher: Teacher) -> dict[str, Tensor]:
+        """A teacher's tensors (see `train_teacher`), trained if the store lacks them."""
+        return self._use(workers.teacher_unit(self.store, self.dataset, teacher))
+
+    def responses(self, student: Student) -> Tensor:
+        """The logits [N, C] that a student is taught, by data-set index; zeros where it needs none."""
+        return workers.responses(self.store, self.dataset, student)
+
+    def distilled(self, wanted: Iterable[Student]) -> list[dict[str, Tensor]]:
+        """Results of students (see `distill`), in order; what the store lacks is trained, many at once."""
+        wanted = list(wanted)
+        units = [self.store.get("student", s.config(self.dataset)) for s in wanted]
+        lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]
+        if lacking:
+            self.runs(s.teacher for s in lacking if not workers.answered(self.store, self.dataset, s))
+            lacking = list(dict.fromkeys(lacking))
+            self._until_stored(workers.distill_and_store, lambda: self._groups(lacking), "students")
+            units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
+        return [self._use(unit) for unit in units]
+
+    def measure(self, name: str, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """A small result derived from teachers, stored so that it can be read without them."""
+        identity = self._measure_identity(name, config)
+        unit = self.store.get("measure", identity)
+        if unit is None:
+            unit = workers.timed(self.store, "measure", identity, self.dataset, compute)
+        return self._use(unit)
+
+    def activations(self, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What a figure is made from where its teacher is no longer at hand: stored, but in no page's record."""
+        identity = self._measure_identity("activations", config)
+        unit = self.store.get("activations", identity)
+        return (unit or workers.timed(self.store, "activations", identity, self.dataset, compute)).tensors
+
+    def measured(self, name: str, config: dict[str, Any]) -> bool:
+        """Whether a measure is stored already, so that its teacher is not needed."""
+        return self.store.has("measure", self._measure_identity(name, config))
+
+    def measure_students(
+        self, name: str, wanted: list[Student], compute: Callable[[Student, Dataset, Tensor], dict[str, Tensor]]
+    ) -> list[dict[str, Tensor]]:
+        """A measure of each student, many at once: `compute(student, data set, its teacher's logits)`."""
+        identities = {student: self._student_identity(name, student) for student in wanted}
+        found = {student: self.store.get("measure", identity) for student, identity in identities.items()}
+        if lacking := [student for student, unit in found.items() if unit is None]:
+            self.runs(s.teacher for s in lacking if not workers.answered(self.store, self.dataset, s))
+
+            def left() -> list[tuple]:
+                return [(compute, s, identities[s]) for s in lacking if not self.measured_student(name, s)]
+
+            self._until_stored(workers.measure_and_store, left, name)
+            found |= {student: self.store.get("measure", identities[student]) for student in lacking}
+        return [self._use(found[student]) for student in wanted]
+
+    def measured_student(self, name: str, student: Student) -> bool:
+        """Whether a measure of a student is stored already."""
+        return self.store.has("measure", self._student_identity(name, student))
+
+    def origins(self) -> dict[str, dict[str, Any]]:
+        """Of every unit used, and of the teachers behind them where they are here, by key: `kind`, `what` (network or
+        name of a measure), and its provenance.
+        """
+        found = dict(self.used)
+        for teacher in self.teachers:
+            config = teacher.config(self.dataset)
+            if provenance := self.store.provenance("teacher", config):
+                found[unit_key("teacher", config)] = {"kind": "teacher", "what": teacher.network, **provenance}
+        return found
+
+    def _measure_identity(self, name: str, config: dict[str, Any]) -> dict[str, Any]:
+        return {"measure": name, "data": self.dataset.digest, **config}
+
+    def _student_identity(self, name: str, student: Student) -> dict[str, Any]:
+        return self._measure_identity(name, {"student": student.config(self.dataset)})
+
+    def _use(self, unit: Unit) -> dict[str, Tensor]:
+        what = unit.config.get("measure") or unit.config["network"]
+        self.used[unit.key] = {"kind": unit.kind, "what": what, **unit.provenance}
+        return unit.tensors
+
+    def _groups(self, wanted: list[Student]) -> list[list[Student]]:
+        """Of these students those that the store lacks, in groups that are trained together."""
+        lacking = [student for student in wanted if not self.stored(student)]
+        return [[lacking[i] for i in chunk] for chunk in students.chunks(lacking, self.dataset, GROUP)]
+
+    def _until_stored(self, task: Callable, find_lacking: Callable[[], list], title: str) -> None:
+        """Do a task for everything that is lacking; when a worker is killed, go on with what is lacking then."""
+        for _ in range(LOST_WORKERS):
+            try:
+                return self._parallel(task, find_lacking(), title)
+            except BrokenProcessPool:
+                print(f"{title}: a worker was killed; going on with what the store lacks", file=sys.stderr)
+        raise StoreError(
+            f"{title}: workers were killed {LOST_WORKERS} times. What is finished is kept; if memory ran out, set "
+            "KDLIB_WORKERS to fewer, and run again to go on."
+        )
+
+    def _parallel(self, task: Callable, arguments: list, title: str) -> None:
+        if not arguments:
+            return
+        from joblib import Parallel, delayed
+        from joblib.externals.loky import get_reusable_executor
+
+        shared = workers.Shared(
+            self.settings,
+            registry.find_source(self.settings.dataset),
+            models.registered_networks(),
+            str(self.store.root),
+            self.dataset.digest,
+        )
+        count = min(workers.worker_count(self.settings.device), len(arguments))
+        if count == 1:
+            shared.keep(self.dataset)
+            for argument in progress(arguments, title):
+                task(shared, argument)
+            return
+        jobs = (delayed(workers.in_worker)(task, shared, argument) for argument in arguments)
+        try:
+            for _ in progress(Parallel(count, return_as="generator_unordered")(jobs), title, len(arguments)):
+                pass
+        except StoreError:
+            get_reusable_executor().shutdown(kill_workers=True)  # else each complains when the process ends
+            raise

@@ -1,0 +1,1 @@
+"""What is trained: networks, losses, teachers, students, and measures of them."""

@@ -1,0 +1,6 @@
+"""What can be chosen from by name. It imports nothing, so that a parameter is checked before torch is imported."""
+
+PRECISIONS = ("fp32", "bf16")
+SEEDINGS = ("common", "configuration")
+ENGINES = ("loop", "stacked")
+SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}

@@ -1,0 +1,107 @@
+"""What is trained: everything that decides a teacher's or a student's numbers, and so is its identity."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from ..data.dataset import Dataset
+from ..errors import InputError
+from .choices import SEEDINGS
+from .identity import added, canonical, content
+from .models import network_identity
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One training run. Everything here is its identity: what decides its numbers, and what is kept of them."""
+
+    network: str  # a role of Table 7, or a registered network
+    seed: int
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    precision: str = "fp32"  # or bf16: mixed precision with fp32 weights
+    taught_by: "Teacher | None" = None  # whose last responses it is distilled from: an assistant (Mirzadeh et al. 2020)
+    temperature: float = 9.0  # of that distillation
+    alpha: float = 0.99  # of that distillation
+    kept_epochs: tuple[int, ...] = ()  # epochs whose responses are kept; empty: all
+    checkpoints: tuple[int, ...] = ()  # epochs whose weights are kept; empty: the last
+
+    def config(self, dataset: Dataset) -> dict[str, Any]:
+        """The identity under which the run is stored."""
+
+        def own(teacher: Teacher) -> dict[str, Any]:
+            return {**content(teacher), **network_identity(teacher.network, dataset.family, dataset.known)}
+
+        above = self.taught_by and own(self.taught_by)
+        return {**own(self), "taught_by": above, "dataset": dataset.name, "data": dataset.digest}
+
+    @property
+    def epochs_with_responses(self) -> tuple[int, ...]:
+        return self.kept_epochs or tuple(range(1, self.epochs + 1))
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student's training. Everything here decides its numbers, and is its identity."""
+
+    teacher: Teacher
+    teacher_epoch: int  # whose responses are distilled
+    temperature: float
+    network: str = "general_student"
+    missing_class: int | None = None  # taken out of the transfer set (and so of the hard labels)
+    examples_per_class: int | None = None  # None: all
+    selection: str = "entropy"  # how examples are chosen: highest entropy at `temperature`, lowest, or random
+    alpha: float = 0.99
+    t_squared: bool = False
+    epochs: int = 20
+    steps: int | None = None  # given: train so many steps, whatever the size of the transfer set
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    precision: str = "fp32"  # or bf16: mixed precision with fp32 weights
+    targets: str = "responses"  # the teacher's, or a control's (see `targets.py`)
+    logit_scale: float = 1.0  # of the teacher's logits
+    replicate: int = 0
+    seeding: str = added("common", before="configuration")  # which random numbers it shares: see `seed`
+
+    @property
+    def needs_responses(self) -> bool:
+        """Whether its teacher's responses decide anything: without the KL term, only in the choice of examples."""
+        return self.alpha != 0 or (self.examples_per_class is not None and self.selection != "random")
+
+    def config(self, dataset: Dataset) -> dict[str, Any]:
+        """The identity under which the result is stored."""
+        network = network_identity(self.network, dataset.family, dataset.known)
+        return {**content(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
+
+    def seed(self) -> int:
+        """The seed of a student's initial weights, of the order of its examples and of all else that is random in it.
+
+        With `seeding` "common" (common random numbers) it derives from the teacher's seed, the missing class and the
+        replicate alone: the arms of a comparison start alike and, where their transfer sets are of one size, take its
+        examples in the same order, so that what they have in common cancels in their difference. "configuration", of
+        what was published before that, derives it from everything but the precision. Either way a student that is
+        trained alone is the student of the sweep. Raises `InputError` for another `seeding`.
+        """
+        match self.seeding:
+            case "common":
+                source = {
+                    "teacher": self.teacher.seed,
+                    "missing_class": self.missing_class,
+                    "replicate": self.replicate,
+                }
+            case "configuration":
+                source = content(replace(self, precision="fp32"))
+            case unknown:
+                raise InputError(f"unknown seeding {unknown!r}; allowed: {', '.join(SEEDINGS)}")
+        return int.from_bytes(hashlib.sha256(canonical(source).encode()).digest()[:6], "big")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which examples a student sees, in which order, and after which steps it is validated."""
+
+    batches: Tensor  # [steps, B], indices into the data set
+    validate_after: tuple[int, ...]

@@ -1,0 +1,133 @@
+"""Measures of responses, students and activations. Pure functions."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of examples [N, C] whose largest logit is the label's."""
+    return (logits.argmax(-1) == labels).float().mean().item()
+
+
+def confusion(logits: Tensor, labels: Tensor) -> Tensor:
+    """Counts [C, C] of labels (rows) and predictions (columns)."""
+    classes = logits.shape[-1]
+    return torch.bincount(labels * classes + logits.argmax(-1), minlength=classes**2).view(classes, classes)
+
+
+def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
+    """The shift of one class's logit that makes its mean predicted probability equal its prior. Takes no labels.
+
+    Hinton et al. (2015, section 3) raise the bias of a class that the transfer set lacks, tuned on test data; this
+    takes only unlabelled inputs. Arguments: student `logits` [N, C] on held-out inputs at temperature 1,
+    `missing_class`, `prior` in (0, 1). Returns a scalar; found by bisection, since the mean grows with the shift.
+    """
+    if not 0 < prior < 1:
+        raise ValueError(f"prior must lie in (0, 1), got {prior}")
+    logits = logits.cpu().double()  # not every accelerator has doubles
+    others = torch.cat([logits[:, :missing_class], logits[:, missing_class + 1 :]], dim=1).logsumexp(1)
+    margin = logits[:, missing_class] - others
+    low, high = (-margin.max() - 50).item(), (-margin.min() + 50).item()
+    for _ in range(100):
+        middle = (low + high) / 2
+        if torch.sigmoid(margin + middle).mean() < prior:
+            low = middle
+        else:
+            high = middle
+    return torch.tensor(high, dtype=torch.float32)
+
+
+def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
+    """How much the similarity labels vary (paper, section 3.3), raw and relative to their mean.
+
+    Arguments: responses [N, C], `labels` [N]. Row-wise: the variance of the C-1 non-target probabilities within an
+    example, averaged over examples. Column-wise: the variance of each non-target probability across the examples of
+    one class, averaged over classes and columns. Relative: standard deviation over mean non-target probability.
+    """
+    classes = probabilities.shape[-1]
+    target = F.one_hot(labels, classes).bool()
+    similarity = probabilities[~target].view(-1, classes - 1)
+    row = similarity.var(1).mean()
+    column = torch.stack(
+        [probabilities[labels == c][:, torch.arange(classes) != c].var(0).mean() for c in labels.unique()]
+    ).mean()
+    mean = similarity.mean()
+    return {
+        "row_variance": row.item(),
+        "column_variance": column.item(),
+        "row_relative": (row.sqrt() / mean).item(),
+        "column_relative": (column.sqrt() / mean).item(),
+    }
+
+
+def distance_to_label_smoothing(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """KL of each response from its label-smoothing surrogate of equal confidence, in nats: [N, C] -> [N].
+
+    The surrogate keeps the probability of the label and spreads the rest evenly: what is left of the response when
+    its similarity information is taken away (paper, section 3.4 and figure 2). 0 for a label-smoothing response.
+    """
+    rest = probabilities.scatter(1, labels[:, None], 0.0)
+    # Summed, not 1 minus the confidence, which is 0 where the confidence rounds to 1 and the rest is not.
+    mean = rest.sum(-1, keepdim=True) / (probabilities.shape[-1] - 1)
+    ratio = rest / mean.where(mean > 0, 1.0)
+    return torch.xlogy(rest, ratio).sum(-1)
+
+
+def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
+    """NC1 of Papyan et al. (2020): tr(S_W pinv(S_B)) / K. Smaller is tighter.
+
+    Arguments: `activations` [N, D], `labels` [N] with K distinct values.
+    """
+    activations, labels = activations.cpu().double(), labels.cpu()
+    means = torch.stack([activations[labels == c].mean(0) for c in labels.unique()])
+    centred = activations - means[torch.searchsorted(labels.unique(), labels)]
+    spread = means - means.mean(0)  # S_B = spread^T spread / K has rank K - 1: no D x D matrix is needed
+    inverse = torch.linalg.pinv(spread, rtol=1e-6)  # [D, K]
+    return ((centred @ inverse).square().sum() / len(labels)).item()
+
+
+def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Coordinates on the plane through three classes' templates (Müller et al. 2019, section 2).
+
+    A template is a row of the last layer with its bias; activations get a 1 appended. Q is an orthonormal basis of
+    [w2 - w1, w3 - w1]; the coordinates are (x - w1)^T Q.
+
+    Arguments: `activations` [N, D], `weights` [3, D] and `biases` [3] of the three classes. Returns [N, 2].
+    """
+    templates = torch.cat([weights, biases[:, None]], dim=1).cpu().double()
+    points = torch.cat([activations, torch.ones(len(activations), 1).to(activations)], dim=1).cpu().double()
+    basis, upper = torch.linalg.qr((templates[1:] - templates[0]).T)
+    basis = basis * upper.diagonal().sign()  # QR's signs are arbitrary: make the edges point the positive way
+    return ((points - templates[0]) @ basis).float()
+
+
+def nearest(values: Iterable[float], wanted: float) -> float:
+    """The value of a grid that is nearest to the one wanted; of two as near, the first."""
+    return min(values, key=lambda value: abs(value - wanted))
+
+
+def cell_accuracies(result: Mapping[str, Tensor], missing: int) -> dict[str, float]:
+    """Percent of the removed class and of the other classes recognised, raw and after the bias correction."""
+    row: dict[str, float] = {}
+    for column, others, counts in (
+        ("raw", "others", result["confusion"]),
+        ("corrected", "others_corrected", result["corrected"]),
+    ):
+        right, total = counts.diagonal(), counts.sum(1)
+        row[column] = 100 * (right[missing] / total[missing]).item()
+        row[others] = 100 * ((right.sum() - right[missing]) / (total.sum() - total[missing])).item()
+    return row | {"n": int(result["confusion"][missing].sum())}
+
+
+def validation_percent(result: Mapping[str, Tensor]) -> float:
+    """Best validation accuracy over a student's epochs, in percent."""
+    return 100 * result["validation_accuracy"].max().item()
+
+
+def test_percent(result: Mapping[str, Tensor]) -> float:
+    """Test accuracy of a student after its last step, in percent."""
+    counts = result["confusion"]
+    return 100 * (counts.diagonal().sum() / counts.sum()).item()

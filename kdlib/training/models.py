@@ -1,0 +1,226 @@
+"""The networks of Table 7: plain stacks of 3x3 convolutions and dense layers.
+
+The paper prints only numbers of layers and of parameters. Which widths fit is worked out in `TABLE7`; activation
+(ReLU), padding (1 on each side) and initialisation (PyTorch's) are this companion's choice.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from ..errors import InputError
+from .identity import content
+from .im2col import StridedConvolution
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A stack of 3x3 convolutions, then dense layers, then the classification layer."""
+
+    widths: tuple[int, ...] = ()  # output channels of each convolution
+    strides: tuple[int, ...] = ()  # one for each convolution; empty: all 2
+    dense: tuple[int, ...] = ()  # hidden dense layers, the classification layer not counted
+    dropout: float = 0.0  # after each hidden dense layer
+    batch_norm: bool = False  # after each convolution
+    identified: str = "unique in its family"  # how surely the paper's count fixes it
+
+
+class ChannelsLastFlatten(nn.Module):
+    """[B, C, H, W] -> [B, H W C]: no copy in the memory layout in which convolutions are fastest."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden.permute(0, 2, 3, 1).flatten(1)
+
+
+class Convolution(nn.Conv2d):
+    """`Conv2d` of 3x3 with padding 1, whose gradient, if wide, is faster in mixed precision on a CPU."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__(channels, out, 3, stride=stride, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, O, H', W']."""
+        mixed = images.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if self.stride != (2, 2) or self.out_channels < WIDE or not mixed:
+            return super().forward(images)
+        kind = torch.get_autocast_dtype("cpu")
+        return StridedConvolution.apply(images.to(kind), self.weight.to(kind), self.bias.to(kind))
+
+
+class ConvNet(nn.Module):
+    """`features` gives the penultimate activations, `head` the logits."""
+
+    def __init__(self, architecture: Architecture, shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.architecture = architecture
+        channels, height, width = shape
+        layers: list[nn.Module] = []
+        for out, stride in zip(architecture.widths, conv_strides(architecture), strict=True):
+            layers.append(Convolution(channels, out, stride))
+            if architecture.batch_norm:
+                layers.append(nn.BatchNorm2d(out))
+            layers.append(nn.ReLU(inplace=True))
+            channels, height, width = out, math.ceil(height / stride), math.ceil(width / stride)
+        layers.append(ChannelsLastFlatten())
+        flat = channels * height * width
+        for out in architecture.dense:
+            layers += [nn.Linear(flat, out), nn.ReLU(inplace=True)]
+            if architecture.dropout:
+                layers.append(nn.Dropout(architecture.dropout))
+            flat = out
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(flat, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] -> logits [B, classes]."""
+        return self.head(self.features(images))
+
+
+def conv_strides(architecture: Architecture) -> tuple[int, ...]:
+    return architecture.strides or (2,) * len(architecture.widths)
+
+
+BASELINE = Architecture()  # a single classification layer
+
+# Table 7, by data set and role. Where the count leaves a choice, `identified` says so.
+TABLE7: dict[str, dict[str, Architecture]] = {
+    "mnist": {
+        "large_teacher": Architecture(
+            (128, 256, 512), dense=(128, 256), dropout=0.5, identified="one of a few that fit; dropout rate not given"
+        ),
+        "small_teacher": Architecture((256, 512)),
+        "general_student": Architecture((16, 32)),
+        "baseline_student": BASELINE,
+    },
+    "fashion_mnist": {
+        "large_teacher": Architecture(
+            (64, 128, 256, 512),
+            dense=(256, 512, 256),
+            dropout=0.5,
+            identified="one of a few that fit; dropout rate not given",
+        ),
+        "small_teacher": Architecture((128, 256, 512)),
+        "general_student": Architecture((32, 64)),
+        "baseline_student": BASELINE,
+    },
+    "cifar10": {
+        "large_teacher": Architecture(
+            (48, 48, 48, 48, 48, 48, 80, 384),
+            strides=(1, 2, 1, 2, 1, 1, 1, 2),
+            dense=(4096, 320),
+            dropout=0.5,
+            batch_norm=True,
+            identified="not identified: many irregular networks fit",
+        ),
+        "small_teacher": Architecture(
+            (128, 256, 512), strides=(2, 2, 1), dense=(128,), identified="count needs 2 dense layers; Table 7 prints 1"
+        ),
+        "general_student": Architecture((32, 64), identified="row not legible; this companion's choice"),
+        "baseline_student": BASELINE,
+    },
+}
+# Between the large teacher and the general student in size; the paper names none (Mirzadeh et al. 2020, section 3).
+ASSISTANTS = {
+    "mnist": Architecture((64, 128)),
+    "fashion_mnist": Architecture((64, 128, 256)),
+    "cifar10": Architecture((128, 256, 256)),
+}
+ROLES = ("large_teacher", "small_teacher", "general_student", "baseline_student")
+INPUT_SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+TINY_PIXELS = 16 * 16
+WIDE = 48  # output channels from which a product over patches gains more than laying the patches out costs
+
+_networks: dict[str, Architecture] = {}
+
+
+def register_network(name: str, architecture: Architecture) -> None:
+    """Make an architecture known under a name: to `build_model`, and as `network` of a `Teacher` or a `Student`.
+
+    Raises `InputError` for the name of a role of Table 7, or of the assistant.
+    """
+    if name in (*ROLES, "assistant"):
+        raise InputError(f"a network cannot be registered as {name!r}: that is a role; choose another name")
+    _networks[name] = architecture
+
+
+def find_architecture(name: str, family: str = "mnist") -> Architecture:
+    """A registered network by name, else the role `name` in Table 7's networks for `family`, or its assistant."""
+    if name in _networks:
+        return _networks[name]
+    if family not in TABLE7:
+        raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(TABLE7)}")
+    if name == "assistant":
+        return ASSISTANTS[family]
+    if name not in TABLE7[family]:
+        raise InputError(f"unknown network {name!r}; allowed: {', '.join((*ROLES, *_networks))}")
+    return TABLE7[family][name]
+
+
+def registered_networks() -> dict[str, Architecture]:
+    """What `register_network` was given, by name."""
+    return dict(_networks)
+
+
+def network_identity(name: str, family: str, fixed: bool) -> dict[str, Any]:
+    """What a unit's identity must say of its network beside the name.
+
+    Nothing for a role in a family that is `fixed` by the data set's name; else the architecture, since networks and
+    users' data sets may be registered anew.
+    """
+    if fixed and name not in _networks:
+        return {}
+    architecture = content(find_architecture(name, family))
+    return {"architecture": {k: v for k, v in architecture.items() if k != "identified"}}
+
+
+def build_model(
+    name: str, family: str = "mnist", shape: tuple[int, int, int] | None = None, classes: int = 10, seed: int = 0
+) -> ConvNet:
+    """A freshly initialised network of Table 7, or a registered one, in the layout that is fastest for its images.
+
+    Arguments: `name`, a role such as `"small_teacher"` or a registered name; `family`, the data set of Table 7 whose
+    networks are meant; `shape` (channels, height, width) of the input, by default that family's; `seed` of the
+    initialisation (the global random state is left as it was). Raises `InputError` for an unknown name or family.
+    """
+    architecture = find_architecture(name, family)
+    shape = shape or INPUT_SHAPES[family]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ConvNet(architecture, shape, classes)
+    return model.to(memory_format=fast_layout(*shape[1:]))
+
+
+def tiny(height: int, width: int) -> bool:
+    """Whether images are so small that a step is mostly overhead."""
+    return height * width <= TINY_PIXELS
+
+
+def fast_layout(height: int, width: int) -> torch.memory_format:
+    """Channels last, but for tiny images, of which the weights are larger than the activations."""
+    return torch.contiguous_format if tiny(height, width) else torch.channels_last
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
+    """Floating-point operations of one example's forward and backward pass, in convolutions and dense layers."""
+    forward: list[int] = []
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        forward.append(2 * output[0].numel() * layer.weight[0].numel())
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    model.train()
+    return 3 * sum(forward) - forward[0]

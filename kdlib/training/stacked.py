@@ -1,0 +1,175 @@
+"""Many students in lock-step: weights stacked along a first axis K, each convolution one batched matrix product.
+
+Where a step is all overhead, for tiny images or on an accelerator, stacking shares it. In a CPU's own bf16 matrix
+products are twice as fast as convolutions, also for one student alone. The reference is `students.train_one`; a test
+holds the two equal in fp32.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from ..data.dataset import Dataset
+from .config import Schedule, Student
+from .devices import RecordedStep, adam, products
+from .flat import flatten
+from .im2col import Patches, block_windows, convolve_blocks, fit_blocks
+from .losses import kd_gradient, kd_targets
+from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, tiny
+
+CHUNK = 12  # students at once where a step is overhead; beyond a dozen a CPU gains nothing
+CUDA_CHUNK = 128
+MEMORY_SHARE = 0.5  # of an accelerator's free memory, for activations
+KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def train(
+    students: list[Student], dataset: Dataset, logits: list[Tensor], plans: list[Schedule]
+) -> tuple[list[Tensor], list[ConvNet]]:
+    """Train students that share network, batch size, number of steps, learning rate and precision.
+
+    Arguments: as `students.train_one`, teacher logits [N, C] and a schedule for each student.
+    Returns each student's validation accuracies, and its network.
+    """
+    architecture = find_architecture(students[0].network, dataset.family)
+    device = dataset.images.device
+    stacks = device.type != "cpu" or cpu_chunk(architecture, dataset.shape) > 1
+    if stacks and len(students) == 1:  # one alone takes another path through the matrix library: other last bits
+        histories, models = train(students * 2, dataset, logits * 2, plans * 2)
+        return histories[:1], models[:1]
+    args = (students[0].network, dataset.family, dataset.shape, dataset.classes)
+    models = [build_model(*args, seed=student.seed()).to(device) for student in students]
+    strides = conv_strides(architecture)
+    vector, weights = flatten(_stack(models))
+    optimizer = adam([vector], students[0].learning_rate)
+
+    inputs = _inputs(dataset, strides, KINDS[students[0].precision])
+    on_blocks = fit_blocks(strides, *dataset.shape[1:])
+    settings = {
+        name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None]
+        for name in ("temperature", "alpha", "t_squared")
+    }
+    targets = kd_targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
+    rows = torch.arange(len(students), device=device)[:, None]
+    batches = torch.stack([plan.batches for plan in plans], dim=1)  # steps K B
+
+    def right(part: Tensor) -> Tensor:
+        outputs = _forward(weights, _pick(inputs, part[None]), strides, on_blocks)
+        return (outputs.argmax(-1) == dataset.labels[part]).sum(1)
+
+    def train_step(batch: Tensor) -> None:
+        outputs = _forward(weights, _pick(inputs, batch), strides, on_blocks)
+        outputs.backward(kd_gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
+        optimizer.step()
+        vector.grad.zero_()
+
+    history = []
+    run_step = RecordedStep(train_step, batches[0])
+    with products(device, students[0].precision):
+        for step, batch in enumerate(batches, start=1):
+            run_step(batch)
+            if step in plans[0].validate_after:
+                with torch.no_grad():
+                    found = sum(right(part) for part in dataset.validation.split(batches.shape[-1]))
+                history.append(found / len(dataset.validation))
+    _unstack(weights, models)
+    return list(torch.stack(history, dim=1)), models
+
+
+def can_stack(architecture: Architecture) -> bool:
+    """Whether a network's students can run in lock-step: batch norm and dropout are not written for stacks."""
+    return not (architecture.batch_norm or architecture.dropout)
+
+
+def most_at_once(architecture: Architecture, shape: tuple[int, int, int], batch_size: int, device: torch.device) -> int:
+    """How many students a stack may have: on CUDA as many as its free memory holds."""
+    if device.type != "cuda":
+        return cpu_chunk(architecture, shape)
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(CUDA_CHUNK, int(MEMORY_SHARE * free / step_bytes(architecture, shape, batch_size))))
+
+
+def cpu_chunk(architecture: Architecture, shape: tuple[int, int, int]) -> int:
+    """Convolutions of larger images are no overhead: one student alone stays in a core's cache."""
+    return 1 if architecture.widths and not tiny(*shape[1:]) else CHUNK
+
+
+def step_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_size: int) -> int:
+    """Memory of a student's activations and patches in a step, with as much again for their gradients."""
+    channels, height, width = shape
+    numbers = 0
+    for out, stride in zip(architecture.widths, conv_strides(architecture), strict=True):
+        height, width = -(-height // stride), -(-width // stride)
+        numbers += height * width * (9 * channels + 2 * out)  # patches, sums, and what ReLU leaves of them
+        channels = out
+    numbers += channels * height * width + 2 * sum(architecture.dense)
+    return 2 * 4 * batch_size * numbers
+
+
+@lru_cache(maxsize=1)  # it serves every student of a data set
+def _inputs(dataset: Dataset, strides: tuple[int, ...], kind: torch.dtype) -> Tensor:
+    """What the first layer sees of every example: blocks, patches, or the image."""
+    images = dataset.images.to(kind).permute(0, 2, 3, 1).contiguous()  # N H W C
+    if fit_blocks(strides, *dataset.shape[1:]):
+        return block_windows(images)
+    return Patches.apply(images, strides[0]) if strides else images
+
+
+def _pick(values: Tensor, rows: Tensor) -> Tensor:
+    """`values[rows]`; indexing copies number by number where this copies whole rows."""
+    return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
+
+
+def _forward(weights: list[Tensor], inputs: Tensor, strides: tuple[int, ...], on_blocks: bool) -> Tensor:
+    """Logits [K, B, classes] of K students, in the precision of their inputs [K or 1, B, ...] from `_inputs`."""
+    students, size = len(weights[0]), inputs.shape[1]
+    hidden, first = inputs, 0
+    if on_blocks:
+        hidden, first = convolve_blocks(inputs, weights[:4]), 2
+    layers = list(zip(weights[::2], weights[1::2], strict=True))
+    for depth, layer in enumerate(layers[first:], start=first):
+        weight, bias = (part.to(inputs.dtype) for part in layer)
+        if depth < len(strides):
+            patches = hidden if depth == 0 else Patches.apply(hidden, strides[depth])
+            places = patches.shape[2:4]
+            flat = patches.reshape(patches.shape[0], -1, patches.shape[-1]).expand(students, -1, -1)
+            hidden = torch.baddbmm(bias, flat, weight).relu().view(students, size, *places, -1)
+        else:
+            flat = hidden.reshape(hidden.shape[0], size, -1).expand(students, -1, -1)
+            hidden = torch.baddbmm(bias, flat, weight)
+            if depth < len(layers) - 1:
+                hidden = hidden.relu()
+    return hidden
+
+
+def _layers(model: ConvNet) -> list[nn.Module]:
+    return [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+
+
+def _matrix(layer: nn.Module) -> Tensor:
+    """A layer's weights as [in, out]: of a convolution, taps before channels."""
+    weight = layer.weight.detach()
+    if isinstance(layer, nn.Conv2d):
+        weight = weight.permute(0, 2, 3, 1).flatten(1)
+    return weight.T
+
+
+def _stack(models: list[ConvNet]) -> list[Tensor]:
+    """All students' matrices [K, in, out] and biases [K, 1, out], layer by layer."""
+    stacks = []
+    for layers in zip(*(_layers(model) for model in models), strict=True):
+        stacks.append(torch.stack([_matrix(layer) for layer in layers]))
+        stacks.append(torch.stack([layer.bias.detach() for layer in layers])[:, None])
+    return stacks
+
+
+@torch.no_grad()
+def _unstack(weights: list[Tensor], models: list[ConvNet]) -> None:
+    for k, model in enumerate(models):
+        for layer, matrix, bias in zip(_layers(model), weights[::2], weights[1::2], strict=True):
+            weight = matrix[k].T
+            if isinstance(layer, nn.Conv2d):
+                weight = weight.view(len(weight), 3, 3, -1).permute(0, 3, 1, 2)
+            layer.weight.copy_(weight)
+            layer.bias.copy_(bias[k, 0])

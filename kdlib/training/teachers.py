@@ -1,0 +1,154 @@
+"""Training a teacher, and its responses: the logits of every example, by data-set index, epoch by epoch."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.dataset import Dataset
+from ..errors import InputError
+from ..progress import progress
+from .config import Teacher
+from .devices import RecordedStep, adam, autocast, products
+from .losses import kd_loss
+from .models import ConvNet, build_model, fast_layout
+
+# Larger batches accumulate gradients over parts of this size: exact, bounded in memory, and on a CPU faster, since a
+# part's activations stay in the cache.
+MICRO_BATCH = {"cpu": 256, "cuda": 4096, "mps": 1024}
+NORMALISED = 256  # the part whose statistics batch norm takes: the same on every device, so that the recipe is
+
+
+def stored_bytes(teacher: Teacher, dataset: Dataset) -> int:
+    """What the tensors of a run will take in the store: see `train_teacher`."""
+    with torch.device("meta"):
+        model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes)
+    responses = len(teacher.epochs_with_responses) * len(dataset.labels) + dataset.test_size
+    weights = sum(value.numel() for value in model.state_dict().values())
+    return 4 * (responses * dataset.classes + weights * len(teacher.checkpoints or (teacher.epochs,)))
+
+
+def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = None) -> dict[str, Tensor]:
+    """Train with Adam on cross-entropy, on the device that holds the data set.
+
+    `taught` [N, C]: for an assistant the logits of `taught_by`, by index; then the loss is equation 4.
+    Returns named tensors: `logits` [kept epochs, N, C] of train and validation examples by index, `epochs` [kept],
+    `train_accuracy` and `validation_accuracy` [kept] (fractions), `test_logits` [N_test, C] of the last epoch, and
+    `weights/<epoch>/<parameter>` of the checkpoints.
+    """
+    if max(teacher.epochs_with_responses) > teacher.epochs:
+        raise InputError(f"teacher: cannot keep epochs {teacher.epochs_with_responses} of {teacher.epochs}")
+    if (teacher.taught_by is None) != (taught is None):
+        raise InputError("teacher: logits to be taught belong to an assistant, and to no other")
+    device = dataset.images.device
+    model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
+    optimizer = adam(list(model.parameters()), teacher.learning_rate)
+    order = torch.Generator().manual_seed(teacher.seed)
+    loss = None if taught is None else _equation_4(teacher, dataset, taught.to(device))
+    result: dict[str, Tensor] = {}
+    logits, accuracies = [], []
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(teacher.seed)  # dropout
+        step = RecordedStep(
+            lambda batch: train_step(model, optimizer, dataset, batch, teacher.precision, loss),
+            dataset.train[: teacher.batch_size],
+        )
+        title = f"teacher {teacher.network} seed {teacher.seed} batch {teacher.batch_size}"
+        for epoch in progress(range(1, teacher.epochs + 1), title):
+            for batch in _batches(dataset.train, teacher.batch_size, order):
+                step(batch)
+            if epoch in teacher.epochs_with_responses:
+                logits.append(predict(model, dataset.images, teacher.precision))
+                right = logits[-1].argmax(-1) == dataset.labels
+                accuracies.append([right[part].float().mean() for part in (dataset.train, dataset.validation)])
+            if epoch in (teacher.checkpoints or (teacher.epochs,)):
+                result |= {f"weights/{epoch}/{name}": value.clone() for name, value in model.state_dict().items()}
+    test_images, _ = dataset.open_test("teacher: accuracy and responses at the last epoch")
+    train_accuracy, validation_accuracy = torch.tensor(accuracies).T
+    return result | {
+        "logits": torch.stack(logits),
+        "epochs": torch.tensor(teacher.epochs_with_responses),
+        "train_accuracy": train_accuracy,
+        "validation_accuracy": validation_accuracy,
+        "test_logits": predict(model, test_images, teacher.precision),
+    }
+
+
+def responses(run: dict[str, Tensor], epoch: int | None = None) -> Tensor:
+    """A teacher's logits [N, C] of every train and validation example, by index, after an epoch (default: the last).
+
+    Raises `InputError` for an epoch whose responses were not kept.
+    """
+    kept = run["epochs"].tolist()
+    epoch = kept[-1] if epoch is None else epoch
+    if epoch not in kept:
+        raise InputError(f"no responses were kept after epoch {epoch}; kept: {', '.join(map(str, kept))}")
+    return run["logits"][kept.index(epoch)]
+
+
+def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epoch: int | None = None) -> ConvNet:
+    """The trained network, in evaluation mode, from the weights kept after an epoch (default: the last)."""
+    prefix = f"weights/{epoch or teacher.epochs}/"
+    weights = {name.removeprefix(prefix): value for name, value in run.items() if name.startswith(prefix)}
+    if not weights:
+        raise InputError(f"no weights were kept after epoch {epoch}")
+    model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed)
+    model.load_state_dict(weights)
+    return model.to(dataset.images.device).eval()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor:
+    """Outputs [N, ...] of a model in evaluation mode, in fp32."""
+    training = model.training
+    model.eval()
+    with products(images.device, precision), autocast(images.device, precision):
+        outputs = [model(_layout(part)).float() for part in images.split(MICRO_BATCH[images.device.type])]
+    model.train(training)
+    return torch.cat(outputs)
+
+
+def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor]:
+    shuffled = members[torch.randperm(len(members), generator=order).to(members.device)]
+    yield from shuffled.split(size)
+
+
+def _equation_4(teacher: Teacher, dataset: Dataset, taught: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def loss(logits: Tensor, part: Tensor) -> Tensor:
+        labels = dataset.labels[part]
+        return kd_loss(logits, taught[part], labels, temperature=teacher.temperature, alpha=teacher.alpha)
+
+    return loss
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    dataset: Dataset,
+    batch: Tensor,
+    precision: str,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> None:
+    """One step on the examples of `batch` [B], indices into the data set, in parts of `part_size`.
+
+    `loss(logits, indices)` is a mean over its examples; None: the cross-entropy with the labels.
+    """
+    loss = loss or (lambda logits, part: F.cross_entropy(logits, dataset.labels[part]))
+    optimizer.zero_grad()
+    for part in batch.split(part_size(model, batch.device)):
+        with products(batch.device, precision):
+            with autocast(batch.device, precision):
+                logits = model(_layout(dataset.images[part]))
+            (loss(logits.float(), part) * (len(part) / len(batch))).backward()
+    optimizer.step()
+
+
+def part_size(model: nn.Module, device: torch.device) -> int:
+    """How many examples pass a network at once in training."""
+    normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return NORMALISED if normalised else MICRO_BATCH[device.type]
+
+
+def _layout(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=fast_layout(*images.shape[-2:]))

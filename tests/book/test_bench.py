@@ -1,0 +1,56 @@
+"""The benchmark: it runs end to end, counts operations right, and compares like with like."""
+
+import pytest
+import torch
+
+from kdlib import Architecture, build_model, register_network
+from kdlib.book import bench
+from kdlib.training import devices
+from kdlib.book import performance
+from kdlib.training.models import training_operations
+
+from ..data.test_data import write_usps
+
+
+def test_operations_of_a_network_are_those_of_its_products():
+    register_network("counted", Architecture(widths=(4, 6), strides=(2, 1), dense=(5,)))
+    model = build_model("counted", shape=(1, 8, 8), classes=3)
+    first, second, dense, head = (2 * n for n in (4 * 16 * 9, 6 * 16 * 9 * 4, 96 * 5, 5 * 3))
+    assert training_operations(model, (1, 8, 8)) == 2 * first + 3 * (second + dense + head)
+
+
+def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
+    operations = training_operations(build_model("small_teacher"), (1, 28, 28))
+    assert operations == pytest.approx(3 * 2 * 49 * 512 * 256 * 9, rel=0.02)
+
+
+def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    write_usps(tmp_path)
+    monkeypatch.setitem(bench.PARITY, "seeds", range(2))
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    rows = list(bench.run("usps", "cpu"))
+    assert [row["row"] for row in rows] == ["machine", *["teacher step", "parity", "parity"] * 2, *["sweep"] * 6]
+    sweeps = rows[7:]
+    assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
+    assert rows[0]["kind"] == ("cpu" if devices.multiplies_bf16(torch.device("cpu")) else "cpu-without-bf16")
+    assert rows[0]["bf16"] > rows[0]["fp32"] / 3, "no product of bf16 is left to slow loops"
+    for row in sweeps:
+        assert row["table4_seconds"] > 0 and len(row["accuracies"]) == row["trained"] == 6
+    for row in (sweeps[0], sweeps[3]):
+        assert row["gain"] == 1 and row["accuracy_difference"] == [0, 0, 0]
+    assert all(row["share"] > 0 for row in rows if row["row"] == "teacher step")
+    parities = [row["differences"] for row in rows if row["row"] == "parity"]
+    assert [list(found) for found in parities[:2]] == [
+        ["accuracy", "entropy"],
+        ["accuracy", "missing class", "corrected"],
+    ]
+    assert all(one["n"] == 2 for found in parities for one in found.values())
+    assert all(any(one["spread"] > 0 for one in found.values()) for found in parities[::2])
+    assert all(len(performance.line(row)) > 60 for row in rows)
+
+    monkeypatch.setattr(performance, "_folder", lambda: tmp_path / "performance")
+    assert "No benchmark is kept" in performance.report()
+    performance.save(rows, "usps")
+    report = performance.report()
+    assert report.startswith("## USPS on ") and report.count("<table") == 3

@@ -1,0 +1,104 @@
+"""The line beneath a figure, and the run statistics: every unit counted once, every command one that works."""
+
+import re
+
+import pytest
+
+from kdlib.book import origins
+from kdlib.sections.asked import parse_parameters
+from kdlib.progress import spoken_time
+from kdlib.sections import SECTIONS
+from kdlib.study.settings import resolve
+
+
+def record(section: str = "missing_class", dataset: str = "digits", units: dict | None = None) -> dict:
+    units = {"a": 10.0, "b": 20.0} if units is None else units
+    kind = {"kind": "student", "what": "general_student", "units": 2, "parameters": 6090, "seconds": 30.0}
+    return {
+        "section": section,
+        "dataset": dataset,
+        "title": dataset.upper(),
+        "settings": {"dataset": dataset, "profile": "quick", "seeds": 3},
+        "tables": {"cells": "missing_class,temperature\n0,3.0\n0,9.0\n6,3.0\n6,9.0\n", "taken_for": "a\n1\n"},
+        "units": units,
+        "cost": {
+            "seconds": sum(units.values()),
+            "units": {"student": len(units)},
+            "devices": ["cpu, a <processor>"],
+            "torch": ["2"],
+            "python": ["3"],
+            "commits": ["abc"],
+            "finished": "2026-01-02T03:04:05",
+            "peak_memory_mib": 500,
+            "by_kind": [kind | {"peak_memory_mib": 500}],
+        },
+    }
+
+
+def test_a_cell_leads_to_the_tables_that_it_shows_and_to_no_other():
+    line = origins.line(record(), {}, 'kdlib.figures.taken_for(tables["taken_for"], study.dataset.class_names)')
+    assert "taken_for.csv" in line and "cells.csv" not in line
+    assert origins.line(record(), {}, "kdlib.present.table7()") == ""
+    drawn = origins.line(record(), {}, "kdlib.figures.penultimate_layer(study.umap_points(), names)")
+    assert "· command</summary>" in drawn and "<code>kdlib run " in drawn and ".csv" not in drawn
+
+
+def test_the_line_says_seeds_profile_device_units_day_commit_and_cost():
+    line = origins.line(record(), {}, 'f(tables["cells"])')
+    for part in ("3 teacher seeds", "profile quick", "a &lt;processor&gt;", "2 units", "2026-01-02", "abc", "30 s"):
+        assert part in line
+
+
+def test_what_is_said_of_spread_is_explained_and_nothing_else_of_the_line_changes():
+    def opened(seeds: int, shown: str) -> tuple[str, str]:
+        made = record()
+        made["settings"] |= {"seeds": seeds}
+        summary, _, rest = origins.line(made, {}, 'f(tables["cells"])', shown).partition("</summary>")
+        return summary, rest
+
+    plain, half_widths, alone = opened(3, "1.0"), opened(3, "1.0\xa0±\xa00.1"), opened(1, "0.0\xa0[0.0,\xa00.4]")
+    assert "mean ± half-width of the 95% t interval over 3 teacher seeds" in half_widths[0]
+    assert "±" not in plain[0] and "±" not in alone[0] and "Wilson" in alone[0] and "1 teacher seed," in alone[0]
+    assert plain[1] == half_widths[1] == alone[1] and "a &lt;processor&gt; · 2 units" in plain[1]
+
+
+def test_each_cell_of_the_missing_class_tables_has_its_command_and_the_command_is_valid():
+    line = origins.line(record(), {}, 'kdlib.present.missing_class_summary(tables["cells"], dataset)')
+    commands = [c for c in re.findall(r"<code>(.*?)</code>", line) if c.endswith("--fresh")]
+    assert len(commands) == len(set(commands)) == 4
+    words = commands[-1].split()
+    assert words[:3] == ["kdlib", "compute", "missing_class"]
+    parameters = [words[i + 1] for i, word in enumerate(words) if word == "-p"]
+    given = parse_parameters("missing_class", "digits", "quick", parameters)
+    settings = resolve(given, SECTIONS["missing_class"].parameters)
+    assert settings.missing_classes == (6,) and settings.temperatures == (9.0,)
+
+
+def test_parameters_given_by_hand_are_part_of_the_command():
+    given = {"dataset": "digits", "profile": "quick", "temperatures": [3, 9], "examples": 200}
+    assert origins.command(record(), given).endswith("-p 'temperatures=[3,9]' -p examples=200")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"temperatures": [3, 9]}, {"selections": ["random"]}, {"spread_settings": [[64, 1]]}, {"missing_classes": []}],
+)
+def test_a_commands_parameters_are_read_back_as_they_were(given):
+    words = origins.parameter_words(given)
+    settings = resolve({"profile": "smoke"} | dict(word.split("=", 1) for word in words if word != "-p"))
+    for name, value in given.items():
+        assert getattr(settings, name) == tuple(tuple(v) if isinstance(v, list) else v for v in value)
+
+
+def test_a_magic_in_a_cell_does_not_hide_its_tables():
+    assert "cells.csv" in origins.line(record(), {}, '%config InlineBackend\nshow(tables["cells"], tables["other"])')
+
+
+def test_a_unit_that_several_pages_use_counts_once_in_the_total():
+    pages = [record(units={"a": 3600.0, "b": 3600.0}), record("entropy", units={"b": 3600.0, "c": 7200.0})]
+    assert "**4.0 h** of one CPU core" in origins.report(pages)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (300, "5 min"), (7200, "2.0 h")])
+def test_times_are_spoken(seconds, text):
+    assert spoken_time(seconds) == text

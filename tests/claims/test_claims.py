@@ -1,0 +1,423 @@
+"""The rules at the head of claims.yml, on made-up values on all sides of them."""
+
+import dataclasses
+import hashlib
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from kdlib import paths
+from kdlib.book.scoreboard import verdicts
+from kdlib.claims.claims import Claim, Verdict, claims_digest, evaluate, judge, load_claims, scoreboard
+from kdlib.claims.intervals import ratio_interval, t_interval
+from kdlib.data.paper import missing_class_table, paper_table
+from kdlib.errors import InputError
+from kdlib.report.verdict_table import VerdictMatrix, VerdictTable, estimate
+from kdlib.study.settings import resolve
+
+PAPER = paths.paper_dir()
+
+
+def claim(kind: str, **changes) -> Claim:
+    fields = {field.name: None for field in dataclasses.fields(Claim) if field.default is dataclasses.MISSING}
+    fields |= {"id": "made-up", "kind": kind, "datasets": ["mnist", "other"], "unit": "points", "null_value": 0}
+    return Claim(**(fields | changes))
+
+
+GREATER = claim("direction", side="greater")
+LESS = claim("direction", side="less")
+RATIO = claim("direction", side="greater", unit="ratio", null_value=1)
+SIZED = claim("direction", side="greater", value={"mnist": 10})
+SIZED_LESS = claim("direction", side="less", value={"mnist": -10})
+WITHIN = claim("equivalence", null_value=2, margin=1)
+WITHIN_RATIO = claim("equivalence", unit="ratio", null_value=1, margin=0.25)
+EXACT = claim("exact", value=0.5, margin=0.01, null_value=None)
+FOUND = claim("existence", null_value=0.1)
+
+
+@pytest.mark.parametrize(
+    ("made_up", "values", "verdict"),
+    [
+        (GREATER, [1, 1.1, 0.9], "reproduced"),
+        (GREATER, [1, -1, 0.5], "undecided"),
+        (GREATER, [-1, -1.1, -0.9], "contradicted"),
+        (GREATER, [0, 0, 0], "undecided"),
+        (LESS, [-1, -1.1, -0.9], "reproduced"),
+        (LESS, [1, -1, 0.5], "undecided"),
+        (LESS, [1, 1.1, 0.9], "contradicted"),
+        (RATIO, [2, 2.2, 1.8], "reproduced"),
+        (RATIO, [2, 0.5, 1], "undecided"),
+        (RATIO, [0.5, 0.45, 0.55], "contradicted"),
+        (SIZED, [5, 5.1, 4.9], "direction only"),
+        (SIZED, [10, 10.1, 9.9], "reproduced"),
+        (SIZED, [10, 10, 10], "undecided"),
+        (SIZED, [9, 9.5, 10], "reproduced"),  # the upper end passes 10
+        (SIZED, [20, 20.1, 19.9], "reproduced"),
+        (SIZED, [20, -20, 1], "undecided"),
+        (SIZED, [-20, -20.1, -19.9], "contradicted"),
+        (SIZED_LESS, [-5, -5.1, -4.9], "direction only"),
+        (SIZED_LESS, [-9, -9.5, -10], "reproduced"),
+        (SIZED_LESS, [20, 20.1, 19.9], "contradicted"),
+        (WITHIN, [2, 2.1, 1.9], "reproduced"),
+        (WITHIN, [3, 3.1, 2.9], "undecided"),
+        (WITHIN, [4, 4.1, 3.9], "contradicted"),
+        (WITHIN, [0, 0.1, -0.1], "contradicted"),
+        (WITHIN, [1, 3, 2], "undecided"),
+        (WITHIN, [2.8, 2.81, 2.82], "reproduced"),
+        (WITHIN, [2, 2, 2], "undecided"),
+        (WITHIN_RATIO, [1, 1.05, 0.95], "reproduced"),
+        (WITHIN_RATIO, [0.801, 0.80101, 0.80102], "reproduced"),
+        (WITHIN_RATIO, [0.799, 0.79901, 0.79902], "contradicted"),
+        (WITHIN_RATIO, [1.249, 1.24901, 1.24902], "reproduced"),
+        (WITHIN_RATIO, [1.251, 1.25101, 1.25102], "contradicted"),
+        (WITHIN_RATIO, [1, 1.5, 1.2], "undecided"),
+        (EXACT, [0.505], "reproduced"),
+        (EXACT, [0.52], "contradicted"),
+        (EXACT, [0.5, 0.48], "contradicted"),
+        (FOUND, [0.2, 0.3], "reproduced"),
+        (FOUND, [0.2, 0.1], "contradicted"),
+        (FOUND, [0.2], "reproduced"),
+        (claim("not_tested", reason="because"), [], "not tested"),
+    ],
+)
+def test_verdict_follows_the_rule(made_up, values, verdict):
+    assert judge(made_up, "mnist", values).verdict == verdict
+
+
+@pytest.mark.parametrize("made_up", [GREATER, LESS, RATIO, SIZED, WITHIN, WITHIN_RATIO])
+def test_one_seed_gives_an_estimate_and_no_verdict(made_up):
+    verdict = judge(made_up, "mnist", [5.0])
+    assert verdict.verdict == "one seed, no verdict"
+    assert (verdict.estimate.mean, verdict.estimate.n) == (pytest.approx(5), 1)
+
+
+@pytest.mark.parametrize("made_up", [GREATER, RATIO, WITHIN, EXACT, FOUND])
+@pytest.mark.parametrize("values", [[], [math.nan], [math.nan, math.inf]])
+def test_no_value_gives_no_verdict(made_up, values):
+    verdict = judge(made_up, "mnist", values)
+    assert (verdict.verdict, verdict.estimate) == ("no verdict", None)
+    assert verdict.note
+
+
+def test_seeds_without_a_value_are_left_out_and_counted():
+    verdict = judge(GREATER, "mnist", [1, math.nan, 1.1, 0.9])
+    assert (verdict.verdict, verdict.estimate.n) == ("reproduced", 3)
+    assert verdict.note == "1 of 4 without a value"
+
+
+def test_a_size_judges_only_the_data_set_that_it_is_given_for():
+    values = [5, 5.1, 4.9]
+    assert judge(SIZED, "mnist", values).paper == 10
+    other = judge(SIZED, "digits", values)
+    assert (other.verdict, other.paper) == ("direction only", None)
+    assert judge(SIZED, "digits", [-5, -5.1, -4.9]).verdict == "contradicted"
+    assert "no size for this data set" in SIZED.rule("digits") and "reaches 10" in SIZED.rule("mnist")
+
+
+def test_a_size_on_the_other_side_is_said_to_contradict_the_claim():
+    made_up = claim("direction", side="greater", null_value=0, value={"mnist": -7.3})
+    assert "which the paper's own -7.3 does not" in made_up.rule("mnist")
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([0.4, 0.4, 0.4], "undecided"),
+        ([-0.2, -0.2, -0.2], "undecided"),
+        ([1, 1, 1], "reproduced"),
+        ([-1, -1, -1], "contradicted"),
+        ([0.4, 0.41, 0.42], "reproduced"),
+    ],
+)
+def test_equal_rank_correlations_short_of_1_decide_nothing(values, verdict):
+    made_up = claim("direction", side="greater", null_value=0, unit="rank correlation")
+    assert judge(made_up, "mnist", values).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("settled_at", "value", "verdict"),
+    [((), 3, "undecided"), ([3], 3, "reproduced"), ([3], 4, "undecided"), ("any", 4, "reproduced")],
+)
+def test_equal_seeds_decide_at_an_end_of_the_range_or_of_what_is_counted(settled_at, value, verdict):
+    made_up = claim("direction", side="greater", null_value=0, settled_at=settled_at)
+    assert judge(made_up, "mnist", [value] * 3).verdict == verdict
+    within = claim("equivalence", null_value=3, margin=2, settled_at=settled_at)
+    assert judge(within, "mnist", [value] * 3).verdict == verdict
+    said = "the same in all seeds, other than 3." if settled_at == [3] else "the same in all seeds."
+    sized = claim("direction", side="greater", null_value=0, value={"cifar10": 9}, settled_at=settled_at)
+    for one in (made_up, within, sized):
+        assert (said in one.rule("mnist")) == (settled_at != "any")
+
+
+def test_existence_gives_the_count():
+    assert judge(FOUND, "mnist", [0.2, 0.05, 0.3]).note == "2 of 3 above 0.1, the lowest is 0.05"
+    assert judge(FOUND, "mnist", [0.2]).note == "0.2, above 0.1"
+    assert judge(FOUND, "mnist", [0.05]).note == "0.05, not above 0.1"
+
+
+samples = st.lists(st.floats(-100, 100), min_size=2, max_size=6)
+
+
+@given(samples, st.floats(-10, 10))
+def test_moving_the_values_across_the_null_value_flips_the_verdict(values, null):
+    made_up = claim("direction", side="greater", null_value=null)
+    interval = t_interval(values)
+    assume(min(abs(interval.low - null), abs(interval.high - null)) > 1e-6)  # mirroring rounds
+    assume(interval.high - interval.low > 1e-6)
+    flipped = {"reproduced": "contradicted", "contradicted": "reproduced", "undecided": "undecided"}
+    verdict = judge(made_up, "mnist", values).verdict
+    assert judge(made_up, "mnist", [2 * null - v for v in values]).verdict == flipped[verdict]
+    opposite = dataclasses.replace(made_up, side="less")
+    assert judge(opposite, "mnist", values).verdict == flipped[verdict]
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=6))
+def test_ratios_are_judged_by_the_t_interval_of_their_logarithms(ratios):
+    logs = t_interval([math.log(r) for r in ratios])
+    estimate = judge(RATIO, "mnist", ratios).estimate
+    for end in ("mean", "low", "high"):
+        assert getattr(estimate, end) == pytest.approx(math.exp(getattr(logs, end)))
+    assert estimate == ratio_interval(ratios)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=6))
+def test_inverting_the_ratios_flips_the_verdict(ratios):
+    interval = t_interval([math.log(r) for r in ratios])
+    assume(min(abs(interval.low), abs(interval.high)) > 1e-6)
+    flipped = {"reproduced": "contradicted", "contradicted": "reproduced", "undecided": "undecided"}
+    assert judge(RATIO, "mnist", [1 / r for r in ratios]).verdict == flipped[judge(RATIO, "mnist", ratios).verdict]
+
+
+@given(samples, st.floats(0, 50))
+def test_a_larger_margin_never_unmakes_an_equivalence(values, more):
+    wider = dataclasses.replace(WITHIN, margin=WITHIN.margin + more)
+    order = ["contradicted", "undecided", "reproduced"]
+    narrow, wide = (order.index(judge(c, "mnist", values).verdict) for c in (WITHIN, wider))
+    assert wide >= narrow
+
+
+def test_ratio_that_is_not_positive_is_refused():
+    with pytest.raises(ValueError, match="positive"):
+        judge(RATIO, "mnist", [1.0, -1.0])
+
+
+def test_the_paper_itself_would_reproduce_its_own_sizes():
+    for c in load_claims():
+        for dataset in set(c.datasets) - {"other"}:
+            size = c.paper_value(dataset)
+            if c.kind != "direction" or size is None:
+                continue
+            on_side = size > c.null_value if c.side == "greater" else size < c.null_value
+            expected = "reproduced" if on_side else "contradicted"
+            about = [c.null_value + factor * (size - c.null_value) for factor in (1.001, 1.002, 1.003)]
+            assert judge(c, dataset, about).verdict == expected, (c.id, dataset)
+
+
+def test_existence_claims_have_a_threshold():
+    assert all(isinstance(c.null_value, int | float) for c in load_claims() if c.kind == "existence")
+
+
+def test_digest_is_that_of_the_file():
+    assert claims_digest() == hashlib.sha256((PAPER / "claims.yml").read_bytes()).hexdigest()
+
+
+def test_claims_of_a_notebook_that_has_not_been_run_are_not_yet_run():
+    verdicts = evaluate("mnist", {})
+    untested = {c.id for c in load_claims() if c.kind == "not_tested"}
+    assert {v.claim for v in verdicts if v.verdict != "not yet run"} == untested & {v.claim for v in verdicts}
+    assert {v.note for v in verdicts if v.claim in ("counts", "examples-differ")} == {"lacks entropy"}
+
+
+def test_claims_that_take_no_table_are_decided_once_their_notebook_has_been_run():
+    verdicts = {v.claim: v for v in evaluate("mnist", {"entropy": {}})}
+    decided = {name for name, v in verdicts.items() if v.verdict not in ("not yet run", "not tested")}
+    assert decided == {"ls-labels", "ls-is-rbkd", "variance-rows-printed", "variance-columns-printed", "counts"}
+    assert verdicts["examples-differ"].note == "lacks shown"
+    assert verdicts["counts"].verdict == verdicts["ls-labels"].verdict == verdicts["ls-is-rbkd"].verdict == "reproduced"
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "cifar10"])
+def test_every_network_has_the_printed_count(dataset):
+    (counts,) = (v for v in evaluate(dataset, {"entropy": {}}) if v.claim == "counts")
+    assert counts.verdict == "reproduced"
+
+
+@pytest.mark.parametrize(("dataset", "group"), [("cifar10", "cifar10"), ("digits", "other"), ("my_own", "other")])
+def test_only_claims_of_the_data_sets_group_are_evaluated(dataset, group):
+    assert [v.claim for v in evaluate(dataset, {})] == [c.id for c in load_claims() if group in c.datasets]
+
+
+SHOWN = pd.DataFrame(
+    [(s, t, mean + 0.001 * s * mean, 0.1, 0.6) for s in range(3) for t, mean in (("small", 0.2), ("large", 0.41))],
+    columns=["seed", "teacher", "mean", "low", "high"],
+)
+
+
+def efficiency_tables(rows: list[tuple[int, str, int, float]]) -> dict:
+    """Curves at equal epochs of examples selected by entropy, and nothing else."""
+    cells = pd.DataFrame(rows, columns=["seed", "teacher", "examples_per_class", "validation_accuracy"])
+    return {"example_efficiency": {"cells": cells.assign(full=False, selection="entropy", budget="epochs")}}
+
+
+def test_tables_are_turned_into_verdicts():
+    verdicts = {v.claim: v for v in evaluate("mnist", {"entropy": {"shown": SHOWN}})}
+    small = verdicts["soft-labels-small"]
+    assert small.verdict == "reproduced"
+    assert (small.estimate.mean, small.estimate.n, small.paper) == (pytest.approx(0.2002), 3, 0.2002)
+    assert verdicts["soft-labels-difference"].verdict == "direction only"  # 0.21 falls short of 0.2108
+    assert verdicts["examples-differ"].note.startswith("6 of 6")
+    assert verdicts["variance-rows"].note == "lacks variance"
+
+
+def test_a_bound_is_noted_beside_the_verdict():
+    flat = [(s, t, n, level) for s in range(2) for t, level in (("small", 90.0), ("large", 50.0)) for n in (5, 10)]
+    verdicts = {v.claim: v for v in evaluate("mnist", efficiency_tables(flat))}
+    ratio = verdicts["efficiency-10x"]
+    assert (ratio.estimate.mean, ratio.verdict) == (pytest.approx(2), "undecided")  # the same in both seeds
+    assert ratio.note == "only a bound in 2 of 2 seeds"
+
+
+def test_other_data_sets_serve_the_claims_that_compare_two():
+    def tables(factor: float) -> dict:
+        rows = [
+            (seed, teacher, n, math.log(n / right))
+            for seed in range(3)
+            for teacher, right in (("small", 1), ("large", factor * (1 + seed * factor / 1000)))
+            for n in (5, 50, 500)
+        ]
+        return efficiency_tables(rows)
+
+    (growth,) = (v for v in evaluate("cifar10", tables(8), {"fashion_mnist": tables(4)}) if v.claim.startswith("gap-g"))
+    assert (growth.verdict, growth.estimate.mean) == ("reproduced", pytest.approx(2, rel=0.01))
+    (growth,) = (v for v in evaluate("cifar10", tables(8)) if v.claim.startswith("gap-g"))
+    assert (growth.verdict, growth.note) == ("not yet run", "lacks fashion_mnist")
+
+
+def test_existence_claims_have_no_verdict_from_one_seed_but_say_what_was_found():
+    def at_every_size(seeds: int) -> Verdict:
+        rows = [(s, t, n, level) for s in range(seeds) for t, level in (("small", 90), ("large", 50)) for n in (5, 10)]
+        return {v.claim: v for v in evaluate("mnist", efficiency_tables(rows))}["efficiency-order-every-size"]
+
+    assert (at_every_size(2).verdict, at_every_size(1).verdict) == ("reproduced", "one seed, no verdict")
+    assert at_every_size(1).note == "2 of 2 above 0, the lowest is 40"
+    assert at_every_size(2).note == at_every_size(1).note + "; means over seeds; 2 of 2 with an interval above 0"
+
+
+@pytest.mark.parametrize(
+    ("changed", "judged"),
+    [
+        ({}, True),
+        ({"profile": "quick", "device": "cpu", "accuracy_floor": 0.5}, True),
+        ({"student_epochs": 7}, True),  # of no teacher
+        ({"teacher_epochs": 7}, False),
+        ({"examples": 3000}, False),
+    ],
+)
+def test_a_claim_joins_two_pages_only_where_the_parameters_that_they_share_are_equal(changed, judged):
+    rows = [(s, t, T) for s in range(3) for t in ("small", "large") for T in (3, 9)]
+    cells = pd.DataFrame(rows, columns=["seed", "teacher", "temperature"])
+    own = {
+        "missing_class": {"cells": cells.assign(missing_class=0, raw=range(12), corrected=1, teacher_entropy=1)},
+        "entropy": {"variance": cells.assign(row_variance=range(12))},
+    }
+    settings = dataclasses.asdict(resolve({"profile": "smoke"}))
+    records = [
+        {
+            "dataset": "digits",
+            "section": section,
+            "tables": {name: table.to_csv(index=False) for name, table in tables.items()},
+            "settings": settings | (changed if section == "entropy" else {}),
+        }
+        for section, tables in own.items()
+    ]
+    found = {v.claim: v for v in verdicts(records)["digits"]}["more-variance-better"]
+    assert (found.verdict != "not comparable") == judged
+    assert judged or found.note == "lacks entropy with the same settings"
+
+
+def test_scoreboard_has_a_row_for_each_verdict():
+    verdicts = evaluate("mnist", {"entropy": {"shown": SHOWN}}) + evaluate("digits", {})
+    board = scoreboard(verdicts).set_index(["dataset", "id"])
+    assert len(board) == len(verdicts)
+    row = board.loc[("mnist", "soft-labels-large")]
+    assert (row["section"], row["notebook"], row["paper"], row["n"]) == ("3.3, Table 3", "entropy", 0.411, 3)
+    assert row["here"] == "0.4104 [0.4094, 0.4114] (n = 3)"
+    assert row["sentence"].startswith("Soft-labels generated by a large capacity teacher")
+    lacking = board.loc[("digits", "entropy-order")]
+    assert (lacking["verdict"], lacking["here"]) == ("not yet run", "")
+    assert pd.isna(lacking["n"])
+    assert pd.isna(lacking["paper"])
+
+
+def test_scoreboard_of_nothing_has_its_columns():
+    board = scoreboard([])
+    assert board.empty
+    assert {"id", "section", "sentence", "paper", "here", "n", "verdict"} <= set(board)
+
+
+@pytest.mark.parametrize(("number", "rows"), [(1, 10), (2, 50), (3, 50), (4, 120), (5, 120), (6, 120), (7, 10)])
+def test_paper_tables_are_read(number, rows):
+    assert len(paper_table(number)) == rows
+
+
+@pytest.mark.parametrize("number", [0, 8, "4"])
+def test_unknown_paper_table_says_what_is_allowed(number):
+    with pytest.raises(InputError, match="1 to 7"):
+        paper_table(number)
+
+
+def test_illegible_counts_of_table_7_are_missing():
+    table = paper_table(7).set_index(["dataset", "role"])
+    assert table.loc[("mnist", "baseline_student"), "parameters"] == 7850
+    assert pd.isna(table.loc[("fashion_mnist", "baseline_student"), "parameters"])
+
+
+def test_missing_class_tables_are_those_of_the_data_set():
+    for dataset, number in (("mnist", 4), ("fashion_mnist", 5), ("cifar10", 6)):
+        pd.testing.assert_frame_equal(missing_class_table(dataset), paper_table(number))
+    assert missing_class_table("digits") is None
+
+
+def test_a_claim_whose_pages_were_run_otherwise_says_so_where_its_number_would_stand():
+    unlike = Verdict("gap-grows-with-complexity", "fashion_mnist", "not comparable", note="lacks mnist")
+    assert estimate(unlike) == "lacks mnist"
+    assert estimate(dataclasses.replace(unlike, verdict="not yet run")) == ""
+
+
+def test_a_statement_has_what_its_claim_notes_beside_the_estimate():
+    found = Verdict(
+        "missing-mnist", "mnist", "direction only", t_interval([60.0, 65.0, 70.0]), note="small 76%, large 11%"
+    )
+    matrix = VerdictMatrix({"It is so.": (["missing-mnist"], "")}, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board")
+    assert "small 76%, large 11%" in matrix._repr_html_()
+
+
+def test_a_size_that_an_undecided_interval_leaves_out_is_named_in_the_matrix():
+    def shown(values: list[float]) -> str:
+        found = Verdict("efficiency-10x", "mnist", "undecided", ratio_interval(values), 10.0)
+        statements = {"So many.": (["efficiency-10x"], "")}
+        return VerdictMatrix(statements, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board")._repr_html_()
+
+    outside = "The paper's size lies outside of the interval."
+    assert outside in shown([0.9, 1.0, 1.2]) and outside not in shown([0.1, 1.0, 20.0])
+
+
+def test_a_size_of_the_paper_that_its_own_claim_forbids_is_named_where_the_claim_is_contradicted():
+    itself = "The paper's own size contradicts it, too."
+    statements = {"So it is.": (["small-effective-throughout"], "")}
+    for dataset, size, verdict, named in (
+        ("cifar10", -5.4, "contradicted", True),
+        ("cifar10", -5.4, "undecided", False),
+        ("mnist", 84.25, "contradicted", False),
+    ):
+        found = Verdict("small-effective-throughout", dataset, verdict, t_interval([-9.0, -9.1, -9.2]), size)
+        assert (itself in VerdictMatrix(statements, {dataset: [found]}, {dataset: "D"}, {}, "b")._repr_html_()) == named
+        assert (itself in VerdictTable([found])._repr_html_()) == named
+
+
+def test_the_rule_of_a_rank_correlation_names_the_ends_of_its_range():
+    ranks = [claim.rule("mnist") for claim in load_claims() if claim.unit == "rank correlation"]
+    assert ranks and all(rule.endswith("the same in all seeds, other than 1 or -1.") for rule in ranks)

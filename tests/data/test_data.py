@@ -1,0 +1,391 @@
+import ast
+import bz2
+import dataclasses
+import gzip
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from kdlib import InputError, Store, load_dataset, open_study, register_dataset, select_examples
+from kdlib.data import registry, sources
+from kdlib.data.sources import KNOWN, TORCHVISION
+from kdlib.paths import data_dir
+from kdlib.sections import SECTIONS
+from kdlib.study.store import from_bytes
+
+from ..conftest import PLUGIN, ROOT
+
+RAW = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+COMMAND = "kdlib data {} --from DIR.*--download"
+THREE_COLOURS = PLUGIN.format(name="three_colours", title="Three colours", examples=300, train=210)
+
+
+@pytest.fixture
+def forgotten(monkeypatch):
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
+
+
+@pytest.fixture
+def plugin(forgotten, tmp_path, monkeypatch):
+    """Write a plug-in file into a folder that KDLIB_PLUGINS names."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    monkeypatch.setenv("KDLIB_PLUGINS", str(folder))
+    return lambda text: (folder / "mine.py").write_text(text)
+
+
+def arrays(examples: int = 80, classes: int = 4, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (examples, 6, 6), dtype=np.uint8)
+    return images, np.arange(examples) % classes, images[:20].copy(), np.arange(20) % classes
+
+
+def registered(loaded, **options):
+    register_dataset("made_up", lambda root: loaded, **options)
+    return load_dataset("made_up")
+
+
+@pytest.mark.parametrize("examples", [None, 400, 1000])
+def test_the_split_is_stratified_disjoint_complete_and_a_tenth(examples):
+    dataset = load_dataset("digits", examples=examples)
+    total = len(dataset.labels)
+    assert total == (examples or 1300)
+    assert torch.equal(torch.cat([dataset.train, dataset.validation]).sort().values, torch.arange(total))
+    assert len(dataset.validation) == total // 10
+    whole, held_out = (torch.bincount(dataset.labels[part]) for part in (torch.arange(total), dataset.validation))
+    assert (held_out - whole / 10).abs().max() < 1
+
+
+def test_the_split_is_the_same_each_time(digits):
+    again = load_dataset("digits", examples=400)
+    assert torch.equal(digits.validation, again.validation) and torch.equal(digits.images, again.images)
+    assert digits.digest == again.digest
+
+
+def test_a_subset_is_stratified_and_leaves_the_test_split_whole(digits):
+    whole = load_dataset("digits")
+    counts = torch.bincount(digits.labels) - torch.bincount(whole.labels) * 400 / 1300
+    assert counts.abs().max() < 1
+    assert digits.test_size == whole.test_size == 497
+
+
+def test_train_and_test_share_no_image_of_the_digits():
+    dataset = load_dataset("digits")
+    ours = {image.numpy().tobytes() for image in dataset.images}
+    theirs = [image.numpy().tobytes() for image in dataset.open_test("test")[0]]
+    assert len(ours) == 1300 and not ours & set(theirs)
+
+
+def test_the_digest_depends_on_the_subset_and_not_on_the_device(digits):
+    digests = {load_dataset("digits", examples=n).digest for n in (None, 300, 400, 500)}
+    assert len(digests) == 4 and digits.digest in digests
+    assert digits.to("cpu").digest == digits.digest
+
+
+@pytest.mark.parametrize("changed", range(4))
+def test_the_digest_depends_on_each_byte_of_the_data(changed, forgotten):
+    first = registered(arrays()).digest
+    assert registered(arrays()).digest == first
+    other = arrays()
+    other[changed][7] = (other[changed][7] + 1) % 4
+    assert registered(other).digest != first
+
+
+def test_images_are_floats_from_0_to_1_and_labels_indices(digits):
+    for images, labels in ((digits.images, digits.labels), digits.open_test("test")):
+        assert images.dtype == torch.float32 and images.shape[1:] == (1, 8, 8)
+        assert images.min() == 0 and images.max() == 1
+        assert labels.dtype == torch.int64 and set(labels.tolist()) == set(range(10))
+
+
+def test_the_test_split_is_reached_by_open_test_alone_and_the_reason_is_kept_in_the_units(tmp_path):
+    users = [
+        (path.name, node.lineno)
+        for path in (ROOT / "kdlib").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "_test"
+    ]
+    assert users and {name for name, _ in users} == {"dataset.py"}
+
+    settings = {"profile": "smoke", "seeds": 1, "teacher_epochs": 1}
+    study = open_study("entropy", settings, store=Store(tmp_path))
+    assert study.dataset.openings == []
+    teacher = study.teacher("small", 0)
+    study.run(teacher)
+    study.distilled([study.student(teacher, 9)])
+    openings = {
+        path.parent.name: from_bytes(path.read_bytes()).provenance["test_openings"] for path in study.store.paths()
+    }
+    assert "teacher: accuracy and responses at the last epoch" in openings["teacher"]
+    assert "student: confusion matrix of the trained student" in openings["student"]
+
+
+@pytest.mark.parametrize("examples", [199, 1295, 1301, 10**6])
+def test_a_subset_that_cannot_be_taken_is_refused(examples):
+    with pytest.raises(InputError, match=f"examples={examples} .*allowed are 200 to 1290, or all"):
+        load_dataset("digits", examples=examples)
+
+
+def test_a_subset_larger_than_the_set_is_the_set_where_clipping_is_asked_for():
+    assert load_dataset("digits", examples=10**6, clip=True).digest == load_dataset("digits").digest
+
+
+@pytest.mark.parametrize("order", ["highest", "lowest", "random"])
+def test_classes_without_examples_are_passed_over_in_a_selection(order):
+    labels = torch.tensor([0, 2, 2, 0, 5, 5, 5])
+    chosen = select_examples(labels, 2, scores=torch.arange(7.0), order=order)
+    assert torch.bincount(labels[chosen]).tolist() == [2, 0, 2, 0, 0, 2]
+    with pytest.raises(InputError, match="allowed: 1 to 2"):
+        select_examples(labels, 3, scores=torch.arange(7.0), order=order)
+
+
+def test_a_selection_without_scores_or_in_an_unknown_order_is_refused():
+    with pytest.raises(InputError, match="needs scores"):
+        select_examples(torch.tensor([0, 1]), 1)
+    with pytest.raises(InputError, match="allowed: highest, lowest, random"):
+        select_examples(torch.tensor([0, 1]), 1, order="best")
+
+
+def test_a_registered_data_set_of_three_classes_of_colour_images_runs_all_five_sections(plugin, tmp_path, monkeypatch):
+    plugin(THREE_COLOURS)
+    monkeypatch.setenv("KDLIB_WORKERS", "1")
+    store = Store(tmp_path / "store")
+    for section in SECTIONS:
+        study = open_study(section, {"dataset": "three_colours", "profile": "smoke"}, store=store)
+        assert (study.dataset.shape, study.dataset.class_names) == ((3, 12, 12), ("red", "green", "blue"))
+        assert len(study.dataset.labels) == 210 and study.settings.examples is None  # the profile's are 400
+        for name, table in study.tables().items():
+            assert len(table), f"{section}: {name}"
+    assert study.missing_classes == (0,)  # the profile's are 0 and 6
+
+
+def test_a_plugin_that_cannot_be_imported_is_one_error_until_it_is_mended(plugin):
+    plugin("import nothing_of_this_name")
+    for _ in range(2):
+        with pytest.raises(InputError, match="plug-in mine.py cannot be imported: ModuleNotFoundError: .*nothing_of"):
+            load_dataset("digits")
+    plugin(THREE_COLOURS)
+    assert load_dataset("three_colours").classes == 3
+
+
+@pytest.mark.parametrize("name", ["Upper", "two words", "a-b", ""])
+def test_a_data_set_needs_a_name_that_fits_into_a_command(name):
+    with pytest.raises(InputError, match="lower-case identifier"):
+        register_dataset(name, lambda root: arrays())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda a: (a[0][:-1], *a[1:]), "do not fit together"),
+        (lambda a: (a[0].reshape(80, 36), *a[1:]), "do not fit together"),
+        (lambda a: (a[0], a[1] / 2, *a[2:]), "labels must be integers from 0"),
+        (lambda a: (a[0], a[1] - 1, *a[2:]), "labels must be integers from 0"),
+        (lambda a: (a[0], a[1] + 1, a[2], a[3] + 1), "the training split must have every class .* wrong: 0"),
+        (lambda a: (*a[:3], np.minimum(a[3], 2)), "the test split must have every class .* wrong: 3"),
+        (lambda a: (*a[:3], a[3] + (a[3] == 3)), "the test split must have every class .* wrong: 3, 4"),
+        (lambda a: (a[0], a[1] % 2, a[2], a[3] % 2), "2 classes; at least 3"),
+        (lambda a: (*a[:2], a[2][:, 1:], a[3]), r"training images of \(6, 6\), test images of \(5, 6\)"),
+        (lambda a: (a[0].astype(int), *a[1:]), "images must be uint8, or floats in"),
+        (lambda a: (a[0].astype(np.float32), *a[1:]), "images must be uint8, or floats in"),
+        (lambda a: (*a[:2], a[2] * np.nan, a[3]), "images must be uint8, or floats in"),
+        (lambda a: (a[0][:0], a[1][:0], *a[2:]), "do not fit together"),
+        (lambda a: a[:3], "cannot be read"),
+        (lambda a: None, "cannot be read"),
+    ],
+)
+def test_a_loader_that_gives_something_else_is_refused(wrong, message, forgotten):
+    with pytest.raises(InputError, match=message):
+        registered(wrong(arrays()))
+
+
+def test_a_set_too_small_to_split_is_refused(forgotten):
+    with pytest.raises(InputError, match="'made_up' is too small to be split"):
+        registered(arrays(examples=30))
+
+
+def test_a_class_that_would_be_missing_from_the_validation_split_is_refused(forgotten):
+    images, labels, test_images, test_labels = arrays(examples=800)
+    kept = np.flatnonzero((labels != 2) | (np.arange(800) < 8))  # two examples of class 2
+    with pytest.raises(InputError, match="a class has no example among the validating 10%"):
+        registered((images[kept], labels[kept], test_images, test_labels))
+
+
+def test_a_clipped_subset_has_as_many_examples_as_the_classes_take(forgotten):
+    register_dataset("made_up", lambda root: arrays(examples=2000, classes=10))
+    assert len(load_dataset("made_up", examples=50, clip=True).labels) == 200
+    study = open_study("entropy", {"dataset": "made_up", "profile": "smoke", "seeds": 1})
+    assert study.settings.examples == len(study.dataset.labels) == 400
+
+
+def test_a_loader_that_gives_other_data_each_time_is_refused_by_the_workers(forgotten, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    register_dataset("made_up", lambda root: arrays(examples=800, seed=int.from_bytes(os.urandom(4), "big")))
+    study = open_study("entropy", {"dataset": "made_up", "profile": "smoke"}, store=Store(tmp_path))
+    with pytest.raises(InputError, match="gives other data each time"):
+        study.tables()
+    assert not list(tmp_path.glob("teacher/*"))
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_a_missing_folder_is_one_error_that_names_the_command_and_where_it_was_looked_for(name, tmp_path):
+    with pytest.raises(InputError, match=COMMAND.format(name)) as caught:
+        load_dataset(name, root=tmp_path / "nowhere")
+    assert str(tmp_path / "nowhere") in str(caught.value)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_to_copy_from_that_lacks_the_data_set_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no MNIST"):
+        sources.fetch("mnist", tmp_path / "data", tmp_path)
+    with pytest.raises(InputError, match="sets to fetch: mnist"):
+        sources.fetch("digits", tmp_path / "data", None)
+
+
+def idx(array: np.ndarray) -> bytes:
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes()
+
+
+def write_kmnist(folder):
+    """Tiny files in the format of MNIST and its relatives."""
+    made = arrays(examples=120, classes=10)
+    (folder / "KMNIST" / "raw").mkdir(parents=True)
+    for name, array in zip(RAW, made, strict=True):
+        (folder / "KMNIST" / "raw" / name).write_bytes(idx(array))
+    return made
+
+
+def write_usps(folder):
+    """Tiny files in libsvm's text format, labels from 1, pixels from -1 to 1."""
+    images, labels, *_ = made = arrays(examples=120, classes=10)
+    images = np.repeat(np.repeat(images[:, :4, :4], 4, 1), 4, 2)
+    lines = [
+        f"{label + 1} " + " ".join(f"{i}:{v / 127.5 - 1:.6f}" for i, v in enumerate(image.ravel(), 1))
+        for image, label in zip(images, labels, strict=True)
+    ]
+    (folder / "usps.bz2").write_bytes(bz2.compress("\n".join(lines).encode()))
+    (folder / "usps.t.bz2").write_bytes(bz2.compress("\n".join(lines[:20]).encode()))
+    return images, labels, images[:20], made[3]
+
+
+def write_svhn(folder, monkeypatch):
+    """Tiny .mat files: images last, the digit 0 called 10."""
+    from scipy.io import savemat
+
+    from kdlib.data._torchvision import datasets
+
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (120, 3, 32, 32), dtype=np.uint8), np.arange(120) % 10
+    for part, n in (("train", 120), ("test", 20)):
+        stored = {"X": images[:n].transpose(2, 3, 1, 0), "y": np.where(labels == 0, 10, labels)[:n, None]}
+        savemat(folder / f"{part}_32x32.mat", stored)
+    monkeypatch.setattr(datasets.SVHN, "_check_integrity", lambda self: True)  # the publisher's md5
+    return images, labels, images[:20], labels[:20]
+
+
+@pytest.mark.parametrize("name", ["kmnist", "usps", "svhn"])
+def test_an_adapter_reads_and_copies_files_in_torchvisions_format(name, tmp_path, monkeypatch):
+    folder, copy = tmp_path / "theirs", tmp_path / "ours"
+    folder.mkdir()
+    made = {"kmnist": write_kmnist, "usps": write_usps, "svhn": lambda f: write_svhn(f, monkeypatch)}[name](folder)
+    sources.fetch(name, copy, folder)
+    dataset = load_dataset(name, root=copy)
+    test_images, test_labels = dataset.open_test("test")
+    images, labels = torch.from_numpy(made[0]), torch.from_numpy(made[1])
+    assert torch.equal(dataset.labels, labels) and test_labels.tolist() == made[3].tolist()
+    assert (dataset.images * 255 - images.view(dataset.images.shape)).abs().max() <= 1  # USPS rounds
+    assert len(test_images) == len(made[2])
+
+
+@pytest.mark.parametrize("name", RAW)
+@pytest.mark.parametrize("cut", [-1, 12, 2, 0])
+def test_a_raw_file_cut_short_is_one_error_that_names_the_command(cut, name, tmp_path):
+    write_kmnist(tmp_path)
+    path = tmp_path / "KMNIST" / "raw" / name
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(InputError, match=COMMAND.format("kmnist")):
+        load_dataset("kmnist", root=tmp_path)
+
+
+def test_an_archive_that_is_not_the_publishers_is_refused_and_not_unpacked(tmp_path):
+    write_kmnist(tmp_path)
+    raw = tmp_path / "KMNIST" / "raw" / RAW[0]
+    (raw.parent / f"{raw.name}.gz").write_bytes(gzip.compress(raw.read_bytes())[:-5])
+    raw.unlink()
+    with pytest.raises(InputError, match=f"{raw.name}.gz is damaged.*" + COMMAND.format("kmnist")):
+        load_dataset("kmnist", root=tmp_path)
+    assert not raw.exists()
+
+
+def test_a_file_that_cannot_be_read_is_one_error_that_names_the_command(tmp_path):
+    write_usps(tmp_path)
+    (tmp_path / "usps.t.bz2").unlink()
+    (tmp_path / "usps.t.bz2").mkdir()
+    with pytest.raises(InputError, match="IsADirectoryError.*" + COMMAND.format("usps")):
+        load_dataset("usps", root=tmp_path)
+
+
+@pytest.fixture
+def real_mnist(tmp_path):
+    """A folder with links to the real archives, and their contents."""
+    raw = data_dir() / "MNIST" / "raw"
+    if not all((raw / f"{name}.gz").exists() for name in RAW):
+        pytest.skip("MNIST is not in the data folder: `kdlib data mnist --download` or `--from DIR` gets it")
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    for name in RAW:
+        archive = tmp_path / "MNIST" / "raw" / f"{name}.gz"
+        archive.symlink_to(raw / archive.name)
+        archive.with_suffix("").write_bytes(gzip.decompress(archive.read_bytes()))
+    return tmp_path
+
+
+def alter(path, change):
+    """Put a changed copy in the place of a file or link."""
+    content = bytearray(path.read_bytes())
+    path.unlink()
+    path.write_bytes(change(content))
+
+
+def one_pixel(content: bytearray) -> bytearray:
+    content[5000] ^= 1
+    return content
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (RAW[0], one_pixel, "complete but altered: its checksum differs.*"),
+        (RAW[3], one_pixel, "complete but altered: its checksum differs.*"),
+        (RAW[2], lambda content: content[:-1], "cannot be read.*"),
+        (f"{RAW[1]}.gz", lambda content: content[:-1], "is damaged.*"),
+        (f"{RAW[1]}.gz", one_pixel, "is damaged.*"),
+    ],
+)
+def test_a_damaged_file_of_real_mnist_is_noticed_and_getting_it_again_mends_it(name, change, message, real_mnist):
+    folder = real_mnist / "MNIST" / "raw"
+    if name.endswith(".gz"):
+        (folder / name.removesuffix(".gz")).unlink()
+    alter(folder / name, change)
+    with pytest.raises(InputError, match=message + COMMAND.format("mnist")):
+        load_dataset("mnist", root=real_mnist)
+    shutil.rmtree(real_mnist / "MNIST")
+    sources.fetch("mnist", real_mnist, data_dir())
+    assert load_dataset("mnist", root=real_mnist, examples=1000).shape == (1, 28, 28)
+
+
+def test_archives_of_real_mnist_are_unpacked_and_known(real_mnist):
+    for name in RAW:
+        (real_mnist / "MNIST" / "raw" / name).unlink()
+    dataset = load_dataset("mnist", root=real_mnist)
+    assert (len(dataset.labels), dataset.test_size) == (60_000, 10_000)
+    assert dataclasses.replace(registry.find_source("mnist")).sha256 == KNOWN["mnist"]

@@ -1,0 +1,143 @@
+"""The notebooks: their two halves, their parameters, and their execution on digits and on the real data sets."""
+
+import ast
+import os
+import subprocess
+import sys
+
+import nbformat
+import papermill
+import pytest
+
+from kdlib.book import pages
+from kdlib.data.sources import TORCHVISION
+from kdlib.paths import data_dir
+from kdlib.sections import SECTIONS
+
+from ..conftest import ROOT
+
+REAL = ("mnist", "fashion_mnist", "cifar10")
+pytestmark = pytest.mark.notebook
+
+
+def read(section):
+    return nbformat.read(ROOT / "notebooks" / f"{section}.ipynb", as_version=4)
+
+
+def run_cli(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, env=os.environ | environment, cwd=ROOT
+    )
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_two_halves_are_the_same_and_carry_no_outputs(section):
+    pages.check_halves(section)
+    assert not any(cell.get("outputs") for cell in read(section).cells)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_parameters_are_those_that_kdlib_knows_and_each_has_a_type_and_a_help_text(section):
+    found = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{section}.ipynb"))
+    assert set(found) == set(SECTIONS[section].parameters)
+    for parameter in found.values():
+        assert parameter["inferred_type_name"] in ("str", "int", "float", "bool", "list")
+        assert len(parameter["help"]) > 8
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_notebook_holds_no_algorithm(section):
+    for cell in read(section).cells:
+        if cell.cell_type == "code":
+            nodes = list(ast.walk(ast.parse(cell.source)))
+            assert not any(isinstance(n, ast.FunctionDef | ast.For | ast.While | ast.If | ast.Lambda) for n in nodes)
+            assert len(cell.source.splitlines()) <= 20
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_figure_has_a_caption_and_a_telling_alt_text(section):
+    seen = set()
+    for cell in read(section).cells:
+        if cell.cell_type == "code" and "kdlib.figures." in cell.source:
+            drawing = cell.metadata["mystnb"]
+            alt = drawing["image"]["alt"]
+            assert len(alt) > 60 and "{dataset}" in alt and alt not in seen
+            assert len(drawing["figure"]["caption"]) > 40 and drawing["figure"]["name"]
+            seen.add(alt)
+    assert seen
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_two_runs_in_separate_stores_give_the_same_cells(section, tmp_path, monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")  # whether progress is shown depends on the time that a run takes
+    page = pages.run(section, {"profile": "smoke"}, store=tmp_path / "a", output=tmp_path / f"{section}.ipynb")
+    assert pages.page_record(nbformat.read(page, as_version=4))["section"] == section
+    again = run_cli(
+        "pytest", "--nbval", "--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-q", str(page),
+        KDLIB_STORE=str(tmp_path / "b"),
+    )  # fmt: skip
+    assert again.returncode == 0, again.stdout[-3000:]
+    assert " passed" in again.stdout
+    stores = [sorted(p.name for p in (tmp_path / s).rglob("*.safetensors")) for s in "ab"]
+    assert stores[0] == stores[1]
+
+
+def test_a_cell_that_gives_something_else_is_noticed(tmp_path):
+    page = pages.run("missing_class", {"profile": "smoke"}, store=tmp_path / "a", output=tmp_path / "page.ipynb")
+    notebook = nbformat.read(page, as_version=4)
+    tables = [
+        o for c in notebook.cells for o in c.get("outputs", []) if "<table" in o.get("data", {}).get("text/html", "")
+    ]
+    tables[-1].data["text/html"] = tables[-1].data["text/html"].replace("small", "smell")
+    tables[-1].data["text/plain"] = tables[-1].data["text/plain"].replace("small", "smell")
+    nbformat.write(notebook, page)
+    again = run_cli("pytest", "--nbval", "-p", "no:cacheprovider", "-q", str(page))
+    assert again.returncode == 1
+
+
+@pytest.mark.parametrize("dataset", REAL)
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_notebook_runs_on_real_data(section, dataset, tmp_path_factory, monkeypatch):
+    if not (data_dir() / TORCHVISION[dataset][1]).exists():
+        pytest.skip(f"{dataset} is not in the data folder: `kdlib data {dataset} --download` or `--from DIR` gets it")
+    shared = tmp_path_factory.getbasetemp() / f"store-{dataset}"  # the sections share their teachers
+    page = pages.run(
+        section,
+        {"dataset": dataset, "profile": "smoke"},
+        store=shared,
+        output=tmp_path_factory.mktemp(f"{dataset}-{section}") / "page.ipynb",
+    )
+    content = pages.page_record(nbformat.read(page, as_version=4))
+    assert (content["dataset"], content["section"]) == (dataset, section)
+    assert all(len(csv.splitlines()) > 1 for csv in content["tables"].values())
+
+
+def test_plain_papermill_accepts_its_strings_and_runs_from_any_folder(tmp_path):
+    done = run_cli(
+        "papermill", "notebooks/missing_class.ipynb", str(tmp_path / "out.ipynb"), "-p", "profile", "smoke",
+        "-p", "temperatures", "[3, 9]", "-p", "learning_rate", "1e-3", "-p", "t_squared", "true", "-p", "seeds", "1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    content = pages.page_record(nbformat.read(tmp_path / "out.ipynb", as_version=4))
+    assert content["settings"]["temperatures"] == [3.0, 9.0]
+    assert content["settings"]["learning_rate"] == 1e-3 and content["settings"]["t_squared"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("temperature", "[3]", "unknown parameter temperature; allowed: dataset, profile"),
+        ("temperatures", "warm", "temperatures='warm' cannot be used; allowed: a list of different positive numbers"),
+        ("alpha", "1.5", "alpha=1.5 cannot be used; allowed: a number from 0 to 1"),
+        ("dataset", "imagenet", "unknown data set 'imagenet'; allowed:"),
+        ("missing_classes", "[11]", "missing_classes=[11]: digits has classes 0 to 9"),
+    ],
+)
+def test_plain_papermill_stops_at_a_bad_parameter_with_one_message_and_no_work(name, value, message, tmp_path):
+    done = run_cli(
+        "papermill", "notebooks/missing_class.ipynb", str(tmp_path / "out.ipynb"), "-p", "profile", "smoke",
+        "-p", name, value,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert f"InputError: {message}" in done.stderr
+    assert not list((tmp_path / "store").rglob("*.safetensors"))

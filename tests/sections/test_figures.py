@@ -1,0 +1,106 @@
+"""Curves are named where they end: legibly, inside of their panel, and without covering each other."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdlib.book import figures
+from kdlib.report import drawing
+
+
+def contrast_with_white(colour: tuple) -> float:
+    """WCAG 2.2."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in matplotlib.colors.to_rgb(colour)]
+    return 1.05 / (0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] + 0.05)
+
+
+def named(ends: list[float], title: str = "") -> tuple[matplotlib.figure.Figure, list]:
+    """A panel of curves that end at these heights, and its names."""
+    with matplotlib.rc_context(drawing.STYLE):
+        figure, axes = drawing.canvas(1, 1, 3.0)
+        for k, end in enumerate(ends):
+            axes[0, 0].plot([0, 1], [0, end], label=f"curve {k}")
+        drawing.name_curves(axes[0, 0], title=title)
+        figure.draw_without_rendering()
+    return figure, axes[0, 0].texts
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.integers(-100, 100).map(lambda n: n / 100), min_size=1, max_size=8), st.sampled_from(["", "batch size"])
+)
+def test_names_of_curves_keep_apart_in_the_order_of_the_curves_and_inside_of_their_panel(ends, title):
+    figure, texts = named(ends, title)
+    boxes = {text.get_text(): text.get_window_extent() for text in texts}
+    panel = figure.axes[0].get_window_extent()
+    assert all(panel.y0 - 9 < box.y0 and box.y1 < panel.y1 + 9 for box in boxes.values())
+    names = sorted((f"curve {k}" for k in range(len(ends))), key=lambda name: boxes[name].y0)
+    column = [boxes[name] for name in [*names, *([title] if title else [])]]
+    assert all(above.y0 - below.y0 > 0.6 * below.height for below, above in zip(column, column[1:], strict=False))
+    by_height = [ends[int(name.split()[1])] for name in names]
+    assert by_height == sorted(by_height)
+
+
+def test_a_name_that_nothing_crowds_stands_at_the_end_of_its_curve():
+    figure, (low, high) = named([0.0, 1.0])
+    for text, end in ((low, 0.0), (high, 1.0)):
+        box = text.get_window_extent()
+        assert (box.y0 + box.y1) / 2 == pytest.approx(figure.axes[0].transData.transform((1, end))[1], abs=4)
+
+
+@pytest.mark.parametrize(
+    "colour", [*drawing.COLOURS.values(), *map(tuple, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, 8)))]
+)
+def test_names_have_the_contrast_that_text_needs(colour):
+    assert contrast_with_white(drawing.readable(colour)) >= 4.5
+
+
+def test_names_keep_apart_where_panels_share_an_axis_and_the_last_stretches_it():
+    rows = [
+        (teacher, selection, n, seed, level + step)
+        for teacher, level in (("small", 90), ("large", 20))
+        for step, selection in enumerate(("entropy", "random", "lowest"))
+        for n in (5, 50)
+        for seed in (0, 1)
+    ]
+    columns = ["teacher", "selection", "examples_per_class", "seed", "validation_accuracy"]
+    figure = figures.selections_compared(pd.DataFrame(rows, columns=columns).assign(budget="steps"))
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        boxes = sorted((text.get_window_extent() for text in panel.texts), key=lambda box: box.y0)
+        assert len(boxes) == 3
+        assert all(above.y0 - below.y0 > 0.6 * below.height for below, above in zip(boxes, boxes[1:], strict=False))
+        # One colour for all three: a name shows the stroke of its curve.
+        assert {text.get_text() for text in panel.texts} == {"— highest entropy", "- - random", "··· lowest entropy"}
+
+
+def test_a_student_of_labels_alone_stands_beside_those_of_each_teacher():
+    rows = [
+        (t, n, s, 50.0 + s + 10 * (t == "none")) for t in ("small", "large", "none") for n in (5, 50) for s in (0, 1)
+    ]
+    table = pd.DataFrame(rows, columns=["teacher", "examples_per_class", "seed", "validation_accuracy"])
+    figure = figures.selections_compared(table.assign(budget="steps", selection="random"))
+    assert [len(panel.lines) for panel in figure.axes] == [2, 2]
+    assert {text.get_text() for text in figure.axes[0].texts} >= {"random, labels alone"}
+    without = figures.selections_compared(table[table.teacher != "none"].assign(budget="steps", selection="random"))
+    assert [len(panel.lines) for panel in without.axes] == [1, 1]
+
+
+def test_names_stand_only_at_curves_that_have_one():
+    cells = [(budget, n, seed) for budget in ("epochs", "steps") for n in (5, 10) for seed in (0, 1)]
+    table = pd.DataFrame(cells, columns=["budget", "examples_per_class", "seed"])
+    table = table.assign(teacher="small", selection="random", validation_accuracy=50.0 + table.seed)
+    figure = figures.accuracy_against_examples(table, "random", ("small",))
+    assert [[text.get_text() for text in panel.texts] for panel in figure.axes] == [["small teacher"]] * 2
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_gradients_of_one_term_alone_have_no_ratio_to_draw(alpha):
+    rows = [(s, t, x, k) for s in range(2) for t in ("small", "large") for x in (3.0, 9.0) for k in (1, 10)]
+    table = pd.DataFrame(rows, columns=["seed", "teacher", "temperature", "step"])
+    figure = figures.gradient_norms(table.assign(soft=alpha, hard=1 - alpha))
+    figure.canvas.draw()
+    assert not any(line.get_xydata().size for axes in figure.axes for line in axes.get_lines())

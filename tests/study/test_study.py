@@ -1,0 +1,233 @@
+"""A study: what it computes, what it reads, and that the number of workers changes nothing."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+import kdlib
+from kdlib.book.record import digest
+from kdlib.data import registry
+from kdlib.sections.penultimate_layer import experiment as penultimate_layer
+from kdlib.sections.rival_explanations.experiment import gradient_norms
+from kdlib.study import workers
+from kdlib.study.store import unit_key
+from kdlib.training import models, students, teachers
+
+
+def study(store, section="missing_class"):
+    return kdlib.open_study(section, {}, dataset="digits", profile="smoke", seeds=1, store=kdlib.Store(store))
+
+
+def test_two_workers_give_the_tables_of_one_bit_for_bit(tmp_path, monkeypatch):
+    digests = []
+    for count in ("1", "2"):
+        monkeypatch.setenv("KDLIB_WORKERS", count)
+        digests.append(digest(study(tmp_path / count).tables()))
+    assert digests[0] == digests[1]
+
+
+def test_what_is_in_the_store_is_not_computed_again(tmp_path, monkeypatch):
+    first = digest(study(tmp_path).tables())
+    monkeypatch.setattr(teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained again"))
+    monkeypatch.setattr(students, "distill_each", lambda *_: pytest.fail("a student was trained again"))
+    assert digest(study(tmp_path).tables()) == first
+
+
+def test_a_cell_computed_alone_is_the_cell_of_the_sweep(tmp_path):
+    whole = study(tmp_path / "a").tables()["cells"]
+    alone = kdlib.open_study(
+        "missing_class",
+        {"temperatures": [9], "missing_classes": [6]},
+        profile="smoke",
+        seeds=1,
+        store=kdlib.Store(tmp_path / "b"),
+    ).tables()["cells"]
+    same = whole[(whole.temperature == 9) & (whole.missing_class == 6)].reset_index(drop=True)
+    assert len(alone) == 2
+    assert alone.equals(same)
+
+
+def test_a_damaged_measure_of_a_student_is_computed_again(tmp_path):
+    own = study(tmp_path)
+    student = own.student(own.teacher("small", 0), 9)
+
+    def measure() -> torch.Tensor:
+        return own.measure_students("gradient_norms", [student], gradient_norms)[0]["soft"]
+
+    first = measure()
+    [path] = (tmp_path / "measure").iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 255]))
+    assert torch.equal(measure(), first)
+
+
+def test_a_student_of_hard_labels_alone_is_the_same_without_its_teacher(tmp_path):
+    def students(own):
+        hard = own.student(own.teacher("small", 0), 9, network="baseline_student", alpha=0.0)
+        return [hard, replace(hard, examples_per_class=10, selection="random")]
+
+    without = study(tmp_path / "a")
+    alone = without.distilled(students(without))
+    assert not (tmp_path / "a" / "teacher").exists() or not list((tmp_path / "a" / "teacher").iterdir())
+    taught = study(tmp_path / "b")
+    taught.runs([taught.teacher("small", 0)])
+    for one, other in zip(alone, taught.distilled(students(taught)), strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    chosen = replace(students(without)[0], examples_per_class=10)  # by its teacher's entropy
+    assert chosen.needs_responses and not any(s.needs_responses for s in students(without))
+
+
+def test_sections_share_their_teachers(tmp_path):
+    units = [set(), set()]
+    for used, section in zip(units, ("entropy", "missing_class"), strict=True):
+        one = study(tmp_path, section)
+        one.tables()
+        used |= {key for key, about in one.used.items() if about["kind"] in ("teacher", "measure")}
+    assert units[0] & units[1]
+    assert len(list((tmp_path / "teacher").iterdir())) == 2
+
+
+def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypatch):
+    there = study(tmp_path / "there", "penultimate_layer")
+    tables = digest(there.tables())
+    here = study(tmp_path / "here", "penultimate_layer")
+    for file in there.store.export(tmp_path / "sent", 2**20):
+        here.store.take_in(file)
+    monkeypatch.setattr(teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained"))
+    assert digest(here.tables()) == tables
+    for _, _, _, teacher, epoch in penultimate_layer.settings(here, 0):
+        turned = penultimate_layer._turned_activations(here, teacher, epoch).double()
+        whole = penultimate_layer._activations(there, teacher, epoch).double()
+        assert turned.shape[1] <= len(whole)
+        assert torch.allclose(torch.cdist(turned, turned), torch.cdist(whole, whole), atol=1e-4)
+    assert len(here.umap_points()) == sum(len(penultimate_layer.shown_members(here)) for _ in range(4))
+
+
+def test_every_unit_says_what_it_opened_the_test_split_for(tmp_path):
+    one = study(tmp_path)
+    one.tables()
+    opened = {(about["kind"], tuple(about["test_openings"])) for about in one.origins().values()}
+    assert opened == {
+        ("student", ("student: confusion matrix of the trained student",)),
+        ("teacher", ("teacher: accuracy and responses at the last epoch",)),
+        ("measure", ("entropy: accuracy of the teachers, confidence on the shown class",)),
+    }
+
+
+def test_what_a_teacher_takes_in_the_store_is_known_beforehand_and_nothing_is_needed_of_what_is_stored(
+    tmp_path, monkeypatch
+):
+    one = study(tmp_path)
+    teacher = one.teacher("large", 0)
+    run = one.run(teacher)
+    counted = [value for name, value in run.items() if "logits" in name or name.startswith("weights/")]
+    assert teachers.stored_bytes(teacher, one.dataset) == sum(4 * value.numel() for value in counted)
+    needed = []
+    monkeypatch.setattr(kdlib.Store, "check_room", lambda self, size: needed.append(size))
+    study(tmp_path).tables()
+    study(tmp_path)
+    assert needed[0] > 64 * 2**20 > 2**20 == needed[1]
+
+
+def test_a_killed_worker_costs_what_it_had_in_hand_and_the_rest_goes_on(tmp_path, monkeypatch, capfd):
+    expected = digest(study(tmp_path / "a").tables())
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    one = study(tmp_path / "b")
+    train, killed = one._parallel, []
+
+    def kill_one(task, arguments, title):
+        if arguments and not killed:
+            killed.append(title)
+            train(task, arguments[:1], title)
+            train(_die, [0, 1], title)
+        train(task, arguments, title)
+
+    monkeypatch.setattr(one, "_parallel", kill_one)
+    assert digest(one.tables()) == expected
+    assert killed and "a worker was killed; going on with what the store lacks" in capfd.readouterr().err
+
+
+def test_workers_that_are_killed_again_and_again_are_one_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    one = study(tmp_path)
+    parallel = one._parallel
+    monkeypatch.setattr(one, "_parallel", lambda task, arguments, title: parallel(_die, [0, 1], title))
+    with pytest.raises(kdlib.StoreError, match="workers were killed 3 times.*KDLIB_WORKERS to fewer"):
+        one.tables()
+
+
+def _die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_live_on_although_they_keep_freed_memory(tmp_path, monkeypatch):
+    def task(*arguments: object) -> None:
+        os.kept = [*getattr(os, "kept", []), bytearray(b"1") * (400 << 20)]  # of the process: a task comes pickled
+        (tmp_path / f"{os.getpid()}-{arguments[-1]}").touch()
+        time.sleep(1.2)  # joblib looks every second
+
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    study(tmp_path / "store")._parallel(task, list(range(6)), "tasks")
+    assert len({path.name.partition("-")[0] for path in tmp_path.glob("*-?")}) == 2
+
+
+def test_a_worker_reads_the_data_set_once_for_all_its_tasks(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    log = tmp_path / "read"
+    log.mkdir()
+
+    def load(root):
+        (log / f"{os.getpid()}.{time.monotonic_ns()}").touch()
+        return registry.find_source("digits").load(root)
+
+    monkeypatch.setitem(registry._sources, "logged", registry.Source(load, title="logged"))
+    kdlib.open_study("missing_class", {}, dataset="logged", profile="smoke", store=kdlib.Store(tmp_path / "s")).tables()
+    readers = [path.name.partition(".")[0] for path in log.iterdir()]
+    assert len(readers) == len(set(readers)) <= 3
+
+
+def test_a_network_registered_here_alone_is_trained_in_workers_and_is_part_of_what_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "_networks", {})
+    one = study(tmp_path)
+    teacher = replace(one.teacher("small", 0), network="narrow")
+    keys = set()
+    for width in (4, 6):
+        kdlib.register_network("narrow", kdlib.Architecture(widths=(width,)))
+        monkeypatch.setenv("KDLIB_WORKERS", "2")
+        one.runs([teacher, replace(teacher, seed=1)])
+        assert one.run(teacher)["weights/2/features.0.weight"].shape[0] == width
+        keys.add(unit_key("teacher", teacher.config(one.dataset)))
+    assert len(keys) == 2
+
+
+def test_identities_of_the_networks_of_table_7_do_not_depend_on_this(tmp_path):
+    one = study(tmp_path)
+    config = one.student(one.teacher("small", 0), 9).config(one.dataset)
+    assert "architecture" not in config and "architecture" not in config["teacher"]
+
+
+@pytest.mark.parametrize("name", ["small_teacher", "assistant"])
+def test_a_role_cannot_be_registered_as_a_network(name):
+    with pytest.raises(kdlib.InputError, match="that is a role; choose another name"):
+        kdlib.register_network(name, kdlib.Architecture())
+
+
+def test_a_student_is_trained_from_responses_that_were_kept_without_their_teacher(tmp_path):
+    """In bf16 they take half of the room, and the student is the same bit for bit."""
+    small = {"profile": "smoke", "seeds": 1, "temperatures": [9], "missing_classes": [0], "precision": "bf16"}
+    whole, bare = kdlib.Store(tmp_path / "whole"), kdlib.Store(tmp_path / "bare")
+    results = []
+    for place in (whole, bare):
+        study = kdlib.open_study("missing_class", small, store=place)
+        teacher = study.teacher("small", 0)
+        if place is whole:
+            study.runs([teacher])
+            kept = workers.keep_responses(whole, study.dataset, teacher, teacher.epochs)
+            assert kept.tensors["logits"].dtype == torch.bfloat16
+            bare.put(kept)
+        results += study.distilled([study.student(teacher, 9, missing_class=0)])
+    assert not list((tmp_path / "bare").glob("teacher/*"))
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])

@@ -1,0 +1,148 @@
+"""Mixed precision on a processor that has no instructions for it."""
+
+import platform
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from kdlib import Student, build_model, responses
+from kdlib.training import devices, students, teachers
+from kdlib.training.choices import ENGINES
+from kdlib.training.devices import RoundedProducts
+
+CPU = torch.device("cpu")
+
+
+def bf16(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).bfloat16()
+
+
+CASES = {
+    "mm": (torch.mm, (9, 70), (70, 5)),
+    "addmm": (torch.addmm, (5,), (9, 70), (70, 5)),
+    "bmm": (torch.bmm, (3, 9, 70), (3, 70, 5)),
+    "baddbmm": (torch.baddbmm, (3, 1, 5), (3, 9, 70), (3, 70, 5)),
+    "linear": (F.linear, (9, 70), (5, 70), (5,)),
+    "conv2d": (partial(F.conv2d, stride=2, padding=1), (2, 8, 9, 9), (6, 8, 3, 3), (6,)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rounded_products_and_their_gradients_are_exact_ones_rounded_once(name):
+    function, *shapes = CASES[name]
+    operands = [bf16(*shape, seed=i).requires_grad_() for i, shape in enumerate(shapes)]
+    exact = [operand.detach().double().requires_grad_() for operand in operands]
+    with RoundedProducts():
+        ours = function(*operands)
+        towards = bf16(*ours.shape, seed=9)
+        ours.backward(towards)
+    theirs = function(*exact)
+    theirs.backward(towards.double())
+    for a, b in zip([ours, *(o.grad for o in operands)], [theirs, *(e.grad for e in exact)], strict=True):
+        assert a.dtype == torch.bfloat16
+        rounded = b.bfloat16()
+        # Where the exact number is all but half-way between two, the order of the sum decides.
+        assert (a != rounded).float().mean() < 0.02
+        torch.testing.assert_close(a, rounded, rtol=2**-7, atol=2**-7)
+
+
+class Spy(TorchDispatchMode):
+    """Entered before another mode, it sees what that one leaves: by operation, the kinds of number it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, set[torch.dtype]] = {}
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        kinds = {a.dtype for a in tree_leaves(args) if isinstance(a, torch.Tensor) and a.is_floating_point()}
+        self.seen.setdefault(operation.name().removeprefix("aten::"), set()).update(kinds)
+        return operation(*args, **kwargs or {})
+
+    def products(self) -> dict[str, set[torch.dtype]]:
+        words = ("mm", "conv", "mul", "mv", "dot", "linear")
+        matrices = {name for name in self.seen if any(word in name for word in words) and not name.startswith("mul")}
+        return {name: kinds for name, kinds in self.seen.items() if name in matrices}
+
+
+@pytest.fixture
+def without_instructions(monkeypatch):
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: False)
+
+
+@pytest.mark.parametrize("network", ["large_teacher", "small_teacher"])
+@pytest.mark.parametrize("family", ["mnist", "cifar10"])
+def test_no_product_of_a_teachers_step_in_bf16_is_left_to_a_processor_without_instructions(
+    network, family, digits, without_instructions
+):
+    model = build_model(network, family, digits.shape, digits.classes)
+    optimizer = devices.adam(list(model.parameters()), 1e-3)
+    with Spy() as spy:
+        teachers.train_step(model, optimizer, digits, digits.train[:32], "bf16")
+        teachers.predict(model, digits.images[:32], "bf16")
+    assert {"convolution", "convolution_backward", "addmm", "mm"} <= set(spy.products())
+    assert set().union(*spy.products().values()) == {torch.float32}
+    assert torch.bfloat16 in set().union(*spy.seen.values()), "nothing was rounded"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_product_of_a_students_training_in_bf16_is_left_to_a_processor_without_instructions(
+    engine, tiny_teacher, tiny_run, digits, without_instructions
+):
+    student, logits = Student(tiny_teacher, 2, 9.0, steps=2, epochs=1, precision="bf16"), responses(tiny_run)
+    plan = students.schedule(student, digits, logits)
+    with Spy() as spy:
+        list(students.train([student], digits, [logits], [plan], engine))
+    assert set().union(*spy.products().values()) == {torch.float32}
+    assert torch.bfloat16 in set().union(*spy.seen.values()), "nothing was rounded"
+
+
+def test_a_teacher_is_the_same_with_and_without_instructions_but_for_the_order_of_sums(
+    tiny_teacher, digits, monkeypatch
+):
+    run = replace(tiny_teacher, epochs=1, precision="bf16")
+    found = []
+    for instructions in (True, False):
+        monkeypatch.setattr(devices, "multiplies_bf16", lambda device, answer=instructions: answer)
+        found.append(teachers.train_teacher(run, digits)["logits"])
+    full = teachers.train_teacher(replace(run, precision="fp32"), digits)["logits"]
+    a, b = found
+    assert (a - b).abs().mean() < 0.5 * (a - full).abs().mean()
+
+
+def test_precision_that_a_device_has_needs_no_rounding(monkeypatch):
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: True)
+    assert not isinstance(devices.products(CPU, "bf16"), RoundedProducts)
+    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: False)
+    assert isinstance(devices.products(CPU, "bf16"), RoundedProducts)
+    assert not isinstance(devices.products(CPU, "fp32"), RoundedProducts)
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux lists its processor's instructions there")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flag is one of x86 processors")
+def test_whether_a_processor_multiplies_bf16_is_what_its_flags_say():
+    flags = re.search(r"^flags\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split()
+    assert devices.multiplies_bf16(CPU) == ("avx512_bf16" in flags)
+
+
+def test_an_accelerator_is_taken_to_multiply_bf16():
+    assert devices.multiplies_bf16(torch.device("cuda"))
+
+
+def test_provenance_names_the_instructions_that_the_processor_is_used_with():
+    assert devices.environment(CPU)["device"].endswith(torch.backends.cpu.get_cpu_capability())
+
+
+def test_on_every_device_what_is_computed_twice_can_come_out_equal(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    for name in ("cuda", "cpu"):
+        torch.set_num_threads(2)
+        devices.make_ready(torch.device(name))
+        assert torch.backends.cudnn.deterministic
+        assert torch.get_num_threads() == (1 if name == "cpu" else 2)

@@ -1,0 +1,52 @@
+import pandas as pd
+import pytest
+import torch
+
+from kdlib import Architecture, InputError, build_model, count_parameters, register_network
+from kdlib.data.paper import paper_table
+
+PRINTED = [
+    (row.dataset, row.role, int(row.parameters)) for row in paper_table(7).itertuples() if pd.notna(row.parameters)
+]
+SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+
+@pytest.mark.parametrize(("family", "role", "parameters"), PRINTED)
+def test_a_network_of_table_7_has_the_printed_number_of_parameters(family, role, parameters):
+    assert count_parameters(build_model(role, family)) == parameters
+
+
+def test_every_legible_row_of_table_7_is_tested():
+    assert len(PRINTED) >= 9
+
+
+@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("role", ["small_teacher", "large_teacher", "general_student", "baseline_student"])
+def test_a_network_gives_one_logit_a_class_and_the_head_reads_the_features(family, role):
+    model = build_model(role, family).eval()
+    images = torch.rand(3, *SHAPES[family])
+    logits = model(images)
+    assert logits.shape == (3, 10)
+    torch.testing.assert_close(logits, model.head(model.features(images)))
+
+
+def test_the_seed_decides_the_initialisation_and_leaves_the_global_state_alone():
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    a, b, c = (build_model("general_student", seed=s) for s in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(a.head.weight, b.head.weight) and not torch.equal(a.head.weight, c.head.weight)
+
+
+def test_a_registered_network_is_built_by_name():
+    register_network("wide_student", Architecture(widths=(8,), dense=(12,)))
+    model = build_model("wide_student", shape=(2, 6, 6), classes=3)
+    assert model(torch.rand(1, 2, 6, 6)).shape == (1, 3)
+    assert count_parameters(model) == (2 * 9 * 8 + 8) + (8 * 9 * 12 + 12) + (12 * 3 + 3)
+
+
+def test_an_unknown_network_or_family_is_refused_with_what_is_allowed():
+    with pytest.raises(InputError, match="allowed: .*small_teacher"):
+        build_model("huge_teacher")
+    with pytest.raises(InputError, match="allowed: mnist"):
+        build_model("small_teacher", "imagenet")
