@@ -46,6 +46,7 @@ teacher_epochs: int = None  # epochs of both teachers
 teacher_batch_size: int = None  # batch size of both teachers
 student_epochs: int = None  # epochs of every student
 student_batch_size: int = None  # batch size of every student
+seeding: str = None  # common: arms of a comparison share random numbers; configuration: as published before that
 learning_rate: float = None  # Adam's learning rate
 precision: str = None  # of all training: fp32 or bf16
 device: str = None  # auto, cpu, cuda, cuda:N or mps

@@ -37,6 +37,7 @@ alpha: float = None  # weight of the KL term in equation 4, from 0 to 1
 t_squared: bool = None  # multiply the KL term by T squared (equation 4 does not)
 student_epochs: int = None  # epochs of every student
 student_batch_size: int = None  # batch size of every student
+seeding: str = None  # common: arms of a comparison share random numbers; configuration: as published before that
 examples: int = None  # stratified subset of the training examples
 teacher_epochs: int = None  # epochs of both teachers
 teacher_batch_size: int = None  # batch size of both teachers
