@@ -2,10 +2,12 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +26,19 @@ def load(data_dir):
 
 kdlib.register_dataset("{name}", load, class_names=("red", "green", "blue"), title="{title}")
 """
+
+
+LONGEST = ("book", "kernel", "reference")  # groups of tests that one worker takes
+
+
+def pytest_collection_modifyitems(items):
+    """The longest groups come first, then what workers share out one by one, so that they end together."""
+
+    def rank(item) -> int:
+        group = item.get_closest_marker("xdist_group")
+        return LONGEST.index(group.args[0]) if group and group.args[0] in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)
@@ -63,21 +78,39 @@ def tiny_run(digits, tiny_teacher):
     return train_teacher(tiny_teacher, digits)
 
 
-# The rendered book, for test_pages.py and test_browser.py of book/: made once, by the worker that their group names.
+# Pages of digits and of a user's own data set, and the rendered book: made once for all workers.
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory):
+def session_folder(tmp_path_factory, worker_id):
+    """A folder that all workers of this session share."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@contextmanager
+def made_once(place):
+    """Holds the others off; gives whether `place` is still to be made."""
+    with FileLock(place.with_suffix(".lock")):
+        yield not place.exists()
+
+
+@pytest.fixture(scope="session")
+def project(session_folder):
     """A copy of the sources, in which pages are made and the book is built."""
-    copy = tmp_path_factory.mktemp("project")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("book", "notebooks", "data/paper"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
-    (copy / "plugins").mkdir()
-    (copy / "plugins" / "colour_patches.py").write_text(
-        PLUGIN.format(name="colour_patches", title="Colour patches", examples=600, train=450)
-    )
+    copy = session_folder / "project"
+    with made_once(copy) as to_make:
+        if to_make:
+            copy.mkdir()
+            for name in ("_config.yml", "_toc.yml"):
+                shutil.copy(ROOT / name, copy)
+            for name in ("book", "notebooks", "data/paper"):
+                left_out = shutil.ignore_patterns("*.ipynb" if name == "book" else "_")
+                shutil.copytree(ROOT / name, copy / name, ignore=left_out)
+            (copy / "plugins").mkdir()
+            (copy / "plugins" / "colour_patches.py").write_text(
+                PLUGIN.format(name="colour_patches", title="Colour patches", examples=600, train=450)
+            )
     return copy
 
 
@@ -98,16 +131,26 @@ def kdlib_in(project):
 
 
 @pytest.fixture(scope="session")
+def digits_pages(session_folder, project, kdlib_in):
+    """The folder of the six pages of digits at smoke size; a copy, for the project's own are edited."""
+    pages = session_folder / "digits-pages"
+    with made_once(pages) as to_make:
+        if to_make:
+            done = kdlib_in("run", "all", "--dataset", "digits", "--profile", "smoke")
+            assert done.returncode == 0, done.stderr[-3000:]
+            shutil.copytree(project / "_build" / "pages" / "digits-smoke", pages)
+    return pages
+
+
+@pytest.fixture(scope="session")
 def html(request):
     """The built book's folder: KDLIB_HTML, to try the browser's tests on another book, else one made here."""
     if there := os.environ.get("KDLIB_HTML"):
         return Path(there).resolve()
-    project, kdlib_in = (request.getfixturevalue(name) for name in ("project", "kdlib_in"))
-    for dataset in ("digits", "colour_patches"):
-        done = kdlib_in("run", "all", "--dataset", dataset, "--profile", "smoke")
+    project, kdlib_in, _ = (request.getfixturevalue(name) for name in ("project", "kdlib_in", "digits_pages"))
+    for command in (("run", "all", "--dataset", "colour_patches", "--profile", "smoke"), ("book",)):
+        done = kdlib_in(*command)
         assert done.returncode == 0, done.stderr[-3000:]
-    done = kdlib_in("book")
-    assert done.returncode == 0, done.stderr[-3000:]
     return project / "_build" / "html"
 
 
