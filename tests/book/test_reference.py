@@ -1,11 +1,14 @@
 """Published pages and results belong together, every kind of rot is noticed, and a run can be held against them."""
 
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from kdlib import load_claims
 from kdlib.book import against_reference, verification
 from kdlib.claims import comparison
 from kdlib.claims.intervals import wilson_interval
+from kdlib.cli import main
 from kdlib.sections.opening import open_study
 from kdlib.study import store
 
@@ -54,16 +58,25 @@ def project(published, tmp_path, monkeypatch):
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess:
-    import os
+    """The command line in this process: another would import torch each time."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name, value in environment(root).items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["kdlib", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return subprocess.CompletedProcess(arguments, ended.value.code or 0, out.getvalue(), err.getvalue())
 
-    environment = os.environ | {"KDLIB_ROOT": str(root), "KDLIB_STORE": str(root / "store"), "KDLIB_WORKERS": "1"}
-    command = [sys.executable, "-m", "kdlib", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
+
+def environment(root: Path) -> dict[str, str]:
+    return {"KDLIB_ROOT": str(root), "KDLIB_STORE": str(root / "store"), "KDLIB_WORKERS": "1"}
 
 
 def test_a_fresh_clone_verifies_in_seconds_and_lists_the_openings_of_the_test_split(project):
+    command = [sys.executable, "-m", "kdlib", "verify"]
     start = time.monotonic()
-    done = run(project, "verify")
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment(project), cwd=project)
     assert (done.returncode, done.stderr) == (0, "")
     assert time.monotonic() - start < 30
     opened = [line for line in done.stdout.splitlines() if line.startswith("test split opened by book/digits/")]
