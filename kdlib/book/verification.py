@@ -97,10 +97,17 @@ def _of_published(content: dict[str, Any]) -> list[str]:
 
 
 def _of_results() -> list[str]:
-    """Results without a reference page."""
+    """Results without a reference page, and damage in units that no page has used yet."""
     root = paths.project_root()
+    damaged = []
+    for file in sorted((root / "results" / "units").glob("*.parquet")):
+        try:
+            sound = all(from_bytes(payload).key == key for key, payload in published_units(file).items())
+        except (OSError, ValueError, KeyError):
+            sound = False
+        damaged += [] if sound else [f"{file.relative_to(root)} is damaged"]
     folders = [path.parent for path in (root / "results").glob("*/*/*.csv")]
-    return [
+    return damaged + [
         f"{folder.relative_to(root)} belongs to no reference page"
         for folder in sorted(set(folders))
         if not (root / "book" / folder.parent.name / f"{folder.name}.ipynb").exists()

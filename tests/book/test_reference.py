@@ -404,3 +404,18 @@ def test_a_statistic_differs_only_by_more_than_its_seeds_explain(ours, differs):
 )
 def test_holm_rejects_step_by_step(p, expected):
     assert comparison._holm(p).tolist() == expected
+
+
+def test_damage_in_units_that_no_page_has_used_is_noticed(project):
+    from kdlib.study.store import Store, Unit
+
+    source = Store(project / "store")
+    source.put(Unit("measure", {"measure": "sum", "data": "0"}, {"sum": torch.tensor(1.0)}, {"seconds": 0.0}))
+    (file,) = source.export(project / "results" / "units", 1 << 20)
+    shutil.rmtree(project / "store")
+    assert verification.problems() == []
+    table = parquet.read_table(file)
+    payload = bytearray(table["payload"][0].as_py())
+    payload[-1] ^= 1
+    parquet.write_table(table.set_column(2, "payload", pyarrow.array([bytes(payload)], pyarrow.binary())), file)
+    assert verification.problems() == ["results/units/units-001.parquet is damaged"]
