@@ -17,7 +17,7 @@ def progress(items: Iterable[Item], title: str, total: int | None = None) -> Ite
     return tqdm(items, title, total, mininterval=10, delay=5, maxinterval=10, bar_format=PLAIN, leave=False)
 
 
-def spoken_time(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time to read: 42 s, 7 min, 3.2 h."""
     if seconds < 90:
         return f"{seconds:.3g} s"

@@ -105,13 +105,13 @@ def machine_rates(job: Job) -> dict[str, Any]:
     In bf16 as kdlib multiplies there: in fp32 where the processor has no instructions for it.
     """
     device = torch.device(job.device)
-    devices.make_ready(device)
+    devices.make_deterministic(device)
     rates, size = {}, PRODUCT if device.type == "cpu" else ACCELERATORS_PRODUCT
     for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = torch.randn(2, size, size, device=device).to(kind)
-        with devices.products(device, precision):
+        with devices.bf16_emulation(device, precision):
             rates[precision] = 2 * size**3 / min(devices.timings(lambda a=a, b=b: a @ b, device, 6)) / 1e9
-    kind = device.type if devices.multiplies_bf16(device) else f"{device.type}-without-bf16"
+    kind = device.type if devices.has_bf16_instructions(device) else f"{device.type}-without-bf16"
     return (
         {"row": "machine", "kind": kind, "workers": _workers(job), "product": size}
         | devices.environment(device)
@@ -145,9 +145,9 @@ def _step_seconds(job: Job, capacity: str, way: str) -> float:
     torch.set_num_threads(1)
     model = build_model(capacity, job.data.family, job.data.shape).to(device)
     if way != "user":
-        devices.make_ready(device)
+        devices.make_deterministic(device)
         fused = devices.adam(list(model.parameters()), 1e-3)
-        step = devices.RecordedStep(lambda part: teachers.train_step(model, fused, job.data, part, way), batch)
+        step = devices.GraphedStep(lambda part: teachers.train_step(model, fused, job.data, part, way), batch)
         return min(devices.timings(lambda: step(batch), device, 6))
     model = model.to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
@@ -202,7 +202,7 @@ def _parity(network: str, names: tuple[str, ...], fp32: list[Sequence[float]], b
 
 
 def _accuracy_and_entropy(job: Job, capacity: str, seed: int, precision: str) -> tuple[float, float]:
-    devices.make_ready(torch.device(job.device))
+    devices.make_deterministic(torch.device(job.device))
     dataset = _subset(job)
     run = teachers.train_teacher(Teacher(capacity, seed, PARITY["epochs"], BATCH, precision=precision), dataset)
     response = soft_labels(teachers.responses(run)[dataset.train], 9.0)
@@ -212,7 +212,7 @@ def _accuracy_and_entropy(job: Job, capacity: str, seed: int, precision: str) ->
 def _student_accuracies(
     job: Job, capacity: str, run: dict[str, Tensor], precision: str, replicates: range
 ) -> list[list[float]]:
-    devices.make_ready(torch.device(job.device))
+    devices.make_deterministic(torch.device(job.device))
     dataset = _subset(job)
     logits = teachers.predict(teachers.load_teacher(job.teacher(capacity), run, dataset), dataset.images)
     base = replace(job, epochs=PARITY["epochs"]).students(capacity, "general_student")[1]
@@ -230,7 +230,7 @@ def _subset(job: Job) -> Dataset:
 
 def train(job: Job, capacity: str) -> dict[str, Tensor]:
     """The weights of the sweeps' teacher."""
-    devices.use_threads(devices.cores())
+    devices.configure_cpu(devices.cores())
     found = teachers.train_teacher(job.teacher(capacity), job.data)
     return {name: value.cpu() for name, value in found.items() if name.startswith("weights/")}
 
@@ -341,7 +341,7 @@ def kdlibs_students(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) 
 
 def _warm(job: Job) -> None:
     """What a worker does once, before it is given work."""
-    devices.make_ready(torch.device(job.device))
+    devices.make_deterministic(torch.device(job.device))
     _load(job.dataset, job.device)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from ..claims.claims import claims_digest, evaluate
 from ..claims.controls import controls_digest
 from ..training.models import build_model, count_parameters
-from ..progress import spoken_time
+from ..progress import format_duration
 from ..study.study import Study
 from ..report.verdict_table import VerdictTable
 
@@ -36,7 +36,7 @@ class Record:
             f"Profile <strong>{html.escape(settings['profile'])}</strong>",
             f"{settings['seeds']} teacher seeds",
             html.escape("; ".join(cost["devices"])),
-            f"{units}: {spoken_time(cost['seconds'])} of computing",
+            f"{units}: {format_duration(cost['seconds'])} of computing",
             f"finished {cost['finished'][:10]}",
             f"code {html.escape(', '.join(cost['commits']))}",
         ]

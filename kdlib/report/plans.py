@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..progress import spoken_time
+from ..progress import format_duration
 from ..study.plan import Unit, compare, make_plan
 from ..study.study import Study
 from ..training.config import Teacher
@@ -35,10 +35,10 @@ def report(studies: Sequence[Study], command: str) -> dict[str, Any]:
 def text(found: dict[str, Any]) -> str:
     """A report to read."""
     lines = [f"{', '.join(found['sections'])} on {found['dataset']}, profile {found['profile']}:"]
-    lines += [f"  {m['units']:5} x {spoken_time(m['seconds_each']):>9}  {m['kind']}" for m in found["missing"]]
+    lines += [f"  {m['units']:5} x {format_duration(m['seconds_each']):>9}  {m['kind']}" for m in found["missing"]]
     if found["command"]:
         lines.append(
-            f"about {spoken_time(found['wall_seconds'])} on {found['workers']} x {found['device']}, "
+            f"about {format_duration(found['wall_seconds'])} on {found['workers']} x {found['device']}, "
             f"up to {found['mebibytes_a_worker']:.0f} MiB a worker:\n{found['command']}"
         )
     else:
@@ -46,8 +46,8 @@ def text(found: dict[str, Any]) -> str:
     done = found["done"]
     if done["units"]:
         lines.append(
-            f"planned before and done: {done['units']} units, estimated {spoken_time(done['estimated'])}, "
-            f"took {spoken_time(done['actual'])} (x {done['actual'] / done['estimated']:.2f})"
+            f"planned before and done: {done['units']} units, estimated {format_duration(done['estimated'])}, "
+            f"took {format_duration(done['actual'])} (x {done['actual'] / done['estimated']:.2f})"
         )
     return "\n".join(lines)
 

@@ -32,7 +32,7 @@ def open_study(
     by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
     device = devices.find_device(settings.device)
     worker_count(settings.device)
-    students.asked_engine()
+    students.requested_engine()
     read = {
         "name": settings.dataset,
         "examples": settings.examples,
@@ -42,7 +42,7 @@ def open_study(
     }
     dataset = like.dataset if like is not None and like.read == read else load_dataset(**read)
     settings, notes = _fit(settings, dataset, by_hand)
-    devices.make_ready(device)
+    devices.make_deterministic(device)
     store = store or Store()
     asked = _asked(section)
     first = Study(asked, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page

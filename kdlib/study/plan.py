@@ -120,7 +120,7 @@ class Calibration:
         self.device = study.dataset.images.device
         self._step, self._predict = cache(self._time_step), cache(self._time_predict)
         self._student_times = cache(self._time_student)
-        self._part = cache(lambda network: teachers.part_size(self._model(network), self.device))
+        self._part = cache(lambda network: teachers.micro_batch_size(self._model(network), self.device))
 
     def cost(self, unit: Unit) -> Cost:
         return self._teacher(unit) if isinstance(unit, Teacher) else self._student(unit)
@@ -135,7 +135,7 @@ class Calibration:
         return Cost(training + predicting, peak_memory() + 2 * logits)  # kept in a list, then stacked
 
     def _student(self, student: Student) -> Cost:
-        size, steps = students.lengths(student, self.dataset)
+        size, steps = students.batch_size_and_steps(student, self.dataset)
         engine = students.choose_engine(student, self.dataset)
         validated = (min(student.epochs, steps) - 1) * len(self.dataset.validation)  # the first is among the fixed
         at_last = self.dataset.test_size + len(self.dataset.validation) * (student.missing_class is not None)
@@ -164,7 +164,7 @@ class Calibration:
         Two short trainings tell them apart.
         """
         shape, architecture = self.dataset.shape, find_architecture(network, self.dataset.family)
-        count = stacked.most_at_once(architecture, shape, size, self.device) if engine == "stacked" else 1
+        count = stacked.max_stack_size(architecture, shape, size, self.device) if engine == "stacked" else 1
         first = Student(Teacher("small_teacher", 0, 1, size), 1, 9.0, network, batch_size=size, precision=precision)
         group = [replace(first, replicate=k) for k in range(count)]
         logits = torch.zeros(len(self.dataset.labels), self.dataset.classes, device=self.device)
@@ -172,8 +172,8 @@ class Calibration:
         rows = torch.randint(len(self.dataset.train), (LENGTHS[1], size), generator=order).to(self.device)
 
         def train(steps: int) -> None:
-            plans = [Schedule(self.dataset.train[rows[:steps]], (steps,))] * count
-            for _ in students.train(group, self.dataset, [logits] * count, plans, engine):
+            schedules = [Schedule(self.dataset.train[rows[:steps]], (steps,))] * count
+            for _ in students.train(group, self.dataset, [logits] * count, schedules, engine):
                 pass
 
         short, long = (_seconds(partial(train, steps), self.device) / count for steps in LENGTHS)

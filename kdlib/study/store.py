@@ -27,7 +27,7 @@ from torch import Tensor
 
 from .. import paths
 from ..errors import InputError, StoreError
-from ..training.identity import canonical
+from ..training.identity import canonical_json
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
 RECIPES = {"teacher": 1, "responses": 1, "student": 1, "measure": 1, "activations": 1}
@@ -52,13 +52,13 @@ class Unit:
 def unit_key(kind: str, config: dict[str, Any]) -> str:
     """The name under which a unit is stored."""
     identity = {"kind": kind, "recipe": RECIPES[kind], "config": config}
-    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:32]
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
 
 
 def to_bytes(unit: Unit) -> bytes:
     plain = torch.contiguous_format  # strides too: those of a single element may be anything
     tensors = {name: tensor.detach().cpu().clone(memory_format=plain) for name, tensor in unit.tensors.items()}
-    header = {"kind": unit.kind, "config": canonical(unit.config), "provenance": canonical(unit.provenance)}
+    header = {"kind": unit.kind, "config": canonical_json(unit.config), "provenance": canonical_json(unit.provenance)}
     return safetensors.torch.save(tensors, {**header, "sha256": _checksum(header, tensors)})
 
 
@@ -116,7 +116,7 @@ def _provenance(file: BinaryIO) -> dict[str, Any] | None:
 
 
 def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(canonical(header).encode())
+    digest = hashlib.sha256(canonical_json(header).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())

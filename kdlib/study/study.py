@@ -233,7 +233,7 @@ class Study:
     def _groups(self, wanted: list[Student]) -> list[list[Student]]:
         """Of these students those that the store lacks, in groups that are trained together."""
         lacking = [student for student in wanted if not self.stored(student)]
-        return [[lacking[i] for i in chunk] for chunk in students.chunks(lacking, self.dataset, GROUP)]
+        return [[lacking[i] for i in chunk] for chunk in students.stacks(lacking, self.dataset, GROUP)]
 
     def _until_stored(self, task: Callable, find_lacking: Callable[[], list], title: str) -> None:
         """Do a task for everything that is lacking; when a worker is killed, go on with what is lacking then."""

@@ -58,7 +58,7 @@ class Shared:
                 raise InputError(f"data set {s.dataset!r}: its loader gives other data each time it is called")
             self.keep(found)
         dataset = _opened[self.digest, s.device]
-        devices.make_ready(dataset.images.device)
+        devices.make_deterministic(dataset.images.device)
         return Store(self.root), dataset
 
     def keep(self, dataset: Dataset) -> None:
@@ -75,7 +75,7 @@ _opened: dict[tuple[str, str], Dataset] = {}
 def in_worker(task: Callable, *arguments: Any) -> None:
     """A task in a process of its own, which lives on for the next: its data set is read once.
 
-    joblib takes the freed memory that `devices.use_threads` keeps for a leak, and would replace the process again and
+    joblib takes the freed memory that `devices.configure_cpu` keeps for a leak, and would replace the process again and
     again.
     """
     from joblib.externals.loky import process_executor
@@ -94,8 +94,8 @@ def teacher_unit(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
 
 def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
     above = teacher.taught_by and teacher_unit(store, dataset, teacher.taught_by)
-    taught = teachers.responses(above.tensors) if above else None
-    compute = partial(teachers.train_teacher, teacher, dataset, taught)
+    teacher_logits = teachers.responses(above.tensors) if above else None
+    compute = partial(teachers.train_teacher, teacher, dataset, teacher_logits)
     return timed(store, "teacher", teacher.config(dataset), dataset, compute)
 
 

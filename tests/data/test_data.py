@@ -11,7 +11,7 @@ import torch
 
 from kdlib import InputError, Store, load_dataset, open_study, register_dataset, select_examples
 from kdlib.data import registry, sources
-from kdlib.data.sources import KNOWN, TORCHVISION
+from kdlib.data.sources import SHA256, TORCHVISION
 from kdlib.paths import data_dir
 from kdlib.sections import SECTIONS
 from kdlib.study.store import from_bytes
@@ -388,4 +388,4 @@ def test_archives_of_real_mnist_are_unpacked_and_known(real_mnist):
         (real_mnist / "MNIST" / "raw" / name).unlink()
     dataset = load_dataset("mnist", root=real_mnist)
     assert (len(dataset.labels), dataset.test_size) == (60_000, 10_000)
-    assert dataclasses.replace(registry.find_source("mnist")).sha256 == KNOWN["mnist"]
+    assert dataclasses.replace(registry.find_source("mnist")).sha256 == SHA256["mnist"]

@@ -5,7 +5,7 @@ import pandas as pd
 from ...study.study import Study
 from ...training.config import Student, Teacher
 from ...training.measures import test_percent, validation_percent
-from ...training.students import lengths
+from ...training.students import batch_size_and_steps
 from ..sweet_spot.experiment import TEMPERATURE, find_sweet_spot, known_spot, search_cells, search_map, three_teachers
 
 LEVELS = (50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5)  # of validation accuracy, for speed
@@ -58,7 +58,7 @@ def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, St
                 changes = {"examples_per_class": n, "selection": selection, "steps": limit}
                 student = study.student(teacher, TEMPERATURE, epoch, **changes)
                 cell = {"examples_per_class": n, "full": False, "selection": selection, "budget": budget}
-                cells.append((cell | {"steps": lengths(student, study.dataset)[1]}, student))
+                cells.append((cell | {"steps": batch_size_and_steps(student, study.dataset)[1]}, student))
     for budget in ("epochs", "steps"):  # one student: for the whole set the two budgets are the same
         cell = {"examples_per_class": whole / study.dataset.classes, "full": True, "budget": budget, "steps": steps}
         cells.append((cell | {"selection": "entropy"}, study.student(teacher, TEMPERATURE, epoch)))

@@ -265,8 +265,8 @@ def _gradients(study: Study) -> pd.DataFrame:
 
 def gradient_norms(student: Student, dataset: Dataset, logits: Tensor) -> dict[str, Tensor]:
     """Mean lengths, over some training examples, of equation 4's two gradients after some of a student's `steps`."""
-    plan = students.schedule(student, dataset, logits)
-    last = len(plan.batches)
+    schedule = students.make_schedule(student, dataset, logits)
+    last = len(schedule.batches)
     steps = sorted({m * 10**k for m in MARKS for k in range(len(str(last))) if m * 10**k < last} | {last})
     sample = dataset.train[:: max(1, len(dataset.train) // GRADIENT_EXAMPLES)]
     found: list[list[float]] = []
@@ -282,7 +282,7 @@ def gradient_norms(student: Student, dataset: Dataset, logits: Tensor) -> dict[s
         )
         found.append([values.mean().item() for values in norms])
 
-    students.train_one(student, dataset, logits, replace(plan, validate_after=tuple(steps)), observe)
+    students.train_one(student, dataset, logits, replace(schedule, validate_after=tuple(steps)), observe)
     hard, soft = torch.tensor(found).T
     return {"steps": torch.tensor(steps), "hard": hard.contiguous(), "soft": soft.contiguous()}
 
