@@ -88,7 +88,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
 
 
 def command(record: dict[str, Any], given: Mapping[str, Any]) -> str:
-    """What makes a record's page again."""
+    """The command that makes a record's page again."""
     return shlex.join(["kdlib", "run", record["section"], *_options(record, given)])
 
 

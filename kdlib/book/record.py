@@ -45,7 +45,7 @@ class Record:
 
 def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
     """The record of a section's page."""
-    origins = study.origins()
+    origins = study.provenance()
     used = list(origins.values())
     return Record(
         {
@@ -99,12 +99,12 @@ def _by_kind(study: Study, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def digest(tables: dict[str, pd.DataFrame]) -> str:
-    """sha256 over all tables as CSV: equal digests mean equal numbers, bit for bit."""
+    """Digest (sha256) over all tables as CSV: equal digests mean equal numbers, bit for bit."""
     return digest_of_texts({name: table.to_csv(index=False) for name, table in tables.items()})
 
 
 def digest_of_texts(tables: dict[str, str]) -> str:
-    """The same of tables that are CSV already."""
+    """Digest (sha256) over tables that are CSV texts already, by name: see `digest`."""
     text = "".join(f"{name}\n{tables[name]}" for name in sorted(tables))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""`kdlib plan`: what is missing and what it will cost, as text and as JSON."""
+"""`kdlib plan`: units that are missing and their cost, as text and as JSON."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 
 from ..progress import format_duration
-from ..study.plan import Unit, compare, make_plan
+from ..study.plan import Unit, compare_estimates, make_plan
 from ..study.study import Study
 from ..training.config import Teacher
 
 
 def report(studies: Sequence[Study], command: str) -> dict[str, Any]:
-    """What is missing, by kind of unit, its cost, the command that computes it, and how earlier estimates fared."""
+    """Report for JSON: missing units by kind, their cost, the command for them, and earlier estimates beside times."""
     plan = make_plan(studies)
     groups: dict[str, list[float]] = {}
     for unit, cost in plan.costs.items():
         groups.setdefault(_kind(unit), []).append(cost.seconds)
-    done = compare(studies)
+    done = compare_estimates(studies)
     return {
         "dataset": studies[0].dataset.name,
         "profile": studies[0].settings.profile,
@@ -33,7 +33,7 @@ def report(studies: Sequence[Study], command: str) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """A report to read."""
+    """Lines of text, from what `report` returned, for a terminal."""
     lines = [f"{', '.join(found['sections'])} on {found['dataset']}, profile {found['profile']}:"]
     lines += [f"  {m['units']:5} x {format_duration(m['seconds_each']):>9}  {m['kind']}" for m in found["missing"]]
     if found["command"]:

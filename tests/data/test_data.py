@@ -120,8 +120,8 @@ def test_the_test_split_is_reached_by_open_test_alone_and_the_reason_is_kept_in_
     study = open_study("entropy", settings, store=Store(tmp_path))
     assert study.dataset.openings == []
     teacher = study.teacher("small", 0)
-    study.run(teacher)
-    study.distilled([study.student(teacher, 9)])
+    study.teacher_result(teacher)
+    study.student_results([study.student(teacher, 9)])
     openings = {
         path.parent.name: from_bytes(path.read_bytes()).provenance["test_openings"] for path in study.store.paths()
     }

@@ -22,7 +22,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     spot = find_sweet_spot(search_map(study, "general_student"))
     cells = _cells(study, spot)
     rows, speed = [], []
-    for (cell, _), result in zip(cells, study.distilled(s for _, s in cells), strict=True):
+    for (cell, _), result in zip(cells, study.student_results(s for _, s in cells), strict=True):
         rows.append(cell | {"validation_accuracy": validation_percent(result), "test_accuracy": test_percent(result)})
         if cell["full"] and cell["budget"] == "steps":  # one student, whatever the budget
             reached = 100 * result["validation_accuracy"]
