@@ -112,7 +112,7 @@ def compute(
         raise typer.Exit(1 if sum(counts) else 0)
     if only:
         runs = teacher_runs(studies)[int(index) - 1 :: int(count)]
-        studies[0].runs(runs)
+        studies[0].train_teachers(runs)
         typer.echo(f"{len(runs)} teachers in {studies[0].store.root}")
         return
     for study in studies:
@@ -129,7 +129,7 @@ def plan(
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False,
 ) -> None:
-    """What a section (or all) still lacks, what it will cost on this device, and how earlier estimates fared."""
+    """Estimate what a section (or all) still lacks and its cost on this device; show how earlier estimates fared."""
     from .report import plans
 
     studies = open_studies(section, dataset, profile, parameter, store)
@@ -197,7 +197,7 @@ def page(
     store: StoreOption = None,
     watch: Annotated[bool, typer.Option(help="again at every save, until interrupted")] = False,
 ) -> None:
-    """See a notebook that was edited as a page of the book; of its two halves the one that changed is taken."""
+    """See a notebook that was edited as a page of the book; of its jupytext pair the file that changed is taken."""
     from .book import editing
 
     given = parse_parameters(section, dataset, profile, parameter)
@@ -274,7 +274,7 @@ def store_rm(
     keys: Annotated[list[str], typer.Argument(help="keys as `store ls` prints them, or beginnings of them")],
     store: StoreOption = None,
 ) -> None:
-    """Remove units by key."""
+    """Remove units from the store by key."""
     chosen = []
     known = list(Store(store).paths())
     for key in keys:
@@ -319,7 +319,7 @@ def store_import(
     """Lay another machine's units beneath this store: notebooks read them and train nothing."""
     place = Store(store)
     for file in files:
-        typer.echo(f"{file}: {place.take_in(file)} units")
+        typer.echo(f"{file}: {place.import_file(file)} units")
 
 
 settings.profile_names()  # a broken profiles file is found at once

@@ -14,14 +14,14 @@ Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # train images, 
 
 @dataclass(frozen=True)
 class Source:
-    """How a data set is read, and which networks of Table 7 it uses."""
+    """A registered data set: the function that reads it, and the family of networks of table 7 that it uses."""
 
     load: Callable[[Path], Arrays]
     family: str = "mnist"
     class_names: tuple[str, ...] | None = None
     title: str = ""
     sha256: str | None = None  # of the four arrays' bytes, where known
-    known: bool = False  # from the start: a user's set may be registered anew with other networks
+    builtin: bool = False  # kdlib brings it; a user's may be registered anew with other networks
 
 
 _sources: dict[str, Source] = {}
@@ -38,7 +38,9 @@ def register_dataset(
     """Make a data set known by name to `load_dataset`, the notebooks and the command line.
 
     Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W] or
-    [N, C, H, W], uint8 or floats in [0, 1]; labels are integers from 0. `family`: whose networks of Table 7 it uses.
+    [N, C, H, W], uint8 or floats in [0, 1]; labels are integers from 0. `family`: the data set of table 7 whose
+    networks it uses. `class_names` and `title` are shown on pages. Raises `InputError` for a name that is no lower-case
+    identifier.
     """
     if not name.isidentifier() or not name.islower():
         raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
@@ -57,5 +59,6 @@ def find_source(name: str) -> Source:
 
 
 def dataset_names() -> list[str]:
+    """Names of all registered data sets, those of plug-ins too."""
     paths.load_plugins()
     return list(_sources)

@@ -1,4 +1,4 @@
-"""The data sets that are known from the start: scikit-learn's digits, and torchvision's through one adapter."""
+"""The data sets that kdlib brings: scikit-learn's digits, and torchvision's through one adapter."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ CIFAR = ("plane", "auto", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
 
 
 def load_digits(root: Path) -> Arrays:
-    """scikit-learn's 1797 digits of 8x8 pixels (embedded), 1300 for training and 497 for testing, stratified."""
+    """Read scikit-learn's 1797 embedded digits of 8x8 pixels: 1300 for training and 497 for testing, stratified."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -41,7 +41,7 @@ TORCHVISION = {
 
 
 def torchvision_loader(name: str) -> Callable[[Path], Arrays]:
-    """A loader over `torchvision.datasets`; it reads what lies in the data folder and never uses the network."""
+    """Make a loader over `torchvision.datasets` that reads the data folder and never uses the network."""
 
     def load(root: Path) -> Arrays:
         if not (root / TORCHVISION[name][1]).exists():
@@ -56,7 +56,11 @@ def torchvision_loader(name: str) -> Callable[[Path], Arrays]:
 
 
 def fetch(name: str, root: Path, source: Path | None) -> None:
-    """Put a torchvision data set into the data folder: copied from `source`, or downloaded. Checked before use."""
+    """Put a torchvision data set into the data folder `root`, and check it.
+
+    It is copied from `source`, a folder in torchvision's layout, or downloaded where that is None. Raises `InputError`
+    if torchvision has no such set, if it cannot be found or downloaded, or if it is damaged.
+    """
     from .dataset import load_dataset
 
     if name not in TORCHVISION:
@@ -95,7 +99,7 @@ def _open(name: str, root: Path, download: bool) -> Arrays:
 
 
 def _unpack_raw(name: str, root: Path) -> None:
-    """MNIST's relatives: torchvision unpacks the .gz files only when it may download; unpack checked ones here."""
+    """Unpack checked .gz files of MNIST and its relatives, which torchvision does only when it may download."""
     from ._torchvision import datasets, utils
 
     for file, md5 in getattr(getattr(datasets, TORCHVISION[name][0]), "resources", ()):
@@ -114,13 +118,13 @@ def _unpack_raw(name: str, root: Path) -> None:
 
 
 # Digests of the four arrays (dataset._sha256), computed from files whose md5 are the publishers'.
-KNOWN = {
+SHA256 = {
     "mnist": "0f471e2dba70314a622ee4b35ccaebb6b9e9e1039139ea4103e4d4d9e6ce8134",
     "fashion_mnist": "cac48439c9dd11c5e6e8d56495d50486f274a4da06f4d2e8f7f10a0471dc9cec",
     "cifar10": "5a078a53cc8236424f6c8ea3f1078ac49430b2eb71bc0548a50be48f18ca8a6e",
 }
 
-registry._sources["digits"] = Source(load_digits, "mnist", title="scikit-learn digits", known=True)
+registry._sources["digits"] = Source(load_digits, "mnist", title="scikit-learn digits", builtin=True)
 for _name, _family, _classes, _title in (
     ("mnist", "mnist", None, "MNIST"),
     ("fashion_mnist", "fashion_mnist", FASHION, "Fashion-MNIST"),
@@ -130,5 +134,5 @@ for _name, _family, _classes, _title in (
     ("svhn", "cifar10", None, "SVHN"),
 ):
     registry._sources[_name] = Source(
-        torchvision_loader(_name), _family, _classes, _title, KNOWN.get(_name), known=True
+        torchvision_loader(_name), _family, _classes, _title, SHA256.get(_name), builtin=True
     )

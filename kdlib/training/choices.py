@@ -1,4 +1,4 @@
-"""What can be chosen from by name. It imports nothing, so that a parameter is checked before torch is imported."""
+"""Names that parameters may have. It imports nothing, so that a parameter is checked before torch is imported."""
 
 PRECISIONS = ("fp32", "bf16")
 SEEDINGS = ("common", "configuration")
