@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import paths
 from ..errors import InputError
-from .registry import Arrays, Source, find_source
+from .registry import Arrays, Source, check_files, find_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,9 @@ def load_dataset(
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
     """
     source = find_source(name)
-    arrays = _read(name, source, Path(root) if root else paths.data_dir())
+    root = Path(root) if root else paths.data_dir()
+    check_files(name, root)
+    arrays = _read(name, source, root)
     train_x, train_y, test_x, test_y = arrays
     classes = int(train_y.max()) + 1
     least, most = 20 * classes, len(train_y) - classes

@@ -5,7 +5,6 @@ for tiny images and in a CPU's own bf16 students are trained by matrix products 
 them equal to it. In fp32 a CPU's convolutions of larger images are as fast as anything tried: there it is used.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from ..data.dataset import Dataset, select_examples
 from ..errors import InputError
 from . import stacked, targets
-from .choices import ENGINES, SELECTIONS
+from .choices import ENGINES, SELECTIONS, asked_engine
 from .config import Schedule, Student
 from .devices import adam, autocast, multiplies_bf16, products
 from .losses import entropy, kd_loss, soft_labels
@@ -165,14 +164,6 @@ def _train_stack(
     half = len(students) // 2
     parts = [_train_stack(students[p], dataset, logits[p], plans[p]) for p in (slice(half), slice(half, None))]
     return tuple(first + second for first, second in zip(*parts, strict=True))
-
-
-def asked_engine() -> str | None:
-    """KDLIB_ENGINE. Raises `InputError` for an engine that does not exist."""
-    engine = os.environ.get("KDLIB_ENGINE") or None
-    if engine not in (None, *ENGINES):
-        raise InputError(f"KDLIB_ENGINE={engine!r} cannot be used; allowed: {', '.join(ENGINES)}")
-    return engine
 
 
 def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> str:
