@@ -140,8 +140,11 @@ def select_examples(
 
     Arguments: `labels` [N]; `scores` [N], such as the entropy of each response; `order` is `"highest"`, `"lowest"` or
     `"random"` (which needs no scores and uses `seed`). Returns indices [classes * per_class], sorted.
-    Raises `InputError` where a class has fewer examples, or the order is unknown.
+    Raises `InputError` where a class has fewer examples, the order is unknown, or the shapes do not fit.
     """
+    if labels.ndim != 1 or not len(labels) or (scores is not None and scores.shape != labels.shape):
+        given = f"labels {list(labels.shape)}" + ("" if scores is None else f" and scores {list(scores.shape)}")
+        raise InputError(f"{given} cannot be used; allowed: labels [N] and scores [N], N at least 1")
     if order not in ("highest", "lowest", "random"):
         raise InputError(f"unknown order of examples {order!r}; allowed: highest, lowest, random")
     smallest = int(labels.unique(return_counts=True)[1].min())  # of the classes that are there
