@@ -1,15 +1,18 @@
-"""Which data sets are known, by name, and how each is read. Nothing is read here, and no torch is needed."""
+"""Which data sets are known, by name, and how each is read. Nothing is read here; needs neither torch nor numpy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from .. import paths
 from ..errors import InputError
 
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # train images, train labels, test images, test labels
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+# Train images, train labels, test images, test labels.
+Arrays: TypeAlias = "tuple[ndarray, ndarray, ndarray, ndarray]"
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Source:
     title: str = ""
     sha256: str | None = None  # of the four arrays' bytes, where known
     builtin: bool = False  # kdlib brings it; a user's may be registered anew with other networks
+    files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or packed (.gz)
 
 
 _sources: dict[str, Source] = {}
@@ -62,3 +66,25 @@ def dataset_names() -> list[str]:
     """Names of all registered data sets, those of plug-ins too."""
     paths.load_plugins()
     return list(_sources)
+
+
+def lacking_files(name: str, root: Path | None = None) -> list[str]:
+    """What a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
+    root = root or paths.data_dir()
+    return [
+        file for file in find_source(name).files if not any((root / f"{file}{end}").exists() for end in ("", ".gz"))
+    ]
+
+
+def check_files(name: str, root: Path | None = None) -> None:
+    """Raise `InputError` where a file of a data set is missing: where it was looked for, and what gets it."""
+    root = root or paths.data_dir()
+    if not (lacking := lacking_files(name, root)):
+        return
+    what = f"data set {name!r} was not found under {root}"
+    if len(lacking) < len(find_source(name).files):
+        what = f"data set {name!r} under {root} is incomplete, it lacks {', '.join(lacking)}"
+    raise InputError(
+        f"{what}. `kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
+        f"`kdlib data {name} --download` fetches it; KDLIB_DATA names another folder."
+    )
