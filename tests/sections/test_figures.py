@@ -102,5 +102,5 @@ def test_gradients_of_one_term_alone_have_no_ratio_to_draw(alpha):
     rows = [(s, t, x, k) for s in range(2) for t in ("small", "large") for x in (3.0, 9.0) for k in (1, 10)]
     table = pd.DataFrame(rows, columns=["seed", "teacher", "temperature", "step"])
     figure = figures.gradient_norms(table.assign(soft=alpha, hard=1 - alpha))
-    figure.subplots.draw()
+    figure.canvas.draw()
     assert not any(line.get_xydata().size for axes in figure.axes for line in axes.get_lines())
