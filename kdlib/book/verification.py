@@ -6,18 +6,30 @@ from typing import Any
 import nbformat
 
 from .. import paths
-from ..claims.claims import claims_digest
-from ..claims.controls import controls_digest
 from ..errors import InputError
 from .record import digest_of_texts
 from ..sections import SECTIONS
 from ..study.store import from_bytes, published_units
+from . import newer_rules
+from .history import History
 from .pages import check_halves, executed, notebook_path, outputs_digest, page_record, read, source_digest
 
 
-def problems() -> list[str]:
+def problems(history: History | None = None) -> list[str]:
     """One line for whatever does not belong together, with what to do."""
-    return [*_of_notebooks(), *(line for path in executed() for line in _of_page(path)), *_of_results()]
+    history = history or History(paths.project_root())
+    return [*_of_notebooks(), *(line for path in executed() for line in _of_page(path, history)), *_of_results()]
+
+
+def notes(history: History | None = None) -> list[str]:
+    """Which rules of which pages are newer than some of their numbers, and where that cannot be told: no problem."""
+    history, found = history or History(paths.project_root()), []
+    for path in executed():
+        page = read(path)  # one that cannot be read is named by `problems`
+        if content := page and page_record(page):
+            where = path.relative_to(paths.project_root())
+            found += [f"{where}: {line}" for line in newer_rules.lines(newer_rules.standing(content, history))]
+    return found
 
 
 def openings() -> list[str]:
@@ -45,7 +57,7 @@ def _of_notebooks() -> list[str]:
     return found
 
 
-def _of_page(path: Path) -> list[str]:
+def _of_page(path: Path, history: History) -> list[str]:
     where, found = path.relative_to(paths.project_root()), []
     page = read(path)
     if page is None:
@@ -59,10 +71,9 @@ def _of_page(path: Path) -> list[str]:
         found.append(f"{where} was edited after it ran (`kdlib run` makes it anew)")
     if content["digest"] != digest_of_texts(content["tables"]):
         found.append(f"{where} carries other tables than it ran with (`kdlib run` makes it anew)")
-    if content["claims"] != claims_digest():
-        found.append(f"{where} was judged by other claims than data/paper/claims.yml now holds")
-    if content["controls"] != controls_digest():
-        found.append(f"{where} was judged by other controls than data/paper/controls.yml now holds")
+    if newer_rules.standing(content, history).judged_by_these is False:
+        section = content["section"]
+        found.append(f"{where} was judged by other rules than {section} now has (`kdlib run` makes it anew)")
     if path.is_relative_to(paths.project_root() / "book"):
         found += _of_published(content)
     return found

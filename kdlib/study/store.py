@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -127,10 +127,12 @@ def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
 class Store:
     """Units on disk. `results/` of the project, and what another machine computed, are read-only layers under it.
 
-    What they hold is not computed again.
+    What they hold is not computed again. `rules`: digests of all sections' rules, which each unit that is computed for
+    this store records; whoever opens a study sets it.
     """
 
     def __init__(self, root: Path | str | None = None, results: Path | str | None = None) -> None:
+        self.rules: Mapping[str, str] = {}
         self.root = Path(root) if root else paths.store_dir()
         self.results = Path(results) if results else paths.project_root() / "results"
 

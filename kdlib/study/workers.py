@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -42,6 +42,7 @@ class Shared:
     networks: dict[str, Architecture]
     root: str
     digest: str  # of the data set
+    rules: Mapping[str, str]  # see `Store`
 
     def open(self) -> tuple[Store, Dataset]:
         """The store, and the data set, read once in a process. What was registered here goes before plug-ins."""
@@ -59,7 +60,9 @@ class Shared:
             self.keep(found)
         dataset = _opened[self.digest, s.device]
         devices.make_ready(dataset.images.device)
-        return Store(self.root), dataset
+        store = Store(self.root)
+        store.rules = self.rules
+        return store, dataset
 
     def keep(self, dataset: Dataset) -> None:
         """Take this data set for all tasks in this process."""
@@ -141,7 +144,7 @@ def distill_and_store(shared: Shared, group: list[Student]) -> None:
     start, opened = time.perf_counter(), len(dataset.openings)
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
-        provenance = _provenance(dataset, seconds, dataset.openings[opened:])
+        provenance = _provenance(store, dataset, seconds, dataset.openings[opened:])
         provenance["engine"] = students.choose_engine(group[i], dataset)
         store.put(Unit("student", group[i].config(dataset), tensors, provenance))
         start, opened = time.perf_counter(), len(dataset.openings)
@@ -159,12 +162,13 @@ def timed(
 ) -> Unit:
     start, opened = time.perf_counter(), len(dataset.openings)
     tensors = compute()
-    provenance = _provenance(dataset, time.perf_counter() - start, dataset.openings[opened:])
+    provenance = _provenance(store, dataset, time.perf_counter() - start, dataset.openings[opened:])
     return store.put(Unit(kind, config, tensors, provenance))
 
 
-def _provenance(dataset: Dataset, seconds: float, openings: Iterable[str]) -> dict[str, Any]:
+def _provenance(store: Store, dataset: Dataset, seconds: float, openings: Iterable[str]) -> dict[str, Any]:
     return {
+        "rules": dict(store.rules),
         "seconds": round(seconds, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "peak_memory_mib": devices.peak_memory(),

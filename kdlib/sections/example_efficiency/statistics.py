@@ -18,7 +18,7 @@ def curve(rows: DataFrame, teacher: str, selection: str = "entropy", budget: str
 
 
 def examples_ratio_of_curves(a: Series, b: Series, start: float = 0.0) -> tuple[float, bool]:
-    """How many times the examples of curve b curve a needs for the same accuracy (head of claims.yml).
+    """How many times the examples of curve b curve a needs for the same accuracy (RULES.md, "Terms").
 
     Arguments: accuracies indexed by the number of examples per class; `start`, the share of the range that both curves
     cover at which the levels begin. Returns the ratio and whether it is only a bound, because the curves share no range
