@@ -92,12 +92,12 @@ def note(found: Standing, judge: Judge) -> str:
         said.append("The verdicts on this page are by earlier rules: `kdlib run` makes it anew.")
     if found.newer:
         said.append("Some of its units were computed at commits that have other rules than the present ones.")
-    pairs = {change.title: _verdicts(change, found.dataset, judge) for change in found.newer}
-    other = [f"*{title}*: {was}, now {now}" for title, own in pairs.items() for was, now in own if was != now]
+    pairs = [(change.title, pair) for change in found.newer for pair in _verdicts(change, found.dataset, judge)]
+    other = [f"*{title}*: {was}, now {now}" for title, (was, now) in pairs if was != now]
     if other:
         said.append("By the earlier rules there are other verdicts, from the same numbers:")
         said += ["", *(f"- {line}" for line in other), ""]
-    elif any(pairs.values()):
+    elif pairs:
         said.append("The earlier rules give the same verdicts.")
     said += [f"It cannot be told {why}." for why in found.untold]
     if found.changes:

@@ -68,7 +68,7 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
                 "torch": sorted({u["torch"] for u in used}),
                 "python": sorted({u["python"] for u in used}),
                 "commits": sorted({u["commit"] for u in used}),
-                "computed_by": _computed_by(study.section, used),
+                "computed_by": computed_by(study.section, used),
                 "finished": max((u["finished"] for u in used), default=""),
                 "peak_memory_mib": max((u["peak_memory_mib"] for u in used), default=0),
                 "test_openings": sorted({o for u in used for o in u["test_openings"]}),
@@ -77,7 +77,7 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
     )
 
 
-def _computed_by(section: str, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def computed_by(section: str, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """At which commits and by which rules of the section how many units were computed.
 
     `rules` is the digest that they recorded, None of those from before there was one.

@@ -7,7 +7,7 @@ import nbformat
 
 from .. import paths
 from ..errors import InputError
-from .record import digest_of_texts
+from .record import computed_by, digest_of_texts
 from ..sections import SECTIONS
 from ..study.store import from_bytes, published_units
 from . import newer_rules
@@ -93,18 +93,31 @@ def _of_published(content: dict[str, Any]) -> list[str]:
         units = published_units(folder / f"{content['section']}.parquet")
     except (OSError, ValueError, KeyError):
         return [*found, f"{where}.parquet is missing or damaged"]
+    origins = []
     for key, payload in units.items():
         try:
-            sound = from_bytes(payload).key == key
+            unit = from_bytes(payload)
         except ValueError:
-            sound = False
-        if not sound:
+            unit = None
+        if unit is None or unit.key != key:
             found.append(f"{where}.parquet: unit {key[:12]} is damaged")
+        elif key in content["units"]:
+            origins.append(unit.provenance)
     if set(units) - set(content["units"]):
         found.append(f"{where}.parquet holds units that the page did not use")
     if lacking := set(content["units"]) - set(units):
         found.append(f"{where}.parquet lacks {len(lacking)} of the units that the page was made from")
+    elif len(origins) == len(content["units"]) and not _same_origins(content, origins):
+        found.append(f"{where}.parquet: its units name other commits or rules than the page does")
     return found
+
+
+def _same_origins(content: dict[str, Any], origins: list[dict[str, Any]]) -> bool:
+    """Whether units were computed at the commits, and by the rules, that a page's record has of them."""
+    cost, said = content["cost"], computed_by(content["section"], origins)
+    if "computed_by" in cost:
+        return cost["computed_by"] == said
+    return cost["commits"] == sorted({part["commit"] for part in said})  # of pages before units recorded rules
 
 
 def _of_results() -> list[str]:

@@ -166,6 +166,14 @@ def change_rule(project: Path, name: str, was: str, now: str) -> None:
     path.write_text(path.read_text().replace(was, now, 1))
 
 
+def another_commit(project: Path) -> None:
+    def change(page: nbformat.NotebookNode) -> None:
+        verification.page_record(page)["cost"]["computed_by"][0]["commit"] = "0123456789ab"
+        page.metadata["kdlib"]["outputs"] = verification.outputs_digest(page)
+
+    edit_page(project, change)
+
+
 def cut_units(project: Path) -> None:
     path = project / "results" / "digits" / "missing_class.parquet"
     path.write_bytes(path.read_bytes()[:-100])
@@ -199,6 +207,7 @@ def removed_page(project: Path) -> None:
         (cleared_outputs, "book/digits/missing_class.ipynb has no record"),
         (changed_claim, "book/digits/entropy.ipynb was judged by other rules"),
         (changed_control, "book/digits/missing_class.ipynb was judged by other rules"),
+        (another_commit, "results/digits/missing_class.parquet: its units name other commits or rules"),
         (cut_units, "results/digits/missing_class.parquet is missing or damaged"),
         (without_a_unit, "results/digits/missing_class.parquet lacks 1 of the units that the page was made from"),
         (units_of_another_page, "results/digits/entropy.parquet holds units that the page did not use"),
