@@ -67,15 +67,18 @@ def standing(record: Mapping[str, Any], history: History) -> Standing:
     versions: dict[str, Version] = {}
     untold = []
     for origin in record["cost"].get("computed_by") or [{"commit": c, "rules": None} for c in record["cost"]["commits"]]:
-        if origin["rules"] == own:
-            continue
-        version = history.at(origin["commit"])
-        if origin["rules"] and (version is None or rules.digest(version.rules, section) != origin["rules"]):
-            version = history.with_digest(section, origin["rules"])
-        if version is None:
-            untold.append(_why(origin["commit"], history))
-        else:
+        commit, recorded = origin["commit"], origin["rules"]
+        version = history.at(commit)
+        if version and recorded not in (None, rules.digest(version.rules, section)):
+            untold.append(f"by which rules units of commit {commit} were computed: they recorded others than it holds")
+        elif version is None and recorded == own:
+            continue  # of a commit that is not here, or of files that were not committed: what they recorded counts
+        elif version is None:
+            version = recorded and history.with_digest(section, recorded)
+        if version:
             versions[version.commit] = version
+        else:
+            untold.append(_why(commit, history))
     judged = _judged_by(record, history)
     if judged is None:
         untold.append("by which rules it was judged: the history does not hold those that it names")
@@ -98,7 +101,7 @@ def note(found: Standing, judge: Judge) -> str:
         said.append("By the earlier rules there are other verdicts, from the same numbers:")
         said += ["", *(f"- {line}" for line in other), ""]
     elif pairs:
-        said.append("The earlier rules give the same verdicts.")
+        said.append("Where a verdict by the earlier rules can be computed, it is the same.")
     said += [f"It cannot be told {why}." for why in found.untold]
     if found.changes:
         items = "".join(f"<li>{line}</li>" for change in found.changes for line in _in_full(change, found.dataset, judge))

@@ -107,7 +107,7 @@ def test_the_page_gives_the_verdict_by_the_earlier_rule_where_it_is_another(proj
     assert f"({LATER})" in note.splitlines()[0]
     assert "- *A higher temperature lowers the confidence*: reproduced, now contradicted" in note
     assert "side was less, is greater" in note
-    assert "The earlier rules give the same verdicts." in newer_rules.note(found, lambda *_: "undecided")
+    assert "Where a verdict by the earlier rules can be computed, it is the same." in newer_rules.note(found, lambda *_: "undecided")
 
 
 def test_of_a_rule_with_another_measure_no_earlier_verdict_is_computed(project):
@@ -206,6 +206,15 @@ def test_rules_of_files_that_were_not_committed_then_are_found_by_the_digest_tha
     assert lines(project, page("entropy", dirty, recorded=first)) == [
         f"1 rule is newer than some numbers of this page ({LATER}): temperature-softens"
     ]
+
+
+def test_units_that_recorded_other_rules_than_their_commit_holds_are_not_believed(project):
+    before = head(project)
+    change(project, *SIDE)
+    commit(project, LATER)
+    newer, contradiction = lines(project, page("entropy", before, recorded=rules.digests()["entropy"]))
+    assert newer.endswith("temperature-softens")
+    assert before in contradiction and contradiction.endswith("they recorded others than it holds")
 
 
 def test_rules_of_the_old_place_are_read_and_so_are_records_of_whole_files(project):
