@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..claims import rules
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError
 from ..study.settings import Settings
@@ -42,6 +43,7 @@ def open_study(
     settings, notes = _fit(settings, dataset, by_hand)
     devices.make_deterministic(device)
     store = store or Store()
+    store.rules = rules.digests()
     definition = _definition(section)
     first = Study(definition, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
     store.check_room(_room_needed(first, *first.units()))

@@ -276,6 +276,7 @@ class Study:
             models.registered_networks(),
             str(self.store.root),
             self.dataset.digest,
+            self.store.rules,
         )
         count = min(workers.worker_count(self.settings.device), len(arguments))
         if count == 1:
