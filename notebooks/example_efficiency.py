@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,mystnb,-all
+#     cell_metadata_filter: tags,mystnb,kdlib,-all
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -56,7 +56,7 @@ study
 # %% [markdown]
 # ## What was found
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.efficiency_finding(tables["cells"], study.dataset.classes)
 
@@ -69,19 +69,19 @@ kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "efficiency-
 # With few examples an epoch has few steps. At equal epochs, a small transfer set therefore also means a shorter training;
 # at equal steps every student takes as many steps as one that sees the whole set.
 
-# %% mystnb={"figure": {"caption": "Figure 4 as measured ({dataset}): best validation accuracy of the student against the number of examples of each class, chosen by entropy. Bands are 95% t intervals over teacher seeds.", "name": "efficiency"}, "image": {"alt": "Two panels on {dataset}, equal epochs and equal steps. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Figure 4 as measured ({dataset}): best validation accuracy of the student against the number of examples of each class, chosen by entropy. Bands are 95% t intervals over teacher seeds.", "name": "efficiency"}, "image": {"alt": "Two panels on {dataset}, equal epochs and equal steps. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each teacher."}} tags=["hide-input"]
 kdlib.figures.accuracy_against_examples(tables["cells"], "entropy", ("small", "large"))
 
 # %% [markdown]
 # At equal epochs, validation accuracy (%):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "entropy", "epochs")
 
 # %% [markdown]
 # At equal steps, validation accuracy (%):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "entropy", "steps")
 
 # %% [markdown]
@@ -98,19 +98,19 @@ kdlib.present.examples_ratio_finding(tables, study.dataset.name)
 #
 # Each teacher ranks the examples of a class by the entropy of its own responses.
 
-# %% mystnb={"figure": {"caption": "Examples chosen by entropy and at random, at equal steps ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "selections"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each way of choosing examples."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Examples chosen by entropy and at random, at equal steps ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "selections"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each way of choosing examples."}} tags=["hide-input"]
 kdlib.figures.selections_compared(tables["cells"])
 
 # %% [markdown]
 # Random examples at equal epochs, validation accuracy (%):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "random", "epochs")
 
 # %% [markdown]
 # Random examples at equal steps, validation accuracy (%):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "random", "steps")
 
 # %% [markdown]
@@ -118,10 +118,10 @@ kdlib.present.efficiency(tables["cells"], "random", "steps")
 #
 # The pair (batch size, epochs) comes from the search of section 5, made on validation accuracy.
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["chosen"]} tags=["hide-input"]
 kdlib.present.chosen_pairs(tables["chosen"])
 
-# %% mystnb={"figure": {"caption": "Figure 8 as measured ({dataset}): the same with the large teacher at its sweet spot. Bands are 95% t intervals over teacher seeds.", "name": "efficiency-sweet-spot"}, "image": {"alt": "Two panels on {dataset}, equal epochs and equal steps. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. Lines for the small teacher, the large teacher, and the large teacher at its sweet spot."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Figure 8 as measured ({dataset}): the same with the large teacher at its sweet spot. Bands are 95% t intervals over teacher seeds.", "name": "efficiency-sweet-spot"}, "image": {"alt": "Two panels on {dataset}, equal epochs and equal steps. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. Lines for the small teacher, the large teacher, and the large teacher at its sweet spot."}} tags=["hide-input"]
 kdlib.figures.accuracy_against_examples(tables["cells"], "entropy", ("small", "large", "large_sweet"))
 
 # %% [markdown]

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,mystnb,-all
+#     cell_metadata_filter: tags,mystnb,kdlib,-all
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -71,7 +71,7 @@ kdlib.present.control_findings(tables, study.dataset.name)
 # probabilities within each example: entropy and confidence stay, similarity goes. *Class means* give every example the mean
 # response of its class. *Label smoothing* keeps the confidence of each example and spreads the rest evenly.
 
-# %% mystnb={"figure": {"caption": "Accuracy on the class that was never seen, T = 9, mean over the removed classes, for each control ({dataset}). Marks are means, bars 95% t intervals over teacher seeds.", "name": "controls-missing-class"}, "image": {"alt": "Two panels on {dataset}, raw and bias corrected. One row for each control: the responses, similarity shuffled, class means, label smoothing, hard labels, logits scaled to equal confidence, T squared. Horizontal axis: test accuracy in percent on the removed class; a mark with its interval for the small and for the large teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Accuracy on the class that was never seen, T = 9, mean over the removed classes, for each control ({dataset}). Marks are means, bars 95% t intervals over teacher seeds.", "name": "controls-missing-class"}, "image": {"alt": "Two panels on {dataset}, raw and bias corrected. One row for each control: the responses, similarity shuffled, class means, label smoothing, hard labels, logits scaled to equal confidence, T squared. Horizontal axis: test accuracy in percent on the removed class; a mark with its interval for the small and for the large teacher."}} tags=["hide-input"]
 kdlib.figures.controls(tables["cells"], {"raw": "raw", "corrected": "bias corrected"})
 
 # %% tags=["remove-input"]
@@ -88,10 +88,10 @@ kdlib.present.control_finding(tables, study.dataset.name, "class-means-corrected
 #
 # Test accuracy (%) of students that saw all classes, T = 9:
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["full"]} tags=["hide-input"]
 kdlib.present.full_accuracy(tables["full"])
 
-# %% tags=["remove-input"]
+# %% kdlib={"tables": ["full"]} tags=["remove-input"]
 kdlib.present.full_accuracy_finding(tables["full"])
 
 # %% tags=["remove-input"]
@@ -122,7 +122,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "equal-confidence")
 # Every kept epoch of both teachers teaches students. A large teacher that is stopped early can be set beside a small
 # one trained longer: at equal epochs, at equal accuracy, at equal entropy.
 
-# %% mystnb={"figure": {"caption": "Raw accuracy on the missing class of students of every kept epoch of both teachers, T = 9, every third class removed: against epochs, against the teacher's validation accuracy, against the entropy of its responses ({dataset}). Bands are 95% t intervals over teacher seeds; the other panels show means.", "name": "controls-training"}, "image": {"alt": "Three panels on {dataset} sharing the vertical axis, accuracy on the missing class in percent. Horizontal axes: epochs of the teacher, its validation accuracy, the mean entropy of its responses. One line for the small and one for the large teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["epochs"]} mystnb={"figure": {"caption": "Raw accuracy on the missing class of students of every kept epoch of both teachers, T = 9, every third class removed: against epochs, against the teacher's validation accuracy, against the entropy of its responses ({dataset}). Bands are 95% t intervals over teacher seeds; the other panels show means.", "name": "controls-training"}, "image": {"alt": "Three panels on {dataset} sharing the vertical axis, accuracy on the missing class in percent. Horizontal axes: epochs of the teacher, its validation accuracy, the mean entropy of its responses. One line for the small and one for the large teacher."}} tags=["hide-input"]
 kdlib.figures.missing_class_against_training(tables["epochs"])
 
 # %% tags=["remove-input"]
@@ -137,7 +137,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "training-length")
 # The paper reads the spread of the clusters in the penultimate layer (NC1, larger being looser) as similarity information.
 # Then it should go with what students know of a class that they never saw, T = 9:
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["settings"]} tags=["hide-input"]
 kdlib.present.spread_and_missing_class(tables["settings"])
 
 # %% [markdown]
@@ -147,13 +147,13 @@ kdlib.present.spread_and_missing_class(tables["settings"])
 # T². The gradient of the soft labels then shrinks like 1/T², while that of the hard labels, which never show the missing
 # class, does not. Whether the hard labels come to outweigh them is measured below.
 
-# %% mystnb={"figure": {"caption": "Raw accuracy on the missing class against temperature, under equation 4 and with the KL term multiplied by T² ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-t-squared"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: temperature. Vertical axis: accuracy on the missing class in percent. Solid line: equation 4; dashed line: with T squared."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Raw accuracy on the missing class against temperature, under equation 4 and with the KL term multiplied by T\u00b2 ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-t-squared"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: temperature. Vertical axis: accuracy on the missing class in percent. Solid line: equation 4; dashed line: with T squared."}} tags=["hide-input"]
 kdlib.figures.t_squared(tables["cells"])
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "t-squared")
 
-# %% mystnb={"figure": {"caption": "Mean length of the gradient of the soft labels over that of the hard labels, by the student's logits, along its training under equation 4 ({dataset}). Above the dotted line the soft labels weigh more.", "name": "controls-gradients"}, "image": {"alt": "Two panels on {dataset}, small and large teacher, both axes logarithmic. Horizontal axis: step of the student. Vertical axis: length of the soft labels' gradient over that of the hard labels. One line for each temperature."}} tags=["hide-input"]
+# %% kdlib={"tables": ["gradients"]} mystnb={"figure": {"caption": "Mean length of the gradient of the soft labels over that of the hard labels, by the student's logits, along its training under equation 4 ({dataset}). Above the dotted line the soft labels weigh more.", "name": "controls-gradients"}, "image": {"alt": "Two panels on {dataset}, small and large teacher, both axes logarithmic. Horizontal axis: step of the student. Vertical axis: length of the soft labels' gradient over that of the hard labels. One line for each temperature."}} tags=["hide-input"]
 kdlib.figures.gradient_norms(tables["gradients"])
 
 # %% tags=["remove-input"]
@@ -165,7 +165,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "gradient-weights")
 # At equal epochs a large batch means fewer updates. Entropy is shown against updates, and against updates times learning
 # rate; one more run has its learning rate scaled with its batch size.
 
-# %% mystnb={"figure": {"caption": "Mean entropy of the large teacher's responses at T = 9 after each kept epoch, against updates and against updates times learning rate ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-updates"}, "image": {"alt": "Two panels on {dataset} sharing the vertical axis, mean entropy in nats. Horizontal axes, logarithmic: updates, and updates times learning rate. One line for each batch size, a dashed one for the run with scaled learning rate."}} tags=["hide-input"]
+# %% kdlib={"tables": ["updates"]} mystnb={"figure": {"caption": "Mean entropy of the large teacher's responses at T = 9 after each kept epoch, against updates and against updates times learning rate ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-updates"}, "image": {"alt": "Two panels on {dataset} sharing the vertical axis, mean entropy in nats. Horizontal axes, logarithmic: updates, and updates times learning rate. One line for each batch size, a dashed one for the run with scaled learning rate."}} tags=["hide-input"]
 kdlib.figures.entropy_against_updates(tables["updates"])
 
 # %% tags=["remove-input"]
@@ -176,7 +176,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "distance-travelled")
 #
 # At equal steps, so that fewer examples do not also mean less training:
 
-# %% mystnb={"figure": {"caption": "Best validation accuracy against examples per class at equal steps, examples chosen by entropy and at random, and random examples' labels alone, with no teacher ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-selection"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis, logarithmic: examples per class. Vertical axis: validation accuracy in percent. One line for each way of choosing, one for labels alone."}} tags=["hide-input"]
+# %% kdlib={"tables": ["selection"]} mystnb={"figure": {"caption": "Best validation accuracy against examples per class at equal steps, examples chosen by entropy and at random, and random examples' labels alone, with no teacher ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-selection"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis, logarithmic: examples per class. Vertical axis: validation accuracy in percent. One line for each way of choosing, one for labels alone."}} tags=["hide-input"]
 kdlib.figures.selections_compared(tables["selection"])
 
 # %% tags=["remove-input"]
@@ -195,13 +195,13 @@ kdlib.present.control_finding(tables, study.dataset.name, "choice-of-examples")
 # best validation accuracy (%) of students of each teacher and of the labels alone. At each number of examples a lead is
 # judged by its own 95% interval, so that some leads may be chance:
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["selection"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["selection"], "random", "steps")
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "labels-alone")
 
-# %% tags=["remove-input"]
+# %% kdlib={"tables": ["selection"]} tags=["remove-input"]
 kdlib.present.labels_alone_finding(tables["selection"])
 
 # %% [markdown]
@@ -210,7 +210,7 @@ kdlib.present.labels_alone_finding(tables["selection"])
 # [Mirzadeh et al. (2020)](https://arxiv.org/abs/1902.03393) put a network of middle size between the two: it is distilled from the large teacher and teaches
 # the student. Test accuracy (%), and what all training steps take:
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["assistants"]} tags=["hide-input"]
 kdlib.present.assistants(tables["assistants"])
 
 # %% [markdown]
