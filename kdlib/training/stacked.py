@@ -15,7 +15,7 @@ from .config import Schedule, Student
 from .devices import RecordedStep, adam, products
 from .flat import flatten
 from .im2col import Patches, block_windows, convolve_blocks, fit_blocks
-from .losses import kd_gradient, kd_targets
+from .losses import find_loss
 from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, tiny
 
 CHUNK = 12  # students at once where a step is overhead; beyond a dozen a CPU gains nothing
@@ -27,7 +27,7 @@ KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def train(
     students: list[Student], dataset: Dataset, logits: list[Tensor], plans: list[Schedule]
 ) -> tuple[list[Tensor], list[ConvNet]]:
-    """Train students that share network, batch size, number of steps, learning rate and precision.
+    """Train students that share network, loss, batch size, number of steps, learning rate and precision.
 
     Arguments: as `students.train_one`, teacher logits [N, C] and a schedule for each student.
     Returns each student's validation accuracies, and its network.
@@ -46,11 +46,11 @@ def train(
 
     inputs = _inputs(dataset, strides, KINDS[students[0].precision])
     on_blocks = fit_blocks(strides, *dataset.shape[1:])
+    loss = find_loss(students[0].loss)
     settings = {
-        name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None]
-        for name in ("temperature", "alpha", "t_squared")
+        name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None] for name in loss.settings
     }
-    targets = kd_targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
+    targets = loss.targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
     rows = torch.arange(len(students), device=device)[:, None]
     batches = torch.stack([plan.batches for plan in plans], dim=1)  # steps K B
 
@@ -60,7 +60,7 @@ def train(
 
     def train_step(batch: Tensor) -> None:
         outputs = _forward(weights, _pick(inputs, batch), strides, on_blocks)
-        outputs.backward(kd_gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
+        outputs.backward(loss.gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
         optimizer.step()
         vector.grad.zero_()
 

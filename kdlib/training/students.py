@@ -13,30 +13,22 @@ from torch import Tensor
 
 from ..data.dataset import Dataset, select_examples
 from ..errors import InputError
-from . import stacked, targets
+from . import stacked
 from .choices import ENGINES, SELECTIONS
 from .config import Schedule, Student
 from .devices import adam, autocast, multiplies_bf16, products
-from .losses import entropy, kd_loss, soft_labels
+from .losses import entropy, find_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, tiny
+from .targets import TARGETS
 from .teachers import predict
 
 
 def taught(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
     """The logits [N, C] that a student is taught: its teacher's as they are, or as its control wants them."""
-    logits = student.logit_scale * logits
-    match student.targets:
-        case "responses":
-            return logits
-        case "shuffled":
-            return targets.shuffle_similarity(logits, dataset.labels, student.seed())
-        case "smoothed":
-            return targets.smooth_similarity(logits, dataset.labels, student.temperature)
-        case "class_mean":
-            return targets.class_means(logits, dataset.labels, dataset.train, student.temperature)
-        case unknown:
-            raise InputError(f"unknown targets {unknown!r}; allowed: {', '.join(targets.TARGETS)}")
+    if student.targets not in TARGETS:
+        raise InputError(f"unknown targets {student.targets!r}; allowed: {', '.join(TARGETS)}")
+    return TARGETS[student.targets](student.logit_scale * logits, dataset, student)
 
 
 def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
@@ -68,7 +60,8 @@ def lengths(student: Student, dataset: Dataset) -> tuple[int, int]:
 
 def lock_step(student: Student, dataset: Dataset) -> tuple:
     """Students for which this is equal can be trained in one stack."""
-    return (student.network, *lengths(student, dataset), student.epochs, student.learning_rate, student.precision)
+    alike = (student.network, student.loss, student.epochs, student.learning_rate, student.precision)
+    return (*alike, *lengths(student, dataset))
 
 
 def schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
@@ -86,24 +79,18 @@ def schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
 def train_one(
     student: Student, dataset: Dataset, logits: Tensor, plan: Schedule, observe: Callable[[ConvNet], None]
 ) -> ConvNet:
-    """The reference loop: Adam on equation 4, one student; `observe` is called after each step of `validate_after`."""
+    """The reference loop: Adam on a student's loss; `observe` is called after each step of `validate_after`."""
     device = dataset.images.device
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
     optimizer = adam(list(model.parameters()), student.learning_rate)
+    loss = find_loss(student.loss)
     for step, batch in enumerate(plan.batches, start=1):
         with products(device, student.precision):
             with autocast(device, student.precision):
                 outputs = model(dataset.images[batch])
-            loss = kd_loss(
-                outputs.float(),
-                logits[batch],
-                dataset.labels[batch],
-                temperature=student.temperature,
-                alpha=student.alpha,
-                t_squared=student.t_squared,
-            )
+            value = loss.value(outputs.float(), logits[batch], dataset.labels[batch], **loss.settings_of(student))
             optimizer.zero_grad()
-            loss.backward()
+            value.backward()
         optimizer.step()
         if step in plan.validate_after:
             observe(model)
