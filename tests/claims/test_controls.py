@@ -10,6 +10,7 @@ from kdlib.claims.controls import CHANGES, findings, load_controls
 from kdlib.claims.registry import STATISTICS, Tables
 from kdlib.claims.rows import PAIR
 from kdlib.report.verdict_table import Rivals, VerdictTable
+from kdlib.training.targets import TARGETS
 
 SEEDS = range(3)
 
@@ -300,3 +301,7 @@ def test_the_table_of_controls_draws_what_holds_in_the_shade_and_names_what_it_w
             assert float(shade["x"].rstrip("%")) <= float(ends["x1"].rstrip("%"))
         if found.estimate is not None:
             assert str(found.estimate) in measured.get_text() and found.control.measured in measured.get_text()
+
+
+def test_what_students_are_taught_in_a_control_has_a_title_and_so_a_row_in_figure_and_table():
+    assert set(TARGETS) <= set(CHANGES)
