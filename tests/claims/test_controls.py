@@ -13,19 +13,20 @@ from kdlib.report.verdict_table import Rivals, VerdictTable
 from kdlib.training.targets import TARGETS
 
 SEEDS = range(3)
+CONTROLS = ("responses", "shuffled", "class_mean", "smoothed", "hard", "equal_confidence", "t_squared")
 
 
 def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
     """Tables in which a control's raw accuracy is as given, such as `small_shuffled=10`, and 50 otherwise."""
 
     def cell(seed: int, teacher: str, control: str, temperature: float) -> dict[str, object]:
-        drift = 0.1 * (1 + [*CHANGES].index(control)) * (1.5 if teacher == "large" else 1.0)
+        drift = 0.1 * (1 + CONTROLS.index(control)) * (1.5 if teacher == "large" else 1.0)
         value = raw.get(f"{teacher}_{control}", 50.0) + drift * seed  # else seeds agree, and decide nothing
         who = {"seed": seed, "teacher": teacher, "control": control, "temperature": temperature}
         corrected = raw.get(f"{teacher}_{control}_corrected", value)
         return who | {"missing_class": 0, "raw": value, "corrected": corrected, "accuracy": value}
 
-    rows = [cell(s, t, c, x) for s in SEEDS for t in ("small", "large") for c in CHANGES for x in (3.0, 9.0, 20.0)]
+    rows = [cell(s, t, c, x) for s in SEEDS for t in ("small", "large") for c in CONTROLS for x in (3.0, 9.0, 20.0)]
     epochs = [
         {"seed": s, "teacher": t, "epoch": e, "raw": value * (1 + 0.01 * s), "student_accuracy": 90 + value / 100}
         | {"validation_accuracy": sure, "entropy": spread}
