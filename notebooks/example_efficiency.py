@@ -18,13 +18,13 @@
 #
 # *Paper: sections 4.2 and 5, figures 4 and 8.*
 #
-# If one example teaches about many classes, a handful should be enough. The paper distils from 5 to 2000 examples of each
-# class, chosen by the entropy of the teacher's responses at T = 9, and finds that the large teacher's student needs 10
-# (MNIST), 15 (Fashion-MNIST) and 18 (CIFAR-10) times as many; with a teacher from its sweet spot, five times fewer than
-# before.
+# If one example teaches about many classes, a handful should be enough. The paper distils from 5 to 2000 examples of
+# each class, chosen by the entropy of the teacher's responses at T = 9, and finds that the large teacher's student
+# needs 10 (MNIST), 15 (Fashion-MNIST) and 18 (CIFAR-10) times as many; with the large teacher at its sweet spot it
+# needs five times fewer than before.
 #
 # - Best validation accuracy at each number of examples, at equal epochs and at equal steps.
-# - Chosen by highest entropy and at random.
+# - Examples chosen by highest entropy and at random.
 # - The large teacher as it is, and at its sweet spot.
 
 # %% tags=["parameters", "hide-input"]
@@ -87,8 +87,9 @@ kdlib.present.efficiency(tables["cells"], "entropy", "steps")
 # %% [markdown]
 # ## How many times more examples?
 #
-# For each accuracy that both curves reach, the number of examples that the large teacher's student needs, divided by that
-# of the small teacher's; geometric mean over levels. Where the curves share no level the seed enters at the bound.
+# For each accuracy that both curves reach, the number of examples that the large teacher's student needs is divided by
+# the number that the small teacher's student needs; the result is the geometric mean over these levels. Where the
+# curves share no level, the seed enters with the bound.
 
 # %% tags=["remove-input"]
 kdlib.present.examples_ratio_finding(tables, study.dataset.name)
@@ -116,7 +117,7 @@ kdlib.present.efficiency(tables["cells"], "random", "steps")
 # %% [markdown]
 # ## The large teacher at its sweet spot (figure 8)
 #
-# The pair (batch size, epochs) comes from the search of section 5, made on validation accuracy.
+# The pair (batch size, epochs) comes from the search of section 5, which is made on validation accuracy.
 
 # %% kdlib={"tables": ["chosen"]} tags=["hide-input"]
 kdlib.present.chosen_pairs(tables["chosen"])
@@ -127,8 +128,8 @@ kdlib.figures.accuracy_against_examples(tables["cells"], "entropy", ("small", "l
 # %% [markdown]
 # ## Verdicts
 #
-# By the rules of `data/paper/claims.yml`, fixed before any run but for the changes listed at its head.
-# Claims that join several sections are on the scoreboard.
+# The rules are those of `data/paper/claims.yml`, fixed before any run except for the changes listed at its head. Claims
+# that draw on several sections are judged on the scoreboard.
 
 # %% tags=["hide-input"]
 kdlib.verdicts(study, tables)

@@ -18,13 +18,13 @@
 #
 # *Paper: section 4.1, tables 4, 5 and 6.*
 #
-# One class is taken out of the transfer set, so that the student never sees an example of it. What it still knows of
-# that class, it learned from the teacher's soft labels of the other classes. The paper finds that students of the small
-# teacher know the missing class, and students of the large teacher do not, and concludes that the large teacher's
-# responses hold too little similarity information.
+# One class is taken out of the transfer set, so that the student never sees an example of it. Whatever it still knows
+# about that class, it has learned from the teacher's soft labels of the other classes. The paper finds that students of
+# the small teacher know the missing class, and students of the large teacher do not, and concludes that the large
+# teacher's responses hold too little similarity information.
 #
 # - Every class is removed in turn, at every temperature, for both teachers.
-# - Beside the raw accuracy stands the accuracy after a **bias correction that uses no label of an example**.
+# - The accuracy after a **bias correction that uses no label of an example** is given beside the raw accuracy.
 # - The paper's printed tables stand beside ours.
 
 # %% tags=["parameters", "hide-input"]
@@ -73,8 +73,8 @@ kdlib.present.missing_class_summary(tables["cells"], study.dataset.name)
 # %% [markdown]
 # ## Against temperature
 #
-# Under equation 4 the weight of the soft labels falls with T: their gradient shrinks like 1/T², and no T² makes up for
-# it. The dotted line shows that the student still knows the other classes.
+# Under equation 4 the weight of the soft labels falls with T: their gradient shrinks like 1/T², and no factor T² makes
+# up for it. The dotted line shows that the student still knows the other classes.
 
 # %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Accuracy on the removed class against temperature, mean over the removed classes: raw, and after the label-free bias correction. Bands are 95% t intervals over teacher seeds; crosses are the paper's means where it prints a table ({dataset}).", "name": "missing-class-curves"}, "image": {"alt": "Two panels, small teacher and large teacher, on {dataset}. Horizontal axis: temperature T. Vertical axis: test accuracy in percent. Lines for the removed class raw, the removed class after bias correction, and the other classes."}} tags=["hide-input"]
 kdlib.figures.missing_class_curves(tables["cells"], study.dataset.name)
@@ -112,11 +112,11 @@ kdlib.present.missing_class_beside_paper(tables["cells"], study.dataset.class_na
 # ## One bias
 #
 # A student that never saw a class learned from the hard labels and from the low soft labels that this class is *rare*:
-# its output bias is low. [Hinton et al. (2015, section 3)](https://arxiv.org/abs/1503.02531) raised that one bias and recovered the class. Here the removed
-# class's logit is shifted until its mean predicted probability on held-out inputs equals the class's share in the
-# training set. No label of a single example is used, only that share. What is recognised after the shift is more than the
-# raw accuracy shows, but not all of it is knowledge of the class: students of label smoothing, whose targets hold no
-# similarity, are lifted too. How far, the page of rival explanations shows.
+# its output bias is low. [Hinton et al. (2015, section 3)](https://arxiv.org/abs/1503.02531) raised that one bias and
+# recovered the class. Here the removed class's logit is shifted until its mean predicted probability on held-out inputs
+# equals the class's share in the training set. No label of a single example is used, only that share. What is
+# recognised after the shift is more than the raw accuracy shows, but not all of it is knowledge of the class: students
+# of label smoothing, whose targets hold no similarity, are lifted too; the page on rival explanations shows how far.
 #
 # Large teacher, after the correction (%):
 
@@ -138,7 +138,7 @@ kdlib.figures.taken_for(tables["taken_for"], study.dataset.class_names)
 # %% [markdown]
 # ## Verdicts
 #
-# By the rules of `data/paper/claims.yml`, fixed before any run but for the changes listed at its head.
+# The rules are those of `data/paper/claims.yml`, fixed before any run except for the changes listed at its head.
 
 # %% tags=["hide-input"]
 kdlib.verdicts(study, tables)
