@@ -61,6 +61,18 @@ def test_edits_in_turn_of_one_half_and_the_other_are_both_kept(halves):
     assert all("## All teachers" in sources(half) for half in halves)
 
 
+@pytest.mark.parametrize("edited", [0, 1], ids=["text", "ipynb"])
+def test_what_a_cell_says_of_its_tables_reaches_the_other_half(halves, edited):
+    notebook = jupytext.read(halves[edited])
+    cell = next(cell for cell in notebook.cells if "kdlib" in cell.metadata)
+    cell.metadata["kdlib"] = {"tables": ["teachers", "shown"], "cells_again": True}
+    jupytext.write(notebook, halves[edited])
+    editing.unite(SECTION)
+    for half in halves:
+        said = [cell.metadata["kdlib"] for cell in jupytext.read(half).cells if "kdlib" in cell.metadata]
+        assert said[0] == {"tables": ["teachers", "shown"], "cells_again": True} and len(said) > 5
+
+
 def test_where_both_halves_changed_nothing_is_lost_and_the_error_names_both_directions(halves):
     edit(halves[0], "## The teachers", "## Text")
     edit(halves[1], "## The teachers", "## Notebook")
