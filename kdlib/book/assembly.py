@@ -181,7 +181,7 @@ def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.N
     shown = [output.get("data", {}) for output in cell.get("outputs", [])]
     texts = "".join("".join(data.get("text/html", "")) for data in shown)
     pictured = re.search("<table|<figure", texts) or any("image/png" in data for data in shown)
-    if pictured and (line := origins.line(page.record, page.given, cell.source, texts)):
+    if pictured and (line := origins.line(page.record, page.given, cell.metadata, texts)):
         yield nbformat.v4.new_markdown_cell(line, id=f"{cell.id}-origin")
 
 

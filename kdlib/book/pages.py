@@ -16,6 +16,10 @@ from ..errors import InputError, StoreError
 from . import MIME
 from ..study.store import Store
 
+# What is kept of a cell's metadata, as jupytext.toml has it. `kdlib` says what the cell takes from the run: `tables`,
+# their names, and `cells_again`, whether each cell of its table is given the command that trains its students again.
+CELL_METADATA = ("tags", "mystnb", "kdlib")
+
 
 def notebook_path(section: str) -> Path:
     """File of a section's notebook, notebooks/<section>.ipynb."""
@@ -194,7 +198,7 @@ def _directions(section: str) -> str:
 
 
 def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {name: metadata[name] for name in ("tags", "mystnb") if metadata.get(name)}
+    return {name: metadata[name] for name in CELL_METADATA if metadata.get(name)}
 
 
 def _publish(page_path: Path, store: Store) -> None:

@@ -61,6 +61,18 @@ def test_edits_in_turn_of_one_file_and_the_other_are_both_kept(pair):
     assert all("## All teachers" in sources(file) for file in pair)
 
 
+@pytest.mark.parametrize("edited", [0, 1], ids=["text", "ipynb"])
+def test_what_a_cell_says_of_its_tables_reaches_the_other_file(pair, edited):
+    notebook = jupytext.read(pair[edited])
+    cell = next(cell for cell in notebook.cells if "kdlib" in cell.metadata)
+    cell.metadata["kdlib"] = {"tables": ["teachers", "shown"], "cells_again": True}
+    jupytext.write(notebook, pair[edited])
+    editing.sync(SECTION)
+    for file in pair:
+        said = [cell.metadata["kdlib"] for cell in jupytext.read(file).cells if "kdlib" in cell.metadata]
+        assert said[0] == {"tables": ["teachers", "shown"], "cells_again": True} and len(said) > 5
+
+
 def test_where_both_files_changed_nothing_is_lost_and_the_error_names_both_directions(pair):
     edit(pair[0], "## The teachers", "## Text")
     edit(pair[1], "## The teachers", "## Notebook")
