@@ -41,6 +41,17 @@ def pytest_collection_modifyitems(items):
     items.sort(key=rank)
 
 
+def rules_in(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy all rules into a project, and let them be those that hold."""
+    from kdlib.claims import rules
+
+    for (section, _), path in rules.files().items():
+        (project / "kdlib" / "sections" / section).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, project / "kdlib" / "sections" / section)
+    folders = {path.name: path for path in (project / "kdlib" / "sections").iterdir()}
+    monkeypatch.setattr(rules, "_sources", [lambda: folders])
+
+
 @pytest.fixture(autouse=True)
 def subnormal_numbers():
     """kdlib flushes them for speed, for the whole process; hypothesis needs them."""
@@ -72,9 +83,9 @@ def tiny_teacher():
 
 @pytest.fixture(scope="session")
 def tiny_run(digits, tiny_teacher):
-    from kdlib import train_teacher, use_threads
+    from kdlib import configure_cpu, train_teacher
 
-    use_threads(1)
+    configure_cpu(1)
     return train_teacher(tiny_teacher, digits)
 
 

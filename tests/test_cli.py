@@ -16,6 +16,7 @@ from kdlib.book import pages
 from kdlib.cli import main
 from kdlib.data import dataset, registry
 from kdlib.data.paper import paper_table
+from kdlib.data.sources import FILES
 from kdlib.paths import data_dir
 from kdlib.sections import SECTIONS
 
@@ -90,12 +91,15 @@ def test_data_lists_every_data_set_and_which_are_here(kdlib, tmp_path, monkeypat
 
 
 def test_data_says_what_is_wrong_with_files_that_are_here(kdlib, tmp_path, monkeypatch):
-    (tmp_path / "cifar-10-batches-py").mkdir()
-    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"short")
+    for name in FILES["cifar10"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"short")
+    (tmp_path / "usps.bz2").write_bytes(b"short")
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     _, out, _ = kdlib("data", "--list")
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert "cannot be read" in lines["cifar10"] and "kdlib data cifar10 --from DIR" in lines["cifar10"]
+    assert "is incomplete, it lacks usps.t.bz2. `kdlib data usps --from DIR`" in lines["usps"]
 
 
 def test_data_verifies_one_and_claims_no_checksum_that_it_does_not_have(kdlib, monkeypatch):
@@ -196,9 +200,20 @@ BAD = {
         ["bench", "--dataset", "digits"],
         "bench needs a data set of torchvision's, got 'digits'; allowed: mnist",
     ),
-    "bench's device": (["bench", "--device", "tpu"], "unknown device 'tpu'"),
+    "bench's device": (["bench", "--device", "tpu"], "device='tpu' cannot be used; allowed: auto, cpu, cuda"),
     "fetch": (["data", "digits", "--download"], "'digits' needs no files"),
+    "fetch from": (["data", "mnist", "--from", "nowhere"], "nowhere holds no MNIST (torchvision's layout for 'mnist')"),
     "no such set": (["data", "imagenet"], "unknown data set 'imagenet'; allowed: "),
+    "page: section": (["page", "all"], "unknown section 'all'; allowed: entropy, missing_class"),
+    "page: word": (["page", "entropy", "-p", "temperatures=hot"], "temperatures='hot' cannot be used; allowed: "),
+    "output of all": (["run", "all", "-o", "x.ipynb"], "-o names one page: give it with one section"),
+    "fresh teachers": (["compute", "entropy", "--fresh", "--only", "teachers"], "leave out --only teachers"),
+    "compare: data set": (["compare", "--dataset", "imagenet"], "unknown data set 'imagenet'; allowed: "),
+    "compare: profile": (["compare", "--profile", "huge"], "unknown profile 'huge'; allowed: smoke, quick, paper"),
+    "compare: no page": (["compare", "--dataset", "digits", "--profile", "smoke"], "`kdlib run all --dataset digits "),
+    "store: key": (["store", "rm", "zz"], "key 'zz' names 0 units; `kdlib store ls` lists them"),
+    "store: nothing": (["store", "export", "units"], "holds no sound unit: there is nothing to export"),
+    "store: no file": (["store", "import", "nowhere.parquet"], "there is no file nowhere.parquet"),
 }
 
 
@@ -267,31 +282,31 @@ def test_an_error_inside_of_a_notebook_is_one_line_and_leaves_no_page(name, code
     assert list((tmp_path / "pages").iterdir()) == []
 
 
-def halves(root) -> list[list[tuple[str, str]]]:
+def pair(root) -> list[list[tuple[str, str]]]:
     paths = (root / "notebooks" / f"entropy.{end}" for end in ("py", "ipynb"))
     return [[(cell.cell_type, cell.source) for cell in jupytext.read(path).cells] for path in paths]
 
 
 @pytest.mark.parametrize("end", ["py", "ipynb"])
-def test_a_notebook_whose_halves_differ_is_refused_and_each_named_command_mends_it(end, kdlib, project, monkeypatch):
+def test_a_notebook_whose_pair_differs_is_refused_and_each_named_command_mends_it(end, kdlib, project, monkeypatch):
     text = project / "notebooks" / "entropy.py"
     text.write_text(text.read_text().replace("\nstudy = ", "\n# changed\nstudy = "))
-    changed = dict(zip(("py", "ipynb"), halves(project), strict=True))
+    changed = dict(zip(("py", "ipynb"), pair(project), strict=True))
     assert changed["py"] != changed["ipynb"]
     code, out, err = result = kdlib("run", "entropy", "--profile", "smoke")
-    assert_one_line(result, "the two halves of notebooks/entropy differ from cell 3 on")
-    commands = {half: command for command in err.split("`")[1::2] for half in ("py", "ipynb") if command.endswith(half)}
+    assert_one_line(result, "notebooks/entropy.py and .ipynb differ from cell 3 on")
+    commands = {end: command for command in err.split("`")[1::2] for end in ("py", "ipynb") if command.endswith(end)}
     assert set(commands) == {"py", "ipynb"}
     assert not (project / "_build").exists() and not (project.parent / "store").exists()
 
     monkeypatch.chdir(project)
     subprocess.run([sys.executable, "-m", *commands[end].split()], check=True, capture_output=True)
-    assert halves(project) == [changed[end]] * 2
-    pages.check_halves("entropy")
+    assert pair(project) == [changed[end]] * 2
+    pages.check_pair("entropy")
 
 
 @pytest.mark.parametrize("end", ["py", "ipynb"])
-def test_a_missing_half_is_refused(end, kdlib, project):
+def test_a_missing_file_of_a_pair_is_refused(end, kdlib, project):
     (project / "notebooks" / f"entropy.{end}").unlink()
     assert_one_line(kdlib("run", "entropy", "--profile", "smoke"), f"notebooks/entropy.{end} is missing: `jupytext")
 
@@ -304,7 +319,7 @@ def test_verify_finds_nothing_in_a_fresh_copy_and_then_what_was_changed(kdlib, p
     shutil.copy(project / "notebooks" / "missing_class.ipynb", project / "_build" / "pages" / "digits-smoke")
     code, out, err = kdlib("verify")
     assert (code, out) == (1, "0 units sound; 2 problems\n")
-    assert "the two halves of notebooks/entropy differ" in err
+    assert "notebooks/entropy.py and .ipynb differ" in err
     assert "_build/pages/digits-smoke/missing_class.ipynb has no record" in err
 
 

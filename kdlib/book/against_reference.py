@@ -3,17 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import count, takewhile
-from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 import torch
 from torch import Tensor
 
-from .. import paths
 from ..training import students
-from ..claims.comparison import compare, expectations
+from ..claims.comparison import compare, prediction_intervals
 from ..training.devices import environment
 from ..errors import InputError
 from ..claims.intervals import Interval
@@ -23,24 +20,18 @@ from ..study.settings import differing
 from ..study.store import Unit
 from ..training.config import Student
 from ..study.study import Study
-from .pages import page_record, pages_dir
 
 STACK = ("device", "threads", "torch", "system")  # of a result's origin, what decides its last bits
 
 
-def table(dataset: str, profile: str) -> tuple[pd.DataFrame, list[str]]:
-    """`comparison.compare` of the local pages of a data set and profile with the reference pages.
+def table(
+    dataset: str, ours: Mapping[str, dict[str, Any]], reference: Mapping[str, dict[str, Any]]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Compare what the local pages of a data set carry with what the reference pages do, as `comparison.compare` does.
 
+    Arguments: `ours` and `reference`, the records of pages by section (see `pages.compared`).
     Also a line for each parameter in which a section's two runs differ: seeds do not explain what that changes.
     """
-    folder = pages_dir() / f"{dataset}-{profile}"
-    ours, reference = _records(folder), _records(paths.project_root() / "book" / dataset)
-    if not ours or not reference:
-        lacking = f"no page in {folder}" if not ours else f"no reference page in book/{dataset}"
-        raise InputError(
-            f"{lacking}: `kdlib run all --dataset {dataset} --profile {profile}` makes the pages that are compared, "
-            "`--publish` a reference"
-        )
     other = []
     for section in sorted({*ours} & {*reference}):
         here, there = ours[section]["settings"], reference[section]["settings"]
@@ -48,12 +39,6 @@ def table(dataset: str, profile: str) -> tuple[pd.DataFrame, list[str]]:
         other += [f"{section}: {name} is {here[name]} here, {there[name]} there" for name in names]
     tables = ({section: read_tables(record) for section, record in run.items()} for run in (ours, reference))
     return compare(dataset, *tables), other
-
-
-def _records(folder: Path) -> dict[str, dict[str, Any]]:
-    """By section, what the pages in a folder carry."""
-    found = (page_record(nbformat.read(path, as_version=4)) for path in sorted(folder.glob("*.ipynb")))
-    return {record["section"]: record for record in found if record}
 
 
 def text(found: pd.DataFrame) -> str:
@@ -71,15 +56,15 @@ def recompute(study: Study, say: Callable[[str], object]) -> int:
     """Train a section's stored students again, from their teachers' responses. Returns how many cells do not hold.
 
     A cell is a student of every seed. What the device and the versions at hand have stored, its teacher too, has equal
-    bits; of what others have stored, each accuracy lies where `comparison.expectations` has it. Raises `InputError`
-    where nothing is stored.
+    bits; of what others have stored, each accuracy lies where `comparison.prediction_intervals` puts it. Raises
+    `InputError` where nothing is stored.
     """
     wanted = list(dict.fromkeys(study.units()[1]))
     stored = {s: unit for s in wanted if (unit := study.store.get("student", s.config(study.dataset)))}
     if not stored:
         raise InputError(f"{study.section}: no student with these parameters is stored, so there is nothing to compare")
     own = {student for student, unit in stored.items() if _by_this_stack(study, student, unit)}
-    study.runs(student.teacher for student in stored if student.needs_responses)
+    study.train_teachers(student.teacher for student in stored if student.needs_responses)
     failed = 0
     for cell in _cells(wanted):
         known = {student: stored[student] for student in cell if student in stored}
@@ -92,7 +77,7 @@ def recompute(study: Study, say: Callable[[str], object]) -> int:
         holds, verdict = True, f"identical, {len(known)} seed{'s' * (len(known) > 1)}"
         if other:
             before = [unit.tensors for unit in _every_seed(study, known)]
-            found = expectations(before, list(again.values()), cell[0].missing_class)
+            found = prediction_intervals(before, list(again.values()), cell[0].missing_class)
             holds, how = _judge(found, len(before), on_one_device=bool(own & other))
             numbers = (f"{name} {expected} expected, {now:.2f} now" for name, expected, now in found)
             verdict = "; ".join([how, *numbers])
@@ -155,6 +140,7 @@ def _name(student: Student) -> str:
         f"{per_class} examples a class by {student.selection}" if per_class else "",
         f"{student.steps} steps" if student.steps else "",
         student.targets if student.targets != "responses" else "",
+        student.loss if student.loss != "equation_4" else "",
         "scaled logits" if student.logit_scale != 1 else "",
     ]
     return ", ".join(filter(None, parts))

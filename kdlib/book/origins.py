@@ -3,14 +3,13 @@
 import html
 import io
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from ..progress import spoken_time
+from ..progress import format_duration
 
 CPU = "one CPU core"
 HEAD = """# Run statistics
@@ -30,7 +29,8 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     places = sorted({_place(r["cost"]) for r in records})
     parts = [
         HEAD,
-        f"All together: **{spoken_time(total)}** of {' and '.join(places)}. A unit that several pages use counts once.",
+        f"All together: **{format_duration(total)}** of {' and '.join(places)}. "
+        "A unit that several pages use counts once.",
         "",
         html_table([_of_dataset(part) for part in own.values()], words=1),
         "",
@@ -48,14 +48,15 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*parts, ""])
 
 
-def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: str = "") -> str:
+def line(record: dict[str, Any], given: Mapping[str, Any], metadata: Mapping[str, Any], shown: str = "") -> str:
     """HTML for what a cell shows: which tables, how they were made, and how to make them again.
 
-    Arguments: the page's `record`; `given`, its parameters; `source` of the cell; `shown`, its HTML: what is said of
-    spread in it is explained. Empty where the cell takes no table and draws no figure.
+    Arguments: the page's `record`; `given`, its parameters; `metadata` of the cell, see `pages.CELL_METADATA`; `shown`,
+    its HTML: what is said of spread in it is explained. Empty where the cell says neither a table nor a figure.
     """
-    names = [name for name in _tables_named(source) if name in record["tables"]]
-    if not names and "kdlib.figures." not in source:
+    said = metadata.get("kdlib", {})
+    names = [name for name in said.get("tables", ()) if name in record["tables"]]
+    if not names and "figure" not in metadata.get("mystnb", {}):
         return ""
     folder = f"../../_static/tables/{record['dataset']}/{record['section']}"
     links = [f"<a href='{folder}/{name}.csv' download>{name}.csv</a>" for name in names]
@@ -69,7 +70,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
     other = "CPU" if _place(cost) != CPU else "GPU"
     again = (
         f"<code>{html.escape(command(record, given))}</code> makes it again: at once from what is stored (of a "
-        f"reference page, in results/), from scratch in about {spoken_time(cost['seconds'])} of {_place(cost)}; "
+        f"reference page, in results/), from scratch in about {format_duration(cost['seconds'])} of {_place(cost)}; "
         f"on a {other} it was not measured."
     )
     seeds = record["settings"]["seeds"]
@@ -78,7 +79,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
         summary = f"mean ± half-width of the 95% t interval over {summary}"
     if seeds == 1 and "\N{NO-BREAK SPACE}[" in shown:
         summary = f"[95% Wilson interval over test examples]; {summary}"
-    cells = _cell_commands(record, given) if "present.missing_class_summary(" in source else ""
+    cells = _cell_commands(record, given) if said.get("cells_again") else ""
     inside = "data and command" if names else "command"
     return (
         f"<details class='origin'><summary>{summary} · {inside}</summary><p>{' · '.join(what)}</p>"
@@ -87,7 +88,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
 
 
 def command(record: dict[str, Any], given: Mapping[str, Any]) -> str:
-    """What makes a record's page again."""
+    """The command that makes a record's page again."""
     return shlex.join(["kdlib", "run", record["section"], *_options(record, given)])
 
 
@@ -130,11 +131,6 @@ def _place(cost: dict[str, Any]) -> str:
     return CPU if all(device.startswith("cpu") for device in cost["devices"]) else "; ".join(cost["devices"])
 
 
-def _tables_named(source: str) -> list[str]:
-    """The names in `tables["name"]`, in order."""
-    return list(dict.fromkeys(re.findall(r'\btables\["(\w+)"\]', source)))
-
-
 def _units(records: Iterable[dict[str, Any]]) -> dict[str, float]:
     return {key: seconds for r in records for key, seconds in r["units"].items()}
 
@@ -148,7 +144,7 @@ def _of_dataset(records: list[dict[str, Any]]) -> dict[str, Any]:
         "data set": records[0]["title"],
         "pages": len(records),
         "units": f"{len(units):,}",
-        "computing": spoken_time(sum(units.values())),
+        "computing": format_duration(sum(units.values())),
         "largest memory (MiB)": max(r["cost"]["peak_memory_mib"] for r in records),
         "device": every("devices"),
         "torch": every("torch"),
@@ -164,7 +160,7 @@ def _of_page(record: dict[str, Any]) -> dict[str, Any]:
         "section": record["section"].replace("_", " "),
         "profile": record["settings"]["profile"],
         "units": f"{sum(cost['units'].values()):,}",
-        "computing": spoken_time(cost["seconds"]),
+        "computing": format_duration(cost["seconds"]),
         "largest memory (MiB)": cost["peak_memory_mib"],
         "finished": cost["finished"][:10],
     }
@@ -177,8 +173,8 @@ def _of_kind(record: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
         "unit": f"{kind['what'].replace('_', ' ')} ({kind['kind']})",
         "parameters": f"{kind['parameters']:,}" if kind["parameters"] else "–",
         "units": f"{kind['units']:,}",
-        "each": spoken_time(each),
-        "all": spoken_time(kind["seconds"]),
+        "each": format_duration(each),
+        "all": format_duration(kind["seconds"]),
         "largest memory (MiB)": kind["peak_memory_mib"],
     }
 

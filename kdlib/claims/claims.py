@@ -1,17 +1,14 @@
-"""The paper's claims and the verdicts on them, by the rules at the head of data/paper/claims.yml."""
+"""The paper's claims and the verdicts on them, by the rules of RULES.md."""
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import yaml
 
-from .. import paths
+from . import rules
 from .intervals import Interval, ratio_interval, t_interval
 from .registry import STATISTICS, Sections, Tables
 
@@ -23,7 +20,7 @@ _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "n
 
 @dataclass(frozen=True)
 class Claim:
-    """An entry of claims.yml, whose head explains the fields."""
+    """A claim of the paper: an entry of a section's claims.yml; RULES.md explains the fields."""
 
     id: str
     title: str
@@ -45,31 +42,31 @@ class Claim:
     settled_at: Sequence[float] | Literal["any"] = ()
 
     def applies_to(self, dataset: str) -> bool:
-        """Whether the claim is made for a data set; one that the paper does not have counts as `other`."""
+        """True if the claim is made for a data set; one that the paper does not have counts as `other`."""
         return (dataset if dataset in PAPER_DATASETS else "other") in self.datasets
 
     def paper_value(self, dataset: str) -> float | None:
-        """The paper's size for a data set, None where it gives none."""
+        """The size that the paper gives for a data set, None where it gives none."""
         return self.value.get(dataset) if isinstance(self.value, Mapping) else self.value
 
     def bounds(self) -> tuple[float, float]:
-        """Of an equivalence, between which the whole interval has to lie."""
+        """Bounds between which the whole interval of an equivalence has to lie."""
         if self.unit == "ratio":
             return 1 / (1 + self.margin), 1 + self.margin
         return self.null_value - self.margin, self.null_value + self.margin
 
     def settles(self, value: float) -> bool:
-        """Whether seeds that all have this value decide: an end of the statistic's range, or what is counted."""
+        """True if seeds that all have this value decide: an end of the statistic's range, or any value of a count."""
         if self.settled_at == "any":
             return True
         return any(math.isclose(value, end, abs_tol=1e-9) for end in self._ends())
 
     def forbids(self, size: float) -> bool:
-        """Of a direction, whether a size of the paper itself lies on the other side."""
+        """True if a size lies on the side that a claim of kind `direction` excludes, as some of the paper's own do."""
         return (size > self.null_value) != (self.side == "greater")
 
     def rule(self, dataset: str) -> str:
-        """What decides the claim on a data set, in a sentence."""
+        """The rule that decides the claim on a data set, in a sentence; empty for a claim that is not tested."""
         size = self.paper_value(dataset)
         match self.kind:
             case "direction":
@@ -112,7 +109,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the tables of a data set say of a claim.
+    """Verdict of the tables of a data set on a claim.
 
     `verdict` is one of the header's, or "one seed, no verdict", "no verdict". `estimate` is over teacher seeds; None
     where there is no mean of seeds: the note then says what was found. `paper` is the paper's size.
@@ -126,18 +123,9 @@ class Verdict:
     note: str = ""
 
 
-def claims_file() -> Path:
-    return paths.paper_dir() / "claims.yml"
-
-
 def load_claims() -> list[Claim]:
-    """All claims, in the file's order."""
-    return [Claim(**entry) for entry in yaml.safe_load(claims_file().read_text(encoding="utf-8"))]
-
-
-def claims_digest() -> str:
-    """sha256 of claims.yml, which results record: which rules decided."""
-    return hashlib.sha256(claims_file().read_bytes()).hexdigest()
+    """All claims, in the paper's order."""
+    return [Claim(**entry) for entry in rules.read()["claims"]]
 
 
 def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
@@ -202,15 +190,17 @@ def evaluate(
     tables: Sections,
     others: Mapping[str, Sections] | None = None,
     alike: Callable[[str, str, str], bool] = lambda notebook, name, section: True,
+    claims: Sequence[Claim] | None = None,
 ) -> list[Verdict]:
-    """Verdicts on every claim that is made for a data set, in the file's order.
+    """Verdicts on every claim that is made for a data set, in the claims' order.
 
     Arguments: `tables[section][name]`, what has been run; `others`, the same of further data sets by name, for claims
     that compare two; `alike(notebook, data set, section)`, whether a section was run with the same settings as this
     data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
-    notebook or table is lacking is "not yet run". The note says what it lacks.
+    notebook or table is lacking is "not yet run". The note says what it lacks. `claims`: those to judge (default:
+    all, as they are now).
     """
-    claims = [claim for claim in load_claims() if claim.applies_to(dataset)]
+    claims = [claim for claim in (load_claims() if claims is None else claims) if claim.applies_to(dataset)]
     every = {dataset: tables, **(others or {})}
 
     def of_notebook(notebook: str) -> Tables:
@@ -243,8 +233,8 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
     return replace(verdict, note="; ".join(filter(None, [verdict.note, values.attrs.get("note")])))
 
 
-def counted(verdicts: Iterable[Verdict]) -> str:
-    """How many fared how: "3 reproduced, 1 undecided"."""
+def count_verdicts(verdicts: Iterable[Verdict]) -> str:
+    """Numbers of verdicts of each kind, in words: "3 reproduced, 1 undecided"."""
     counts = Counter(v.verdict for v in verdicts)
     return ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
 

@@ -1,13 +1,9 @@
-"""Rival explanations and what the measurements say of each, by the rules of data/paper/controls.yml."""
+"""Rival explanations and what the measurements say of each, by the rules of RULES.md."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import yaml
-
-from .. import paths
+from . import rules
 from .claims import Claim, judge
 from .intervals import Interval
 from .registry import STATISTICS, Sections, Tables
@@ -26,7 +22,10 @@ CHANGES = {  # what a row's `control` in the tables stands for
 
 @dataclass(frozen=True)
 class Control:
-    """An entry of controls.yml, whose head explains the fields; `sentences` by outcome."""
+    """A control of a rival explanation: an entry of controls.yml; RULES.md explains the fields.
+
+    `sentences` has its sentence for each outcome.
+    """
 
     id: str
     title: str
@@ -37,18 +36,18 @@ class Control:
     unit: str
     null_value: float
     sentences: Mapping[str, str]
+    notebook: str  # whose tables decide it
     nothing: str = "There is nothing to compute it from."
-    notebook: str = "rival_explanations"  # whose tables decide it
 
     @property
     def why_nothing(self) -> str:
-        """`nothing` within a sentence."""
+        """The reason `nothing`, as it stands within a sentence: small letter, no full stop."""
         return self.nothing[0].lower() + self.nothing[1:].rstrip(".")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the tables of a data set say of a control: `outcome` explains, does not explain, undecided or not decided.
+    """Finding of a data set's tables on a control: `outcome` is explains, does not explain, undecided or not decided.
 
     Not decided: fewer than two teacher seeds have a value. `note`: how many seeds have none. `terms`: means over seeds
     of the two numbers that the estimate is made of, in the order in which `measured` names them. `remark`: what a
@@ -64,6 +63,7 @@ class Finding:
 
     @property
     def sentence(self) -> str:
+        """The sentence of controls.yml for this outcome, or one that says why there is no finding."""
         if self.outcome in self.control.sentences:
             return self.control.sentences[self.outcome]
         if self.estimate is None:
@@ -74,36 +74,28 @@ class Finding:
         return "No finding: one teacher seed gives no interval."
 
 
-def controls_file() -> Path:
-    return paths.paper_dir() / "controls.yml"
-
-
-def controls_digest() -> str:
-    """sha256 of controls.yml, which results record."""
-    return hashlib.sha256(controls_file().read_bytes()).hexdigest()
-
-
 def load_controls() -> list[Control]:
-    """All controls, in the file's order."""
-    entries = yaml.safe_load(controls_file().read_text(encoding="utf-8"))
+    """All controls, in their file's order."""
+    return [as_control(entry) for entry in rules.read()["controls"]]
+
+
+def as_control(entry: rules.Entry) -> Control:
+    """A control from what its file says of it."""
     outcomes = (*OUTCOMES.values(), "undecided")
-    return [
-        Control(
-            **{name: value for name, value in entry.items() if name not in (*outcomes, "claims")},
-            claims=tuple(entry["claims"]),
-            sentences={outcome: entry[outcome] for outcome in outcomes},
-        )
-        for entry in entries
-    ]
+    return Control(
+        **{name: value for name, value in entry.items() if name not in (*outcomes, "claims")},
+        claims=tuple(entry["claims"]),
+        sentences={outcome: entry[outcome] for outcome in outcomes},
+    )
 
 
 def findings(dataset: str, tables: Sections) -> list[Finding]:
-    """What the controls that these notebooks' tables decide say of a data set."""
+    """Findings on a data set of all controls that these sections' tables decide."""
     return [find(control, Tables(dataset, tables)) for control in load_controls() if control.notebook in tables]
 
 
 def find(control: Control, tables: Tables) -> Finding:
-    """What one control says. Raises `KeyError` if the tables of its notebook are lacking."""
+    """Finding of one control on the data set of some tables; `KeyError` if those of its notebook are lacking."""
     rule = Claim(
         id=control.id,
         title=control.title,

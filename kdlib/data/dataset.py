@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import paths
 from ..errors import InputError
-from .registry import Arrays, Source, find_source
+from .registry import Arrays, Source, check_files, find_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,21 +31,24 @@ class Dataset:
     train: Tensor
     validation: Tensor
     digest: str
-    known: bool  # see `Source`
+    builtin: bool  # one of the data sets that kdlib brings: see `Source`
     subset: bool  # whether training examples were left out
     _test: tuple[Tensor, Tensor] = field(repr=False)
     openings: list[str] = field(default_factory=list)
 
     @property
     def classes(self) -> int:
+        """Number of classes C of the data set."""
         return len(self.class_names)
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Shape (channels, height, width) of one image."""
         return tuple(self.images.shape[1:])
 
     @property
     def test_size(self) -> int:
+        """Number of test examples; asking for it does not count as an opening of the test split."""
         return len(self._test[1])
 
     def open_test(self, reason: str) -> tuple[Tensor, Tensor]:
@@ -54,6 +57,7 @@ class Dataset:
         return self._test
 
     def to(self, device: torch.device | str) -> "Dataset":
+        """A copy whose tensors are on a device; it shares the list of `openings` with this one."""
         moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "train", "validation")}
         return replace(self, **moved, _test=tuple(t.to(device) for t in self._test))
 
@@ -69,15 +73,17 @@ def load_dataset(
 ) -> Dataset:
     """Read, check and split a data set.
 
-    Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, take a stratified subset
-    of that many training examples (seeded), and with `clip` all where there are fewer;
-    as many as every class takes where that is more; `test_examples`, at most so many of the test split, stratified, or
-    one of each class; `device` to hold the tensors.
+    Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, the size of a stratified,
+    seeded subset of the training examples (None: all), which `clip` moves into the range that the data set allows;
+    `test_examples`, at most so many of the test split, stratified, at least one of each class; `device` that holds the
+    tensors.
     10% of the training examples, stratified and seeded, become the validation split.
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
     """
     source = find_source(name)
-    arrays = _read(name, source, Path(root) if root else paths.data_dir())
+    root = Path(root) if root else paths.data_dir()
+    check_files(name, root)
+    arrays = _read(name, source, root)
     train_x, train_y, test_x, test_y = arrays
     classes = int(train_y.max()) + 1
     least, most = 20 * classes, len(train_y) - classes
@@ -106,7 +112,7 @@ def load_dataset(
         train=torch.from_numpy(train),
         validation=torch.from_numpy(validation),
         digest=digest,
-        known=source.known,
+        builtin=source.builtin,
         subset=examples is not None,
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
     )
@@ -114,7 +120,7 @@ def load_dataset(
 
 
 def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarray, np.ndarray]:
-    """Two stratified, seeded parts of all indices, each sorted; `second` is the size or share of the second."""
+    """Indices of two stratified, seeded parts, each sorted; `second` is the size or share of the second part."""
     from sklearn.model_selection import train_test_split
 
     try:
@@ -138,8 +144,11 @@ def select_examples(
 
     Arguments: `labels` [N]; `scores` [N], such as the entropy of each response; `order` is `"highest"`, `"lowest"` or
     `"random"` (which needs no scores and uses `seed`). Returns indices [classes * per_class], sorted.
-    Raises `InputError` where a class has fewer examples, or the order is unknown.
+    Raises `InputError` where a class has fewer examples, the order is unknown, or the shapes do not fit.
     """
+    if labels.ndim != 1 or not len(labels) or (scores is not None and scores.shape != labels.shape):
+        given = f"labels {list(labels.shape)}" + ("" if scores is None else f" and scores {list(scores.shape)}")
+        raise InputError(f"{given} cannot be used; allowed: labels [N] and scores [N], N at least 1")
     if order not in ("highest", "lowest", "random"):
         raise InputError(f"unknown order of examples {order!r}; allowed: highest, lowest, random")
     smallest = int(labels.unique(return_counts=True)[1].min())  # of the classes that are there

@@ -1,27 +1,31 @@
-"""Which data sets are known, by name, and how each is read. Nothing is read here, and no torch is needed."""
+"""Which data sets are known, by name, and how each is read. Nothing is read here; needs neither torch nor numpy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from .. import paths
 from ..errors import InputError
 
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # train images, train labels, test images, test labels
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+# Train images, train labels, test images, test labels.
+Arrays: TypeAlias = "tuple[ndarray, ndarray, ndarray, ndarray]"
 
 
 @dataclass(frozen=True)
 class Source:
-    """How a data set is read, and which networks of Table 7 it uses."""
+    """A registered data set: the function that reads it, and the family of networks of table 7 that it uses."""
 
     load: Callable[[Path], Arrays]
     family: str = "mnist"
     class_names: tuple[str, ...] | None = None
     title: str = ""
     sha256: str | None = None  # of the four arrays' bytes, where known
-    known: bool = False  # from the start: a user's set may be registered anew with other networks
+    builtin: bool = False  # kdlib brings it; a user's may be registered anew with other networks
+    files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or packed (.gz)
 
 
 _sources: dict[str, Source] = {}
@@ -38,7 +42,9 @@ def register_dataset(
     """Make a data set known by name to `load_dataset`, the notebooks and the command line.
 
     Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W] or
-    [N, C, H, W], uint8 or floats in [0, 1]; labels are integers from 0. `family`: whose networks of Table 7 it uses.
+    [N, C, H, W], uint8 or floats in [0, 1]; labels are integers from 0. `family`: the data set of table 7 whose
+    networks it uses. `class_names` and `title` are shown on pages. Raises `InputError` for a name that is no lower-case
+    identifier.
     """
     if not name.isidentifier() or not name.islower():
         raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
@@ -57,5 +63,28 @@ def find_source(name: str) -> Source:
 
 
 def dataset_names() -> list[str]:
+    """Names of all registered data sets, those of plug-ins too."""
     paths.load_plugins()
     return list(_sources)
+
+
+def lacking_files(name: str, root: Path | None = None) -> list[str]:
+    """What a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
+    root = root or paths.data_dir()
+    return [
+        file for file in find_source(name).files if not any((root / f"{file}{end}").exists() for end in ("", ".gz"))
+    ]
+
+
+def check_files(name: str, root: Path | None = None) -> None:
+    """Raise `InputError` where a file of a data set is missing: where it was looked for, and what gets it."""
+    root = root or paths.data_dir()
+    if not (lacking := lacking_files(name, root)):
+        return
+    what = f"data set {name!r} was not found under {root}"
+    if len(lacking) < len(find_source(name).files):
+        what = f"data set {name!r} under {root} is incomplete, it lacks {', '.join(lacking)}"
+    raise InputError(
+        f"{what}. `kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
+        f"`kdlib data {name} --download` fetches it; KDLIB_DATA names another folder."
+    )

@@ -1,12 +1,10 @@
-"""The data sets that are known from the start: scikit-learn's digits, and torchvision's through one adapter."""
+"""The data sets that kdlib brings: scikit-learn's digits, and torchvision's through one adapter."""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from ..errors import InputError
 from . import registry
@@ -17,7 +15,8 @@ CIFAR = ("plane", "auto", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
 
 
 def load_digits(root: Path) -> Arrays:
-    """scikit-learn's 1797 digits of 8x8 pixels (embedded), 1300 for training and 497 for testing, stratified."""
+    """Read scikit-learn's 1797 embedded digits of 8x8 pixels: 1300 for training and 497 for testing, stratified."""
+    import numpy as np
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -40,15 +39,21 @@ TORCHVISION = {
 }
 
 
+_IDX = tuple(f"raw/{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+_PICKLES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+# What each must have in the data folder.
+FILES = {
+    **{name: tuple(f"{TORCHVISION[name][1]}/{file}" for file in _IDX) for name in ("mnist", "fashion_mnist", "kmnist")},
+    "cifar10": tuple(f"{TORCHVISION['cifar10'][1]}/{file}" for file in _PICKLES),
+    "usps": ("usps.bz2", "usps.t.bz2"),
+    "svhn": ("train_32x32.mat", "test_32x32.mat"),
+}
+
+
 def torchvision_loader(name: str) -> Callable[[Path], Arrays]:
-    """A loader over `torchvision.datasets`; it reads what lies in the data folder and never uses the network."""
+    """Make a loader over `torchvision.datasets` that reads the data folder and never uses the network."""
 
     def load(root: Path) -> Arrays:
-        if not (root / TORCHVISION[name][1]).exists():
-            raise InputError(
-                f"data set {name!r} was not found under {root}. `kdlib data {name} --from DIR` copies it from a folder "
-                f"in torchvision's layout, `kdlib data {name} --download` fetches it; KDLIB_DATA names another folder."
-            )
         _unpack_raw(name, root)
         return _open(name, root, download=False)
 
@@ -56,13 +61,15 @@ def torchvision_loader(name: str) -> Callable[[Path], Arrays]:
 
 
 def fetch(name: str, root: Path, source: Path | None) -> None:
-    """Put a torchvision data set into the data folder: copied from `source`, or downloaded. Checked before use."""
-    from .dataset import load_dataset
+    """Put a torchvision data set into the data folder `root`, and check it.
 
+    It is copied from `source`, a folder in torchvision's layout, or downloaded where that is None. Raises `InputError`
+    if torchvision has no such set, if it cannot be found or downloaded, or if it is damaged.
+    """
     if name not in TORCHVISION:
         raise InputError(f"{name!r} needs no files, or brings its own; sets to fetch: {', '.join(TORCHVISION)}")
-    root.mkdir(parents=True, exist_ok=True)
     if source is None:
+        root.mkdir(parents=True, exist_ok=True)
         try:
             _open(name, root, download=True)
         except Exception as error:
@@ -71,15 +78,20 @@ def fetch(name: str, root: Path, source: Path | None) -> None:
         item = source / TORCHVISION[name][1]
         if not item.exists():
             raise InputError(f"{source} holds no {TORCHVISION[name][1]} (torchvision's layout for {name!r})")
+        root.mkdir(parents=True, exist_ok=True)
         if item.is_dir():
             shutil.copytree(item, root / item.name, dirs_exist_ok=True)
         else:
             for part in source.glob("usps*.bz2" if name == "usps" else "*_32x32.mat"):
                 shutil.copy2(part, root / part.name)
+    from .dataset import load_dataset
+
     load_dataset(name, root=root)
 
 
 def _open(name: str, root: Path, download: bool) -> Arrays:
+    import numpy as np
+
     from ._torchvision import datasets
 
     kind, _, *splits = TORCHVISION[name]
@@ -95,7 +107,7 @@ def _open(name: str, root: Path, download: bool) -> Arrays:
 
 
 def _unpack_raw(name: str, root: Path) -> None:
-    """MNIST's relatives: torchvision unpacks the .gz files only when it may download; unpack checked ones here."""
+    """Unpack checked .gz files of MNIST and its relatives, which torchvision does only when it may download."""
     from ._torchvision import datasets, utils
 
     for file, md5 in getattr(getattr(datasets, TORCHVISION[name][0]), "resources", ()):
@@ -114,13 +126,13 @@ def _unpack_raw(name: str, root: Path) -> None:
 
 
 # Digests of the four arrays (dataset._sha256), computed from files whose md5 are the publishers'.
-KNOWN = {
+SHA256 = {
     "mnist": "0f471e2dba70314a622ee4b35ccaebb6b9e9e1039139ea4103e4d4d9e6ce8134",
     "fashion_mnist": "cac48439c9dd11c5e6e8d56495d50486f274a4da06f4d2e8f7f10a0471dc9cec",
     "cifar10": "5a078a53cc8236424f6c8ea3f1078ac49430b2eb71bc0548a50be48f18ca8a6e",
 }
 
-registry._sources["digits"] = Source(load_digits, "mnist", title="scikit-learn digits", known=True)
+registry._sources["digits"] = Source(load_digits, "mnist", title="scikit-learn digits", builtin=True)
 for _name, _family, _classes, _title in (
     ("mnist", "mnist", None, "MNIST"),
     ("fashion_mnist", "fashion_mnist", FASHION, "Fashion-MNIST"),
@@ -130,5 +142,5 @@ for _name, _family, _classes, _title in (
     ("svhn", "cifar10", None, "SVHN"),
 ):
     registry._sources[_name] = Source(
-        torchvision_loader(_name), _family, _classes, _title, KNOWN.get(_name), known=True
+        torchvision_loader(_name), _family, _classes, _title, SHA256.get(_name), builtin=True, files=FILES[_name]
     )

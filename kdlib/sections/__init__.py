@@ -1,28 +1,33 @@
 """A folder for each section of the paper, and one for the controls.
 
-A folder with a `section.toml` is a section: nothing else lists them. Its modules:
+A folder with a `section.toml` is a section: nothing else lists them (`python -m kdlib.sections` writes README's list).
+Its modules, of which it has `experiment` and what it needs of the others:
 
 - `experiment`: `units(study)`, what it needs, and `tables(study)`, a dictionary of DataFrames with one row for each
   cell and teacher seed. Accuracies in tables are percent, entropies nats, confidences probabilities.
 - `statistics`: what decides the paper's claims and the controls, from these tables.
 - `tables` and `figures`: what its notebook shows.
 
+`claims.yml` has the paper's claims that they decide, `controls.yml` the controls that its page shows.
+
 Importing this package imports none of them: names and parameters are known before torch is.
 """
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..claims import rules
 from ..claims.registry import STATISTICS
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a section says of itself, in its `section.toml`."""
+    """Description of a section, as its `section.toml` has it."""
 
     name: str  # of its folder, its notebook and its page
     order: int
@@ -39,12 +44,13 @@ def _read(path: Path) -> Description:
     return Description(path.parent.name, **found, **lists)
 
 
-_FOUND = (_read(path) for path in Path(__file__).parent.glob("*/section.toml"))
+FOLDER = Path(__file__).parent
+_FOUND = (_read(path) for path in FOLDER.glob("*/section.toml"))
 SECTIONS: dict[str, Description] = {d.name: d for d in sorted(_FOUND, key=lambda d: d.order)}
 
 
 def beyond_the_paper(section: Description) -> bool:
-    """Whether the paper has nothing of the kind."""
+    """True if a section has no place in the paper."""
     return not section.paper[0].isdigit()
 
 
@@ -53,17 +59,22 @@ def part(section: str, name: str) -> ModuleType:
     return import_module(f".{section}.{name}", __name__)
 
 
+def parts(name: str) -> Iterator[ModuleType]:
+    """The modules of this name, of all sections that have one."""
+    yield from (part(section, name) for section in SECTIONS if (FOLDER / section / f"{name}.py").is_file())
+
+
 def find(module: str, name: str) -> Any:
     """The function of this name in that module of any section: what notebooks call. Or `AttributeError`."""
-    for section in SECTIONS:
-        if name in shown(part(section, module)):
-            return getattr(part(section, module), name)
+    for found in parts(module):
+        if name in shown(found):
+            return getattr(found, name)
     raise AttributeError(f"no section has {name!r} among its {module}")
 
 
 def names(module: str) -> list[str]:
-    """What `find` finds."""
-    return sorted(name for section in SECTIONS for name in shown(part(section, module)))
+    """Names of all functions that `find` finds in a module, sorted."""
+    return sorted(name for found in parts(module) for name in shown(found))
 
 
 def shown(module: ModuleType) -> list[str]:
@@ -75,7 +86,12 @@ def shown(module: ModuleType) -> list[str]:
     ]
 
 
+@rules.found_by
+def _folders() -> dict[str, Path]:
+    return {section: Path(__file__).with_name(section) for section in SECTIONS}
+
+
 @STATISTICS.filled_by
 def _statistics() -> None:
-    for section in SECTIONS:
-        part(section, "statistics")
+    for _ in parts("statistics"):  # importing a module enters them
+        pass

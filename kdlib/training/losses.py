@@ -1,51 +1,52 @@
-"""Soft labels and the losses of the paper's section 3 (equations 1 to 4). Pure functions of tensors."""
+"""Soft labels and the losses of the paper's section 3 (equations 1 to 4). Pure functions of tensors.
 
-import math
+The public ones raise `InputError`, a `ValueError`, for shapes, types and numbers that they do not take. `LOSSES` holds
+what students can be trained with; nothing else lists them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def _check_temperature(temperature: float | Tensor) -> None:
-    smallest = float(temperature.min()) if isinstance(temperature, Tensor) else temperature
-    if not (smallest > 0 and math.isfinite(smallest)):
-        raise ValueError(f"temperature must be positive and finite, got {smallest}")
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+from ..errors import InputError
+from .arguments import axes, fraction, label_range, positive
 
 
 def soft_labels(logits: Tensor, temperature: float | Tensor) -> Tensor:
     """Class probabilities softened at a temperature: softmax(z / T) over the last axis (paper, section 2).
 
     Arguments: `logits` [..., C]; `temperature` > 0, a number or a tensor that broadcasts against `logits`.
-    Returns: probabilities [..., C]. Raises `ValueError` for a temperature that is not positive and finite.
+    Returns: probabilities [..., C].
     """
-    _check_temperature(temperature)
+    axes(logits=(logits, "... C"), least={"C": 1})
+    for bound in temperature.aminmax() if isinstance(temperature, Tensor) else [temperature]:
+        positive("temperature", float(bound))
     return F.softmax(logits / temperature, dim=-1)
 
 
 def label_smoothing_labels(labels: Tensor, classes: int, alpha: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Equation 1: (1 - alpha) one_hot + alpha / C.
+    """Label-smoothing labels, equation 1 of the paper: (1 - alpha) one_hot + alpha / C.
 
     Arguments: integer `labels` [...]; number of `classes` C; `alpha` in [0, 1]. Returns [..., C] of type `dtype`.
-    Raises `ValueError` for another alpha.
     """
-    _check_fraction("alpha", alpha)
+    axes(labels=(labels, "..."))
+    label_range(labels, classes)
+    fraction("alpha", alpha)
     return F.one_hot(labels, classes).to(dtype) * (1 - alpha) + alpha / classes
 
 
 def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
-    """Equation 3: the cross-entropy with label-smoothing labels, mean over the batch, in nats.
+    """Label-smoothing loss, equation 3 of the paper: cross-entropy with equation 1's labels, batch mean, in nats.
 
     Equation 2 writes it as (1 - alpha) H(q, p) + alpha KL(u, p); the two differ by the constant alpha H(u).
 
-    Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar. Raises `ValueError` for another
-    alpha.
+    Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar.
     """
+    axes(logits=(logits, "B C"), labels=(labels, "B"), least={"B": 1, "C": 1})
     targets = label_smoothing_labels(labels, logits.shape[-1], alpha, logits.dtype)
     return -(targets * F.log_softmax(logits, dim=-1)).sum(-1).mean()
 
@@ -59,14 +60,28 @@ def kd_loss(
     alpha: float,
     t_squared: bool = False,
 ) -> Tensor:
-    """Equation 4: (1 - alpha) H(p, q) + alpha KL(p_T^t, p_T); sum over classes, mean over the batch, in nats.
+    """Distillation loss, equation 4 of the paper: (1 - alpha) H(p, q) + alpha KL(p_T^t, p_T), batch mean, in nats.
 
     Arguments: `student_logits` and `teacher_logits` [B, C], `labels` [B], `temperature` T > 0, `alpha` in [0, 1].
     `t_squared` multiplies the KL term by T^2 (Hinton et al. 2015, section 2.1); equation 4 does not.
-    Returns a scalar.
+    Returns a scalar. Raises `ValueError` for another temperature or alpha.
     """
-    _check_temperature(temperature)
-    _check_fraction("alpha", alpha)
+    axes(
+        student_logits=(student_logits, "B C"),
+        teacher_logits=(teacher_logits, "B C"),
+        labels=(labels, "B"),
+        least={"B": 1, "C": 1},
+    )
+    label_range(labels, student_logits.shape[1])
+    positive("temperature", temperature)
+    fraction("alpha", alpha)
+    return equation_4(student_logits, teacher_logits, labels, temperature=temperature, alpha=alpha, t_squared=t_squared)
+
+
+def equation_4(
+    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, alpha: float, t_squared: bool
+) -> Tensor:
+    """`kd_loss` of arguments that were checked before: what a training loop takes at every step."""
     scale = temperature**2 if t_squared else 1.0
     kl = kd_divergence(student_logits, teacher_logits, temperature)
     return (1 - alpha) * F.cross_entropy(student_logits, labels) + alpha * scale * kl.mean()
@@ -80,9 +95,10 @@ def kd_targets(
     alpha: float | Tensor,
     t_squared: bool | Tensor = False,
 ) -> Tensor:
-    """What of equation 4's gradient does not depend on the student: (1 - alpha) one_hot + alpha s / T softmax(z^t / T).
+    """Constant part of equation 4's gradient: (1 - alpha) one_hot + alpha s / T softmax(z^t / T).
 
-    Here s is T^2 with `t_squared` and 1 without. Computed once for all examples, it serves every step.
+    Here s is T^2 with `t_squared` and 1 without; no student enters it. Computed once for all examples, it serves every
+    step.
 
     Arguments: `teacher_logits` [..., C], `labels` [...]; the others numbers, or tensors that broadcast against the
     logits. Returns [..., C].
@@ -100,9 +116,10 @@ def kd_gradient(
     alpha: float | Tensor,
     t_squared: bool | Tensor = False,
 ) -> Tensor:
-    """The gradient of equation 4, mean over a batch, by the student's logits: what `kd_loss(...).backward()` gives.
+    """Gradient of equation 4, mean over a batch, by the student's logits: what `kd_loss(...).backward()` gives.
 
     Arguments: `student_logits` [..., B, C]; `targets` [..., B, C] from `kd_targets` with the same settings.
+    Returns [..., B, C].
     """
     hard, soft = _weights(temperature, alpha, t_squared)
     ours = hard * F.softmax(student_logits, dim=-1) + soft * F.softmax(student_logits / temperature, dim=-1)
@@ -112,7 +129,7 @@ def kd_gradient(
 def kd_gradient_norms(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, alpha: float, t_squared: bool
 ) -> tuple[Tensor, Tensor]:
-    """Lengths of the gradients of equation 4's two terms by the student's logits: hard labels, and soft labels.
+    """Norms of the gradients of equation 4's two terms by the student's logits: hard labels, and soft labels.
 
     Arguments: both logits [N, C], `labels` [N]. Returns two tensors [N], each example's as if it were alone in a batch.
     """
@@ -123,12 +140,12 @@ def kd_gradient_norms(
 
 
 def _weights(temperature: float | Tensor, alpha: float | Tensor, t_squared: bool | Tensor) -> tuple:
-    """Of the gradients of equation 4's two terms, d KL(p_T^t, p_T) / dz being (p_T - p_T^t) / T."""
+    """Factors of the gradients of equation 4's two terms; d KL(p_T^t, p_T) / dz is (p_T - p_T^t) / T."""
     return 1 - alpha, alpha * temperature ** (2 * t_squared - 1)
 
 
 def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
-    """KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...]. Finite for any finite logits."""
+    """Divergence KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...]. Finite for any finite logits."""
     log_teacher = F.log_softmax(teacher_logits / temperature, dim=-1)
     log_student = F.log_softmax(student_logits / temperature, dim=-1)
     return (log_teacher.exp() * (log_teacher - log_student)).sum(-1)
@@ -136,4 +153,36 @@ def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: f
 
 def entropy(probabilities: Tensor) -> Tensor:
     """Entropy of each distribution in nats (paper, section 4.1): [..., C] -> [...], with 0 log 0 = 0."""
+    axes(probabilities=(probabilities, "... C"), least={"C": 1})
     return torch.special.entr(probabilities).sum(-1)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of students: its value, which the loop takes, and its gradient in closed form, which a stack takes.
+
+    `settings` names the fields of `Student` that all three functions get by keyword. `value(student logits [B, C],
+    teacher logits [B, C], labels [B])` is a scalar, the mean over the batch, its settings numbers. The others see K
+    students at once, their settings tensors [K, 1, 1]: `targets(teacher logits [K, N, C], labels [K, N])` gives
+    [K, N, C], what of the gradient does not depend on the student; `gradient(student logits [K, B, C], targets
+    [K, B, C])` gives each value's gradient by the student's logits, [K, B, C].
+    """
+
+    settings: tuple[str, ...]
+    value: Callable[..., Tensor]
+    targets: Callable[..., Tensor]
+    gradient: Callable[..., Tensor]
+
+    def settings_of(self, student: Any) -> dict[str, Any]:
+        """The loss's settings by name, as a student has them."""
+        return {name: getattr(student, name) for name in self.settings}
+
+
+LOSSES = {"equation_4": Loss(("temperature", "alpha", "t_squared"), equation_4, kd_targets, kd_gradient)}
+
+
+def find_loss(name: str) -> Loss:
+    """The loss of that name. Raises `InputError` for one that does not exist."""
+    if name not in LOSSES:
+        raise InputError(f"unknown loss {name!r}; allowed: {', '.join(LOSSES)}")
+    return LOSSES[name]

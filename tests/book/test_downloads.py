@@ -23,12 +23,12 @@ def test_an_archive_is_the_same_bytes_every_time_and_its_manifest_is_right(tmp_p
     with zipfile.ZipFile(archives[0]) as archive:
         manifest = json.loads(archive.read("MANIFEST.json"))
         assert set(manifest) == set(archive.namelist()) - {"MANIFEST.json"}
-        assert {"rules/claims.yml", "entropy/shown.csv", "missing_class/record.json"} <= set(manifest)
+        assert {"rules/RULES.md", "rules/entropy/claims.yml", "entropy/shown.csv", "missing_class/record.json"} <= set(manifest)
         for name, digest in manifest.items():
             assert hashlib.sha256(archive.read(name)).hexdigest() == digest
 
 
-def test_tables_and_both_halves_of_the_source_are_there(tmp_path):
+def test_tables_and_both_files_of_the_source_are_there(tmp_path):
     downloads.write([record()], tmp_path)
     assert (tmp_path / "tables/digits/entropy/shown.csv").read_text() == "a,b\n1,2\n"
     assert (tmp_path / "sources/entropy.ipynb").exists() and (tmp_path / "sources/entropy.py").exists()

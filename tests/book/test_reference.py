@@ -29,7 +29,7 @@ from kdlib.cli import main
 from kdlib.sections.opening import open_study
 from kdlib.study import store
 
-from ..conftest import ROOT
+from ..conftest import ROOT, rules_in
 from ..sections.test_statistics import example_efficiency_tables
 
 pytestmark = pytest.mark.xdist_group("reference")
@@ -54,6 +54,7 @@ def project(published, tmp_path, monkeypatch):
     copy = tmp_path / "project"
     shutil.copytree(published, copy, ignore=shutil.ignore_patterns("store", "_build"))
     monkeypatch.setenv("KDLIB_ROOT", str(copy))
+    rules_in(copy, monkeypatch)
     return copy
 
 
@@ -163,12 +164,27 @@ def cleared_outputs(project: Path) -> None:
     edit_page(project, lambda page: [cell.update(outputs=[]) for cell in page.cells if cell.cell_type == "code"])
 
 
-def append(name: str) -> Callable[[Path], None]:
-    def change(project: Path) -> None:
-        with open(project / "data" / "paper" / name, "a") as file:
-            file.write("# changed\n")
+def changed_claim(project: Path) -> None:
+    change_rule(project, "entropy/claims.yml", "side: less", "side: greater")
 
-    return change
+
+def changed_control(project: Path) -> None:
+    """It stands with the rival explanations; the tables of the missing class decide it."""
+    change_rule(project, "rival_explanations/controls.yml", "- id: bias\n", "- id: bias\n  notebook: missing_class\n")
+
+
+def change_rule(project: Path, name: str, was: str, now: str) -> None:
+    path = project / "kdlib" / "sections" / name
+    assert was in path.read_text()
+    path.write_text(path.read_text().replace(was, now, 1))
+
+
+def another_commit(project: Path) -> None:
+    def change(page: nbformat.NotebookNode) -> None:
+        verification.page_record(page)["cost"]["computed_by"][0]["commit"] = "0123456789ab"
+        page.metadata["kdlib"]["outputs"] = verification.outputs_digest(page)
+
+    edit_page(project, change)
 
 
 def cut_units(project: Path) -> None:
@@ -202,8 +218,9 @@ def removed_page(project: Path) -> None:
         (stale_page, "book/digits/missing_class.ipynb is stale"),
         (cut_page, "book/digits/entropy.ipynb cannot be read"),
         (cleared_outputs, "book/digits/missing_class.ipynb has no record"),
-        (append("claims.yml"), "book/digits/entropy.ipynb was judged by other claims"),
-        (append("controls.yml"), "book/digits/entropy.ipynb was judged by other controls"),
+        (changed_claim, "book/digits/entropy.ipynb was judged by other rules"),
+        (changed_control, "book/digits/missing_class.ipynb was judged by other rules"),
+        (another_commit, "results/digits/missing_class.parquet: its units name other commits or rules"),
         (cut_units, "results/digits/missing_class.parquet is missing or damaged"),
         (without_a_unit, "results/digits/missing_class.parquet lacks 1 of the units that the page was made from"),
         (units_of_another_page, "results/digits/entropy.parquet holds units that the page did not use"),
@@ -215,6 +232,11 @@ def test_every_kind_of_rot_is_noticed(rot, message, project):
     assert verification.problems() == []
     rot(project)
     assert any(line.startswith(message) for line in verification.problems())
+
+
+def test_a_comment_among_the_rules_is_no_rot(project):
+    change_rule(project, "entropy/claims.yml", "- id:", "# a comment\n- id:")
+    assert verification.problems() == []
 
 
 def test_the_reference_pages_of_this_repository_belong_together():
@@ -369,14 +391,14 @@ def test_what_is_expected_of_further_seeds_is_students_prediction_interval_and_w
 
     stored = [result(k) for k in (10, 12, 14)]
     for further in (1, 3):
-        name, expected, now = comparison.expectations(stored, [result(16)] * further, 0)[0]
+        name, expected, now = comparison.prediction_intervals(stored, [result(16)] * further, 0)[0]
         half = stats.t.ppf(1 - 0.025 / 4, 2) * 5 * np.sqrt(1 / 3 + 1 / further)  # of 25, 30 and 35 percent
         assert (name, now) == ("raw", pytest.approx(40))
         assert (expected.mean, expected.low, expected.high) == pytest.approx((30, 30 - half, 30 + half))
-    _, expected, _ = comparison.expectations([result(10)] * 2, [result(10)], 0)[0]
+    _, expected, _ = comparison.prediction_intervals([result(10)] * 2, [result(10)], 0)[0]
     share = wilson_interval(10, 40, 1 - 0.05 / 4)  # the cell has four accuracies
     assert (expected.mean, expected.low, expected.high) == pytest.approx((25, 100 * share.low, 100 * share.high))
-    [(name, expected, now)] = comparison.expectations([result(10)], [result(20)], None)
+    [(name, expected, now)] = comparison.prediction_intervals([result(10)], [result(20)], None)
     assert (name, expected.mean, now) == ("test accuracy", pytest.approx(70), pytest.approx(80))
     assert np.isnan(expected.low)
 
@@ -384,7 +406,7 @@ def test_what_is_expected_of_further_seeds_is_students_prediction_interval_and_w
 def test_a_class_without_test_examples_has_no_accuracy_to_expect():
     counts = torch.tensor([[0, 0], [0, 60]])
     results = [{"confusion": counts, "corrected": counts}] * 2
-    found = comparison.expectations(results, results, 0)
+    found = comparison.prediction_intervals(results, results, 0)
     assert [name for name, *_ in found] == ["others", "others corrected"]
 
 
@@ -417,3 +439,18 @@ def test_a_statistic_differs_only_by_more_than_its_seeds_explain(ours, differs):
 )
 def test_holm_rejects_step_by_step(p, expected):
     assert comparison._holm(p).tolist() == expected
+
+
+def test_damage_in_units_that_no_page_has_used_is_noticed(project):
+    from kdlib.study.store import Store, Unit
+
+    source = Store(project / "store")
+    source.put(Unit("measure", {"measure": "sum", "data": "0"}, {"sum": torch.tensor(1.0)}, {"seconds": 0.0}))
+    (file,) = source.export(project / "results" / "units", 1 << 20)
+    shutil.rmtree(project / "store")
+    assert verification.problems() == []
+    table = parquet.read_table(file)
+    payload = bytearray(table["payload"][0].as_py())
+    payload[-1] ^= 1
+    parquet.write_table(table.set_column(2, "payload", pyarrow.array([bytes(payload)], pyarrow.binary())), file)
+    assert verification.problems() == ["results/units/units-001.parquet is damaged"]

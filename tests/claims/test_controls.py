@@ -10,21 +10,23 @@ from kdlib.claims.controls import CHANGES, findings, load_controls
 from kdlib.claims.registry import STATISTICS, Tables
 from kdlib.claims.rows import PAIR
 from kdlib.report.verdict_table import Rivals, VerdictTable
+from kdlib.training.targets import TARGETS
 
 SEEDS = range(3)
+CONTROLS = ("responses", "shuffled", "class_mean", "smoothed", "hard", "equal_confidence", "t_squared")
 
 
 def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
     """Tables in which a control's raw accuracy is as given, such as `small_shuffled=10`, and 50 otherwise."""
 
     def cell(seed: int, teacher: str, control: str, temperature: float) -> dict[str, object]:
-        drift = 0.1 * (1 + [*CHANGES].index(control)) * (1.5 if teacher == "large" else 1.0)
+        drift = 0.1 * (1 + CONTROLS.index(control)) * (1.5 if teacher == "large" else 1.0)
         value = raw.get(f"{teacher}_{control}", 50.0) + drift * seed  # else seeds agree, and decide nothing
         who = {"seed": seed, "teacher": teacher, "control": control, "temperature": temperature}
         corrected = raw.get(f"{teacher}_{control}_corrected", value)
         return who | {"missing_class": 0, "raw": value, "corrected": corrected, "accuracy": value}
 
-    rows = [cell(s, t, c, x) for s in SEEDS for t in ("small", "large") for c in CHANGES for x in (3.0, 9.0, 20.0)]
+    rows = [cell(s, t, c, x) for s in SEEDS for t in ("small", "large") for c in CONTROLS for x in (3.0, 9.0, 20.0)]
     epochs = [
         {"seed": s, "teacher": t, "epoch": e, "raw": value * (1 + 0.01 * s), "student_accuracy": 90 + value / 100}
         | {"validation_accuracy": sure, "entropy": spread}
@@ -300,3 +302,7 @@ def test_the_table_of_controls_draws_what_holds_in_the_shade_and_names_what_it_w
             assert float(shade["x"].rstrip("%")) <= float(ends["x1"].rstrip("%"))
         if found.estimate is not None:
             assert str(found.estimate) in measured.get_text() and found.control.measured in measured.get_text()
+
+
+def test_what_students_are_taught_in_a_control_has_a_title_and_so_a_row_in_figure_and_table():
+    assert set(TARGETS) <= set(CHANGES)

@@ -1,7 +1,8 @@
-"""The notebooks: their two halves, their parameters, and their execution on digits and on the real data sets."""
+"""The notebooks: their jupytext pairs, their parameters, and their execution on digits and on the real data sets."""
 
 import ast
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -37,8 +38,8 @@ def run_cli(*arguments, **environment):
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_the_two_halves_are_the_same_and_carry_no_outputs(section):
-    pages.check_halves(section)
+def test_the_two_files_of_a_pair_are_the_same_and_carry_no_outputs(section):
+    pages.check_pair(section)
     assert not any(cell.get("outputs") for cell in read(section).cells)
 
 
@@ -61,11 +62,52 @@ def test_a_notebook_holds_no_algorithm(section):
 
 
 @pytest.mark.parametrize("section", SECTIONS)
+def test_a_cell_says_which_tables_it_takes_and_that_it_draws_a_figure(section):
+    cells = [cell for cell in read(section).cells if cell.cell_type == "code"]
+    assert [words for cell in cells for words in lacking(cell.source, cell.metadata)] == []
+
+
+def lacking(source, metadata):
+    """What an editor of a cell has to add to its first line, or to take from it."""
+    nodes = list(ast.walk(ast.parse(source)))
+    taken = [n.slice.value for n in nodes if isinstance(n, ast.Subscript) and ast.unparse(n.value) == "tables"]
+    said = metadata.get("kdlib", {}).get("tables", [])
+    start = f"the cell of `{source.splitlines()[-1]}` "
+    if set(taken) != set(said):
+        tables = json.dumps(list(dict.fromkeys(taken)))
+        yield start + (f'takes tables: its metadata need kdlib={{"tables": {tables}}}' if taken else "takes no table")
+    draws = any(isinstance(n, ast.Attribute) and ast.unparse(n.value) == "kdlib.figures" for n in nodes)
+    if draws != ("figure" in metadata.get("mystnb", {})):
+        yield start + ('draws a figure: its metadata need mystnb={"figure": ...}' if draws else "draws no figure")
+
+
+def test_one_table_gives_each_cell_of_table_4_the_command_that_makes_it_again():
+    cells = [(section, cell) for section in SECTIONS for cell in read(section).cells]
+    ((section, cell),) = [(s, c) for s, c in cells if c.metadata.get("kdlib", {}).get("cells_again")]
+    assert section == "missing_class" and cell.metadata["kdlib"]["tables"] == ["cells"]
+
+
+@pytest.mark.parametrize(
+    ("source", "metadata", "words"),
+    [
+        ('f(tables["cells"], tables["full"])', {}, 'need kdlib={"tables": ["cells", "full"]}'),
+        ('f(tables["cells"])', {"kdlib": {"tables": ["full"]}}, 'need kdlib={"tables": ["cells"]}'),
+        ("f(tables)", {"kdlib": {"tables": ["cells"]}}, "takes no table"),
+        ("kdlib.figures.f(study.umap_points())", {}, 'need mystnb={"figure": ...}'),
+        ("kdlib.present.f()", {"mystnb": {"figure": {}}}, "draws no figure"),
+    ],
+)
+def test_an_editor_is_told_what_a_cell_has_to_say(source, metadata, words):
+    (found,) = lacking(source, metadata)
+    assert words in found and source in found
+
+
+@pytest.mark.parametrize("section", SECTIONS)
 def test_every_figure_has_a_caption_and_a_telling_alt_text(section):
     seen = set()
     for cell in read(section).cells:
-        if cell.cell_type == "code" and "kdlib.figures." in cell.source:
-            drawing = cell.metadata["mystnb"]
+        drawing = cell.metadata.get("mystnb", {})
+        if "figure" in drawing:
             alt = drawing["image"]["alt"]
             assert len(alt) > 60 and "{dataset}" in alt and alt not in seen
             assert len(drawing["figure"]["caption"]) > 40 and drawing["figure"]["name"]

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 import kdlib
-from kdlib.book.record import digest
+from kdlib.book.record import digest, record
+from kdlib.claims import rules
 from kdlib.data import registry
 from kdlib.sections.penultimate_layer import experiment as penultimate_layer
 from kdlib.sections.rival_explanations.experiment import gradient_norms
 from kdlib.study import workers
-from kdlib.study.store import unit_key
-from kdlib.training import models, students, teachers
+from kdlib.study.store import from_bytes, unit_key
+from kdlib.training import devices, models, students, teachers
 
 
 def study(store, section="missing_class"):
@@ -75,11 +77,11 @@ def test_a_student_of_hard_labels_alone_is_the_same_without_its_teacher(tmp_path
         return [hard, replace(hard, examples_per_class=10, selection="random")]
 
     without = study(tmp_path / "a")
-    alone = without.distilled(students(without))
+    alone = without.student_results(students(without))
     assert not (tmp_path / "a" / "teacher").exists() or not list((tmp_path / "a" / "teacher").iterdir())
     taught = study(tmp_path / "b")
-    taught.runs([taught.teacher("small", 0)])
-    for one, other in zip(alone, taught.distilled(students(taught)), strict=True):
+    taught.train_teachers([taught.teacher("small", 0)])
+    for one, other in zip(alone, taught.student_results(students(taught)), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
     chosen = replace(students(without)[0], examples_per_class=10)  # by its teacher's entropy
     assert chosen.needs_responses and not any(s.needs_responses for s in students(without))
@@ -100,7 +102,7 @@ def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypat
     tables = digest(there.tables())
     here = study(tmp_path / "here", "penultimate_layer")
     for file in there.store.export(tmp_path / "sent", 2**20):
-        here.store.take_in(file)
+        here.store.import_file(file)
     monkeypatch.setattr(teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained"))
     assert digest(here.tables()) == tables
     for _, _, _, teacher, epoch in penultimate_layer.settings(here, 0):
@@ -112,7 +114,7 @@ def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypat
 
 
 def test_every_unit_says_what_it_opened_the_test_split_for(computed):
-    opened = {(about["kind"], tuple(about["test_openings"])) for about in computed[0].origins().values()}
+    opened = {(about["kind"], tuple(about["test_openings"])) for about in computed[0].provenance().values()}
     assert opened == {
         ("student", ("student: confusion matrix of the trained student",)),
         ("teacher", ("teacher: accuracy and responses at the last epoch",)),
@@ -120,12 +122,35 @@ def test_every_unit_says_what_it_opened_the_test_split_for(computed):
     }
 
 
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_every_unit_says_at_which_commit_and_by_which_rules_it_was_computed(count, tmp_path, monkeypatch):
+    """Whichever process computed it: of one section and of all, since another may use it."""
+    monkeypatch.setenv("KDLIB_WORKERS", count)
+    monkeypatch.setenv("KDLIB_COMMIT", "0123abc")
+    devices._commit.cache_clear()
+    own = study(tmp_path)
+    get_reusable_executor().shutdown()  # workers of another test know another commit
+    tables = own.tables()
+    get_reusable_executor().shutdown()
+    devices._commit.cache_clear()
+    said = [from_bytes(path.read_bytes()) for path in own.store.paths()]
+    assert {unit.kind for unit in said} >= {"teacher", "student"}
+    assert all(unit.provenance["rules"] == rules.digests() for unit in said)
+    assert {unit.provenance["commit"] for unit in said} == {"0123abc"}
+    assert set(rules.digests()) == set(kdlib.sections.SECTIONS)
+    content = record(own, tables).content
+    assert content["rules"] == rules.digests()["missing_class"]
+    assert content["cost"]["computed_by"] == [
+        {"commit": "0123abc", "rules": content["rules"], "units": len(content["units"])}
+    ]
+
+
 def test_what_a_teacher_takes_in_the_store_is_known_beforehand_and_nothing_is_needed_of_what_is_stored(
     tmp_path, monkeypatch
 ):
     one = study(tmp_path)
     teacher = one.teacher("large", 0)
-    run = one.run(teacher)
+    run = one.teacher_result(teacher)
     counted = [value for name, value in run.items() if "logits" in name or name.startswith("weights/")]
     assert teachers.stored_bytes(teacher, one.dataset) == sum(4 * value.numel() for value in counted)
     needed = []
@@ -199,8 +224,8 @@ def test_a_network_registered_here_alone_is_trained_in_workers_and_is_part_of_wh
     for width in (4, 6):
         kdlib.register_network("narrow", kdlib.Architecture(widths=(width,)))
         monkeypatch.setenv("KDLIB_WORKERS", "2")
-        one.runs([teacher, replace(teacher, seed=1)])
-        assert one.run(teacher)["weights/2/features.0.weight"].shape[0] == width
+        one.train_teachers([teacher, replace(teacher, seed=1)])
+        assert one.teacher_result(teacher)["weights/2/features.0.weight"].shape[0] == width
         keys.add(unit_key("teacher", teacher.config(one.dataset)))
     assert len(keys) == 2
 
@@ -226,10 +251,10 @@ def test_a_student_is_trained_from_responses_that_were_kept_without_their_teache
         study = kdlib.open_study("missing_class", small, store=place)
         teacher = study.teacher("small", 0)
         if place is whole:
-            study.runs([teacher])
-            kept = workers.keep_responses(whole, study.dataset, teacher, teacher.epochs)
+            study.train_teachers([teacher])
+            kept = workers.store_responses(whole, study.dataset, teacher, teacher.epochs)
             assert kept.tensors["logits"].dtype == torch.bfloat16
             bare.put(kept)
-        results += study.distilled([study.student(teacher, 9, missing_class=0)])
+        results += study.student_results([study.student(teacher, 9, missing_class=0)])
     assert not list((tmp_path / "bare").glob("teacher/*"))
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
