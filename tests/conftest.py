@@ -1,8 +1,11 @@
+import io
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,54 @@ def tiny_run(digits, tiny_teacher):
     return train_teacher(tiny_teacher, digits)
 
 
+def command_line(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """kdlib in this process, which has imported torch already; what plug-ins register is forgotten afterwards."""
+    from kdlib import paths
+    from kdlib.cli import main
+    from kdlib.data import registry
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(registry, "_sources", registry._sources.copy())
+        patch.setattr(paths, "_loaded", paths._loaded.copy())
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["kdlib", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return subprocess.CompletedProcess(arguments, ended.value.code or 0, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def one_kernel(**environment: str) -> Iterator[None]:
+    """Meanwhile papermill executes all notebooks in one kernel, which imports and compiles once.
+
+    None finds a name of the one before. That each runs in a kernel of its own too is seen where nbval executes it.
+    """
+    import nbformat
+    import papermill.cli
+    from jupyter_client import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+    from nbclient import NotebookClient
+
+    clearing = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%reset -f")])
+    in_a_kernel_of_its_own = papermill.execute_notebook
+    with tempfile.TemporaryDirectory(prefix="kdlib-") as sockets, pytest.MonkeyPatch.context() as patch:
+        manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel")
+        run_sync(manager.start_kernel)(env=os.environ | environment)
+
+        def execute(*arguments, **options):
+            NotebookClient(clearing, km=manager).execute()
+            return in_a_kernel_of_its_own(*arguments, **options, km=manager)
+
+        for module in (papermill, papermill.cli):
+            patch.setattr(module, "execute_notebook", execute)
+        try:
+            yield
+        finally:
+            run_sync(manager.shutdown_kernel)(now=True)
+
+
 # Pages of digits and of a user's own data set, and the rendered book: made once for all workers.
 
 
@@ -126,29 +177,35 @@ def project(session_folder):
 
 
 @pytest.fixture(scope="session")
-def kdlib_in(project):
-    environment = os.environ | {
+def project_environment(project):
+    return {
         "KDLIB_ROOT": str(project),
         "KDLIB_STORE": str(project / "store"),
         "KDLIB_PLUGINS": str(project / "plugins"),
         "KDLIB_WORKERS": "1",
     }
 
+
+@pytest.fixture(scope="session")
+def kdlib_in(project, project_environment):
     def run(*arguments):
-        command = [sys.executable, "-m", "kdlib", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project)
+        command, places = [sys.executable, "-m", "kdlib", *arguments], os.environ | project_environment
+        return subprocess.run(command, capture_output=True, text=True, env=places, cwd=project)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def digits_pages(session_folder, project, kdlib_in):
-    """The folder of the six pages of digits at smoke size; a copy, for the project's own are edited."""
+def digits_pages(session_folder, project, project_environment):
+    """The folder of the six pages of digits at smoke size, made with the other data set's; a copy: those are edited."""
     pages = session_folder / "digits-pages"
     with made_once(pages) as to_make:
         if to_make:
-            done = kdlib_in("run", "all", "--dataset", "digits", "--profile", "smoke")
-            assert done.returncode == 0, done.stderr[-3000:]
+            with one_kernel(**project_environment):
+                for dataset in ("digits", "colour_patches"):
+                    arguments = ("run", "all", "--dataset", dataset, "--profile", "smoke")
+                    done = command_line(*arguments, **project_environment)
+                    assert done.returncode == 0, done.stderr[-3000:]
             shutil.copytree(project / "_build" / "pages" / "digits-smoke", pages)
     return pages
 
@@ -159,9 +216,8 @@ def html(request):
     if there := os.environ.get("KDLIB_HTML"):
         return Path(there).resolve()
     project, kdlib_in, _ = (request.getfixturevalue(name) for name in ("project", "kdlib_in", "digits_pages"))
-    for command in (("run", "all", "--dataset", "colour_patches", "--profile", "smoke"), ("book",)):
-        done = kdlib_in(*command)
-        assert done.returncode == 0, done.stderr[-3000:]
+    done = kdlib_in("book")
+    assert done.returncode == 0, done.stderr[-3000:]
     return project / "_build" / "html"
 
 

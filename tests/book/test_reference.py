@@ -1,6 +1,5 @@
 """Published pages and results belong together, every kind of rot is noticed, and a run can be held against them."""
 
-import io
 import json
 import os
 import shutil
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +23,10 @@ from kdlib import load_claims
 from kdlib.book import against_reference, verification
 from kdlib.claims import comparison
 from kdlib.claims.intervals import wilson_interval
-from kdlib.cli import main
 from kdlib.sections.opening import open_study
 from kdlib.study import store
 
-from ..conftest import ROOT, rules_in
+from ..conftest import ROOT, command_line, one_kernel, rules_in
 from ..sections.test_statistics import example_efficiency_tables
 
 pytestmark = pytest.mark.xdist_group("reference")
@@ -42,9 +39,10 @@ def published(tmp_path_factory):
     copy = tmp_path_factory.mktemp("reference")
     for name in ("book", "notebooks", "data/paper"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
-    for section in SECTIONS:
-        done = run(copy, "run", section, "--profile", "smoke", "--publish")
-        assert done.returncode == 0, done.stderr[-3000:]
+    with one_kernel(**environment(copy)):
+        for section in SECTIONS:
+            done = run(copy, "run", section, "--profile", "smoke", "--publish")
+            assert done.returncode == 0, done.stderr[-3000:]
     return copy
 
 
@@ -59,15 +57,7 @@ def project(published, tmp_path, monkeypatch):
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """The command line in this process: another would import torch each time."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        for name, value in environment(root).items():
-            patch.setenv(name, value)
-        patch.setattr(sys, "argv", ["kdlib", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return subprocess.CompletedProcess(arguments, ended.value.code or 0, out.getvalue(), err.getvalue())
+    return command_line(*arguments, **environment(root))
 
 
 def environment(root: Path) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The notebooks: their jupytext pairs, their parameters, and their execution on digits and on the real data sets."""
 
 import ast
-import functools
 import json
 import os
 import subprocess
@@ -12,16 +11,13 @@ import papermill
 import papermill.cli
 import pytest
 from click.testing import CliRunner
-from jupyter_client import AsyncKernelManager
-from jupyter_core.utils import run_sync
-from nbclient import NotebookClient
 
 from kdlib.book import pages
 from kdlib.data.sources import TORCHVISION
 from kdlib.paths import data_dir
 from kdlib.sections import SECTIONS
 
-from ..conftest import ROOT
+from ..conftest import ROOT, one_kernel
 
 REAL = ("mnist", "fashion_mnist", "cifar10")
 pytestmark = pytest.mark.notebook
@@ -116,24 +112,11 @@ def test_every_figure_has_a_caption_and_a_telling_alt_text(section):
 
 
 @pytest.fixture(scope="module")
-def running_kernel(tmp_path_factory):
-    """A kernel that executes one notebook after another, and its store: what it imported and compiled, it has."""
-    place = tmp_path_factory.mktemp("kernel")
-    manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(place / "socket"))
-    run_sync(manager.start_kernel)(env=os.environ | {"KDLIB_STORE": str(place / "store")})
-    yield manager, place / "store"
-    run_sync(manager.shutdown_kernel)(now=True)
-
-
-@pytest.fixture
-def kernel_store(running_kernel, monkeypatch):
-    """Papermill executes in the running kernel, in which no name is left of the notebook before. Returns its store."""
-    manager, store = running_kernel
-    NotebookClient(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%reset -f")]), km=manager).execute()
-    execute = functools.partial(papermill.execute_notebook, km=manager)
-    for module in (papermill, papermill.cli):
-        monkeypatch.setattr(module, "execute_notebook", execute)
-    return store
+def kernel_store(tmp_path_factory):
+    """The store of the one kernel in which papermill executes notebooks: the sections share their teachers."""
+    store = tmp_path_factory.mktemp("kernel") / "store"
+    with one_kernel(KDLIB_STORE=str(store)):
+        yield store
 
 
 def run_again(page, store):
@@ -172,7 +155,6 @@ def test_a_cell_that_gives_something_else_is_noticed(digits_pages, tmp_path):
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.xdist_group("kernel")
 def test_a_notebook_runs_on_real_data(section, dataset, kernel_store, tmp_path):
-    """That it runs in a kernel of its own is seen on digits; the sections share their teachers."""
     if not (data_dir() / TORCHVISION[dataset][1]).exists():
         pytest.skip(f"{dataset} is not in the data folder: `kdlib data {dataset} --download` or `--from DIR` gets it")
     page = pages.run(
