@@ -231,16 +231,16 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
         return judge(claim, tables.dataset, [])
     try:
         own = tables[claim.notebook]  # also for a statistic that takes no table of it
-        values = STATISTICS[claim.statistic](tables)
+        found = STATISTICS[claim.statistic](tables)
     except KeyError as lacking:
         what, paper = lacking.args[0], claim.paper_value(tables.dataset)
         verdict, how = ("not comparable", " with the same settings") if what in unlike else ("not yet run", "")
         return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {what}{how}")
-    verdict = judge(claim, tables.dataset, values.tolist())
+    verdict = judge(claim, tables.dataset, found.values.tolist())
     seeds = {seed for table in own.values() if "seed" in table for seed in table["seed"]}
     if claim.kind == "existence" and len(seeds) == 1:  # its values are not those of seeds
         verdict = replace(verdict, verdict="one seed, no verdict")
-    return replace(verdict, note="; ".join(filter(None, [verdict.note, values.attrs.get("note")])))
+    return replace(verdict, note="; ".join(filter(None, [verdict.note, found.note])))
 
 
 def counted(verdicts: Iterable[Verdict]) -> str:

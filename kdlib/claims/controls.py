@@ -122,10 +122,10 @@ def find(control: Control, tables: Tables) -> Finding:
         definition=control.definition,
         reason=None,
     )
-    values = STATISTICS[control.statistic](tables)
-    verdict = judge(rule, tables.dataset, values.tolist())
+    found = STATISTICS[control.statistic](tables)
+    verdict = judge(rule, tables.dataset, found.values.tolist())
     decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
     outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"
     left_out = f"{verdict.note}: {control.why_nothing}" if decided and verdict.note else ""
-    remark = "; ".join(filter(None, [left_out, values.attrs.get("note")]))
-    return Finding(control, outcome, verdict.estimate, verdict.note, values.attrs.get("terms"), remark)
+    remark = "; ".join(filter(None, [left_out, found.note]))
+    return Finding(control, outcome, verdict.estimate, verdict.note, found.terms, remark)

@@ -44,7 +44,7 @@ def examples_ratio_finding(tables: dict[str, pd.DataFrame], dataset: str) -> Tex
     sentences = []
     for budget, name in (("epochs", "examples_ratio"), ("steps", "examples_ratio_at_equal_steps")):
         ratios = STATISTICS[name](Tables(dataset, {"example_efficiency": tables}))
-        known = ratio_interval(ratios.dropna())
-        bound = f" ({ratios.attrs['note']})" if ratios.attrs else ""
-        sentences.append(f"at equal {budget} " + (spoken(known, "", None) + bound if known.n else "unknown"))
+        known = ratio_interval(ratios.values.dropna())
+        note = f" ({ratios.note})" * bool(ratios.note)
+        sentences.append(f"at equal {budget} " + (spoken(known, "", None) + note if known.n else "unknown"))
     return Text(f"The large teacher's student needs so many times the examples: {'; '.join(sentences)}.")
