@@ -13,7 +13,7 @@ import yaml
 
 from .. import paths
 from .intervals import Interval, ratio_interval, t_interval
-from .registry import STATISTICS, Sections, Tables
+from .registry import STATISTICS, Lacking, Sections, Tables
 
 PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
 VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
@@ -208,7 +208,8 @@ def evaluate(
     Arguments: `tables[section][name]`, what has been run; `others`, the same of further data sets by name, for claims
     that compare two; `alike(notebook, data set, section)`, whether a section was run with the same settings as this
     data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
-    notebook or table is lacking is "not yet run". The note says what it lacks.
+    notebook or table is lacking is "not yet run", one whose table lacks a column has "no verdict"; the note says what
+    is lacking.
     """
     claims = [claim for claim in load_claims() if claim.applies_to(dataset)]
     every = {dataset: tables, **(others or {})}
@@ -232,9 +233,11 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
     try:
         own = tables[claim.notebook]  # also for a statistic that takes no table of it
         found = STATISTICS[claim.statistic](tables)
-    except KeyError as lacking:
-        what, paper = lacking.args[0], claim.paper_value(tables.dataset)
-        verdict, how = ("not comparable", " with the same settings") if what in unlike else ("not yet run", "")
+    except KeyError as error:
+        what, paper = error.args[0], claim.paper_value(tables.dataset)
+        verdict, how = "no verdict", ""  # its table is there, with less than it needs
+        if isinstance(error, Lacking):
+            verdict, how = ("not comparable", " with the same settings") if what in unlike else ("not yet run", "")
         return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {what}{how}")
     verdict = judge(claim, tables.dataset, found.values.tolist())
     seeds = {seed for table in own.values() if "seed" in table for seed in table["seed"]}

@@ -50,9 +50,10 @@ class Control:
 class Finding:
     """What the tables of a data set say of a control: `outcome` explains, does not explain, undecided or not decided.
 
-    Not decided: fewer than two teacher seeds have a value. `note`: how many seeds have none. `terms`: means over seeds
-    of the two numbers that the estimate is made of, in the order in which `measured` names them. `remark`: what a
-    reader must know beside the number: that seeds were left out, and what the statistic itself notes.
+    Not decided: fewer than two teacher seeds have a value, or a table, or a column of one, was not run, which `lacks`
+    then names. `note`: how many seeds have no value, or what is lacking. `terms`: means over seeds of the two numbers
+    that the estimate is made of, in the order in which `measured` names them. `remark`: what a reader must
+    know beside the number: that seeds were left out, and what the statistic itself notes.
     """
 
     control: Control
@@ -61,11 +62,14 @@ class Finding:
     note: str
     terms: tuple[float, float] | None
     remark: str = ""
+    lacks: str = ""
 
     @property
     def sentence(self) -> str:
         if self.outcome in self.control.sentences:
             return self.control.sentences[self.outcome]
+        if self.lacks:
+            return f"No finding: there are no numbers of {self.lacks}."
         if self.estimate is None:
             return f"No finding. {self.control.nothing}"
         if self.note:
@@ -103,7 +107,7 @@ def findings(dataset: str, tables: Sections) -> list[Finding]:
 
 
 def find(control: Control, tables: Tables) -> Finding:
-    """What one control says. Raises `KeyError` if the tables of its notebook are lacking."""
+    """What one control says; where a table or a column that it takes is lacking, that it is not decided."""
     rule = Claim(
         id=control.id,
         title=control.title,
@@ -122,7 +126,10 @@ def find(control: Control, tables: Tables) -> Finding:
         definition=control.definition,
         reason=None,
     )
-    found = STATISTICS[control.statistic](tables)
+    try:
+        found = STATISTICS[control.statistic](tables)
+    except KeyError as error:
+        return Finding(control, "not decided", None, f"lacks {error.args[0]}", None, lacks=str(error.args[0]))
     verdict = judge(rule, tables.dataset, found.values.tolist())
     decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
     outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"

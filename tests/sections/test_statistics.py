@@ -425,9 +425,7 @@ def test_the_distance_of_another_batch_sizes_best_pair_is_that_of_means_whatever
     distance = STATISTICS["distance_of_the_best_pair_at_another_batch_size"]
     found = distance(with_table(tables, "sweet_spot", "map", table))
     assert found.values.tolist() == [pytest.approx(-0.3)]
-    assert found.note.startswith(
-        "batch size 256, epoch 1 against batch size 128, epoch 1; over seeds -0.300 ["
-    )
+    assert found.note.startswith("batch size 256, epoch 1 against batch size 128, epoch 1; over seeds -0.300 [")
     alone = table[table["batch_size"] == 128]
     assert distance(with_table(tables, "sweet_spot", "map", alone)).values.isna().tolist() == [True]
 

@@ -190,8 +190,8 @@ def examples_ratio_default_to_sweet_spot_at_equal_steps(tables: Tables) -> Stati
 
 def _ratios_to_sweet_spot(tables: Tables, budget: str) -> Statistic:
     ratios = examples_ratios(tables["example_efficiency"]["cells"], "large", "large_sweet", budget)
-    updates = tables["example_efficiency"]["chosen"]["updates"].mean()  # there is one pair
-    return ratios.noted(f"the teacher at the sweet spot made {updates:,.0f} update{'' if updates == 1 else 's'}")
+    chosen = tables["example_efficiency"]["chosen"]["updates"]
+    return ratios.noted(*(f"the teacher at the sweet spot made {n:,.0f} update{'' if n == 1 else 's'}" for n in chosen))
 
 
 @statistic

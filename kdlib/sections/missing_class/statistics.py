@@ -1,5 +1,6 @@
 """Statistics of the notebook `missing_class` (paper, sections 3.3 and 4.1, tables 4 to 6)."""
 
+import numpy as np
 from pandas import DataFrame
 
 from ...claims.registry import Statistic, Tables, statistic
@@ -46,11 +47,11 @@ def missing_class_accuracy_difference(tables: Tables) -> Statistic:
 @statistic
 def smallest_missing_class_accuracy_above_chance_small(tables: Tables) -> Statistic:
     """The small teacher's smallest raw missing-class accuracy minus chance, over missing classes and temperatures."""
-    classes = _classes(tables)
+    guess = _guess(tables)
 
     def value(rows: DataFrame) -> float:
         smallest = at(rows, teacher="small").groupby(["missing_class", "temperature"])["raw"].mean().min()
-        return smallest - 100 / classes
+        return smallest - guess
 
     return each_seed(_cells(tables), value)
 
@@ -89,16 +90,16 @@ def _cells(tables: Tables) -> DataFrame:
     return six(tables["missing_class"]["cells"])
 
 
-def _classes(tables: Tables) -> int:
-    return tables["missing_class"]["taken_for"]["predicted"].nunique()
+def _guess(tables: Tables) -> float:
+    """How often a guess is right, in percent."""
+    classes = tables["missing_class"]["taken_for"]["predicted"].nunique()
+    return 100 / classes if classes else np.nan
 
 
 def _less_than_a_guess(tables: Tables) -> str:
     """Says so where both teachers' students, mean over classes and temperatures, are right less often than a guess."""
-    means = _cells(tables).groupby("teacher")["raw"].mean()
-    if means.empty or means.max() >= 100 / _classes(tables):
-        return ""
-    return f"students of both are right less often than a guess, {100 / _classes(tables):.3g}%"
+    means, guess = _cells(tables).groupby("teacher")["raw"].mean(), _guess(tables)
+    return f"students of both are right less often than a guess, {guess:.3g}%" if means.max() < guess else ""
 
 
 def _mean_over_classes(tables: Tables) -> DataFrame:

@@ -324,7 +324,9 @@ def _full(tables: Tables) -> DataFrame:
 
 
 def _epochs(tables: Tables) -> DataFrame:
-    return tables["rival_explanations"]["epochs"]
+    """The rows of seeds that have both teachers."""
+    rows = tables["rival_explanations"]["epochs"]
+    return rows[rows.groupby("seed")["teacher"].transform("nunique") == len(TEACHERS)]
 
 
 def _raw(rows: DataFrame, teacher: str, control: str) -> float:

@@ -105,8 +105,8 @@ def gain_from_the_students_own_pair(tables: Tables) -> Statistic:
     """Validation accuracy at a student's own pair minus that at the other's, pairs chosen on the other seeds."""
     students = ("general", "baseline")
     general, baseline = (_accuracy_by_seed(tables, student) for student in students)
-    pairs = general.index.intersection(baseline.index)
-    by_seed = {"general": general.loc[pairs], "baseline": baseline.loc[pairs]}
+    pairs, seeds = (part.intersection(other) for part, other in zip(general.axes, baseline.axes, strict=True))
+    by_seed = {"general": general.loc[pairs, seeds], "baseline": baseline.loc[pairs, seeds]}
 
     def gain(seed: int) -> float:
         others = {student: table.drop(columns=seed).mean(axis=1).dropna() for student, table in by_seed.items()}
@@ -119,7 +119,7 @@ def gain_from_the_students_own_pair(tables: Tables) -> Statistic:
         ]
         return np.mean(gains)
 
-    return Statistic(Series({seed: gain(seed) for seed in by_seed["general"].columns}, dtype=float))
+    return Statistic(Series({seed: gain(seed) for seed in seeds}, dtype=float))
 
 
 @statistic
@@ -187,8 +187,9 @@ def _missing_class_gain(tables: Tables, column: str) -> Statistic:
     rows = at(tables["sweet_spot"]["missing"], temperature=9)
     gain = each_seed(rows, lambda rows: difference(rows, column, "large_sweet", "large"))
     sweet, large = (at(rows, teacher=teacher)[column].mean() for teacher in ("large_sweet", "large"))
-    right = at(tables["sweet_spot"]["chosen"], student="general")["teacher_accuracy"].mean()  # there is one pair
-    return gain.noted(f"{sweet:.1f}% against {large:.1f}%", f"the teacher at the sweet spot is right on {right:.1f}%")
+    chosen = at(tables["sweet_spot"]["chosen"], student="general")["teacher_accuracy"]
+    right = [f"the teacher at the sweet spot is right on {accuracy:.1f}%" for accuracy in chosen]
+    return gain.noted(f"{sweet:.1f}% against {large:.1f}%", *right)
 
 
 def _accuracy_by_seed(tables: Tables, student: str) -> DataFrame:
