@@ -6,11 +6,17 @@ from ...claims.intervals import ratio_interval
 from ...claims.registry import STATISTICS, Tables
 from ...report.formatting import NAMES, TEACHERS, Text, mean_and_half_width, mean_over_seeds, spoken, titled
 
+HOW = {"entropy": "by entropy", "lowest": "by lowest entropy", "random": "at random"}  # examples are chosen
 
-def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy") -> pd.DataFrame:
-    """Accuracy [%] by number of examples per class (rows) and teacher, or none (columns)."""
+
+def efficiency(
+    cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy"
+) -> pd.DataFrame | Text:
+    """Accuracy [%] by number of examples per class (rows) and teacher, or none (columns); a note where no row is."""
     columns = TEACHERS | {"none": NAMES["none"]}
     part = cells[(cells.selection == selection) & (cells.budget == budget)]
+    if part.empty:
+        return Text(f"*This run has no students of examples chosen {HOW[selection]}.*")
     grid = part.groupby(["examples_per_class", "teacher"])[column].apply(mean_and_half_width).unstack("teacher")
     grid = grid[[t for t in columns if t in grid]].rename(columns=columns)
     grid.insert(0, "steps", part.groupby("examples_per_class").steps.first().map("{:,}".format))
@@ -34,9 +40,10 @@ def efficiency_finding(cells: pd.DataFrame, classes: int) -> Text:
             f"With {n:g} examples of each class ({steps}) the small teacher's student reaches {small}, the large one's "
             f"{large}."
         )
-    how = {"entropy": "by entropy", "lowest": "by lowest entropy"}.get(chosen, "at random")
     guess = f"a guess is right on {100 / classes:.3g}%"
-    return Text(" ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {how}; {guess}.)")
+    return Text(
+        " ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {HOW[chosen]}; {guess}.)"
+    )
 
 
 def examples_ratio_finding(tables: dict[str, pd.DataFrame], dataset: str) -> Text:

@@ -301,7 +301,7 @@ def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Statistic:
 
     def weights(rows: DataFrame) -> tuple[float, ...]:
         return tuple(
-            part["soft"].mean() / part["hard"].mean() for part in (at(rows, temperature=t) for t in (low, high))
+            ratio(part["soft"].mean(), part["hard"].mean()) for part in (at(rows, temperature=t) for t in (low, high))
         )
 
     found = two(first, weights)
