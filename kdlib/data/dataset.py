@@ -42,7 +42,9 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return tuple(self.images.shape[1:])
+        """Of an image: channels, height, width."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
 
     @property
     def test_size(self) -> int:
