@@ -44,7 +44,8 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape (channels, height, width) of one image."""
-        return tuple(self.images.shape[1:])
+        _, channels, height, width = self.images.shape
+        return channels, height, width
 
     @property
     def test_size(self) -> int:
