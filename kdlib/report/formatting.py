@@ -1,5 +1,6 @@
 """What tables, figures and sentences share: names of teachers, and numbers with their intervals."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -21,6 +22,11 @@ class Text(str):
 
     def _repr_markdown_(self) -> str:
         return str(self)
+
+
+def as_written(text: str) -> str:
+    """Markdown that shows a text as it is, whatever Markdown, mathematics or HTML would make of its characters."""
+    return re.sub(r"([\\`*_{}\[\]<>&$|#~^])", r"\\\1", text)
 
 
 def titled(table: pd.DataFrame) -> pd.DataFrame:

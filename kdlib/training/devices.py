@@ -49,8 +49,10 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPU cores that this process may use: by its affinity, and by the quota of its container."""
+    import joblib
+
+    return joblib.cpu_count()
 
 
 def make_ready(device: torch.device) -> None:
