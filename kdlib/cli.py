@@ -222,10 +222,12 @@ def book(
 @app.command()
 def verify() -> None:
     """Check that notebooks, pages, tables, rules and store belong together, and list the openings of test splits."""
-    from .book import verification
+    from .book import page_data, verification
 
     for line in verification.openings():
         typer.echo(f"test split opened by {line}")
+    for line in page_data.not_compared():
+        typer.echo(line)
     problems = verification.problems()
     sound, damaged = Store().verify()
     problems += [f"store: {path.parent.name}/{path.name} is {what}" for path, what in damaged]

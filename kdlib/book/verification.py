@@ -12,12 +12,14 @@ from ..errors import InputError
 from .record import digest_of_texts
 from ..sections import SECTIONS
 from ..study.store import from_bytes, published_units
+from . import page_data
 from .pages import check_halves, executed, notebook_path, outputs_digest, page_record, read, source_digest
 
 
 def problems() -> list[str]:
     """One line for whatever does not belong together, with what to do."""
-    return [*_of_notebooks(), *(line for path in executed() for line in _of_page(path)), *_of_results()]
+    of_pages = (line for path in executed() for line in _of_page(path))
+    return [*_of_notebooks(), *of_pages, *page_data.problems(), *_of_results()]
 
 
 def openings() -> list[str]:

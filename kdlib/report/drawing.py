@@ -18,7 +18,7 @@ MARKERS = {"small": "o", "large": "s", "large_sweet": "^"}
 
 
 # What a session may have as it likes; all else is matplotlib's default or ours, whatever a matplotlibrc says.
-OF_A_SESSION = {"backend", "backend_fallback", "date", "docstring", "interactive", "timezone", "tk", "toolbar", "webagg"}
+OF_A_SESSION = {"backend", "backend_fallback", "interactive", "timezone", "toolbar"}
 STYLE = {
     **{k: v for k, v in matplotlib.rcParamsDefault.items() if k.partition(".")[0] not in OF_A_SESSION},
     "figure.dpi": 150,
@@ -59,7 +59,8 @@ class StyledFigure(Figure):
 def canvas(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
     from matplotlib import pyplot  # with it a notebook shows returned figures; closed, so that it shows them once
 
-    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, FigureClass=StyledFigure, **keywords)
+    form = {"figsize": (WIDTH, height), "squeeze": False, "FigureClass": StyledFigure}
+    figure, axes = pyplot.subplots(rows, columns, **form, **keywords)
     pyplot.close(figure)
     return figure, axes
 

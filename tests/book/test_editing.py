@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
 from kdlib.book import editing, pages
@@ -51,6 +53,48 @@ def test_the_half_that_changed_since_the_commit_makes_the_other(halves, edited):
     assert "had changed" in editing.unite(SECTION)
     assert all("## Both teachers" in sources(half) for half in halves)
     assert editing.unite(SECTION) == ""
+
+
+def spoil(notebook, change: str) -> None:
+    """As an editor saves it: what the text half cannot hold, or holds otherwise."""
+    last = notebook.cells[-1]
+    match change:
+        case "a newline":
+            last.source += "\n"
+        case "an indented empty line":
+            last.source = "if True:\n    x = 1\n    "
+        case "a line that begins a cell":
+            last.source = "x = 1\n# %%\ny = 2"
+        case "empty lines around":
+            last.source = "  \n\nx = 1\n\n\n"
+        case "the tag active-py":
+            last.metadata["tags"] = ["active-py"]
+
+
+EDITS = ["a newline", "an indented empty line", "a line that begins a cell", "empty lines around", "the tag active-py"]
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_whatever_an_editor_saves_a_pair_can_be_made_of_it(halves, change):
+    digest = pages.source_digest(SECTION)
+    notebook = nbformat.read(halves[1], as_version=4)
+    spoil(notebook, change)
+    nbformat.write(notebook, halves[1])
+    assert bool(editing.unite(SECTION)) == (change != "a newline")  # of which the text half knows nothing
+    pages.check_halves(SECTION)
+    assert (pages.source_digest(SECTION) == digest) == (change == "a newline")
+    assert editing.unite(SECTION) == ""
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_the_command_that_the_error_names_cures_it(halves, change, monkeypatch):
+    notebook = nbformat.read(halves[1], as_version=4)
+    spoil(notebook, change)
+    nbformat.write(notebook, halves[1])
+    monkeypatch.chdir(halves[1].parent.parent)
+    command = ["--quiet", "--to", "py:percent", f"notebooks/{SECTION}.ipynb"]
+    subprocess.run([sys.executable, "-m", "jupytext", *command], check=True)
+    pages.check_halves(SECTION)
 
 
 def test_edits_in_turn_of_one_half_and_the_other_are_both_kept(halves):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.pylabtools import print_figure
 
 from kdlib.book import figures
 from kdlib.report import drawing
@@ -104,3 +105,18 @@ def test_gradients_of_one_term_alone_have_no_ratio_to_draw(alpha):
     figure = figures.gradient_norms(table.assign(soft=alpha, hard=1 - alpha))
     figure.canvas.draw()
     assert not any(line.get_xydata().size for axes in figure.axes for line in axes.get_lines())
+
+
+def test_a_users_matplotlibrc_changes_no_figure():
+    """Neither where it is made nor where it is drawn; TeX, which is not installed everywhere, is not asked for."""
+    cells = pd.DataFrame({"temperature": [3.0, 9.0] * 2, "missing_class": 0, "seed": [0, 0, 1, 1]})
+    cells = pd.concat([cells.assign(teacher=name) for name in ("small", "large")])
+    cells = cells.assign(raw=50.0, corrected=cells.temperature, others=95.0)
+
+    def drawn() -> bytes:
+        return print_figure(figures.missing_class_curves(cells, "digits"), "png", base64=True)
+
+    expected = drawn()
+    own = {"text.usetex": True, "font.family": "monospace", "axes.facecolor": "black", "savefig.bbox": "tight"}
+    with matplotlib.rc_context(own):
+        assert drawn() == expected
