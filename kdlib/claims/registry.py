@@ -47,7 +47,7 @@ class Tables:
 
 @dataclass(frozen=True, eq=False)
 class Statistic:
-    """What a statistic says of a data set.
+    """Numbers that decide a claim or control on one data set, with what a reader must know beside them.
 
     `values`: floats indexed by teacher seed, those of a claim of the kind `existence` or `exact` by what is looked at
     (sizes, temperatures), or by 0; what has no value is nan or absent. `note`: what a reader must know beside the
@@ -60,7 +60,7 @@ class Statistic:
     terms: tuple[float, float] | None = None
 
     def noted(self, *said: str) -> "Statistic":
-        """This too in the note, if there is any value; empty texts are left out."""
+        """Copy with texts added to the note, if any value is known; empty texts are left out."""
         return self._saying(*said) if self.values.notna().any() else self
 
     def explained(self, reason: str) -> "Statistic":

@@ -29,6 +29,9 @@ class Source:
 
 
 _sources: dict[str, Source] = {}
+# Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
+TAKEN = {"all", "bibliography", "glossary", "index", "open_questions", "paper", "performance", "run_statistics"}
+TAKEN |= {"scoreboard", "sections", "units"}
 
 
 def register_dataset(
@@ -44,10 +47,15 @@ def register_dataset(
     Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W] or
     [N, C, H, W], uint8 or floats in [0, 1]; labels are integers from 0. `family`: the data set of table 7 whose
     networks it uses. `class_names` and `title` are shown on pages. Raises `InputError` for a name that is no lower-case
-    identifier.
+    identifier, or that the book, a command or another data set of kdlib has.
     """
-    if not name.isidentifier() or not name.islower():
+    if not name.isidentifier() or not name.islower() or name.startswith("_"):
         raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
+    if name in TAKEN or (name in _sources and _sources[name].known):
+        what = "a data set that kdlib knows" if name in _sources else "taken by the book or a command"
+        raise InputError(f"a data set cannot be named {name!r}: that is {what}. Give yours a name of its own")
+    if title is not None and len(title.splitlines()) != 1:
+        raise InputError(f"the title of a data set must be one line, got {title!r}")
     _sources[name] = Source(load, family, tuple(class_names) if class_names else None, title or name)
 
 
@@ -69,7 +77,7 @@ def dataset_names() -> list[str]:
 
 
 def lacking_files(name: str, root: Path | None = None) -> list[str]:
-    """What a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
+    """Files that a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
     root = root or paths.data_dir()
     return [
         file for file in find_source(name).files if not any((root / f"{file}{end}").exists() for end in ("", ".gz"))

@@ -182,7 +182,7 @@ LOSSES = {"equation_4": Loss(("temperature", "alpha", "t_squared"), equation_4, 
 
 
 def find_loss(name: str) -> Loss:
-    """The loss of that name. Raises `InputError` for one that does not exist."""
+    """Entry of `LOSSES` for the `loss` of a student. Raises `InputError` for a name that is not there."""
     if name not in LOSSES:
         raise InputError(f"unknown loss {name!r}; allowed: {', '.join(LOSSES)}")
     return LOSSES[name]

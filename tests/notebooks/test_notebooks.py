@@ -17,6 +17,7 @@ from kdlib.sections import SECTIONS
 
 from ..conftest import ROOT
 
+STRICTLY = ("--nbval", "-p", "tests.notebooks.strictly", "-p", "no:cacheprovider")
 REAL = ("mnist", "fashion_mnist", "cifar10")
 pytestmark = pytest.mark.notebook
 
@@ -115,7 +116,7 @@ def test_two_runs_in_separate_stores_give_the_same_cells(section, tmp_path, monk
     page = pages.run(section, {"profile": "smoke"}, store=tmp_path / "a", output=tmp_path / f"{section}.ipynb")
     assert pages.page_record(nbformat.read(page, as_version=4))["section"] == section
     again = run_cli(
-        "pytest", "--nbval", "--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-q", str(page),
+        "pytest", *STRICTLY, "--nbval-cell-timeout=300", "-q", str(page),
         KDLIB_STORE=str(tmp_path / "b"),
     )  # fmt: skip
     assert again.returncode == 0, again.stdout[-3000:]
@@ -133,8 +134,36 @@ def test_a_cell_that_gives_something_else_is_noticed(tmp_path):
     tables[-1].data["text/html"] = tables[-1].data["text/html"].replace("small", "smell")
     tables[-1].data["text/plain"] = tables[-1].data["text/plain"].replace("small", "smell")
     nbformat.write(notebook, page)
-    again = run_cli("pytest", "--nbval", "-p", "no:cacheprovider", "-q", str(page))
+    again = run_cli("pytest", *STRICTLY, "-q", str(page))
     assert again.returncode == 1
+
+
+def small_page(folder, *cells):
+    """A notebook of these sources and outputs, as if it had been executed."""
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    for number, (source, data) in enumerate(cells, 1):
+        output = nbformat.v4.new_output("execute_result", data, execution_count=number)
+        notebook.cells.append(nbformat.v4.new_code_cell(source, outputs=[output], execution_count=number))
+    return notebook, folder / "page.ipynb"
+
+
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAWk1v8QAAAABJRU5ErkJggg=="
+SHOWN = (
+    f"class P:\n    def _repr_png_(self):\n        return {PICTURE!r}\n    def __repr__(self):\n        return 'P'\nP()"
+)
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "a picture", "never executed"])
+def test_a_picture_that_differs_and_a_cell_that_was_never_executed_are_noticed(wrong, tmp_path):
+    data = {"image/png": PICTURE, "text/plain": "P"}
+    if wrong == "a picture":
+        data["image/png"] = PICTURE.replace("Wk1v8Q", "WkZv8Q")
+    notebook, page = small_page(tmp_path, (SHOWN, data), ("1 + 1", {"text/plain": "2"}))
+    if wrong == "never executed":
+        notebook.cells[1].update(execution_count=None, outputs=[])
+    nbformat.write(notebook, page)
+    again = run_cli("pytest", *STRICTLY, "-q", str(page))
+    assert again.returncode == (wrong != "nothing"), again.stdout[-2000:]
 
 
 @pytest.mark.parametrize("dataset", REAL)

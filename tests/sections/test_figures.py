@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.pylabtools import print_figure
 
 from kdlib.book import figures
 from kdlib.report import drawing
@@ -119,3 +120,18 @@ def test_the_whole_transfer_set_is_no_choice_of_examples():
     for selection, says in (("entropy", True), ("random", False)):
         panels = figures.accuracy_against_examples(cells, selection, ("small", "large")).axes
         assert [said in [text.get_text() for text in panel.texts] for panel in panels] == [says] * 2
+
+
+def test_a_users_matplotlibrc_changes_no_figure():
+    """Neither where it is made nor where it is drawn; TeX, which is not installed everywhere, is not asked for."""
+    cells = pd.DataFrame({"temperature": [3.0, 9.0] * 2, "missing_class": 0, "seed": [0, 0, 1, 1]})
+    cells = pd.concat([cells.assign(teacher=name) for name in ("small", "large")])
+    cells = cells.assign(raw=50.0, corrected=cells.temperature, others=95.0)
+
+    def drawn() -> bytes:
+        return print_figure(figures.missing_class_curves(cells, "digits"), "png", base64=True)
+
+    expected = drawn()
+    own = {"text.usetex": True, "font.family": "monospace", "axes.facecolor": "black", "savefig.bbox": "tight"}
+    with matplotlib.rc_context(own):
+        assert drawn() == expected
