@@ -38,6 +38,9 @@ STYLE = {
 WIDTH = 8.0  # inches
 
 
+MOST_PRINTED = 20  # rows or columns of a heat map whose numbers can be read
+
+
 STROKES = {"-": "— ", "--": "- - ", ":": "··· "}  # before the names of curves that one colour does not tell apart
 
 
@@ -119,8 +122,9 @@ def readable(colour: object) -> tuple[float, ...]:
 
 
 def heatmap(axes: Axes, grid: pd.DataFrame, low: float, high: float, text: str) -> None:
+    """A grid as colours, each cell with its number if there is room for it; the columns are named."""
     axes.imshow(grid.to_numpy(), cmap="cividis", vmin=low, vmax=high, aspect="auto")
-    for (row, column), value in np.ndenumerate(grid.to_numpy()):
+    for (row, column), value in np.ndenumerate(grid.to_numpy()) if max(grid.shape) <= MOST_PRINTED else ():
         if np.isnan(value):
             continue
         dark = (value - low) < 0.55 * ((high - low) or 1)

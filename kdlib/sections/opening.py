@@ -9,6 +9,7 @@ import torch
 
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError
+from ..study.limits import limits
 from ..study.settings import Settings, resolve
 from ..study.store import Store
 from ..study.study import Section, Study
@@ -42,6 +43,7 @@ def open_study(
     }
     dataset = like.dataset if like is not None and like.read == read else load_dataset(**read)
     settings, notes = _fit(settings, dataset, by_hand)
+    notes += limits(dataset)
     devices.make_ready(device)
     store = store or Store()
     asked = _asked(section)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ...data.paper import missing_class_table
 from ...report.formatting import Text, headings, mean_and_half_width, mean_over_seeds, spoken, titled
+from ...report.shown import in_table
 
 
 def missing_class(cells: pd.DataFrame, names: Sequence[str], teacher: str, column: str = "raw") -> pd.DataFrame:
@@ -34,7 +35,7 @@ def missing_class_beside_paper(
         name: part.map(lambda v, form=form: "–" if pd.isna(v) else form.format(v))
         for name, (part, form) in parts.items()
     }
-    return pd.concat({name: _by_class(part, names) for name, part in shown.items()}, axis=1)
+    return in_table(pd.concat({name: _by_class(part, names) for name, part in shown.items()}, axis=1))
 
 
 def missing_class_summary(cells: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -71,4 +72,4 @@ def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     grid = grid.copy()
     grid.index = [names[c] for c in grid.index]
     grid.columns = headings(grid.columns)
-    return titled(grid.rename_axis("removed class"))
+    return in_table(titled(grid.rename_axis("removed class")))
