@@ -82,6 +82,25 @@ def can_stack(architecture: Architecture) -> bool:
     return not (architecture.batch_norm or architecture.dropout)
 
 
+def slices_aligned(architecture: Architecture, shape: tuple[int, int, int], classes: int, batch_size: int) -> bool:
+    """Whether each student's part of every stacked matrix begins at a multiple of 16 bytes in fp32.
+
+    Where it does not, a CPU's matrix library takes another path for some of the students, and a student's last bits
+    depend on its place in the stack. Arguments: `shape` (channels, height, width) of an image.
+    """
+    channels, height, width = shape
+    sizes, inputs = [batch_size * channels * height * width], channels
+    for out, stride in zip(architecture.widths, conv_strides(architecture), strict=True):
+        height, width = -(-height // stride), -(-width // stride)
+        sizes += [9 * inputs * out, out, batch_size * height * width * out]
+        inputs = out
+    inputs *= height * width
+    for out in architecture.dense:
+        sizes += [inputs * out, out, batch_size * out]
+        inputs = out
+    return all(size % 4 == 0 for size in (*sizes, inputs * classes, batch_size * classes))
+
+
 def most_at_once(architecture: Architecture, shape: tuple[int, int, int], batch_size: int, device: torch.device) -> int:
     """How many students a stack may have: on CUDA as many as its free memory holds."""
     if device.type != "cuda":

@@ -178,17 +178,22 @@ def asked_engine() -> str | None:
 def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> str:
     """The engine that trains a student: the one asked for, else KDLIB_ENGINE, else the fastest.
 
-    A stack only where the network allows one. Raises `InputError` for an engine that does not exist.
+    A stack only where the network allows one, and where a student has the same bits in any company. Raises
+    `InputError` for an engine that does not exist.
     """
+    device = dataset.images.device
     if engine == "auto":
-        device = dataset.images.device
         in_bf16 = student.precision == "bf16" and multiplies_bf16(device)
         fast = tiny(*dataset.shape[1:]) or in_bf16 or device.type == "cuda"
         engine = asked_engine() or ("stacked" if fast else "loop")
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
-    stackable = stacked.can_stack(find_architecture(student.network, dataset.family))
-    return engine if stackable else "loop"
+    architecture = find_architecture(student.network, dataset.family)
+    in_fp32 = device.type == "cpu" and not (student.precision == "bf16" and multiplies_bf16(device))
+    size, _ = lengths(student, dataset)
+    if in_fp32 and not stacked.slices_aligned(architecture, dataset.shape, dataset.classes, size):
+        return "loop"
+    return engine if stacked.can_stack(architecture) else "loop"
 
 
 def chunks(students: Sequence[Student], dataset: Dataset, at_least: int = 1) -> list[list[int]]:

@@ -451,3 +451,32 @@ def test_on_a_cpu_tiny_images_and_its_own_mixed_precision_are_stacked_unless_one
     monkeypatch.setenv("KDLIB_ENGINE", "rocket")
     with pytest.raises(InputError, match="KDLIB_ENGINE='rocket' cannot be used; allowed: loop, stacked"):
         choose_engine(student, dataset)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("batch_size", [1, 7, 30, 33, 125])
+@pytest.mark.parametrize("classes", [3, 5, 7, 9, 10])
+def test_a_student_alone_is_that_of_the_sweep_at_every_batch_size_and_number_of_classes(
+    classes, batch_size, precision, digits
+):
+    """Also where its matrices do not begin at a multiple of 16 bytes."""
+    images, labels = digits.open_test("test")
+    names = digits.class_names[:classes]
+    few = replace(digits, class_names=names, labels=digits.labels % classes, _test=(images, labels % classes))
+    logits = 4 * torch.randn(len(few.labels), classes, generator=torch.Generator().manual_seed(classes))
+    teacher = Teacher("small_teacher", 0, 1, 32)
+    first = Student(teacher, 1, 9.0, batch_size=batch_size, steps=6, epochs=2, precision=precision)
+    sweep = [replace(first, replicate=k) for k in range(4)]
+    together = distill(sweep, few, logits)
+    models = train_weights(sweep, few, logits)
+    for k, student in enumerate(sweep):
+        assert_identical(distill([student], few, logits)[0], together[k])
+        assert torch.equal(train_weights([student], few, logits)[0], models[k])
+
+
+def train_weights(group: list[Student], dataset, logits: torch.Tensor) -> list[torch.Tensor]:
+    """All weights of each student, by the engine that `distill` chooses."""
+    plans = [schedule(s, dataset, logits) for s in group]
+    engine = choose_engine(group[0], dataset)
+    trained = students.train(group, dataset, [logits] * len(group), plans, engine)
+    return [torch.cat([value.flatten() for value in model.state_dict().values()]) for _, model in trained]
