@@ -1,4 +1,8 @@
-"""The command line, the outermost layer: only here do papermill and the book appear."""
+"""The command line, the outermost layer: only here do papermill and the book appear.
+
+Help, and errors in what was asked for, come at once: whatever needs torch or pandas is imported inside of a command,
+after its input was checked.
+"""
 
 import json
 import shlex
@@ -7,29 +11,43 @@ from typing import Annotated
 
 import typer
 
-from .data import registry, sources
-from .data.dataset import describe, load_dataset
+from .data import files, registry, sources
 from .errors import InputError, StoreError
 from .paths import data_dir
 from .sections import SECTIONS
-from .sections.asked import named, parse_parameters
-from .sections.entropy.tables import table7_rows
-from .sections.opening import open_studies
+from .sections.asked import parameters_of
 from .study import settings
-from .study.plan import teacher_runs
+from .study.checks import check
 from .study.store import Store, from_bytes
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-store_app = typer.Typer(no_args_is_help=True, help="What was computed here: list, remove, verify, send.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Re-execute Vats & Crandall (2021) on response-based knowledge distillation: train teachers and students, "
+    "and see what was measured beside what the paper printed.",
+)
+store_app = typer.Typer(no_args_is_help=True, help="List, remove, check, send or receive what was computed.")
 app.add_typer(store_app, name="store")
 
-Section = Annotated[str, typer.Argument(help=f"one of {', '.join(SECTIONS)}, or all")]
-DatasetOption = Annotated[str | None, typer.Option(help="data set (default: digits)")]
+ONE_SECTION = f"one of {', '.join(SECTIONS)}"
+Section = Annotated[str, typer.Argument(help=f"{ONE_SECTION}, or all of them: all")]
+DatasetOption = Annotated[str | None, typer.Option(help="a data set that `kdlib data --list` names (default: digits)")]
 ProfileOption = Annotated[
-    str | None, typer.Option(help="smoke, quick, paper-cpu or paper (default: KDLIB_PROFILE, else quick)")
+    str | None,
+    typer.Option(
+        help=f"how much is run: {', '.join(settings.profile_names())} (default: KDLIB_PROFILE, else "
+        f"{settings.DEFAULT_PROFILE})"
+    ),
 ]
-ParameterOption = Annotated[list[str] | None, typer.Option("-p", "--parameter", help="name=value, as papermill's")]
+ParameterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p", "--parameter", help="name=value, a parameter of the notebook, such as seeds=2; once for each parameter"
+    ),
+]
 StoreOption = Annotated[Path | None, typer.Option(help="folder of the store (default: KDLIB_STORE, else store/)")]
+JsonOption = Annotated[bool, typer.Option("--json", help="for a program to read")]
 
 
 def main() -> None:
@@ -43,36 +61,50 @@ def main() -> None:
 
 @app.command("data")
 def data_command(
-    name: Annotated[str | None, typer.Argument(help="data set")] = None,
-    source: Annotated[Path | None, typer.Option("--from", help="a folder in torchvision's layout")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="one of those that --list names; without it, they are listed")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="copy it from this folder, which has torchvision's layout")
+    ] = None,
     download: Annotated[bool, typer.Option(help="fetch it from its publisher")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="all known data sets, and which are here")] = False,
-    verify: Annotated[bool, typer.Option(help="read and check it")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="list all known data sets, and which are here")] = False,
+    verify: Annotated[bool, typer.Option(help="say whether its checksum is the publisher's")] = False,
 ) -> None:
-    """Get, list and check data sets."""
+    """List the known data sets, get one, or check one."""
     if list_all or name is None:
+        from .data.dataset import load_dataset
+
         for known in registry.dataset_names():
+            if len(registry.lacking_files(known)) == len(registry.find_source(known).files) > 0:
+                typer.echo(f"{known:14} not here")
+                continue
             try:
                 dataset = load_dataset(known)
                 shape = "x".join(map(str, dataset.shape))
                 state = f"here: {len(dataset.labels)} training and {dataset.test_size} test images of {shape}"
             except InputError as error:
-                state = "not here" if "was not found under" in str(error) else str(error)
+                state = str(error)
             typer.echo(f"{known:14} {state}")
         return
     registry.find_source(name)
     if source is not None or download:
         sources.fetch(name, data_dir(), source)
+    registry.check_files(name)
+    from .data.dataset import describe, load_dataset
+
     dataset = load_dataset(name)
-    checked = f" ({sources.checked_by(name, data_dir())})" if verify else ""
+    checked = f" ({files.checked_by(name, data_dir())})" if verify else ""
     typer.echo(f"{name}: complete{checked}")
     for line in describe(dataset):
         typer.echo(f"  {line}")
 
 
 @app.command("models")
-def models_command(as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False) -> None:
-    """Table 7: our networks' parameter counts beside the paper's."""
+def models_command(as_json: JsonOption = False) -> None:
+    """Show the networks of the paper's table 7: their parameter counts here beside the printed ones."""
+    from .sections.entropy.tables import table7_rows
+
     rows = table7_rows()
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
@@ -90,11 +122,15 @@ def compute(
     profile: ProfileOption = None,
     parameter: ParameterOption = None,
     store: StoreOption = None,
-    only: Annotated[str | None, typer.Option(help="teachers: their runs alone")] = None,
-    part: Annotated[str, typer.Option(help="i/n: the i-th of n disjoint parts, for as many jobs")] = "1/1",
-    fresh: Annotated[bool, typer.Option(help="train stored students again; exit code 1 if one does not hold")] = False,
+    only: Annotated[str | None, typer.Option(help="teachers: train these alone")] = None,
+    part: Annotated[
+        str, typer.Option(help="i/n, with --only teachers: the i-th of n disjoint parts, for as many jobs")
+    ] = "1/1",
+    fresh: Annotated[
+        bool, typer.Option(help="train stored students again; exit code 1 if one comes out unexpectedly")
+    ] = False,
 ) -> None:
-    """Fill the store for a section (or all): what its notebook would compute, without papermill."""
+    """Train what a section (or all) still lacks, without its notebook; what was stopped goes on where it was."""
     if only not in (None, "teachers"):
         raise InputError(f"--only {only!r} cannot be used; allowed: teachers")
     index, slash, count = part.partition("/")
@@ -102,7 +138,13 @@ def compute(
         raise InputError(f"--part {part!r} cannot be used; allowed: i/n with i from 1 to n, such as 2/5")
     if only is None and part != "1/1":
         raise InputError("--part divides teachers: give --only teachers with it")
-    studies = open_studies(section, dataset, profile, parameter, store)
+    if only and fresh:
+        raise InputError("--fresh trains students again: leave out --only teachers")
+    given = parameters_of(section, dataset, profile, parameter)
+    from .sections.opening import open_studies
+    from .study.plan import teacher_runs
+
+    studies = open_studies(given, store)
     if fresh:
         from .book import against_reference
 
@@ -127,12 +169,14 @@ def plan(
     profile: ProfileOption = None,
     parameter: ParameterOption = None,
     store: StoreOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """What a section (or all) still lacks, what it will cost on this device, and how earlier estimates fared."""
+    """Say what a section (or all) still lacks, and what time and memory it will take on this machine."""
+    given = parameters_of(section, dataset, profile, parameter)
     from .report import plans
+    from .sections.opening import open_studies
 
-    studies = open_studies(section, dataset, profile, parameter, store)
+    studies = open_studies(given, store)
     command = ["kdlib", "compute", section, "--dataset", studies[0].dataset.name]
     command += ["--profile", studies[0].settings.profile]
     command += [word for text in parameter or [] for word in ("-p", text)]
@@ -143,13 +187,18 @@ def plan(
 
 @app.command()
 def bench(
-    dataset: Annotated[str, typer.Option(help="a data set that torchvision has")] = "mnist",
+    dataset: Annotated[str, typer.Option(help=f"one of {', '.join(sources.TORCHVISION)}")] = "mnist",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     epochs: Annotated[int, typer.Option(min=1, help="of each student that is trained; of table 4's there are 20")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False,
+    as_json: JsonOption = False,
     save: Annotated[bool, typer.Option(help="keep the rows in results/, for the book's page on performance")] = False,
 ) -> None:
-    """Measure side by side what a user would write and what kdlib does: some minutes."""
+    """Measure what kdlib's training gains over the loop that you would write: some minutes."""
+    if dataset not in sources.TORCHVISION:
+        allowed = ", ".join(sources.TORCHVISION)
+        raise InputError(f"bench needs a data set of torchvision's, got {dataset!r}; allowed: {allowed}")
+    check("device", device)
+    registry.check_files(dataset)
     from .book import performance
 
     rows = []
@@ -170,49 +219,54 @@ def run(
     profile: ProfileOption = None,
     parameter: ParameterOption = None,
     store: StoreOption = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="where the page goes")] = None,
-    publish: Annotated[bool, typer.Option(help="write the reference page and its results")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="file of the page, an .ipynb (default: under _build/pages/)")
+    ] = None,
+    publish: Annotated[bool, typer.Option(help="write the reference page and its results, of a whole profile")] = False,
 ) -> None:
-    """Execute a section's notebook: its page for the book."""
-    from .book import pages
-
+    """Execute a section's notebook (or all), and train what it lacks: its page for the book."""
     if section == "all" and output is not None:
         raise InputError("-o names one page: give it with one section, and leave it out with all")
-    names = named(section)
-    given = {name: parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in names}
+    given = parameters_of(section, dataset, profile, parameter)
+    from .book import pages
+
     if section == "all":
-        for name in names:
-            pages.check(name, given[name], publish=publish)
-        open_studies(section, dataset, profile, parameter, store)
-    for name in names:
-        typer.echo(f"{name}: {pages.run(name, given[name], store=store, output=output, publish=publish)}")
+        for name, own in given.items():
+            pages.check(name, own, publish=publish)
+        from .sections.opening import open_studies
+
+        open_studies(given, store)
+    for name, own in given.items():
+        typer.echo(f"{name}: {pages.run(name, own, store=store, output=output, publish=publish)}")
 
 
 @app.command()
 def page(
-    section: Annotated[str, typer.Argument(help=f"one of {', '.join(SECTIONS)}")],
+    section: Annotated[str, typer.Argument(help=ONE_SECTION)],
     dataset: DatasetOption = None,
     profile: ProfileOption = None,
     parameter: ParameterOption = None,
     store: StoreOption = None,
     watch: Annotated[bool, typer.Option(help="again at every save, until interrupted")] = False,
 ) -> None:
-    """See a notebook that was edited as a page of the book; of its two halves the one that changed is taken."""
+    """Show an edited notebook as a page of the book; of its two halves the one that changed is taken."""
+    if section not in SECTIONS:
+        raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
+    given = parameters_of(section, dataset, profile, parameter)[section]
     from .book import editing
 
-    given = parse_parameters(section, dataset, profile, parameter)
     for line in (editing.watch if watch else editing.page)(section, given, store=store):
         typer.echo(line)
 
 
 @app.command()
 def book(
-    build: Annotated[bool, typer.Option(help="render it, warnings are errors")] = True,
+    build: Annotated[bool, typer.Option(help="render it as HTML, or only assemble its sources")] = True,
     output: Annotated[
-        Path | None, typer.Option(help="folder of the HTML that gets _build/html (default: the project)")
+        Path | None, typer.Option(help="folder in which _build/html is made (default: the project)")
     ] = None,
 ) -> None:
-    """Assemble the executed pages into the book and render it."""
+    """Make the book of all executed pages, as HTML that can be read without a network."""
     from .book import assembly
 
     for line in assembly.make(build=build, output=output):
@@ -221,7 +275,7 @@ def book(
 
 @app.command()
 def verify() -> None:
-    """Check that notebooks, pages, tables, rules and store belong together, and list the openings of test splits."""
+    """Check that notebooks, pages, tables, rules and store belong together, and list what test splits were used for."""
     from .book import verification
 
     for line in verification.openings():
@@ -239,12 +293,18 @@ def verify() -> None:
 def compare(
     dataset: Annotated[str, typer.Option(help="a data set with a reference in results/")] = "mnist",
     profile: ProfileOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="machine readable")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Hold the pages that were run here against the reference: what differs by more than teacher seeds explain?"""
+    """Hold the pages that you ran against the reference: what differs by more than teacher seeds explain?"""
+    registry.find_source(dataset)
+    profile = profile or settings.default_profile()
+    settings.profile_values(profile, dataset)
+    from .book import pages
+
+    ours, reference = pages.compared(dataset, profile)
     from .book import against_reference
 
-    table, other = against_reference.table(dataset, profile or settings.default_profile())
+    table, other = against_reference.table(dataset, ours, reference)
     for line in other:
         typer.echo(f"not the same run: {line}", err=True)
     typer.echo(table.to_json(orient="records", indent=1) if as_json else against_reference.text(table))
@@ -252,7 +312,7 @@ def compare(
 
 @store_app.command("ls")
 def store_ls(store: StoreOption = None) -> None:
-    """Every unit: kind, key, size, seconds, and what it is."""
+    """List what was computed here: each unit's kind, key, size, seconds, and what it is."""
     for path in Store(store).paths():
         try:
             unit = from_bytes(path.read_bytes())
@@ -274,7 +334,7 @@ def store_rm(
     keys: Annotated[list[str], typer.Argument(help="keys as `store ls` prints them, or beginnings of them")],
     store: StoreOption = None,
 ) -> None:
-    """Remove units by key."""
+    """Remove what was computed, by key: it is computed again when it is needed."""
     chosen = []
     known = list(Store(store).paths())
     for key in keys:
@@ -289,7 +349,7 @@ def store_rm(
 
 @store_app.command("verify")
 def store_verify(store: StoreOption = None) -> None:
-    """Read every unit and check it; exit code 1 if any is damaged."""
+    """Read and check everything that was computed here; exit code 1 if anything is damaged."""
     sound, damaged = Store(store).verify()
     for path, what in damaged:
         typer.echo(f"{path.parent.name}/{path.name}: {what}", err=True)
@@ -299,16 +359,12 @@ def store_verify(store: StoreOption = None) -> None:
 
 @store_app.command("export")
 def store_export(
-    folder: Annotated[Path, typer.Argument(help="gets the files")],
-    part: Annotated[int, typer.Option(help="MiB a file, about", min=1)] = 64,
+    folder: Annotated[Path, typer.Argument(help="folder for the files, without an earlier export")],
+    part: Annotated[int, typer.Option(help="size of a file in MiB, about", min=1)] = 64,
     store: StoreOption = None,
 ) -> None:
     """Pack what was computed here for another machine, in a few files: everything but the tensors of teachers."""
-    place = Store(store)
-    files = place.export(folder, part << 20)
-    if not files:
-        raise InputError(f"the store {place.root} is empty: there is nothing to export")
-    for file in files:
+    for file in Store(store).export(folder, part << 20):
         typer.echo(file)
 
 
@@ -316,10 +372,7 @@ def store_export(
 def store_import(
     files: Annotated[list[Path], typer.Argument(help="files of `kdlib store export`")], store: StoreOption = None
 ) -> None:
-    """Lay another machine's units beneath this store: notebooks read them and train nothing."""
+    """Take what another machine exported: notebooks read it, and train nothing of it again."""
     place = Store(store)
     for file in files:
         typer.echo(f"{file}: {place.take_in(file)} units")
-
-
-settings.profile_names()  # a broken profiles file is found at once

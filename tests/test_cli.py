@@ -16,6 +16,7 @@ from kdlib.book import pages
 from kdlib.cli import main
 from kdlib.data import registry
 from kdlib.data.paper import paper_table
+from kdlib.data.sources import FILES
 from kdlib.sections import SECTIONS
 
 from .conftest import ROOT
@@ -89,12 +90,15 @@ def test_data_lists_every_data_set_and_which_are_here(kdlib, tmp_path, monkeypat
 
 
 def test_data_says_what_is_wrong_with_files_that_are_here(kdlib, tmp_path, monkeypatch):
-    (tmp_path / "cifar-10-batches-py").mkdir()
-    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"short")
+    for name in FILES["cifar10"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"short")
+    (tmp_path / "usps.bz2").write_bytes(b"short")
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     _, out, _ = kdlib("data", "--list")
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert "cannot be read" in lines["cifar10"] and "kdlib data cifar10 --from DIR" in lines["cifar10"]
+    assert "is incomplete, it lacks usps.t.bz2. `kdlib data usps --from DIR`" in lines["usps"]
 
 
 def test_data_verifies_one_and_claims_no_checksum_that_it_does_not_have(kdlib, monkeypatch):
@@ -195,9 +199,20 @@ BAD = {
         ["bench", "--dataset", "digits"],
         "bench needs a data set of torchvision's, got 'digits'; allowed: mnist",
     ),
-    "bench's device": (["bench", "--device", "tpu"], "unknown device 'tpu'"),
+    "bench's device": (["bench", "--device", "tpu"], "device='tpu' cannot be used; allowed: auto, cpu, cuda"),
     "fetch": (["data", "digits", "--download"], "'digits' needs no files"),
+    "fetch from": (["data", "mnist", "--from", "nowhere"], "nowhere holds no MNIST (torchvision's layout for 'mnist')"),
     "no such set": (["data", "imagenet"], "unknown data set 'imagenet'; allowed: "),
+    "page: section": (["page", "all"], "unknown section 'all'; allowed: entropy, missing_class"),
+    "page: word": (["page", "entropy", "-p", "temperatures=hot"], "temperatures='hot' cannot be used; allowed: "),
+    "output of all": (["run", "all", "-o", "x.ipynb"], "-o names one page: give it with one section"),
+    "fresh teachers": (["compute", "entropy", "--fresh", "--only", "teachers"], "leave out --only teachers"),
+    "compare: data set": (["compare", "--dataset", "imagenet"], "unknown data set 'imagenet'; allowed: "),
+    "compare: profile": (["compare", "--profile", "huge"], "unknown profile 'huge'; allowed: smoke, quick, paper"),
+    "compare: no page": (["compare", "--dataset", "digits", "--profile", "smoke"], "`kdlib run all --dataset digits "),
+    "store: key": (["store", "rm", "zz"], "key 'zz' names 0 units; `kdlib store ls` lists them"),
+    "store: nothing": (["store", "export", "units"], "holds no sound unit: there is nothing to export"),
+    "store: no file": (["store", "import", "nowhere.parquet"], "there is no file nowhere.parquet"),
 }
 
 

@@ -3,15 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import count, takewhile
-from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 import torch
 from torch import Tensor
 
-from .. import paths
 from ..training import students
 from ..claims.comparison import compare, expectations
 from ..training.devices import environment
@@ -23,24 +20,18 @@ from ..study.settings import differing
 from ..study.store import Unit
 from ..training.config import Student
 from ..study.study import Study
-from .pages import page_record, pages_dir
 
 STACK = ("device", "threads", "torch", "system")  # of a result's origin, what decides its last bits
 
 
-def table(dataset: str, profile: str) -> tuple[pd.DataFrame, list[str]]:
-    """`comparison.compare` of the local pages of a data set and profile with the reference pages.
+def table(
+    dataset: str, ours: Mapping[str, dict[str, Any]], reference: Mapping[str, dict[str, Any]]
+) -> tuple[pd.DataFrame, list[str]]:
+    """`comparison.compare` of what the local pages of a data set carry with what the reference pages do.
 
+    Arguments: `ours` and `reference`, the records of pages by section (see `pages.compared`).
     Also a line for each parameter in which a section's two runs differ: seeds do not explain what that changes.
     """
-    folder = pages_dir() / f"{dataset}-{profile}"
-    ours, reference = _records(folder), _records(paths.project_root() / "book" / dataset)
-    if not ours or not reference:
-        lacking = f"no page in {folder}" if not ours else f"no reference page in book/{dataset}"
-        raise InputError(
-            f"{lacking}: `kdlib run all --dataset {dataset} --profile {profile}` makes the pages that are compared, "
-            "`--publish` a reference"
-        )
     other = []
     for section in sorted({*ours} & {*reference}):
         here, there = ours[section]["settings"], reference[section]["settings"]
@@ -48,12 +39,6 @@ def table(dataset: str, profile: str) -> tuple[pd.DataFrame, list[str]]:
         other += [f"{section}: {name} is {here[name]} here, {there[name]} there" for name in names]
     tables = ({section: read_tables(record) for section, record in run.items()} for run in (ours, reference))
     return compare(dataset, *tables), other
-
-
-def _records(folder: Path) -> dict[str, dict[str, Any]]:
-    """By section, what the pages in a folder carry."""
-    found = (page_record(nbformat.read(path, as_version=4)) for path in sorted(folder.glob("*.ipynb")))
-    return {record["section"]: record for record in found if record}
 
 
 def text(found: pd.DataFrame) -> str:

@@ -13,8 +13,7 @@ import nbformat
 
 from .. import paths
 from ..errors import InputError, StoreError
-from ..sections.opening import open_study
-from .record import MIME
+from . import MIME
 from ..study.store import Store
 
 
@@ -52,11 +51,13 @@ def run(
 
     The page appears whole or not at all. Raises `InputError` before any work for whatever cannot be used as asked.
     """
+    check(section, given, publish=publish)
     import papermill
     from traitlets.config import Config
 
+    from ..sections.opening import open_study
+
     source = notebook_path(section)
-    check(section, given, publish=publish)
     study = open_study(section, given, store=Store(store))
     name = f"{study.settings.dataset}-{study.settings.profile}"
     target = Path(output) if output else pages_dir() / name / f"{section}.ipynb"
@@ -105,10 +106,10 @@ def run(
 
 def check(section: str, given: dict[str, Any], *, publish: bool) -> None:
     """Raise `InputError` if the notebook's halves differ, or what is given makes no reference page."""
-    check_halves(section)
     # Which random numbers students share makes a run neither shorter nor another experiment.
     if publish and (extra := sorted(set(given) - {"dataset", "profile", "seeding"})):
         raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
+    check_halves(section)
 
 
 def clean(page: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -130,6 +131,24 @@ def page_record(page: nbformat.NotebookNode) -> dict[str, Any] | None:
             if MIME in output.get("data", {}):
                 return output["data"][MIME]
     return None
+
+
+def compared(dataset: str, profile: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """By section, what the local pages of a data set and profile carry, and what the reference pages do.
+
+    Raises `InputError` where there are none of either.
+    """
+    local, reference = pages_dir() / f"{dataset}-{profile}", paths.project_root() / "book" / dataset
+    found = []
+    for folder, lacking in ((local, f"no page in {local}"), (reference, f"no reference page in book/{dataset}")):
+        records = (page_record(nbformat.read(path, as_version=4)) for path in sorted(folder.glob("*.ipynb")))
+        found.append({record["section"]: record for record in records if record})
+        if not found[-1]:
+            raise InputError(
+                f"{lacking}: `kdlib run all --dataset {dataset} --profile {profile}` makes the pages that are "
+                "compared, `--publish` a reference"
+            )
+    return found[0], found[1]
 
 
 def source_digest(section: str) -> str:

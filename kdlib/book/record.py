@@ -15,8 +15,7 @@ from ..training.models import build_model, count_parameters
 from ..progress import spoken_time
 from ..study.study import Study
 from ..report.verdict_table import VerdictTable
-
-MIME = "application/vnd.kdlib.record+json"
+from . import MIME
 
 
 class Record:

@@ -10,8 +10,7 @@ from torch import Tensor
 from .. import paths
 from ..errors import InputError
 from . import forms, plugins
-from .forms import Arrays
-from .registry import Source, find_source
+from .registry import Arrays, Source, check_files, find_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +103,9 @@ def load_dataset(
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
     """
     source = find_source(name)
-    arrays, readings = read_arrays(name, source, Path(root) if root else paths.data_dir())
+    root = Path(root) if root else paths.data_dir()
+    check_files(name, root)
+    arrays, readings = read_arrays(name, source, root)
     train_x, train_y, test_x, test_y = arrays
     classes = int(train_y.max()) + 1
     least, most = 20 * classes, len(train_y) - classes
@@ -166,8 +167,11 @@ def select_examples(
 
     Arguments: `labels` [N]; `scores` [N], such as the entropy of each response; `order` is `"highest"`, `"lowest"` or
     `"random"` (which needs no scores and uses `seed`). Returns indices [classes * per_class], sorted.
-    Raises `InputError` where a class has fewer examples, or the order is unknown.
+    Raises `InputError` where a class has fewer examples, the order is unknown, or the shapes do not fit.
     """
+    if labels.ndim != 1 or not len(labels) or (scores is not None and scores.shape != labels.shape):
+        given = f"labels {list(labels.shape)}" + ("" if scores is None else f" and scores {list(scores.shape)}")
+        raise InputError(f"{given} cannot be used; allowed: labels [N] and scores [N], N at least 1")
     if order not in ("highest", "lowest", "random"):
         raise InputError(f"unknown order of examples {order!r}; allowed: highest, lowest, random")
     smallest = int(labels.unique(return_counts=True)[1].min())  # of the classes that are there

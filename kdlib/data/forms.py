@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # train images, train labels, test images, test labels
+from .registry import Arrays
 
 ALLOWED = (
     "allowed: train images, train labels, test images, test labels; images [N, H, W], [N, C, H, W] or [N, H, W, C], "

@@ -1,12 +1,19 @@
-"""Which data sets are known, by name, and how each is read. Nothing is read here, and no torch is needed."""
+"""Which data sets are known, by name, and how each is read. Nothing is read here; needs neither torch nor numpy."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .. import paths
 from ..errors import InputError
 from . import plugins
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+# Train images, train labels, test images, test labels.
+Arrays: TypeAlias = "tuple[ndarray, ndarray, ndarray, ndarray]"
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class Source:
     sha256: str | None = None  # of the four arrays' bytes, where known
     known: bool = False  # from the start: a user's set may be registered anew with other networks
     plugin: bool = False  # registered by a plug-in, which every process imports by itself
+    files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or as one of its `variants`
 
 
 _sources: dict[str, Source] = {}
@@ -58,5 +66,31 @@ def find_source(name: str) -> Source:
 
 
 def dataset_names() -> list[str]:
+    """Every data set that is known, also those of plug-ins."""
     plugins.load()
     return list(_sources)
+
+
+def lacking_files(name: str, root: Path | None = None) -> list[str]:
+    """What a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
+    return [file for file in find_source(name).files if not variants(root or paths.data_dir(), file)]
+
+
+def variants(root: Path, file: str) -> list[Path]:
+    """What is there of a file, packed (.gz) ones first; some programs unpack a dot where IDX files have a dash."""
+    names = dict.fromkeys((file, file.replace("-idx", ".idx")))
+    return [path for end in (".gz", "") for name in names if (path := root / f"{name}{end}").exists()]
+
+
+def check_files(name: str, root: Path | None = None) -> None:
+    """Raise `InputError` where a file of a data set is missing: where it was looked for, and what gets it."""
+    root = root or paths.data_dir()
+    if not (lacking := lacking_files(name, root)):
+        return
+    what = f"data set {name!r} was not found under {root}"
+    if len(lacking) < len(find_source(name).files):
+        what = f"data set {name!r} under {root} is incomplete, it lacks {', '.join(lacking)}"
+    raise InputError(
+        f"{what}. `kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
+        f"`kdlib data {name} --download` fetches it; KDLIB_DATA names another folder."
+    )

@@ -1,7 +1,40 @@
-"""What was asked for in words, on a command line: which sections, with which parameters. Needs no torch."""
+"""What was asked for, on a command line or in a notebook: all that can be checked before torch is imported."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from ..data.registry import check_files
 from ..errors import InputError
+from ..study.checks import asked_workers
+from ..study.settings import Settings, resolve
+from ..training.choices import asked_engine
 from . import SECTIONS
+
+
+def checked(section: str, parameters: Mapping[str, Any], **given: Any) -> Settings:
+    """The resolved parameters of a section (see `settings.resolve`), whose data set has its files here.
+
+    Raises `InputError` for whatever cannot be used as asked, in the parameters or in the environment.
+    """
+    if section not in SECTIONS:
+        raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
+    settings = resolve(parameters, SECTIONS[section].parameters, **given)
+    asked_workers()
+    asked_engine()
+    check_files(settings.dataset)
+    return settings
+
+
+def parameters_of(
+    section: str, dataset: str | None, profile: str | None, parameter: list[str] | None
+) -> dict[str, dict[str, object]]:
+    """Options and `-p name=value` as each section's parameters, of one or of all, checked."""
+    given = {
+        name: parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in named(section)
+    }
+    for name, own in given.items():
+        checked(name, own)
+    return given
 
 
 def named(section: str) -> list[str]:

@@ -10,14 +10,13 @@ import torch
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError
 from ..study.limits import limits
-from ..study.settings import Settings, resolve
+from ..study.settings import Settings
 from ..study.store import Store
 from ..study.study import Section, Study
-from ..study.workers import worker_count
-from ..training import devices, students, teachers
+from ..training import devices, teachers
 from ..training.config import Student, Teacher
-from . import SECTIONS, part
-from .asked import named, parse_parameters
+from . import part
+from .asked import checked
 
 
 def open_study(
@@ -29,11 +28,9 @@ def open_study(
     `like`, a study whose data set is shared instead of read again, if it was opened with the same parameters for it.
     Raises `InputError` for whatever cannot be used as asked.
     """
-    settings = resolve(parameters, SECTIONS[section].parameters, **given)
+    settings = checked(section, parameters, **given)
     by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
     device = devices.find_device(settings.device)
-    worker_count(settings.device)
-    students.asked_engine()
     read = {
         "name": settings.dataset,
         "examples": settings.examples,
@@ -54,13 +51,10 @@ def open_study(
     return study
 
 
-def open_studies(
-    section: str, dataset: str | None, profile: str | None, parameter: list[str] | None, store: Path | None
-) -> list[Study]:
-    """The studies of a section, or of all: everything is checked before anything is computed."""
+def open_studies(given: Mapping[str, Mapping[str, Any]], store: Path | None) -> list[Study]:
+    """The studies of sections with their parameters by name: all are checked before anything is computed."""
     studies: list[Study] = []
-    for name in named(section):
-        own = parse_parameters(name, dataset, profile, parameter, strict=section != "all")
+    for name, own in given.items():
         studies.append(open_study(name, own, store=Store(store), like=studies[0] if studies else None))
     return studies
 

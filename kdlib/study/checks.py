@@ -2,6 +2,8 @@
 
 import ast
 import math
+import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +18,14 @@ def check(name: str, value: Any) -> Any:
         return own(_literal(value))
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name}={value!r} cannot be used; allowed: {allowed}") from None
+
+
+def asked_workers() -> int | None:
+    """KDLIB_WORKERS, None where it is not set. Raises `InputError` for what is no number of processes."""
+    text = os.environ.get("KDLIB_WORKERS")
+    if text and not (text.isdecimal() and int(text) >= 1):
+        raise InputError(f"KDLIB_WORKERS={text!r} cannot be used; allowed: a whole number from 1")
+    return int(text) if text else None
 
 
 def _literal(value: Any) -> Any:
@@ -90,7 +100,8 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _device(value: Any) -> str:
-    if not isinstance(value, str):
+    """Its form; whether it is there, `find_device` sees."""
+    if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
         raise ValueError
     return value
 

@@ -78,10 +78,8 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
     an error. Values may be strings that read as a value ("1e-3",
     "[3, 9]"), as papermill's `-p` gives them. None means: the profile's. `given` adds to `parameters`.
     `allowed`: the names that make sense (default: every field of `Settings`).
-    Raises `InputError`: what was wrong, and what is allowed.
+    Raises `InputError`: what was wrong, and what is allowed. Whether a device is on this machine is not looked at.
     """
-    from ..training.devices import find_device  # with torch, which nothing else here needs
-
     allowed = tuple(allowed or (f.name for f in fields(Settings)))
     named = {k: v for k, v in {**parameters, **given}.items() if k in allowed or not _belongs_to_notebook(k, v)}
     unknown = sorted(set(named) - set(allowed))
@@ -114,7 +112,6 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
             f"spread_settings={[list(pair) for pair in values['spread_settings']]}: responses are kept after epochs "
             f"{allowed_epochs} of the large teacher's runs"
         )
-    find_device(values["device"])
     return Settings(dataset=dataset, profile=str(profile), **values)
 
 

@@ -19,15 +19,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import safetensors.torch
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import paths
 from ..errors import InputError, StoreError
 from ..training.identity import canonical
+
+if TYPE_CHECKING:  # it takes long to import, and names and sizes of units are wanted without
+    from torch import Tensor
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
 RECIPES = {"teacher": 1, "responses": 1, "student": 1, "measure": 1, "activations": 1}
@@ -41,7 +40,7 @@ class Unit:
 
     kind: str
     config: dict[str, Any]
-    tensors: dict[str, Tensor]
+    tensors: dict[str, "Tensor"]
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,6 +55,10 @@ def unit_key(kind: str, config: dict[str, Any]) -> str:
 
 
 def to_bytes(unit: Unit) -> bytes:
+    """A unit as the content of its file."""
+    import safetensors.torch
+    import torch
+
     plain = torch.contiguous_format  # strides too: those of a single element may be anything
     tensors = {name: tensor.detach().cpu().clone(memory_format=plain) for name, tensor in unit.tensors.items()}
     header = {"kind": unit.kind, "config": canonical(unit.config), "provenance": canonical(unit.provenance)}
@@ -64,6 +67,8 @@ def to_bytes(unit: Unit) -> bytes:
 
 def from_bytes(payload: bytes) -> Unit:
     """The unit in a file's bytes. Raises `ValueError` if anything in it is not as it was written."""
+    import safetensors.torch
+
     try:
         tensors = safetensors.torch.load(payload)
         length = int.from_bytes(payload[:8], "little")
@@ -115,7 +120,9 @@ def _provenance(file: BinaryIO) -> dict[str, Any] | None:
         return None
 
 
-def _checksum(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
+def _checksum(header: dict[str, str], tensors: dict[str, "Tensor"]) -> str:
+    import torch
+
     digest = hashlib.sha256(canonical(header).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -249,22 +256,29 @@ class Store:
     def export(self, folder: Path, part_bytes: int) -> list[Path]:
         """All that was computed here in files of about so many bytes, as `results/` has it: for `take_in` elsewhere.
 
-        Raises `InputError` where the folder holds another export.
+        Raises `InputError` where the folder holds another export, or the store nothing.
         """
+        if any(folder.glob("units-*.parquet")):
+            raise InputError(f"{folder} holds an export already: remove it, or choose another folder")
+        nothing = InputError(f"the store {self.root} holds no sound unit: there is nothing to export")
+        if not any(self.paths()):
+            raise nothing
         import pyarrow
         import pyarrow.parquet as parquet
 
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.glob("units-*.parquet")):
-            raise InputError(f"{folder} holds an export already: remove it, or choose another folder")
         files = []
         for part in _parts(self.publishable(path.stem for path in self.paths()), part_bytes):
             files.append(folder / f"units-{len(files) + 1:03}.parquet")
             parquet.write_table(pyarrow.Table.from_pylist(part), files[-1])
+        if not files:
+            raise nothing
         return files
 
     def take_in(self, file: Path) -> int:
         """Lay a file of `export` beneath the store. Returns its number of units; `InputError` if any is damaged."""
+        if not file.is_file():
+            raise InputError(f"there is no file {file}")
         try:
             units = published_units(file)
             for key, payload in units.items():

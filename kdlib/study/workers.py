@@ -1,6 +1,5 @@
 """What workers do: train a teacher, distil students, measure one; each result goes into the store."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from ..errors import InputError
 from ..training import devices, models, students, teachers
 from ..training.config import Student, Teacher
 from ..training.models import Architecture
+from .checks import asked_workers
 from .settings import Settings
 from .store import Store, Unit
 
@@ -27,10 +27,7 @@ def worker_count(device: str = "auto") -> int:
     """KDLIB_WORKERS, else one for each CPU core (one on an accelerator)."""
     if devices.find_device(device).type != "cpu":
         return 1
-    text = os.environ.get("KDLIB_WORKERS") or str(devices.cores())
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"KDLIB_WORKERS={text!r} cannot be used; allowed: a whole number from 1")
-    return int(text)
+    return asked_workers() or devices.cores()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,18 @@
-"""What can be chosen from by name. It imports nothing, so that a parameter is checked before torch is imported."""
+"""What can be chosen from by name. Needs no torch, so that what is asked for is checked before it is imported."""
+
+import os
+
+from ..errors import InputError
 
 PRECISIONS = ("fp32", "bf16")
 SEEDINGS = ("common", "configuration")
 ENGINES = ("loop", "stacked")
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
+
+
+def asked_engine() -> str | None:
+    """KDLIB_ENGINE, None where it is not set. Raises `InputError` for an engine that does not exist."""
+    engine = os.environ.get("KDLIB_ENGINE") or None
+    if engine not in (None, *ENGINES):
+        raise InputError(f"KDLIB_ENGINE={engine!r} cannot be used; allowed: {', '.join(ENGINES)}")
+    return engine

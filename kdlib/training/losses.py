@@ -1,30 +1,24 @@
-"""Soft labels and the losses of the paper's section 3 (equations 1 to 4). Pure functions of tensors."""
+"""Soft labels and the losses of the paper's section 3 (equations 1 to 4). Pure functions of tensors.
 
-import math
+The public ones raise `InputError`, a `ValueError`, for shapes, types and numbers that they do not take.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def _check_temperature(temperature: float | Tensor) -> None:
-    smallest = float(temperature.min()) if isinstance(temperature, Tensor) else temperature
-    if not (smallest > 0 and math.isfinite(smallest)):
-        raise ValueError(f"temperature must be positive and finite, got {smallest}")
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+from .arguments import axes, fraction, label_range, positive
 
 
 def soft_labels(logits: Tensor, temperature: float | Tensor) -> Tensor:
     """Class probabilities softened at a temperature: softmax(z / T) over the last axis (paper, section 2).
 
     Arguments: `logits` [..., C]; `temperature` > 0, a number or a tensor that broadcasts against `logits`.
-    Returns: probabilities [..., C]. Raises `ValueError` for a temperature that is not positive and finite.
+    Returns: probabilities [..., C].
     """
-    _check_temperature(temperature)
+    axes(logits=(logits, "... C"), least={"C": 1})
+    for bound in temperature.aminmax() if isinstance(temperature, Tensor) else [temperature]:
+        positive("temperature", float(bound))
     return F.softmax(logits / temperature, dim=-1)
 
 
@@ -32,9 +26,10 @@ def label_smoothing_labels(labels: Tensor, classes: int, alpha: float, dtype: to
     """Equation 1: (1 - alpha) one_hot + alpha / C.
 
     Arguments: integer `labels` [...]; number of `classes` C; `alpha` in [0, 1]. Returns [..., C] of type `dtype`.
-    Raises `ValueError` for another alpha.
     """
-    _check_fraction("alpha", alpha)
+    axes(labels=(labels, "..."))
+    label_range(labels, classes)
+    fraction("alpha", alpha)
     return F.one_hot(labels, classes).to(dtype) * (1 - alpha) + alpha / classes
 
 
@@ -43,9 +38,9 @@ def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor
 
     Equation 2 writes it as (1 - alpha) H(q, p) + alpha KL(u, p); the two differ by the constant alpha H(u).
 
-    Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar. Raises `ValueError` for another
-    alpha.
+    Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar.
     """
+    axes(logits=(logits, "B C"), labels=(labels, "B"), least={"B": 1, "C": 1})
     targets = label_smoothing_labels(labels, logits.shape[-1], alpha, logits.dtype)
     return -(targets * F.log_softmax(logits, dim=-1)).sum(-1).mean()
 
@@ -65,8 +60,22 @@ def kd_loss(
     `t_squared` multiplies the KL term by T^2 (Hinton et al. 2015, section 2.1); equation 4 does not.
     Returns a scalar.
     """
-    _check_temperature(temperature)
-    _check_fraction("alpha", alpha)
+    axes(
+        student_logits=(student_logits, "B C"),
+        teacher_logits=(teacher_logits, "B C"),
+        labels=(labels, "B"),
+        least={"B": 1, "C": 1},
+    )
+    label_range(labels, student_logits.shape[1])
+    positive("temperature", temperature)
+    fraction("alpha", alpha)
+    return equation_4(student_logits, teacher_logits, labels, temperature=temperature, alpha=alpha, t_squared=t_squared)
+
+
+def equation_4(
+    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, alpha: float, t_squared: bool
+) -> Tensor:
+    """`kd_loss` of arguments that were checked before: what a training loop takes at every step."""
     scale = temperature**2 if t_squared else 1.0
     kl = kd_divergence(student_logits, teacher_logits, temperature)
     return (1 - alpha) * F.cross_entropy(student_logits, labels) + alpha * scale * kl.mean()
@@ -140,4 +149,5 @@ def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: f
 
 def entropy(probabilities: Tensor) -> Tensor:
     """Entropy of each distribution in nats (paper, section 4.1): [..., C] -> [...], with 0 log 0 = 0."""
+    axes(probabilities=(probabilities, "... C"), least={"C": 1})
     return torch.special.entr(probabilities).sum(-1)

@@ -1,10 +1,16 @@
-"""Measures of responses, students and activations. Pure functions."""
+"""Measures of responses, students and activations. Pure functions.
+
+The public ones raise `InputError`, a `ValueError`, for shapes, types and numbers that they do not take.
+"""
 
 from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..errors import InputError
+from .arguments import axes, label_range, whole
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -13,7 +19,9 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Counts [C, C] of labels (rows) and predictions (columns)."""
+    """Counts [C, C] of labels (rows) and predictions (columns). Arguments: `logits` [N, C], `labels` [N]."""
+    axes(logits=(logits, "N C"), labels=(labels, "N"), least={"C": 1})
+    label_range(labels, logits.shape[1])
     classes = logits.shape[-1]
     return torch.bincount(labels * classes + logits.argmax(-1), minlength=classes**2).view(classes, classes)
 
@@ -25,8 +33,10 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
     takes only unlabelled inputs. Arguments: student `logits` [N, C] on held-out inputs at temperature 1,
     `missing_class`, `prior` in (0, 1). Returns a scalar; found by bisection, since the mean grows with the shift.
     """
+    axes(logits=(logits, "N C"), least={"N": 1, "C": 2})
+    whole("missing_class", missing_class, 0, logits.shape[1] - 1)
     if not 0 < prior < 1:
-        raise ValueError(f"prior must lie in (0, 1), got {prior}")
+        raise InputError(f"prior must lie in (0, 1), got {prior}")
     logits = logits.cpu().double()  # not every accelerator has doubles
     others = torch.cat([logits[:, :missing_class], logits[:, missing_class + 1 :]], dim=1).logsumexp(1)
     margin = logits[:, missing_class] - others
@@ -43,11 +53,14 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
 def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
     """How much the similarity labels vary (paper, section 3.3), raw and relative to their mean.
 
-    Arguments: responses [N, C], `labels` [N]. Row-wise: the variance of the C-1 non-target probabilities within an
-    example, averaged over examples. Column-wise: the variance of each non-target probability across the examples of
-    one class, averaged over classes and columns. Relative: standard deviation over mean non-target probability.
+    Arguments: `probabilities` [N, C] with C of 3 or more, `labels` [N]. Row-wise: the variance of the C-1 non-target
+    probabilities within an example, averaged over examples. Column-wise: the variance of each non-target probability
+    across the examples of one class, averaged over classes and columns. Relative: standard deviation over mean
+    non-target probability.
     """
+    axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"N": 1, "C": 3})
     classes = probabilities.shape[-1]
+    label_range(labels, classes)
     target = F.one_hot(labels, classes).bool()
     similarity = probabilities[~target].view(-1, classes - 1)
     row = similarity.var(1).mean()
@@ -69,6 +82,8 @@ def distance_to_label_smoothing(probabilities: Tensor, labels: Tensor) -> Tensor
     The surrogate keeps the probability of the label and spreads the rest evenly: what is left of the response when
     its similarity information is taken away (paper, section 3.4 and figure 2). 0 for a label-smoothing response.
     """
+    axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"C": 2})
+    label_range(labels, probabilities.shape[1])
     rest = probabilities.scatter(1, labels[:, None], 0.0)
     # Summed, not 1 minus the confidence, which is 0 where the confidence rounds to 1 and the rest is not.
     mean = rest.sum(-1, keepdim=True) / (probabilities.shape[-1] - 1)
@@ -79,9 +94,12 @@ def distance_to_label_smoothing(probabilities: Tensor, labels: Tensor) -> Tensor
 def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
     """NC1 of Papyan et al. (2020): tr(S_W pinv(S_B)) / K. Smaller is tighter.
 
-    Arguments: `activations` [N, D], `labels` [N] with K distinct values.
+    Arguments: `activations` [N, D], `labels` [N] with K distinct values, 2 or more.
     """
+    axes(activations=(activations, "N D"), labels=(labels, "N"), least={"D": 1})
     activations, labels = activations.cpu().double(), labels.cpu()
+    if len(labels.unique()) < 2:
+        raise InputError(f"labels of {len(labels.unique())} classes cannot be used; allowed: 2 or more")
     means = torch.stack([activations[labels == c].mean(0) for c in labels.unique()])
     centred = activations - means[torch.searchsorted(labels.unique(), labels)]
     spread = means - means.mean(0)  # S_B = spread^T spread / K has rank K - 1: no D x D matrix is needed
@@ -97,6 +115,7 @@ def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor)
 
     Arguments: `activations` [N, D], `weights` [3, D] and `biases` [3] of the three classes. Returns [N, 2].
     """
+    axes(activations=(activations, "N D"), weights=(weights, "3 D"), biases=(biases, "3"), least={"D": 1})
     templates = torch.cat([weights, biases[:, None]], dim=1).cpu().double()
     points = torch.cat([activations, torch.ones(len(activations), 1).to(activations)], dim=1).cpu().double()
     basis, upper = torch.linalg.qr((templates[1:] - templates[0]).T)

@@ -5,7 +5,6 @@ for tiny images and in a CPU's own bf16 students are trained by matrix products 
 them equal to it. In fp32 a CPU's convolutions of larger images are as fast as anything tried: there it is used.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -13,11 +12,11 @@ from torch import Tensor
 
 from ..data.dataset import Dataset, select_examples
 from ..errors import InputError
-from . import stacked, targets
-from .choices import ENGINES, SELECTIONS
+from . import arguments, stacked, targets
+from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, asked_engine
 from .config import Schedule, Student
 from .devices import adam, autocast, multiplies_bf16, products
-from .losses import entropy, kd_loss, soft_labels
+from .losses import entropy, equation_4, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, tiny
 from .teachers import predict
@@ -94,7 +93,7 @@ def train_one(
         with products(device, student.precision):
             with autocast(device, student.precision):
                 outputs = model(dataset.images[batch])
-            loss = kd_loss(
+            loss = equation_4(
                 outputs.float(),
                 logits[batch],
                 dataset.labels[batch],
@@ -121,17 +120,31 @@ def distill(
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
+    Raises `InputError` before any training for what cannot be trained as asked.
     """
     students = list(students)
     each = [logits] * len(students) if isinstance(logits, Tensor) else list(logits)
-    results = dict(distill_each(students, dataset, each, engine=engine))
+    check(students, dataset, each, engine)
+    for different in {id(z): z for z in each}.values():
+        arguments.all_finite("logits", different)
+    results = dict(_distill_each(students, dataset, each, engine))
     return [results[i] for i in range(len(students))]
 
 
 def distill_each(
     students: list[Student], dataset: Dataset, logits: list[Tensor], *, engine: str = "auto"
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """`distill`, giving (position, result) of each student as soon as it is trained."""
+    """`distill`, giving (position, result) of each student as soon as it is trained.
+
+    Logits may hold what is not finite: a study goes on with a teacher that diverged, and its page tells the accuracies.
+    """
+    check(students, dataset, logits, engine)
+    yield from _distill_each(students, dataset, logits, engine)
+
+
+def _distill_each(
+    students: list[Student], dataset: Dataset, logits: list[Tensor], engine: str
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
     for chunk in chunks(students, dataset):
         part = [students[i] for i in chunk]
         wanted = [taught(students[i], dataset, logits[i].to(dataset.images.device)) for i in chunk]
@@ -140,6 +153,42 @@ def distill_each(
         for i, plan, (history, model) in zip(chunk, plans, trained, strict=True):
             after = {"validated_steps": torch.tensor(plan.validate_after), "steps": torch.tensor(len(plan.batches))}
             yield i, _evaluate(students[i], dataset, model) | {"validation_accuracy": history} | after
+
+
+def check(students: Sequence[Student], dataset: Dataset, logits: Sequence[Tensor], engine: str = "auto") -> None:
+    """Raise `InputError` for students that cannot be trained as asked, or logits that are not each example's."""
+    if len(logits) != len(students):
+        raise InputError(f"{len(logits)} tensors of logits were given for {len(students)} students")
+    for different in {id(z): z for z in logits}.values():
+        arguments.of_every_example("logits", different, dataset)
+    available = torch.bincount(dataset.labels[dataset.train], minlength=dataset.classes).tolist()
+    for student in students:
+        _check_student(student, dataset, available)
+        choose_engine(student, dataset, engine)
+
+
+def _check_student(student: Student, dataset: Dataset, available: list[int]) -> None:
+    find_architecture(student.network, dataset.family)
+    for name, allowed in (
+        ("precision", PRECISIONS),
+        ("targets", targets.TARGETS),
+        ("selection", SELECTIONS),
+        ("seeding", SEEDINGS),
+    ):
+        arguments.one_of(name, getattr(student, name), allowed)
+    if student.missing_class is not None:
+        arguments.whole("missing_class", student.missing_class, 0, dataset.classes - 1)
+    if student.examples_per_class is not None:
+        most = min(n for c, n in enumerate(available) if c != student.missing_class)
+        arguments.whole("examples_per_class", student.examples_per_class, 1, most)
+    if student.steps is not None:
+        arguments.whole("steps", student.steps, 1)
+    for name in ("epochs", "batch_size"):
+        arguments.whole(name, getattr(student, name), 1)
+    for name in ("temperature", "learning_rate"):
+        arguments.positive(name, getattr(student, name))
+    arguments.finite("logit_scale", student.logit_scale)
+    arguments.fraction("alpha", student.alpha)
 
 
 def train(
@@ -165,14 +214,6 @@ def _train_stack(
     half = len(students) // 2
     parts = [_train_stack(students[p], dataset, logits[p], plans[p]) for p in (slice(half), slice(half, None))]
     return tuple(first + second for first, second in zip(*parts, strict=True))
-
-
-def asked_engine() -> str | None:
-    """KDLIB_ENGINE. Raises `InputError` for an engine that does not exist."""
-    engine = os.environ.get("KDLIB_ENGINE") or None
-    if engine not in (None, *ENGINES):
-        raise InputError(f"KDLIB_ENGINE={engine!r} cannot be used; allowed: {', '.join(ENGINES)}")
-    return engine
 
 
 def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> str:

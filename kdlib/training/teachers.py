@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from ..data.dataset import Dataset
 from ..errors import InputError
 from ..progress import progress
+from . import arguments
+from .choices import PRECISIONS
 from .config import Teacher
 from .devices import RecordedStep, adam, autocast, products
-from .losses import kd_loss
-from .models import ConvNet, build_model, fast_layout
+from .losses import equation_4
+from .models import ConvNet, build_model, fast_layout, find_architecture
 
 # Larger batches accumulate gradients over parts of this size: exact, bounded in memory, and on a CPU faster, since a
 # part's activations stay in the cache.
@@ -36,16 +38,14 @@ def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = No
     Returns named tensors: `logits` [kept epochs, N, C] of train and validation examples by index, `epochs` [kept],
     `train_accuracy` and `validation_accuracy` [kept] (fractions), `test_logits` [N_test, C] of the last epoch, and
     `weights/<epoch>/<parameter>` of the checkpoints.
+    Raises `InputError` before any training for what cannot be trained as asked.
     """
-    if max(teacher.epochs_with_responses) > teacher.epochs:
-        raise InputError(f"teacher: cannot keep epochs {teacher.epochs_with_responses} of {teacher.epochs}")
-    if (teacher.taught_by is None) != (taught is None):
-        raise InputError("teacher: logits to be taught belong to an assistant, and to no other")
+    _check(teacher, dataset, taught)
     device = dataset.images.device
     model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
     optimizer = adam(list(model.parameters()), teacher.learning_rate)
     order = torch.Generator().manual_seed(teacher.seed)
-    loss = None if taught is None else _equation_4(teacher, dataset, taught.to(device))
+    loss = None if taught is None else _distillation(teacher, dataset, taught.to(device))
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -73,6 +73,24 @@ def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = No
         "validation_accuracy": validation_accuracy,
         "test_logits": predict(model, test_images, teacher.precision),
     }
+
+
+def _check(teacher: Teacher, dataset: Dataset, taught: Tensor | None) -> None:
+    find_architecture(teacher.network, dataset.family)
+    for name in ("epochs", "batch_size"):
+        arguments.whole(name, getattr(teacher, name), 1)
+    for name in ("learning_rate", "temperature"):
+        arguments.positive(name, getattr(teacher, name))
+    arguments.fraction("alpha", teacher.alpha)
+    arguments.one_of("precision", teacher.precision, PRECISIONS)
+    for name in ("kept_epochs", "checkpoints"):
+        for epoch in getattr(teacher, name):
+            arguments.whole(f"an epoch in {name}", epoch, 1, teacher.epochs)
+    if (teacher.taught_by is None) != (taught is None):
+        raise InputError("teacher: logits to be taught belong to an assistant, and to no other")
+    if taught is not None:
+        arguments.of_every_example("taught", taught, dataset)
+        arguments.all_finite("taught", taught)
 
 
 def responses(run: dict[str, Tensor], epoch: int | None = None) -> Tensor:
@@ -114,10 +132,11 @@ def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Ten
     yield from shuffled.split(size)
 
 
-def _equation_4(teacher: Teacher, dataset: Dataset, taught: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+def _distillation(teacher: Teacher, dataset: Dataset, taught: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     def loss(logits: Tensor, part: Tensor) -> Tensor:
         labels = dataset.labels[part]
-        return kd_loss(logits, taught[part], labels, temperature=teacher.temperature, alpha=teacher.alpha)
+        settings = {"temperature": teacher.temperature, "alpha": teacher.alpha, "t_squared": False}
+        return equation_4(logits, taught[part], labels, **settings)
 
     return loss
 

@@ -82,7 +82,7 @@ REFUSED = {
         {"spread_settings": [[128, 2]], "sweet_spot_epochs": 1},
         r"spread_settings=\[\[128, 2\]\]: responses are kept after epochs 1 of",
     ),
-    "a device": ("entropy", {"device": "tpu9"}, "unknown device 'tpu9'; allowed: auto, cpu, cuda"),
+    "a device": ("entropy", {"device": "tpu9"}, "device='tpu9' cannot be used; allowed: auto, cpu, cuda"),
     "a device number": ("entropy", {"device": 0}, "device=0 .*allowed: auto, cpu, cuda"),
 }
 

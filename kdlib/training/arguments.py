@@ -1,0 +1,110 @@
+"""What public functions are given, held against what they take: an error says both.
+
+Shapes and types are known without waiting for a device. Values of tensors on an accelerator are not looked at, which
+would wait for it.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.dataset import Dataset
+from ..errors import InputError
+
+
+def axes(*, labels: tuple[Tensor, str] | None = None, least: dict[str, int] | None = None, **floats: Any) -> None:
+    """Check the shapes of tensors that belong together, and their types: int64 for labels, floats for the others.
+
+    Arguments: each tensor with its axes, such as `logits=(logits, "N C"), labels=(labels, "N")`. Axes of one name have
+    one size, a number is a size, and a leading "..." stands for any axes; `least`, the smallest allowed sizes (else 0).
+    Raises `InputError`.
+    """
+    wanted: dict[str, tuple[Tensor, str]] = floats | ({"labels": labels} if labels else {})
+    sizes: dict[str, int] = {}
+    for name, (tensor, names) in wanted.items():
+        if not isinstance(tensor, Tensor):
+            raise InputError(f"{name} must be a tensor, got {type(tensor).__name__}")
+        if not _fits(tensor.shape, names.split(), sizes):
+            raise InputError(_both(wanted))
+        if name == "labels" and tensor.dtype != torch.int64:
+            raise InputError(f"labels must be class indices of type torch.int64, got {tensor.dtype}")
+        if name != "labels" and not tensor.is_floating_point():
+            raise InputError(f"{name} must be floats, got {tensor.dtype}")
+    for axis, size in (least or {}).items():
+        if sizes[axis] < size:
+            raise InputError(f"{_both(wanted)}; {axis} must be at least {size}")
+
+
+def _fits(shape: torch.Size, names: list[str], sizes: dict[str, int]) -> bool:
+    """Whether a shape has these axes, of which `sizes` holds the sizes that are known, and gets the others."""
+    if names[0] == "...":
+        names = names[1:]
+        shape = shape[len(shape) - len(names) :] if len(shape) >= len(names) else shape
+    if len(shape) != len(names):
+        return False
+    known = (
+        int(axis) if axis.isdecimal() else sizes.setdefault(axis, size) for axis, size in zip(names, shape, strict=True)
+    )
+    return tuple(known) == shape
+
+
+def _both(wanted: dict[str, tuple[Tensor, str]]) -> str:
+    allowed = ", ".join(f"{name} [{names.replace(' ', ', ')}]" for name, (_, names) in wanted.items())
+    given = ", ".join(str(list(tensor.shape)) if isinstance(tensor, Tensor) else "?" for tensor, _ in wanted.values())
+    return f"shapes {given} cannot be used; allowed: {allowed}"
+
+
+def label_range(labels: Tensor, classes: int) -> None:
+    """Raise `InputError` where a label on the CPU is no class."""
+    if labels.device.type != "cpu" or not labels.numel():
+        return
+    low, high = (int(value) for value in labels.aminmax())
+    if low < 0 or high >= classes:
+        raise InputError(f"labels from {low} to {high} cannot be used; allowed: 0 to {classes - 1}")
+
+
+def all_finite(name: str, values: Tensor) -> None:
+    """Raise `InputError` where a tensor, on whichever device, holds NaN or infinity."""
+    if not values.isfinite().all():
+        raise InputError(
+            f"{name} must be finite: {int((~values.isfinite()).sum())} of {values.numel()} numbers are not"
+        )
+
+
+def of_every_example(name: str, logits: Tensor, dataset: Dataset) -> None:
+    """Raise `InputError` where logits are not [N, C] for the N train and validation examples of a data set."""
+    axes(**{name: (logits, f"{len(dataset.labels)} {dataset.classes}")})
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
+    """Raise `InputError` for a name that is not among those that are allowed."""
+    if value not in (allowed := tuple(allowed)):
+        raise InputError(f"{name} {value!r} cannot be used; allowed: {', '.join(allowed)}")
+
+
+def whole(name: str, value: Any, low: int, high: int | None = None) -> None:
+    """Raise `InputError` for what is no whole number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        end = "" if high is None else f" to {high}"
+        raise InputError(f"{name} {value!r} cannot be used; allowed: a whole number from {low}{end}")
+
+
+def positive(name: str, value: float) -> None:
+    """Raise `InputError` for a number that is not positive and finite."""
+    if not (value > 0 and math.isfinite(value)):
+        raise InputError(f"{name} must be positive and finite, got {value}")
+
+
+def finite(name: str, value: float) -> None:
+    """Raise `InputError` for a number that is not finite."""
+    if not math.isfinite(value):
+        raise InputError(f"{name} must be finite, got {value}")
+
+
+def fraction(name: str, value: float) -> None:
+    """Raise `InputError` for a number outside of [0, 1]."""
+    if not 0 <= value <= 1:
+        raise InputError(f"{name} must lie in [0, 1], got {value}")

@@ -1,0 +1,253 @@
+"""What public functions do not take: one error that says what was given and what is allowed, before any work."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kdlib
+from kdlib import InputError, Student, Teacher, distill, responses, train_teacher
+from kdlib.training import students, teachers
+
+# Each public function of tensors, and the axes of these: B, C, D stand for sizes, a digit for itself.
+FUNCTIONS = {
+    "kd_loss": (
+        lambda student_logits, teacher_logits, labels: kdlib.kd_loss(
+            student_logits, teacher_logits, labels, temperature=9, alpha=0.9
+        ),
+        {"student_logits": "BC", "teacher_logits": "BC", "labels": "B"},
+    ),
+    "label_smoothing_loss": (
+        lambda logits, labels: kdlib.label_smoothing_loss(logits, labels, 0.6),
+        {"logits": "BC", "labels": "B"},
+    ),
+    "confusion": (kdlib.confusion, {"logits": "BC", "labels": "B"}),
+    "correct_bias": (lambda logits: kdlib.correct_bias(logits, 1, 0.1), {"logits": "BC"}),
+    "variance_in_response": (kdlib.variance_in_response, {"probabilities": "BC", "labels": "B"}),
+    "distance_to_label_smoothing": (kdlib.distance_to_label_smoothing, {"probabilities": "BC", "labels": "B"}),
+    "within_between_scatter": (kdlib.within_between_scatter, {"activations": "BD", "labels": "B"}),
+    "penultimate_projection": (kdlib.penultimate_projection, {"activations": "BD", "weights": "3D", "biases": "3"}),
+    "select_examples": (
+        lambda labels, scores: kdlib.select_examples(labels, 1, scores=scores),
+        {"labels": "B", "scores": "B"},
+    ),
+}
+CHECKED = {name: axes for name, (_, axes) in FUNCTIONS.items() if name != "select_examples"}
+WITH_LABELS = [name for name, axes in CHECKED.items() if "labels" in axes]
+OF_CLASSES = [name for name in WITH_LABELS if name != "within_between_scatter"]  # which counts them itself
+MEANS = [
+    name for name in FUNCTIONS if name not in ("confusion", "distance_to_label_smoothing", "penultimate_projection")
+]
+
+
+def made(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    source = torch.Generator().manual_seed(0)
+    if name == "labels":
+        return (torch.arange(math.prod(shape)) % 3).view(shape)
+    return torch.rand(shape, generator=source)
+
+
+def arguments_of(function: str, **sizes: int) -> dict[str, torch.Tensor]:
+    """Tensors that a function takes."""
+    sizes = {"B": 6, "C": 4, "D": 5, "3": 3, **sizes}
+    return {name: made(name, tuple(sizes[axis] for axis in axes)) for name, axes in FUNCTIONS[function][1].items()}
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), rows=st.integers(6, 9), classes=st.integers(3, 5), width=st.integers(3, 6))
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_shapes_that_belong_together_are_taken_and_others_refused(function, data, rows, classes, width):
+    call, axes = FUNCTIONS[function]
+    tensors = arguments_of(function, B=rows, C=classes, D=width)
+    call(**tensors)
+    name = data.draw(st.sampled_from(sorted(axes)))
+    shape = list(tensors[name].shape)
+    alone = [axis for axis in axes[name] if axis != "3" and sum(axis in other for other in axes.values()) == 1]
+    changes = ["more axes", "fewer axes"] + ["size"] * (len(alone) < len(shape))
+    match data.draw(st.sampled_from(changes)):
+        case "more axes":
+            shape.append(data.draw(st.integers(1, 3)))
+        case "fewer axes":
+            shape.pop()
+        case "size":  # of an axis that another tensor has too: also 1, which would broadcast
+            places = [i for i, axis in enumerate(axes[name]) if axis not in alone]
+            place = data.draw(st.sampled_from(places))
+            shape[place] = data.draw(st.integers(1, 12).filter(lambda size: size != shape[place]))
+    with pytest.raises(InputError, match="cannot be used; allowed: ") as caught:
+        call(**tensors | {name: made(name, tuple(shape))})
+    assert str(shape) in str(caught.value) and all(other in str(caught.value) for other in axes)
+
+
+def test_the_error_says_what_was_given_and_what_is_allowed():
+    tensors = arguments_of("kd_loss", C=10) | {"teacher_logits": torch.zeros(6, 9)}
+    with pytest.raises(ValueError) as caught:
+        FUNCTIONS["kd_loss"][0](**tensors)
+    assert str(caught.value) == (
+        "shapes [6, 10], [6, 9], [6] cannot be used; allowed: student_logits [B, C], teacher_logits [B, C], labels [B]"
+    )
+
+
+@pytest.mark.parametrize("function", MEANS)
+def test_a_mean_over_no_example_is_refused(function):
+    with pytest.raises(InputError):
+        FUNCTIONS[function][0](**arguments_of(function, B=0))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.int32, torch.uint8, torch.bool])
+@pytest.mark.parametrize("function", WITH_LABELS)
+def test_labels_of_another_type_are_refused(function, kind):
+    tensors = arguments_of(function)
+    with pytest.raises(InputError, match=f"labels must be class indices of type torch.int64, got {kind}"):
+        FUNCTIONS[function][0](**tensors | {"labels": tensors["labels"].to(kind)})
+
+
+@pytest.mark.parametrize("wrong", [-100, -1, 4])
+@pytest.mark.parametrize("function", OF_CLASSES)
+def test_a_label_that_is_no_class_is_refused(function, wrong):
+    tensors = arguments_of(function)
+    tensors["labels"][2] = wrong
+    with pytest.raises(InputError, match=r"labels from -?\d+ to \d+ cannot be used; allowed: 0 to 3"):
+        FUNCTIONS[function][0](**tensors)
+
+
+@pytest.mark.parametrize("function", CHECKED)
+def test_whole_numbers_and_lists_in_the_place_of_floats_are_refused(function):
+    tensors = arguments_of(function)
+    name = next(name for name in tensors if name != "labels")
+    with pytest.raises(InputError, match=f"{name} must be floats, got torch.int64"):
+        FUNCTIONS[function][0](**tensors | {name: tensors[name].long()})
+    with pytest.raises(InputError, match=f"{name} must be a tensor, got list"):
+        FUNCTIONS[function][0](**tensors | {name: tensors[name].tolist()})
+
+
+@pytest.mark.parametrize("function", ["kd_loss", "label_smoothing_loss", "distance_to_label_smoothing"])
+def test_no_value_of_a_tensor_is_looked_at_that_is_not_on_the_cpu(function):
+    """Which would wait for the device, and end the recording of a CUDA graph; meta tensors have no values."""
+    tensors = {name: tensor.to("meta") for name, tensor in arguments_of(function).items()}
+    assert FUNCTIONS[function][0](**tensors).device.type == "meta"
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (0, 4), (2, 3, 4)])
+def test_responses_and_labels_may_have_any_leading_axes(shape):
+    if shape:
+        assert kdlib.entropy(kdlib.soft_labels(torch.zeros(shape), 3.0)).shape == shape[:-1]
+    assert kdlib.label_smoothing_labels(torch.zeros(shape, dtype=torch.int64), 4, 0.1).shape == (*shape, 4)
+
+
+def test_a_number_is_no_response_and_a_label_smoothed_is_a_class():
+    for call in (kdlib.entropy, lambda z: kdlib.soft_labels(z, 1.0)):
+        with pytest.raises(InputError, match=r"shapes \[\] cannot be used; allowed: \w+ \[..., C\]"):
+            call(torch.tensor(1.0))
+    with pytest.raises(InputError, match="labels from 0 to 4 cannot be used; allowed: 0 to 3"):
+        kdlib.label_smoothing_labels(torch.arange(5), 4, 0.1)
+
+
+def test_measures_refuse_what_they_cannot_measure():
+    with pytest.raises(InputError, match="missing_class 4 cannot be used; allowed: a whole number from 0 to 3"):
+        kdlib.correct_bias(torch.zeros(5, 4), 4, 0.1)
+    with pytest.raises(InputError, match="prior"):
+        kdlib.correct_bias(torch.zeros(5, 4), 0, 1.0)
+    with pytest.raises(InputError, match="labels of 1 classes cannot be used; allowed: 2 or more"):
+        kdlib.within_between_scatter(torch.rand(5, 4), torch.ones(5, dtype=torch.int64))
+    with pytest.raises(InputError, match="C must be at least 3"):
+        kdlib.variance_in_response(torch.full((5, 2), 0.5), torch.zeros(5, dtype=torch.int64))
+
+
+TEACHER = Teacher("small_teacher", seed=0, epochs=2, batch_size=64)
+STUDENT = Student(TEACHER, 2, 9.0, epochs=1)
+STUDENTS = {
+    "network": ({"network": "huge"}, "unknown network 'huge'; allowed: large_teacher"),
+    "precision": ({"precision": "fp8"}, "precision 'fp8' cannot be used; allowed: fp32, bf16"),
+    "targets": ({"targets": "none"}, "targets 'none' cannot be used; allowed: responses, shuffled"),
+    "selection": ({"selection": "best"}, "selection 'best' cannot be used; allowed: entropy, lowest, random"),
+    "seeding": ({"seeding": "none"}, "seeding 'none' cannot be used; allowed: common, configuration"),
+    "missing class": ({"missing_class": 10}, "missing_class 10 cannot be used; allowed: a whole number from 0 to 9"),
+    "negative class": ({"missing_class": -1}, "missing_class -1 cannot be used"),
+    "class by name": ({"missing_class": "six"}, "missing_class 'six' cannot be used"),
+    "examples": (
+        {"examples_per_class": 36},
+        "examples_per_class 36 cannot be used; allowed: a whole number from 1 to 35",
+    ),
+    "no examples": ({"examples_per_class": 0}, "examples_per_class 0 cannot be used"),
+    "steps": ({"steps": 0}, "steps 0 cannot be used; allowed: a whole number from 1"),
+    "epochs": ({"epochs": 0}, "epochs 0 cannot be used; allowed: a whole number from 1"),
+    "batch size": ({"batch_size": 1.5}, "batch_size 1.5 cannot be used; allowed: a whole number from 1"),
+    "temperature": ({"temperature": 0.0}, "temperature must be positive and finite, got 0.0"),
+    "learning rate": ({"learning_rate": math.nan}, "learning_rate must be positive and finite, got nan"),
+    "scale": ({"logit_scale": math.inf}, "logit_scale must be finite, got inf"),
+    "alpha": ({"alpha": 1.5}, r"alpha must lie in \[0, 1\], got 1.5"),
+}
+LOGITS = {
+    "rows": (lambda z: z[:-1], r"shapes \[399, 10\] cannot be used; allowed: logits \[400, 10\]"),
+    "classes": (lambda z: z[:, :9], r"shapes \[400, 9\] cannot be used; allowed: logits \[400, 10\]"),
+    "one class": (lambda z: z[:, :1], r"shapes \[400, 1\] cannot be used"),
+    "axes": (lambda z: z[None], "cannot be used; allowed: logits"),
+    "type": (lambda z: z.long(), "logits must be floats, got torch.int64"),
+    "NaN": (
+        lambda z: z.index_fill(0, torch.tensor([7]), math.nan),
+        "logits must be finite: 10 of 4000 numbers are not",
+    ),
+    "infinity": (lambda z: z.index_fill(1, torch.tensor([3]), -math.inf), "logits must be finite: 400 of 4000"),
+    "number": (lambda z: [z, z], "2 tensors of logits were given for 3 students"),
+    "one of them": (lambda z: [z, z, z[:-1]], r"shapes \[399, 10\] cannot be used"),
+}
+
+
+@pytest.fixture
+def nothing_is_trained(monkeypatch):
+    def trains(*args, **kwargs):
+        raise AssertionError("a training was begun")
+
+    for module, name in ((students, "train"), (students, "build_model"), (teachers, "build_model")):
+        monkeypatch.setattr(module, name, trains)
+
+
+@pytest.mark.parametrize("case", STUDENTS)
+def test_a_student_that_cannot_be_trained_is_refused_before_any_other_is(case, digits, tiny_run, nothing_is_trained):
+    changes, message = STUDENTS[case]
+    others = [STUDENT, replace(STUDENT, network="baseline_student")]
+    with pytest.raises(InputError, match=message):
+        distill([*others, replace(STUDENT, **changes)], digits, responses(tiny_run))
+    with pytest.raises(InputError, match=message):  # what workers call
+        next(students.distill_each([*others, replace(STUDENT, **changes)], digits, [responses(tiny_run)] * 3))
+
+
+@pytest.mark.parametrize("case", LOGITS)
+def test_logits_that_are_not_each_examples_are_refused_before_training(case, digits, tiny_run, nothing_is_trained):
+    change, message = LOGITS[case]
+    with pytest.raises(InputError, match=message):
+        distill([STUDENT] * 3, digits, change(responses(tiny_run)))
+
+
+def test_an_engine_that_does_not_exist_is_refused_before_training(digits, tiny_run, nothing_is_trained):
+    with pytest.raises(InputError, match="unknown engine 'fast'; allowed: auto, loop, stacked"):
+        distill([STUDENT], digits, responses(tiny_run), engine="fast")
+
+
+TEACHERS = {
+    "network": ({"network": "huge"}, "unknown network 'huge'; allowed: large_teacher"),
+    "precision": ({"precision": "fp8"}, "precision 'fp8' cannot be used; allowed: fp32, bf16"),
+    "epochs": ({"epochs": 0}, "epochs 0 cannot be used; allowed: a whole number from 1"),
+    "batch size": ({"batch_size": 0}, "batch_size 0 cannot be used; allowed: a whole number from 1"),
+    "learning rate": ({"learning_rate": -1e-3}, "learning_rate must be positive and finite, got -0.001"),
+    "kept": ({"kept_epochs": (1, 3)}, "an epoch in kept_epochs 3 cannot be used; allowed: a whole number from 1 to 2"),
+    "weights": ({"checkpoints": (0,)}, "an epoch in checkpoints 0 cannot be used; allowed: a whole number from 1 to 2"),
+}
+
+
+@pytest.mark.parametrize("case", TEACHERS)
+def test_a_teacher_that_cannot_be_trained_is_refused_before_training(case, digits, nothing_is_trained):
+    changes, message = TEACHERS[case]
+    with pytest.raises(InputError, match=message):
+        train_teacher(replace(TEACHER, **changes), digits)
+
+
+@pytest.mark.parametrize("case", ["rows", "classes", "axes", "type", "NaN", "infinity"])
+def test_what_an_assistant_is_taught_is_held_to_the_same(case, digits, tiny_run, nothing_is_trained):
+    change, message = LOGITS[case]
+    assistant = replace(TEACHER, network="assistant", taught_by=TEACHER)
+    with pytest.raises(InputError, match=message.replace("logits", "taught")):
+        train_teacher(assistant, digits, change(responses(tiny_run)))
