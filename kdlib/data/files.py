@@ -76,7 +76,10 @@ def fetch(name: str, root: Path, source: Path | None) -> None:
             try:
                 _download(name, staged)
             except Exception as error:
-                raise InputError(f"data set {name!r} cannot be downloaded: {error}. `--from DIR` copies it.") from error
+                said = " ".join(str(error).split())
+                raise InputError(
+                    f"data set {name!r} cannot be downloaded: {said}. `kdlib data {name} --from DIR` copies it."
+                ) from error
         else:
             for part in _parts(name, source):
                 (staged / part).parent.mkdir(parents=True, exist_ok=True)

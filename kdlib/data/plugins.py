@@ -51,10 +51,11 @@ def running() -> Path | None:
 
 
 def told(error: BaseException, path: Path | None = None) -> str:
-    """An exception in one line: its kind, its words, and where in a file (default: where it was raised) it arose."""
+    """An exception in one line: its kind, its words, and where in a file (default: in a plug-in) it arose."""
     words = " ".join(str(error).split())
     said = f"{type(error).__name__}: {words}" if words else type(error).__name__
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if path is None or Path(f.filename) == path]
+    own = _imported if path is None else {path}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) in own]
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("kdlib."):
         said += " (`import kdlib` and torchvision itself are all that a plug-in needs)"
     return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else said
