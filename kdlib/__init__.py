@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .study.store import Store
     from .study.study import Study
     from .training.config import Student, Teacher
-    from .training.devices import find_device, use_threads
+    from .training.devices import configure_cpu, find_device
     from .training.losses import entropy, kd_loss, label_smoothing_labels, label_smoothing_loss, soft_labels
     from .training.measures import (
         confusion,
@@ -53,7 +53,7 @@ _PLACES = {
     "study.store": "Store",
     "study.study": "Study",
     "training.config": "Student Teacher",
-    "training.devices": "find_device use_threads",
+    "training.devices": "find_device configure_cpu",
     "training.losses": "entropy kd_loss label_smoothing_labels label_smoothing_loss soft_labels",
     "training.measures": "confusion correct_bias distance_to_label_smoothing penultimate_projection "
     "variance_in_response within_between_scatter",

@@ -154,7 +154,7 @@ def compute(
         raise typer.Exit(1 if sum(counts) else 0)
     if only:
         runs = teacher_runs(studies)[int(index) - 1 :: int(count)]
-        studies[0].runs(runs)
+        studies[0].train_teachers(runs)
         typer.echo(f"{len(runs)} teachers in {studies[0].store.root}")
         return
     for study in studies:
@@ -249,7 +249,7 @@ def page(
     store: StoreOption = None,
     watch: Annotated[bool, typer.Option(help="again at every save, until interrupted")] = False,
 ) -> None:
-    """Show an edited notebook as a page of the book; of its two halves the one that changed is taken."""
+    """Show an edited notebook as a page of the book; of its jupytext pair the file that changed is taken."""
     if section not in SECTIONS:
         raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
     given = parameters_of(section, dataset, profile, parameter)[section]
@@ -375,4 +375,4 @@ def store_import(
     """Take what another machine exported: notebooks read it, and train nothing of it again."""
     place = Store(store)
     for file in files:
-        typer.echo(f"{file}: {place.take_in(file)} units")
+        typer.echo(f"{file}: {place.import_file(file)} units")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """KDLIB_ROOT, else the nearest folder upwards of the working directory that holds this project, else the source."""
+    """Root folder of the project: KDLIB_ROOT, else the nearest one above the working directory, else the source's."""
     if "KDLIB_ROOT" in os.environ:
         return Path(os.environ["KDLIB_ROOT"]).resolve()
     here = Path.cwd().resolve()
@@ -18,22 +18,22 @@ def project_root() -> Path:
 
 
 def data_dir() -> Path:
-    """KDLIB_DATA, else `data/` in the project."""
+    """Folder of the data sets: KDLIB_DATA, else `data/` in the project."""
     return Path(os.environ.get("KDLIB_DATA") or project_root() / "data")
 
 
 def store_dir() -> Path:
-    """KDLIB_STORE, else `store/` in the project."""
+    """Folder of the store: KDLIB_STORE, else `store/` in the project."""
     return Path(os.environ.get("KDLIB_STORE") or project_root() / "store")
 
 
 def paper_dir() -> Path:
-    """The paper's printed numbers and claims."""
+    """Folder of the paper's printed numbers, claims and controls, data/paper."""
     return project_root() / "data" / "paper"
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all, whatever happens meanwhile. Its folder is made. Or `OSError`."""
+    """Write a file atomically: it appears whole or not at all. Its folder is made. Raises `OSError` if it cannot be."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -57,9 +57,9 @@ def tiny_teacher():
 
 @pytest.fixture(scope="session")
 def tiny_run(digits, tiny_teacher):
-    from kdlib import train_teacher, use_threads
+    from kdlib import configure_cpu, train_teacher
 
-    use_threads(1)
+    configure_cpu(1)
     return train_teacher(tiny_teacher, digits)
 
 

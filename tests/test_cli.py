@@ -281,31 +281,31 @@ def test_an_error_inside_of_a_notebook_is_one_line_and_leaves_no_page(name, code
     assert list((tmp_path / "pages").iterdir()) == []
 
 
-def halves(root) -> list[list[tuple[str, str]]]:
+def pair(root) -> list[list[tuple[str, str]]]:
     paths = (root / "notebooks" / f"entropy.{end}" for end in ("py", "ipynb"))
     return [[(cell.cell_type, cell.source) for cell in jupytext.read(path).cells] for path in paths]
 
 
 @pytest.mark.parametrize("end", ["py", "ipynb"])
-def test_a_notebook_whose_halves_differ_is_refused_and_each_named_command_mends_it(end, kdlib, project, monkeypatch):
+def test_a_notebook_whose_pair_differs_is_refused_and_each_named_command_mends_it(end, kdlib, project, monkeypatch):
     text = project / "notebooks" / "entropy.py"
     text.write_text(text.read_text().replace("\nstudy = ", "\n# changed\nstudy = "))
-    changed = dict(zip(("py", "ipynb"), halves(project), strict=True))
+    changed = dict(zip(("py", "ipynb"), pair(project), strict=True))
     assert changed["py"] != changed["ipynb"]
     code, out, err = result = kdlib("run", "entropy", "--profile", "smoke")
-    assert_one_line(result, "the two halves of notebooks/entropy differ from cell 3 on")
-    commands = {half: command for command in err.split("`")[1::2] for half in ("py", "ipynb") if command.endswith(half)}
+    assert_one_line(result, "notebooks/entropy.py and .ipynb differ from cell 3 on")
+    commands = {end: command for command in err.split("`")[1::2] for end in ("py", "ipynb") if command.endswith(end)}
     assert set(commands) == {"py", "ipynb"}
     assert not (project / "_build").exists() and not (project.parent / "store").exists()
 
     monkeypatch.chdir(project)
     subprocess.run([sys.executable, "-m", *commands[end].split()], check=True, capture_output=True)
-    assert halves(project) == [changed[end]] * 2
-    pages.check_halves("entropy")
+    assert pair(project) == [changed[end]] * 2
+    pages.check_pair("entropy")
 
 
 @pytest.mark.parametrize("end", ["py", "ipynb"])
-def test_a_missing_half_is_refused(end, kdlib, project):
+def test_a_missing_file_of_a_pair_is_refused(end, kdlib, project):
     (project / "notebooks" / f"entropy.{end}").unlink()
     assert_one_line(kdlib("run", "entropy", "--profile", "smoke"), f"notebooks/entropy.{end} is missing: `jupytext")
 
@@ -318,7 +318,7 @@ def test_verify_finds_nothing_in_a_fresh_copy_and_then_what_was_changed(kdlib, p
     shutil.copy(project / "notebooks" / "missing_class.ipynb", project / "_build" / "pages" / "digits-smoke")
     code, out, err = kdlib("verify")
     assert (code, out) == (1, "0 units sound; 2 problems\n")
-    assert "the two halves of notebooks/entropy differ" in err
+    assert "notebooks/entropy.py and .ipynb differ" in err
     assert "_build/pages/digits-smoke/missing_class.ipynb has no record" in err
 
 

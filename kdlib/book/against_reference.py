@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..training import students
-from ..claims.comparison import compare, expectations
+from ..claims.comparison import compare, prediction_intervals
 from ..training.devices import environment
 from ..errors import InputError
 from ..claims.intervals import Interval
@@ -27,7 +27,7 @@ STACK = ("device", "threads", "torch", "system")  # of a result's origin, what d
 def table(
     dataset: str, ours: Mapping[str, dict[str, Any]], reference: Mapping[str, dict[str, Any]]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """`comparison.compare` of what the local pages of a data set carry with what the reference pages do.
+    """Compare what the local pages of a data set carry with what the reference pages do, as `comparison.compare` does.
 
     Arguments: `ours` and `reference`, the records of pages by section (see `pages.compared`).
     Also a line for each parameter in which a section's two runs differ: seeds do not explain what that changes.
@@ -56,15 +56,15 @@ def recompute(study: Study, say: Callable[[str], object]) -> int:
     """Train a section's stored students again, from their teachers' responses. Returns how many cells do not hold.
 
     A cell is a student of every seed. What the device and the versions at hand have stored, its teacher too, has equal
-    bits; of what others have stored, each accuracy lies where `comparison.expectations` has it. Raises `InputError`
-    where nothing is stored.
+    bits; of what others have stored, each accuracy lies where `comparison.prediction_intervals` puts it. Raises
+    `InputError` where nothing is stored.
     """
     wanted = list(dict.fromkeys(study.units()[1]))
     stored = {s: unit for s in wanted if (unit := study.store.get("student", s.config(study.dataset)))}
     if not stored:
         raise InputError(f"{study.section}: no student with these parameters is stored, so there is nothing to compare")
     own = {student for student, unit in stored.items() if _by_this_stack(study, student, unit)}
-    study.runs(student.teacher for student in stored if student.needs_responses)
+    study.train_teachers(student.teacher for student in stored if student.needs_responses)
     failed = 0
     for cell in _cells(wanted):
         known = {student: stored[student] for student in cell if student in stored}
@@ -77,7 +77,7 @@ def recompute(study: Study, say: Callable[[str], object]) -> int:
         holds, verdict = True, f"identical, {len(known)} seed{'s' * (len(known) > 1)}"
         if other:
             before = [unit.tensors for unit in _every_seed(study, known)]
-            found = expectations(before, list(again.values()), cell[0].missing_class)
+            found = prediction_intervals(before, list(again.values()), cell[0].missing_class)
             holds, how = _judge(found, len(before), on_one_device=bool(own & other))
             numbers = (f"{name} {expected} expected, {now:.2f} now" for name, expected, now in found)
             verdict = "; ".join([how, *numbers])

@@ -36,6 +36,7 @@ class Page:
 
     @property
     def place(self) -> str:
+        """Where the page lies in the book, as a path without suffix."""
         return f"book/{self.record['dataset']}/{self.record['section']}"
 
     @property

@@ -1,4 +1,4 @@
-"""What the engine gains: side by side, in one run, at equal work, against the loops that a user would write.
+"""Benchmark of the engine against the loops that a user would write: side by side, in one run, at equal work.
 
 Each measurement runs in a process of its own, so that none inherits another's threads or memory. Of a sweep a few
 students are trained and the whole is extrapolated from them; the table says so.
@@ -44,7 +44,7 @@ NETWORKS = ("general_student", "baseline_student")
 
 @dataclass(frozen=True)
 class Job:
-    """What is measured: on which data set and device, for how many epochs of each student."""
+    """Parameters of a measurement: data set, device, and epochs of each student."""
 
     dataset: str
     device: str
@@ -52,25 +52,17 @@ class Job:
 
     @property
     def data(self) -> Dataset:
+        """The data set on the device, read once in each process."""
         return _load(self.dataset, self.device)
 
     def teacher(self, capacity: str) -> Teacher:
+        """Configuration of the teacher of the sweeps: one epoch in bf16."""
         return Teacher(capacity, seed=0, epochs=1, batch_size=BATCH, precision="bf16")
 
     def students(self, capacity: str, network: str, cells: Sequence[tuple[int, float]] = SAMPLE) -> list[Student]:
-        return [
-            Student(
-                self.teacher(capacity),
-                1,
-                t,
-                network,
-                missing_class=c,
-                epochs=self.epochs,
-                batch_size=BATCH,
-                precision="bf16",
-            )
-            for c, t in cells
-        ]
+        """Configurations of a teacher's students, one for each cell (missing class, temperature)."""
+        values = {"epochs": self.epochs, "batch_size": BATCH, "precision": "bf16"}
+        return [Student(self.teacher(capacity), 1, t, network, missing_class=c, **values) for c, t in cells]
 
 
 def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterator[dict[str, Any]]:
@@ -80,38 +72,39 @@ def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterat
     Raises `InputError` for a data set or device that is not here.
     """
     job = Job(dataset, str(devices.find_device(device)), epochs)
-    machine = apart(machine_rates, job)
+    machine = in_fresh_process(machine_rates, job)
     yield machine
     runs = {}
     for capacity in CAPACITIES:
         row = teacher_step(job, capacity)
         yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
         yield precision_parity(job, capacity)
-        runs[capacity] = apart(train, job, capacity)
+        runs[capacity] = in_fresh_process(train, job, capacity)
         yield student_parity(job, capacity, runs[capacity])
     for network in NETWORKS:
         yield from sweep(job, network, runs)
 
 
-def apart(measure: Callable, *arguments: object) -> Any:
-    """The result of a measurement made in a fresh process."""
+def in_fresh_process(measure: Callable, *arguments: object) -> Any:
+    """Call a measurement in a process of its own, and return its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
 
 
 def machine_rates(job: Job) -> dict[str, Any]:
-    """Rate of a square matrix product in GFLOP/s, on one thread of a CPU or on the accelerator: best of several.
+    """Rate of a square matrix product in GFLOP/s in both precisions: best of several.
 
-    In bf16 as kdlib multiplies there: in fp32 where the processor has no instructions for it.
+    On one thread of a CPU, or on the accelerator. bf16 is emulated in fp32 where the processor has no instructions for
+    it.
     """
     device = torch.device(job.device)
-    devices.make_ready(device)
+    devices.make_deterministic(device)
     rates, size = {}, PRODUCT if device.type == "cpu" else ACCELERATORS_PRODUCT
     for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = torch.randn(2, size, size, device=device).to(kind)
-        with devices.products(device, precision):
+        with devices.bf16_emulation(device, precision):
             rates[precision] = 2 * size**3 / min(devices.timings(lambda a=a, b=b: a @ b, device, 6)) / 1e9
-    kind = device.type if devices.multiplies_bf16(device) else f"{device.type}-without-bf16"
+    kind = device.type if devices.has_bf16_instructions(device) else f"{device.type}-without-bf16"
     return (
         {"row": "machine", "kind": kind, "workers": _workers(job), "product": size}
         | devices.environment(device)
@@ -120,15 +113,15 @@ def machine_rates(job: Job) -> dict[str, Any]:
 
 
 def teacher_step(job: Job, capacity: str) -> dict[str, Any]:
-    """One training step on one thread: as a user writes it (fp32, PyTorch's defaults), and as kdlib does it.
+    """Time a teacher's training step on one thread, as a user writes it (fp32, PyTorch's defaults) and as kdlib does.
 
     Each way is timed in turn, `ROUNDS` times, in processes of its own; seconds are the median over rounds. A step's
     operations: forward and twice as many backward, without the gradient by the images.
     """
     rounds = [
-        {way: apart(_step_seconds, job, capacity, way) for way in ("user", *PRECISIONS)} for _ in range(ROUNDS)
+        {way: in_fresh_process(_step_seconds, job, capacity, way) for way in ("user", *PRECISIONS)} for _ in range(ROUNDS)
     ]
-    operations = apart(_step_operations, job, capacity)
+    operations = in_fresh_process(_step_operations, job, capacity)
     gains = sorted(one["user"] / one["bf16"] for one in rounds)
     return {
         "row": "teacher step",
@@ -140,14 +133,14 @@ def teacher_step(job: Job, capacity: str) -> dict[str, Any]:
 
 
 def _step_seconds(job: Job, capacity: str, way: str) -> float:
-    """Best of several steps of 128 examples: `user`, or kdlib's with a precision."""
+    """Seconds of a step of 128 examples, best of several: `user`'s, or kdlib's with a precision."""
     device, batch = torch.device(job.device), job.data.train[:BATCH]
     torch.set_num_threads(1)
     model = build_model(capacity, job.data.family, job.data.shape).to(device)
     if way != "user":
-        devices.make_ready(device)
+        devices.make_deterministic(device)
         fused = devices.adam(list(model.parameters()), 1e-3)
-        step = devices.RecordedStep(lambda part: teachers.train_step(model, fused, job.data, part, way), batch)
+        step = devices.GraphedStep(lambda part: teachers.train_step(model, fused, job.data, part, way), batch)
         return min(devices.timings(lambda: step(batch), device, 6))
     model = model.to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
@@ -166,10 +159,10 @@ def _step_operations(job: Job, capacity: str) -> int:
 
 
 def precision_parity(job: Job, capacity: str) -> dict[str, Any]:
-    """Does bf16 change what is measured? The same seeds trained in both precisions on a subset, and their differences.
+    """Compare teachers that are trained in bf16 and in fp32, from equal seeds, on a subset: does it change measures?
 
-    Of validation accuracy (percent) and of the mean entropy of the responses at T = 9 (nats): mean and 95% interval of
-    bf16 minus fp32 over seeds, and `spread`, the standard deviation over seeds in fp32, all in `differences`.
+    `differences` has, for validation accuracy (percent) and mean entropy of the responses at T = 9 (nats), the mean and
+    95% interval of bf16 minus fp32 over seeds, and `spread`, the standard deviation over seeds in fp32.
     """
     cases = [(seed, precision) for seed in PARITY["seeds"] for precision in PRECISIONS]
     with ProcessPoolExecutor(_workers(job), mp_context=get_context("spawn")) as pool:
@@ -180,15 +173,18 @@ def precision_parity(job: Job, capacity: str) -> dict[str, Any]:
 
 
 def student_parity(job: Job, capacity: str, run: dict[str, Tensor]) -> dict[str, Any]:
-    """The same of students without a class: their accuracies on the test split and on its class, raw and corrected."""
+    """Compare students that are trained in bf16 and in fp32 without one class, from equal seeds, on a subset.
+
+    `differences`, as of `precision_parity`, for percent of the test split and of the missing class, raw and corrected.
+    """
     fp32, bf16 = (
-        apart(_student_accuracies, job, capacity, run, precision, PARITY["seeds"]) for precision in PRECISIONS
+        in_fresh_process(_student_accuracies, job, capacity, run, precision, PARITY["seeds"]) for precision in PRECISIONS
     )
     return _parity(f"students of {capacity}", ("accuracy", "missing class", "corrected"), fp32, bf16)
 
 
 def _parity(network: str, names: tuple[str, ...], fp32: list[Sequence[float]], bf16: list[Sequence[float]]) -> dict:
-    """Of each named measurement bf16 minus fp32, pair by pair, and the spread in fp32."""
+    """Row of the differences bf16 minus fp32 of each named measurement, pair by pair, and the spread in fp32."""
     row: dict[str, Any] = {"row": "parity", "network": network} | {k: v for k, v in PARITY.items() if k != "seeds"}
     row["differences"] = {}
     for name, before, after in zip(names, zip(*fp32, strict=True), zip(*bf16, strict=True), strict=True):
@@ -202,7 +198,7 @@ def _parity(network: str, names: tuple[str, ...], fp32: list[Sequence[float]], b
 
 
 def _accuracy_and_entropy(job: Job, capacity: str, seed: int, precision: str) -> tuple[float, float]:
-    devices.make_ready(torch.device(job.device))
+    devices.make_deterministic(torch.device(job.device))
     dataset = _subset(job)
     run = teachers.train_teacher(Teacher(capacity, seed, PARITY["epochs"], BATCH, precision=precision), dataset)
     response = soft_labels(teachers.responses(run)[dataset.train], 9.0)
@@ -212,7 +208,7 @@ def _accuracy_and_entropy(job: Job, capacity: str, seed: int, precision: str) ->
 def _student_accuracies(
     job: Job, capacity: str, run: dict[str, Tensor], precision: str, replicates: range
 ) -> list[list[float]]:
-    devices.make_ready(torch.device(job.device))
+    devices.make_deterministic(torch.device(job.device))
     dataset = _subset(job)
     logits = teachers.predict(teachers.load_teacher(job.teacher(capacity), run, dataset), dataset.images)
     base = replace(job, epochs=PARITY["epochs"]).students(capacity, "general_student")[1]
@@ -229,21 +225,21 @@ def _subset(job: Job) -> Dataset:
 
 
 def train(job: Job, capacity: str) -> dict[str, Tensor]:
-    """The weights of the sweeps' teacher."""
-    devices.use_threads(devices.cores())
+    """Train the teacher of the sweeps; returns its weights on the CPU, by name."""
+    devices.configure_cpu(devices.cores())
     found = teachers.train_teacher(job.teacher(capacity), job.data)
     return {name: value.cpu() for name, value in found.items() if name.startswith("weights/")}
 
 
 def sweep(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> Iterator[dict[str, Any]]:
-    """Rows (a) to (c) for one kind of student: seconds of the trained students and of all of table 4's."""
+    """Rows (a) to (c) for one kind of student: seconds of the trained students, extrapolated to all of table 4's."""
     found: dict[str, dict[str, Any]] = {}
     for way, cached in (("user", False), ("cached", True)):
-        parts = [apart(users_students, job, capacity, runs[capacity], network, cached) for capacity in CAPACITIES]
+        parts = [in_fresh_process(time_user_loop, job, capacity, runs[capacity], network, cached) for capacity in CAPACITIES]
         found[way] = {name: [value for part in parts for value in part[name]] for name in parts[0]}
         per_student = float(np.mean(found[way]["seconds"])) * TABLE4["epochs"] / job.epochs
         found[way]["table4_seconds"] = TABLE4["students"] * per_student
-    found["kdlib"] = kdlibs_students(job, network, runs)
+    found["kdlib"] = time_kdlib(job, network, runs)
     for way, row in found.items():
         differences = [
             ours - theirs for ours, theirs in zip(row["accuracies"], found["user"]["accuracies"], strict=True)
@@ -257,15 +253,15 @@ def sweep(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> Iterato
         )
 
 
-def users_students(job: Job, capacity: str, run: dict[str, Tensor], network: str, cached: bool) -> dict[str, list[Any]]:
-    """The sample's students in the loop that a user would write: DataLoader, teacher forward on each batch, Adam.
+def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str, cached: bool) -> dict[str, list[Any]]:
+    """Train the sample's students in the loop that a user would write: DataLoader, teacher on each batch, Adam.
 
     `cached`: the teacher's logits were computed once. Returns for each student `seconds` of its training and
     `accuracies` (percent, test split), and `threads_and_workers`, the loader's fastest, found by 30 steps with each.
     """
     device, dataset = torch.device(job.device), job.data
     teacher = teachers.load_teacher(job.teacher(capacity), run, dataset).to(memory_format=torch.contiguous_format)
-    examples = _UsersExamples(job.dataset, teachers.predict(teacher, dataset.images).cpu() if cached else None)
+    examples = _ExamplesWithLogits(job.dataset, teachers.predict(teacher, dataset.images).cpu() if cached else None)
 
     def train(student: Student, threads: int, workers: int, steps: int | None = None) -> tuple[float, float]:
         torch.set_num_threads(threads)
@@ -307,9 +303,12 @@ def users_students(job: Job, capacity: str, run: dict[str, Tensor], network: str
     return {"seconds": list(seconds), "accuracies": list(accuracies), "threads_and_workers": [best]}
 
 
-def kdlibs_students(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
-    """The same students by kdlib, on as many workers as it would use: for the user's epochs, for their accuracies, and
-    then timed at table 4's length. The pass over the teachers' responses is counted in full."""
+def time_kdlib(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
+    """Train the sample's students by kdlib, on as many workers as it would use.
+
+    First for the user's epochs, for their accuracies, then at table 4's length, for their seconds. The pass over the
+    teachers' responses is counted in full.
+    """
     workers = _workers(job)
     tasks = [(capacity, k) for capacity in CAPACITIES for k in (range(len(SAMPLE)) if workers > 1 else [None])]
 
@@ -317,9 +316,9 @@ def kdlibs_students(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) 
         futures = [pool.submit(_distill, length, capacity, network, k, logits[capacity]) for capacity, k in tasks]
         return [value for future in futures for value in future.result()]
 
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_warm, initargs=(job,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_initialise_worker, initargs=(job,)) as pool:
         start = time.perf_counter()
-        logits = dict(zip(CAPACITIES, pool.map(_respond, [job] * 2, CAPACITIES, runs.values()), strict=True))
+        logits = dict(zip(CAPACITIES, pool.map(_teacher_logits, [job] * 2, CAPACITIES, runs.values()), strict=True))
         passed = time.perf_counter() - start
         accuracies = distill_all(pool, job)
         length, count = replace(job, epochs=TABLE4["epochs"]), len(accuracies)
@@ -339,13 +338,13 @@ def kdlibs_students(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) 
     }
 
 
-def _warm(job: Job) -> None:
-    """What a worker does once, before it is given work."""
-    devices.make_ready(torch.device(job.device))
+def _initialise_worker(job: Job) -> None:
+    """Prepare a worker process before it is given work: its device and its data set."""
+    devices.make_deterministic(torch.device(job.device))
     _load(job.dataset, job.device)
 
 
-def _respond(job: Job, capacity: str, run: dict[str, Tensor]) -> Tensor:
+def _teacher_logits(job: Job, capacity: str, run: dict[str, Tensor]) -> Tensor:
     teacher = teachers.load_teacher(job.teacher(capacity), run, job.data)
     return teachers.predict(teacher, job.data.images, "bf16").cpu()
 
@@ -373,7 +372,7 @@ def _workers(job: Job) -> int:
     return devices.cores() if job.device == "cpu" else 1
 
 
-class _UsersExamples(torch.utils.data.Dataset):
+class _ExamplesWithLogits(torch.utils.data.Dataset):
     """torchvision's training split with its transform, and the teacher's logits by index (0 without)."""
 
     def __init__(self, name: str, logits: Tensor | None) -> None:

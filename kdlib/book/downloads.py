@@ -13,7 +13,7 @@ from urllib.parse import quote
 from .. import paths
 from ..claims.claims import claims_file
 from ..claims.controls import controls_file
-from .pages import notebook_halves
+from .pages import notebook_pair
 
 WHEN = (1980, 1, 1, 0, 0, 0)  # of everything in an archive: equal contents make equal bytes
 
@@ -31,8 +31,8 @@ def write(records: Sequence[dict[str, Any]], static: Path) -> None:
     sources = static / "sources"
     sources.mkdir(exist_ok=True)
     for section in dict.fromkeys(r["section"] for r in records):
-        for half in notebook_halves(section):
-            shutil.copyfile(half, sources / half.name)
+        for file in notebook_pair(section):
+            shutil.copyfile(file, sources / file.name)
     rules = static / "rules"
     rules.mkdir(exist_ok=True)
     for file in (claims_file(), controls_file()):

@@ -1,4 +1,4 @@
-"""`kdlib page`: change a notebook, its text half or its .ipynb half, and see the page; again at every save if asked."""
+"""`kdlib page`: change a notebook, its .py or its .ipynb, and see the page; again at every save if asked."""
 
 import json
 import subprocess
@@ -16,8 +16,8 @@ from . import assembly, origins, pages
 
 
 def page(section: str, given: dict[str, Any], *, store: Path | None = None) -> Iterator[str]:
-    """Bring the halves together, execute the notebook, and render it with the text pages into `_build/page`."""
-    if line := unite(section):
+    """Synchronise a notebook's pair, execute it, and render it with the text pages into `_build/page`; yields lines."""
+    if line := sync(section):
         yield line
     executed = assembly.read_page(pages.run(section, given, store=store))
     target = paths.project_root() / "_build" / "page"
@@ -27,21 +27,21 @@ def page(section: str, given: dict[str, Any], *, store: Path | None = None) -> I
 
 
 def watch(section: str, given: dict[str, Any], *, store: Path | None = None) -> Iterator[str]:
-    """The same now and whenever the notebook, the package or the book's texts are saved, until interrupted.
+    """Make a page now and whenever the notebook, the package or the book's texts are saved, until interrupted.
 
     An error waits for the next save. Each time runs in a process of its own, with the package as it is then.
     """
     from watchfiles import PythonFilter, watch
 
     root = paths.project_root()
-    watched = [*pages.notebook_halves(section), root / "kdlib", root / "book"]
+    watched = [*pages.notebook_pair(section), root / "kdlib", root / "book"]
     command = [sys.executable, "-m", "kdlib", "page", section, *origins.parameter_words(given)]
     command += ["--store", str(store)] if store else []
     before = None
     changes = watch(*watched, watch_filter=PythonFilter(extra_extensions=(".ipynb", ".md", ".css", ".js", ".toml")))
     while True:
         with suppress(InputError):  # the run tells it
-            if line := unite(section):
+            if line := sync(section):
                 yield line
         seen = _contents(watched)
         if seen != before:
@@ -54,36 +54,37 @@ def watch(section: str, given: dict[str, Any], *, store: Path | None = None) -> 
             return
 
 
-def unite(section: str) -> str:
-    """Where one half of a notebook has changed since both agreed, make the other from it; say so.
+def sync(section: str) -> str:
+    """Synchronise a jupytext pair: make one file from the other, if only that has changed since both agreed.
 
-    Both agreed at the last call, or in the last commit. Raises `InputError` where both have changed.
+    They agreed at the last call, or in the last commit. Returns a line that says what was made, empty if nothing was.
+    Raises `InputError` where both have changed.
     """
-    text, notebook = pages.notebook_halves(section)
-    memory = paths.project_root() / "_build" / "halves" / f"{section}.json"
+    text, notebook = pages.notebook_pair(section)
+    memory = paths.project_root() / "_build" / "pairs" / f"{section}.json"
     made = ""
     if text.exists() and notebook.exists() and (now := _cells(text, notebook))[0] != now[1]:
-        agreed = [_remembered(memory), _committed(section)]
-        unchanged = [half in agreed for half in now]
+        agreed = [_last_synced(memory), _committed(section)]
+        unchanged = [cells in agreed for cells in now]
         if unchanged == [False, True]:
             _jupytext("--update", "--to", "ipynb", str(text))
-            made = f"notebooks/{section}.ipynb was made from its text half, which had changed"
+            made = f"notebooks/{section}.ipynb was made from its .py, which had changed"
         elif unchanged == [True, False]:
             _jupytext("--to", "py:percent", str(notebook))
-            made = f"notebooks/{section}.py was made from its .ipynb half, which had changed"
-    pages.check_halves(section)
+            made = f"notebooks/{section}.py was made from its .ipynb, which had changed"
+    pages.check_pair(section)
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text(json.dumps(_cells(text)[0]), encoding="utf-8")
     return made
 
 
-def _cells(*halves: Path) -> list[list]:
+def _cells(*pair: Path) -> list[list]:
     import jupytext
 
-    return [pages.cells_of(jupytext.read(half)) for half in halves]
+    return [pages.cells_of(jupytext.read(file)) for file in pair]
 
 
-def _remembered(memory: Path) -> list | None:
+def _last_synced(memory: Path) -> list | None:
     try:
         return json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -102,7 +103,7 @@ def _committed(section: str) -> list | None:
 def _jupytext(*arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", "jupytext", "--quiet", *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise InputError(f"jupytext cannot make the other half: {done.stderr.strip().splitlines()[-1]}")
+        raise InputError(f"jupytext cannot make the other file of the pair: {done.stderr.strip().splitlines()[-1]}")
 
 
 def _contents(watched: list[Path]) -> list[tuple[Path, bytes]]:

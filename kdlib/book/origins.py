@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..progress import spoken_time
+from ..progress import format_duration
 
 CPU = "one CPU core"
 HEAD = """# Run statistics
@@ -30,7 +30,8 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     places = sorted({_place(r["cost"]) for r in records})
     parts = [
         HEAD,
-        f"All together: **{spoken_time(total)}** of {' and '.join(places)}. A unit that several pages use counts once.",
+        f"All together: **{format_duration(total)}** of {' and '.join(places)}. "
+        "A unit that several pages use counts once.",
         "",
         html_table([_of_dataset(part) for part in own.values()], words=1),
         "",
@@ -69,7 +70,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
     other = "CPU" if _place(cost) != CPU else "GPU"
     again = (
         f"<code>{html.escape(command(record, given))}</code> makes it again: at once from what is stored (of a "
-        f"reference page, in results/), from scratch in about {spoken_time(cost['seconds'])} of {_place(cost)}; "
+        f"reference page, in results/), from scratch in about {format_duration(cost['seconds'])} of {_place(cost)}; "
         f"on a {other} it was not measured."
     )
     seeds = record["settings"]["seeds"]
@@ -87,7 +88,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
 
 
 def command(record: dict[str, Any], given: Mapping[str, Any]) -> str:
-    """What makes a record's page again."""
+    """The command that makes a record's page again."""
     return shlex.join(["kdlib", "run", record["section"], *_options(record, given)])
 
 
@@ -148,7 +149,7 @@ def _of_dataset(records: list[dict[str, Any]]) -> dict[str, Any]:
         "data set": records[0]["title"],
         "pages": len(records),
         "units": f"{len(units):,}",
-        "computing": spoken_time(sum(units.values())),
+        "computing": format_duration(sum(units.values())),
         "largest memory (MiB)": max(r["cost"]["peak_memory_mib"] for r in records),
         "device": every("devices"),
         "torch": every("torch"),
@@ -164,7 +165,7 @@ def _of_page(record: dict[str, Any]) -> dict[str, Any]:
         "section": record["section"].replace("_", " "),
         "profile": record["settings"]["profile"],
         "units": f"{sum(cost['units'].values()):,}",
-        "computing": spoken_time(cost["seconds"]),
+        "computing": format_duration(cost["seconds"]),
         "largest memory (MiB)": cost["peak_memory_mib"],
         "finished": cost["finished"][:10],
     }
@@ -177,8 +178,8 @@ def _of_kind(record: dict[str, Any], kind: dict[str, Any]) -> dict[str, Any]:
         "unit": f"{kind['what'].replace('_', ' ')} ({kind['kind']})",
         "parameters": f"{kind['parameters']:,}" if kind["parameters"] else "–",
         "units": f"{kind['units']:,}",
-        "each": spoken_time(each),
-        "all": spoken_time(kind["seconds"]),
+        "each": format_duration(each),
+        "all": format_duration(kind["seconds"]),
         "largest memory (MiB)": kind["peak_memory_mib"],
     }
 

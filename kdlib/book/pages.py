@@ -1,4 +1,4 @@
-"""Executing a notebook into a page: validated, atomic, stamped with what made it."""
+"""Executing a notebook into a page, which appears whole or not at all, stamped with the digest of its source."""
 
 import hashlib
 import io
@@ -18,15 +18,17 @@ from ..study.store import Store
 
 
 def notebook_path(section: str) -> Path:
+    """File of a section's notebook, notebooks/<section>.ipynb."""
     return paths.project_root() / "notebooks" / f"{section}.ipynb"
 
 
-def notebook_halves(section: str) -> tuple[Path, Path]:
-    """The text half and the .ipynb half."""
+def notebook_pair(section: str) -> tuple[Path, Path]:
+    """The two files of a section's notebook, a jupytext pair: text (.py) and .ipynb."""
     return notebook_path(section).with_suffix(".py"), notebook_path(section)
 
 
 def pages_dir() -> Path:
+    """Folder of the pages that were run here, _build/pages."""
     return paths.project_root() / "_build" / "pages"
 
 
@@ -105,11 +107,11 @@ def run(
 
 
 def check(section: str, given: dict[str, Any], *, publish: bool) -> None:
-    """Raise `InputError` if the notebook's halves differ, or what is given makes no reference page."""
+    """Raise `InputError` if the notebook's pair disagrees, or what is given makes no reference page."""
     # Which random numbers students share makes a run neither shorter nor another experiment.
     if publish and (extra := sorted(set(given) - {"dataset", "profile", "seeding"})):
         raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
-    check_halves(section)
+    check_pair(section)
 
 
 def clean(page: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -125,7 +127,7 @@ def clean(page: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def page_record(page: nbformat.NotebookNode) -> dict[str, Any] | None:
-    """What the last cell's output carries for the book, or None for a page without it."""
+    """The record of a page (see `record.record`), from its last cell's output; None for a page without it."""
     for cell in reversed(page.cells):
         for output in cell.get("outputs", []):
             if MIME in output.get("data", {}):
@@ -152,13 +154,13 @@ def compared(dataset: str, profile: str) -> tuple[dict[str, dict[str, Any]], dic
 
 
 def source_digest(section: str) -> str:
-    """sha256 of a notebook's cells (not of its ids, which change when a half is made anew)."""
+    """sha256 of a notebook's cells (not of its ids, which change when jupytext makes it anew)."""
     notebook = nbformat.read(notebook_path(section), as_version=4)
     return hashlib.sha256(json.dumps(cells_of(notebook), sort_keys=True).encode()).hexdigest()
 
 
 def cells_of(notebook: nbformat.NotebookNode) -> list[list]:
-    """What both halves of a notebook hold of its cells: kind, source, and the metadata that is kept."""
+    """Kind, source and kept metadata of each cell: what both files of a jupytext pair hold."""
     return [[c.cell_type, c.source, _kept(c.metadata)] for c in notebook.cells]
 
 
@@ -168,27 +170,26 @@ def outputs_digest(page: nbformat.NotebookNode) -> str:
     return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
 
-def check_halves(section: str) -> None:
-    """Raise `InputError` if the text half and the .ipynb half of a notebook differ."""
+def check_pair(section: str) -> None:
+    """Check that the two files of a notebook's jupytext pair hold the same cells; else raise `InputError`."""
     import jupytext
 
-    text, source = notebook_halves(section)
+    text, source = notebook_pair(section)
     missing = [p.name for p in (source, text) if not p.exists()]
     if missing:
         raise InputError(f"notebooks/{missing[0]} is missing: {_directions(section)}")
-    halves = [cells_of(jupytext.read(p)) for p in (text, source)]
-    if halves[0] == halves[1]:
+    pair = [cells_of(jupytext.read(p)) for p in (text, source)]
+    if pair[0] == pair[1]:
         return
-    pairs = zip(*halves, strict=False)
-    where = next((i for i, (a, b) in enumerate(pairs) if a != b), min(map(len, halves)))
-    raise InputError(f"the two halves of notebooks/{section} differ from cell {where + 1} on: {_directions(section)}")
+    where = next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), min(map(len, pair)))
+    raise InputError(f"notebooks/{section}.py and .ipynb differ from cell {where + 1} on: {_directions(section)}")
 
 
 def _directions(section: str) -> str:
     name = f"notebooks/{section}"
     return (
-        f"`jupytext --update --to ipynb {name}.py` makes the text half win, "
-        f"`jupytext --to py:percent {name}.ipynb` the .ipynb half"
+        f"`jupytext --update --to ipynb {name}.py` makes the text win, "
+        f"`jupytext --to py:percent {name}.ipynb` the .ipynb"
     )
 
 
@@ -206,7 +207,7 @@ def _publish(page_path: Path, store: Store) -> None:
     reference = root / "book" / dataset / f"{section}.ipynb"
     results = root / "results" / dataset
     buffer = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(list(store.publishable(content["units"]))), buffer)
+    parquet.write_table(pyarrow.Table.from_pylist(list(store.parquet_rows(content["units"]))), buffer)
     paths.write_whole(results / f"{section}.parquet", buffer.getvalue())  # first: it may hold the only copy of a unit
     for name, text in content["tables"].items():
         paths.write_whole(results / section / f"{name}.csv", text.encode())

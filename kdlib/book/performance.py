@@ -18,12 +18,12 @@ WAYS = {
 
 
 def measure(dataset: str, device: str, epochs: int) -> Iterator[dict[str, Any]]:
-    """The rows of a benchmark, as they come."""
+    """Run the benchmark on a data set of torchvision's, and yield its rows as they come (see `bench.run`)."""
     yield from bench.run(dataset, device, epochs)
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row as text."""
+    """One row of a benchmark as a line of text."""
     if row["row"] == "machine":
         return (
             f"{row['device']}, {row['workers']} workers, torch {row['torch']}; one thread's matrix product: "
@@ -48,7 +48,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def report() -> str:
-    """Every benchmark that is kept, as the tables of the book's page."""
+    """Markdown of the book's page on performance: tables of every benchmark that is kept."""
     parts = []
     for path in sorted(_folder().glob("*.json")):
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -125,7 +125,7 @@ def _folder() -> Path:
 
 
 def save(rows: list[dict[str, Any]], dataset: str) -> Path:
-    """Keep rows for the book."""
+    """Save a benchmark's rows as JSON in results/performance, for the book; returns the file."""
     path = _folder() / f"{dataset}-{rows[0]['kind']}.json"
     paths.write_whole(path, (json.dumps(rows, indent=1) + "\n").encode())
     return path

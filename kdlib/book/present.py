@@ -4,25 +4,25 @@ from typing import Any
 
 from ..claims.rows import last_epoch
 from ..report.formatting import (
-    Text,
+    Markdown,
     by_temperature,
     first_seed,
     mean_and_half_width,
     mean_over_seeds,
     page_verdicts,
-    spoken,
+    format_interval,
 )
 from ..sections import find, names
 
 __all__ = [
-    "Text",
+    "Markdown",
     "by_temperature",
     "first_seed",
     "last_epoch",
     "mean_and_half_width",
     "mean_over_seeds",
     "page_verdicts",
-    "spoken",
+    "format_interval",
 ]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from ..claims.claims import claims_digest, evaluate
 from ..claims.controls import controls_digest
 from ..training.models import build_model, count_parameters
-from ..progress import spoken_time
+from ..progress import format_duration
 from ..study.study import Study
 from ..report.verdict_table import VerdictTable
 from . import MIME
@@ -35,7 +35,7 @@ class Record:
             f"Profile <strong>{html.escape(settings['profile'])}</strong>",
             f"{settings['seeds']} teacher seeds",
             html.escape("; ".join(cost["devices"])),
-            f"{units}: {spoken_time(cost['seconds'])} of computing",
+            f"{units}: {format_duration(cost['seconds'])} of computing",
             f"finished {cost['finished'][:10]}",
             f"code {html.escape(', '.join(cost['commits']))}",
         ]
@@ -44,7 +44,7 @@ class Record:
 
 def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
     """The record of a section's page."""
-    origins = study.origins()
+    origins = study.provenance()
     used = list(origins.values())
     return Record(
         {
@@ -98,12 +98,12 @@ def _by_kind(study: Study, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def digest(tables: dict[str, pd.DataFrame]) -> str:
-    """sha256 over all tables as CSV: equal digests mean equal numbers, bit for bit."""
+    """Digest (sha256) over all tables as CSV: equal digests mean equal numbers, bit for bit."""
     return digest_of_texts({name: table.to_csv(index=False) for name, table in tables.items()})
 
 
 def digest_of_texts(tables: dict[str, str]) -> str:
-    """The same of tables that are CSV already."""
+    """Digest (sha256) over tables that are CSV texts already, by name: see `digest`."""
     text = "".join(f"{name}\n{tables[name]}" for name in sorted(tables))
     return hashlib.sha256(text.encode()).hexdigest()
 

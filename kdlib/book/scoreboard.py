@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from ..claims.claims import VERDICTS, Verdict, counted, evaluate, load_claims
+from ..claims.claims import VERDICTS, Verdict, count_verdicts, evaluate, load_claims
 from ..claims.controls import findings
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
 from .record import read_tables
 from ..sections import SECTIONS
 from ..claims.rows import last_epoch
-from ..report.formatting import spoken
+from ..report.formatting import format_interval
 from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
 from ..study.settings import differing, reductions
 from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
@@ -124,7 +124,7 @@ class Scoreboard:
         shown = {claim for claims, _ in HEADLINES.values() for claim in claims}
         units = {claim.id: claim.unit for claim in load_claims()}
         for name, judged in self.verdicts.items():
-            yield f"{name}: {counted(judged)}"
+            yield f"{name}: {count_verdicts(judged)}"
             for v in judged:
                 if v.claim in shown:
                     yield f"  {v.claim:22} {estimate(v, units[v.claim]):34} {v.verdict}"
@@ -196,7 +196,7 @@ class Scoreboard:
             return
         axis = axis_over([gain for _, gains in found.values() for gain in gains.values()], [0.0], None)
         rows = {
-            f"{html.escape(self.titles[name])}<br><small>labels alone {spoken(alone, '%')}</small>": [
+            f"{html.escape(self.titles[name])}<br><small>labels alone {format_interval(alone, '%')}</small>": [
                 f"{interval_mark(gain, axis)}<small>{gain} points<br>"
                 f"{labels_alone_leads(ran[name]['selection'], teacher)}</small>"
                 for teacher, gain in gains.items()
@@ -287,7 +287,7 @@ class Scoreboard:
 
 
 def first_seeds(tables: SectionsOf, count: int) -> SectionsOf:
-    """The same tables as far as the first teacher seeds go; what belongs to no seed stays."""
+    """Tables cut down to the rows of the first teacher seeds; rows that belong to no seed stay."""
     return {
         name: {
             section: {t: rows[rows["seed"] < count] if "seed" in rows else rows for t, rows in part.items()}

@@ -12,7 +12,7 @@ from ..errors import InputError
 from .record import digest_of_texts
 from ..sections import SECTIONS
 from ..study.store import from_bytes, published_units
-from .pages import check_halves, executed, notebook_path, outputs_digest, page_record, read, source_digest
+from .pages import check_pair, executed, notebook_path, outputs_digest, page_record, read, source_digest
 
 
 def problems() -> list[str]:
@@ -21,7 +21,7 @@ def problems() -> list[str]:
 
 
 def openings() -> list[str]:
-    """Which page opened which test split, and why: one line each."""
+    """Lines that say which page opened a test split, and why."""
     lines = []
     for path in executed():
         page = read(path)  # one that cannot be read is named by `problems`
@@ -35,13 +35,13 @@ def _of_notebooks() -> list[str]:
     found = []
     for section in SECTIONS:
         try:
-            check_halves(section)
+            check_pair(section)
         except InputError as error:
             found.append(str(error))
             continue
         notebook = nbformat.read(notebook_path(section), as_version=4)
         if any(c.get("outputs") for c in notebook.cells):
-            found.append(f"notebooks/{section}.ipynb carries outputs: make it anew from its text half")
+            found.append(f"notebooks/{section}.ipynb carries outputs: make it anew from its .py")
     return found
 
 
@@ -69,7 +69,7 @@ def _of_page(path: Path) -> list[str]:
 
 
 def _of_published(content: dict[str, Any]) -> list[str]:
-    """Of a reference page: are its tables and units in results/, whole and unchanged?"""
+    """Problems of a reference page: are its tables and units in results/, whole and unchanged?"""
     folder = paths.project_root() / "results" / content["dataset"]
     where = f"results/{content['dataset']}/{content['section']}"
     there = {path.stem: path.read_text(encoding="utf-8") for path in (folder / content["section"]).glob("*.csv")}

@@ -23,7 +23,7 @@ _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "n
 
 @dataclass(frozen=True)
 class Claim:
-    """An entry of claims.yml, whose head explains the fields."""
+    """A claim of the paper: an entry of claims.yml, whose head explains the fields."""
 
     id: str
     title: str
@@ -45,31 +45,31 @@ class Claim:
     settled_at: Sequence[float] | Literal["any"] = ()
 
     def applies_to(self, dataset: str) -> bool:
-        """Whether the claim is made for a data set; one that the paper does not have counts as `other`."""
+        """True if the claim is made for a data set; one that the paper does not have counts as `other`."""
         return (dataset if dataset in PAPER_DATASETS else "other") in self.datasets
 
     def paper_value(self, dataset: str) -> float | None:
-        """The paper's size for a data set, None where it gives none."""
+        """The size that the paper gives for a data set, None where it gives none."""
         return self.value.get(dataset) if isinstance(self.value, Mapping) else self.value
 
     def bounds(self) -> tuple[float, float]:
-        """Of an equivalence, between which the whole interval has to lie."""
+        """Bounds between which the whole interval of an equivalence has to lie."""
         if self.unit == "ratio":
             return 1 / (1 + self.margin), 1 + self.margin
         return self.null_value - self.margin, self.null_value + self.margin
 
     def settles(self, value: float) -> bool:
-        """Whether seeds that all have this value decide: an end of the statistic's range, or what is counted."""
+        """True if seeds that all have this value decide: an end of the statistic's range, or any value of a count."""
         if self.settled_at == "any":
             return True
         return any(math.isclose(value, end, abs_tol=1e-9) for end in self._ends())
 
     def forbids(self, size: float) -> bool:
-        """Of a direction, whether a size of the paper itself lies on the other side."""
+        """True if a size lies on the side that a claim of kind `direction` excludes, as some of the paper's own do."""
         return (size > self.null_value) != (self.side == "greater")
 
     def rule(self, dataset: str) -> str:
-        """What decides the claim on a data set, in a sentence."""
+        """The rule that decides the claim on a data set, in a sentence; empty for a claim that is not tested."""
         size = self.paper_value(dataset)
         match self.kind:
             case "direction":
@@ -112,7 +112,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the tables of a data set say of a claim.
+    """Verdict of the tables of a data set on a claim.
 
     `verdict` is one of the header's, or "one seed, no verdict", "no verdict". `estimate` is over teacher seeds; None
     where there is no mean of seeds: the note then says what was found. `paper` is the paper's size.
@@ -127,6 +127,7 @@ class Verdict:
 
 
 def claims_file() -> Path:
+    """File of the paper's claims, data/paper/claims.yml."""
     return paths.paper_dir() / "claims.yml"
 
 
@@ -136,7 +137,7 @@ def load_claims() -> list[Claim]:
 
 
 def claims_digest() -> str:
-    """sha256 of claims.yml, which results record: which rules decided."""
+    """Digest (sha256) of claims.yml, which results record: it tells by which rules they were judged."""
     return hashlib.sha256(claims_file().read_bytes()).hexdigest()
 
 
@@ -243,8 +244,8 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
     return replace(verdict, note="; ".join(filter(None, [verdict.note, values.attrs.get("note")])))
 
 
-def counted(verdicts: Iterable[Verdict]) -> str:
-    """How many fared how: "3 reproduced, 1 undecided"."""
+def count_verdicts(verdicts: Iterable[Verdict]) -> str:
+    """Numbers of verdicts of each kind, in words: "3 reproduced, 1 undecided"."""
     counts = Counter(v.verdict for v in verdicts)
     return ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
 

@@ -42,32 +42,33 @@ def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
     return table.assign(differs=_holm(table.p))
 
 
-def expectations(
+def prediction_intervals(
     stored: Sequence[Mapping[str, Tensor]], now: Sequence[Mapping[str, Tensor]], missing_class: int | None
 ) -> list[tuple[str, Interval, float]]:
-    """Of a cell's accuracies, in percent: name, what the stored seeds let be expected, and the mean of those now.
+    """Prediction intervals for the accuracies of a cell, from its stored seeds, beside the means that were found now.
 
-    Arguments: results of a student (see `distill`), one for each seed. Expected is the stored mean, and where the means
-    of as many further seeds as there are now fall in 95 of 100 cases, all accuracies of the cell together: prediction
-    intervals, wider than those of the stored means by the spread of those now, with Bonferroni's correction. Where the
-    stored seeds do not spread it is Wilson's over the test examples of one; with one stored seed it is not known (nan).
+    Arguments: `stored` and `now`, results of a student (see `distill`), one for each seed. Returns for each accuracy
+    its name, the interval and the mean now, in percent. The means of as many further seeds as there are now fall into
+    all intervals of the cell together in 95 of 100 cases (Bonferroni). Where the stored seeds do not spread, an
+    interval is Wilson's over the test examples of one seed; with one stored seed it is not known (nan).
     """
     if missing_class is None:
         before, after = ([{"test accuracy": test_percent(result)} for result in part] for part in (stored, now))
         trials = {"test accuracy": int(stored[0]["confusion"].sum())}
     else:
         before, after = ([cell_accuracies(result, missing_class) for result in part] for part in (stored, now))
-        own, every = before[0]["n"], int(stored[0]["confusion"].sum())
-        trials = {"raw": own, "corrected": own, "others": every - own, "others_corrected": every - own}
+        missing, every = before[0]["n"], int(stored[0]["confusion"].sum())
+        others = every - missing
+        trials = {"raw": missing, "corrected": missing, "others": others, "others_corrected": others}
     trials = {name: examples for name, examples in trials.items() if examples}
     found = []
     for name, examples in trials.items():
-        expected = _expected([row[name] for row in before], len(after), examples, 1 - LEVEL / len(trials))
-        found.append((name.replace("_", " "), expected, sum(row[name] for row in after) / len(after)))
+        interval = _prediction_interval([row[name] for row in before], len(after), examples, 1 - LEVEL / len(trials))
+        found.append((name.replace("_", " "), interval, sum(row[name] for row in after) / len(after)))
     return found
 
 
-def _expected(percents: Sequence[float], further: int, examples: int, level: float) -> Interval:
+def _prediction_interval(percents: Sequence[float], further: int, examples: int, level: float) -> Interval:
     interval = t_interval(percents, level)
     if interval.n == 1:
         return interval
@@ -98,7 +99,7 @@ def _welch_of_ratios(ours: np.ndarray, reference: np.ndarray) -> dict[str, float
 
 
 def _holm(p: Sequence[float]) -> np.ndarray:
-    """Which hypotheses Holm's procedure rejects; nan are not among them."""
+    """Mask of the hypotheses that Holm's procedure rejects, from their p values; nan is never rejected."""
     p = np.asarray(p, dtype=float)
     rejected = np.zeros(len(p), dtype=bool)
     tested = np.argsort(p)[: np.isfinite(p).sum()]  # nan sorts last

@@ -26,7 +26,10 @@ CHANGES = {  # what a row's `control` in the tables stands for
 
 @dataclass(frozen=True)
 class Control:
-    """An entry of controls.yml, whose head explains the fields; `sentences` by outcome."""
+    """A control of a rival explanation: an entry of controls.yml, whose head explains the fields.
+
+    `sentences` has its sentence for each outcome.
+    """
 
     id: str
     title: str
@@ -42,13 +45,13 @@ class Control:
 
     @property
     def why_nothing(self) -> str:
-        """`nothing` within a sentence."""
+        """The reason `nothing`, as it stands within a sentence: small letter, no full stop."""
         return self.nothing[0].lower() + self.nothing[1:].rstrip(".")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the tables of a data set say of a control: `outcome` explains, does not explain, undecided or not decided.
+    """Finding of a data set's tables on a control: `outcome` is explains, does not explain, undecided or not decided.
 
     Not decided: fewer than two teacher seeds have a value. `note`: how many seeds have none. `terms`: means over seeds
     of the two numbers that the estimate is made of, in the order in which `measured` names them. `remark`: what a
@@ -64,6 +67,7 @@ class Finding:
 
     @property
     def sentence(self) -> str:
+        """The sentence of controls.yml for this outcome, or one that says why there is no finding."""
         if self.outcome in self.control.sentences:
             return self.control.sentences[self.outcome]
         if self.estimate is None:
@@ -75,11 +79,12 @@ class Finding:
 
 
 def controls_file() -> Path:
+    """File of the controls, data/paper/controls.yml."""
     return paths.paper_dir() / "controls.yml"
 
 
 def controls_digest() -> str:
-    """sha256 of controls.yml, which results record."""
+    """Digest (sha256) of controls.yml, which results record: it tells by which rules they were judged."""
     return hashlib.sha256(controls_file().read_bytes()).hexdigest()
 
 
@@ -98,12 +103,12 @@ def load_controls() -> list[Control]:
 
 
 def findings(dataset: str, tables: Sections) -> list[Finding]:
-    """What the controls that these notebooks' tables decide say of a data set."""
+    """Findings on a data set of all controls that these sections' tables decide."""
     return [find(control, Tables(dataset, tables)) for control in load_controls() if control.notebook in tables]
 
 
 def find(control: Control, tables: Tables) -> Finding:
-    """What one control says. Raises `KeyError` if the tables of its notebook are lacking."""
+    """Finding of one control on the data set of some tables; `KeyError` if those of its notebook are lacking."""
     rule = Claim(
         id=control.id,
         title=control.title,

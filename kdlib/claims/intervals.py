@@ -27,18 +27,18 @@ class Interval:
         return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
     def shown_ends(self, unit: str | None) -> tuple[float, float]:
-        """Its ends, no farther than what is measured in this unit can go."""
+        """Ends of the interval, cut at the range of its unit: percent 0 to 100, rank correlation -1 to 1."""
         least, most = {"rank correlation": (-1.0, 1.0), "%": (0.0, 100.0)}.get(unit, (-math.inf, math.inf))
         return max(self.low, least), min(self.high, most)
 
     @property
     def has_width(self) -> bool:
-        """Whether there are two bounds, farther apart than rounding in the arithmetic puts them."""
+        """True if there are two bounds, farther apart than rounding in the arithmetic puts them."""
         return self.high - self.low > 1e-9 * max(abs(self.low), abs(self.high))
 
     @property
     def decimals(self) -> int:
-        """To print: two digits of the half-width (JCGM 100:2008, 7.2.6), up to two more to show a bound's sign.
+        """Decimals to print: two digits of the half-width (JCGM 100:2008, 7.2.6), up to two more for a bound's sign.
 
         Without a width, three digits of the mean.
         """
@@ -49,12 +49,12 @@ class Interval:
 
 
 def _exponent(value: float) -> int:
-    """Of ten, in scientific notation; 0 for 0 and nan."""
+    """Exponent of ten in scientific notation; 0 for 0 and nan."""
     return math.floor(math.log10(abs(value))) if abs(value) > 0 else 0
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Student's t interval of the mean over seeds; nan are left out. With one value the bounds are nan."""
+    """Student's t interval of the mean over seeds; nan are left out; with one value the bounds are nan."""
     from scipy import stats
 
     sample = torch.tensor([float(v) for v in values], dtype=torch.float64)
@@ -70,7 +70,7 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
 
 def ratio_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """The t interval on the log scale: of positive ratios, around their geometric mean."""
+    """The t interval of positive ratios on the log scale, around their geometric mean; `ValueError` for others."""
     if any(v <= 0 for v in values):
         raise ValueError("ratios must be positive")
     logs = t_interval([math.log(v) for v in values], level)
@@ -78,13 +78,12 @@ def ratio_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a share: what one seed's accuracy on `trials` test examples says (Wilson 1927)."""
+    """Wilson's score interval of a share (Wilson 1927), such as one seed's accuracy on `trials` test examples.
+
+    Raises `ValueError` unless 0 <= successes <= trials and trials >= 1.
+    """
     from scipy import stats
 
-    if not 0 <= successes <= trials or trials < 1:
-        raise ValueError(f"{successes} of {trials} is no share")
-    z = stats.norm.ppf((1 + level) / 2)
-    share = successes / trials
-    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return Interval(share, centre - half, centre + half, trials, "Wilson, one seed")
+    test = stats.binomtest(successes, trials)
+    bounds = test.proportion_ci(level, method="wilson")
+    return Interval(test.statistic, float(bounds.low), float(bounds.high), trials, "Wilson, one seed")

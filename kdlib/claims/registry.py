@@ -32,18 +32,19 @@ Statistic = Callable[[Tables], "Series"]
 
 
 class Registry(Mapping[str, Statistic]):
-    """Statistics by name. Who has some says how they are found, and is asked when the first is looked up."""
+    """Mapping of statistics by name, filled when the first is looked up, by the functions given to `filled_by`."""
 
     def __init__(self) -> None:
         self._known: dict[str, Statistic] = {}
         self._unasked: list[Callable[[], None]] = []
 
     def filled_by(self, source: Callable[[], None]) -> Callable[[], None]:
-        """`source` enters its statistics when it is called."""
+        """Decorator of a function that, when it is called, enters statistics."""
         self._unasked.append(source)
         return source
 
     def enter(self, function: Statistic) -> None:
+        """Add a statistic under its function's name."""
         self._known[function.__name__] = function
 
     def _all(self) -> dict[str, Statistic]:

@@ -49,7 +49,7 @@ def two(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Dat
 
 
 def joined(terms: DataFrame, values: Series) -> Series:
-    """What was made of both; `attrs["terms"]` gives their means over the seeds that have a value."""
+    """Values with the means of the two terms they are made of, over the seeds with a value, in `attrs["terms"]`."""
     if values.notna().any():
         values.attrs["terms"] = tuple(terms[values.notna()].mean())
     return values.astype(float)
@@ -62,7 +62,7 @@ def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> S
 
 
 def noted(values: Series, *said: str) -> Series:
-    """The same values, noting this too where any is known; empty texts are left out."""
+    """Values with texts added to their note, where any value is known; empty texts are left out."""
     notes = [text for text in (values.attrs.get("note"), *said) if text]
     if notes and values.notna().any():
         values.attrs["note"] = "; ".join(notes)
@@ -70,7 +70,7 @@ def noted(values: Series, *said: str) -> Series:
 
 
 def without_value(values: Series, reason: str) -> Series:
-    """The same, noting why a seed without a value has none, where there is one."""
+    """Values with a note on why a seed without a value has none, if there is such a seed."""
     if values.isna().any():
         values.attrs["note"] = reason
     return values

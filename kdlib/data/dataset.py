@@ -31,7 +31,7 @@ class Dataset:
     train: Tensor
     validation: Tensor
     digest: str
-    known: bool  # see `Source`
+    builtin: bool  # one of the data sets that kdlib brings: see `Source`
     subset: bool  # whether training examples were left out
     _test: tuple[Tensor, Tensor] = field(repr=False)
     openings: list[str] = field(default_factory=list)
@@ -39,14 +39,17 @@ class Dataset:
 
     @property
     def classes(self) -> int:
+        """Number of classes C of the data set."""
         return len(self.class_names)
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Shape (channels, height, width) of one image."""
         return tuple(self.images.shape[1:])
 
     @property
     def test_size(self) -> int:
+        """Number of test examples; asking for it does not count as an opening of the test split."""
         return len(self._test[1])
 
     @property
@@ -60,6 +63,7 @@ class Dataset:
         return self._test
 
     def to(self, device: torch.device | str) -> "Dataset":
+        """A copy whose tensors are on a device; it shares the list of `openings` with this one."""
         moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "train", "validation")}
         return replace(self, **moved, _test=tuple(t.to(device) for t in self._test))
 
@@ -95,10 +99,10 @@ def load_dataset(
 ) -> Dataset:
     """Read, check and split a data set.
 
-    Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, take a stratified subset
-    of that many training examples (seeded), and with `clip` all where there are fewer;
-    as many as every class takes where that is more; `test_examples`, at most so many of the test split, stratified, or
-    one of each class; `device` to hold the tensors.
+    Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, the size of a stratified,
+    seeded subset of the training examples (None: all), which `clip` moves into the range that the data set allows;
+    `test_examples`, at most so many of the test split, stratified, at least one of each class; `device` that holds the
+    tensors.
     10% of the training examples, stratified and seeded, become the validation split.
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
     """
@@ -134,7 +138,7 @@ def load_dataset(
         train=torch.from_numpy(train),
         validation=torch.from_numpy(validation),
         digest=digest,
-        known=source.known,
+        builtin=source.builtin,
         subset=examples is not None,
         readings=readings,
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
@@ -143,7 +147,7 @@ def load_dataset(
 
 
 def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarray, np.ndarray]:
-    """Two stratified, seeded parts of all indices, each sorted; `second` is the size or share of the second."""
+    """Indices of two stratified, seeded parts, each sorted; `second` is the size or share of the second part."""
     from sklearn.model_selection import train_test_split
 
     try:
@@ -199,7 +203,7 @@ def read_arrays(name: str, source: Source, root: Path) -> tuple[Arrays, tuple[st
         advice = (
             f"`kdlib data {name} --from DIR` puts a checked copy from a folder in torchvision's layout in its place, "
             f"`kdlib data {name} --download` its publisher's"
-            if source.known
+            if source.builtin
             else f"its loader was given data_dir={root}"
         )
         raise InputError(f"data set {name!r} cannot be read under {root}: {plugins.told(error)}. {advice}.") from error

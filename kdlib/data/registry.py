@@ -18,14 +18,14 @@ Arrays: TypeAlias = "tuple[ndarray, ndarray, ndarray, ndarray]"
 
 @dataclass(frozen=True)
 class Source:
-    """How a data set is read, and which networks of Table 7 it uses."""
+    """A registered data set: the function that reads it, and the family of networks of table 7 that it uses."""
 
     load: Callable[[Path], Any]  # gives what `forms.read` takes
     family: str = "mnist"
     class_names: tuple[str, ...] | None = None
     title: str = ""
     sha256: str | None = None  # of the four arrays' bytes, where known
-    known: bool = False  # from the start: a user's set may be registered anew with other networks
+    builtin: bool = False  # kdlib brings it; a user's may be registered anew with other networks
     plugin: bool = False  # registered by a plug-in, which every process imports by itself
     files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or as one of its `variants`
 
@@ -45,8 +45,8 @@ def register_dataset(
 
     Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W],
     [N, C, H, W] or [N, H, W, C], uint8 or floats in [0, 1]; labels are integers from 0 (`forms.read` says what else is
-    understood). `family`: whose networks of Table 7 it uses. `class_names`, one a label, and `title` are shown as they
-    are written.
+    understood). `family`: the data set of table 7 whose networks it uses. `class_names`, one a label, and `title` are
+    shown as they are written. Raises `InputError` for a name that is no lower-case identifier.
     """
     if not name.isidentifier() or not name.islower():
         raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
@@ -66,7 +66,7 @@ def find_source(name: str) -> Source:
 
 
 def dataset_names() -> list[str]:
-    """Every data set that is known, also those of plug-ins."""
+    """Names of all registered data sets, those of plug-ins too."""
     plugins.load()
     return list(_sources)
 

@@ -1,4 +1,4 @@
-"""The data sets that are known from the start: scikit-learn's digits, torchvision's. Needs neither torch nor numpy."""
+"""The data sets that kdlib brings: scikit-learn's digits, and torchvision's. Needs neither torch nor numpy."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ DIGITS_TEST = 1287
 
 
 def load_digits(root: Path) -> Arrays:
-    """scikit-learn's 1797 digits of 8x8 pixels (embedded): the first 1287 for training, the last 510 for testing.
+    """Read scikit-learn's 1797 embedded digits of 8x8 pixels: the first 1287 for training, the last 510 for testing.
 
     A random split would have each writer's digits on both sides: the nearest neighbour is then right on 98.2% of the
     test digits, and on 96.1% of those of forms that it has not seen.
@@ -32,7 +32,7 @@ def load_digits(root: Path) -> Arrays:
 
 
 # Digests of the four arrays, computed from files whose md5 are the publishers', and from scikit-learn 1.9's digits.
-KNOWN = {
+SHA256 = {
     "digits": "5b05232ae614dc24fe6c72ea617efcc90f6c8b55bb6e19b1e271c02592c6b15e",
     "mnist": "0f471e2dba70314a622ee4b35ccaebb6b9e9e1039139ea4103e4d4d9e6ce8134",
     "fashion_mnist": "cac48439c9dd11c5e6e8d56495d50486f274a4da06f4d2e8f7f10a0471dc9cec",
@@ -40,7 +40,7 @@ KNOWN = {
 }
 
 registry._sources["digits"] = Source(
-    load_digits, "mnist", title="scikit-learn digits", sha256=KNOWN["digits"], known=True
+    load_digits, "mnist", title="scikit-learn digits", sha256=SHA256["digits"], builtin=True
 )
 for _name, _family, _classes, _title in (
     ("mnist", "mnist", None, "MNIST"),
@@ -51,5 +51,5 @@ for _name, _family, _classes, _title in (
     ("svhn", "cifar10", None, "SVHN"),
 ):
     registry._sources[_name] = Source(
-        torchvision_loader(_name), _family, _classes, _title, KNOWN.get(_name), known=True, files=FILES[_name]
+        torchvision_loader(_name), _family, _classes, _title, SHA256.get(_name), builtin=True, files=FILES[_name]
     )

@@ -1,4 +1,4 @@
-"""What the figures share: style, colours, curves with intervals, and names at the ends of curves."""
+"""Drawing of figures: style, colours, curves with intervals, and names at the ends of curves."""
 
 import matplotlib
 import numpy as np
@@ -47,7 +47,8 @@ STROKES = {"-": "— ", "--": "- - ", ":": "··· "}  # before the names of cur
 OUTLINE = patheffects.withStroke(linewidth=2.5, foreground="white")  # of text over curves
 
 
-def canvas(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
+def subplots(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
+    """A figure of the book's width with a grid of axes [rows, columns]; `height` in inches; closed in pyplot."""
     from matplotlib import pyplot  # with it a notebook shows returned figures; closed, so that it shows them once
 
     figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **keywords)
@@ -55,36 +56,41 @@ def canvas(rows: int, columns: int, height: float, **keywords: object) -> tuple[
     return figure, axes
 
 
-def intervals(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """Mean and 95% t interval over teacher seeds of `y` at each `x` (rows of one seed are averaged first)."""
+def mean_intervals(table: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Mean and 95% t interval over teacher seeds of column `y` at each value of column `x`.
+
+    Rows of one seed are averaged first. Columns of the result: `x`'s name, `mean`, `low`, `high`.
+    """
     by_seed = table.groupby([x, "seed"], as_index=False)[y].mean()
     rows = [(value, t_interval(part[y])) for value, part in by_seed.groupby(x)]
     return pd.DataFrame([{x: value, "mean": i.mean, "low": i.low, "high": i.high} for value, i in rows])
 
 
 def draw_curve(axes: Axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str, **style: object) -> None:
-    line = intervals(table, x, y)
+    """Draw column `y` of a table against `x`: the mean over teacher seeds as a line, its 95% t interval as a band."""
+    line = mean_intervals(table, x, y)
     axes.plot(line[x], line["mean"], color=colour, label=label, markersize=4.5, **style)
     axes.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
 
 
-def finish(axes: Axes, title: str, x: str, y: str) -> None:
+def label_axes(axes: Axes, title: str, x: str, y: str) -> None:
+    """Set the title of a panel and the labels of its two axes."""
     axes.set(title=title, xlabel=x, ylabel=y)
 
 
-def name_curves(*panels: Axes, title: str = "", size: float = 8, column: float = 0.2) -> None:
-    """In each panel every curve's name at its right end, in its colour, with a title above the names.
+def label_curves(*panels: Axes, title: str = "", size: float = 8, column: float = 0.2) -> None:
+    """Write every curve's name at its right end in each panel, in its colour, with a title above the names.
 
     Curves that end nearly as far right as the farthest, by at most `column` of the panel's width, have their names in
     one column: all with 1, for curves that others cross behind their ends. Called last: it needs the final limits of
     the axes, which panels may share.
     """
     for axes in panels:
-        name_curves_of(axes, title, size, column)
+        _label_panel(axes, title, size, column)
 
 
-def name_curves_of(axes: Axes, title: str, size: float, column: float) -> None:
-    """The names of one panel's curves, moved apart where they would meet."""
+def _label_panel(axes: Axes, title: str, size: float, column: float) -> None:
+    """Write the names of one panel's curves, moved apart where they would meet."""
     from sklearn.isotonic import isotonic_regression
 
     axes.figure.get_layout_engine().execute(axes.figure)
@@ -103,18 +109,20 @@ def name_curves_of(axes: Axes, title: str, size: float, column: float) -> None:
     for i, place in zip(order, places, strict=True):
         line = named[i]
         sample = STROKES.get(line.get_linestyle(), "") if colours.count(colours[i]) > 1 else ""
-        axes.annotate(sample + line.get_label(), ends[i], (7, place - y[i]), color=readable(line.get_color()), **style)
+        axes.annotate(
+            sample + line.get_label(), ends[i], (7, place - y[i]), color=readable_colour(line.get_color()), **style
+        )
     if title:
         at = 7, places[-1] - y[order[-1]] + 1.3 * size
         axes.annotate(title, ends[order[-1]], at, color="#444444", **style)
 
 
-def shades(n: int) -> np.ndarray:
+def sequential_colours(n: int) -> np.ndarray:
     """Colours of `n` ordered settings, dark to light, none too light for white paper."""
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.85, n))
 
 
-def readable(colour: object) -> tuple[float, ...]:
+def readable_colour(colour: object) -> tuple[float, ...]:
     """A curve's colour as one of text on white, darkened where its contrast (WCAG 2.2) is below 4.5."""
     linear = ((np.array(matplotlib.colors.to_rgb(colour)) + 0.055) / 1.055) ** 2.4
     luminance = linear @ (0.2126, 0.7152, 0.0722)
@@ -122,7 +130,10 @@ def readable(colour: object) -> tuple[float, ...]:
 
 
 def heatmap(axes: Axes, grid: pd.DataFrame, low: float, high: float, text: str) -> None:
-    """A grid as colours, each cell with its number if there is room for it; the columns are named."""
+    """Draw a table as a heat map; colours run from `low` to `high`.
+
+    Each cell shows its number in the format `text`, if there are few enough to be read.
+    """
     axes.imshow(grid.to_numpy(), cmap="cividis", vmin=low, vmax=high, aspect="auto")
     for (row, column), value in np.ndenumerate(grid.to_numpy()) if max(grid.shape) <= MOST_PRINTED else ():
         if np.isnan(value):

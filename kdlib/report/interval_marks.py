@@ -16,20 +16,21 @@ _HEIGHT = 14  # pixels
 
 @dataclass(frozen=True)
 class Axis:
-    """From the lowest to the highest of what is drawn; `at` places a value in per cent of the drawing's width."""
+    """Range of values of a drawing, linear or logarithmic."""
 
     low: float
     high: float
     log: bool = False
 
     def at(self, value: float) -> float:
+        """Position of a value in per cent of the drawing's width; values beyond the range are moved to its ends."""
         low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         share = (value - low) / (high - low) if high > low else 0.5
         return 5 + 90 * min(max(share, 0.0), 1.0)
 
 
 def axis_over(estimates: Iterable[Interval], landmarks: Iterable[float], unit: str | None) -> Axis:
-    """The axis that holds all of these; that of rank correlations always runs from -1 to 1."""
+    """The axis that holds all estimates, with their intervals, and landmarks; rank correlations have -1 to 1."""
     if unit == "rank correlation":
         return Axis(-1.0, 1.0)
     values = [*landmarks, *(end for estimate in estimates for end in _ends(estimate))]
@@ -83,24 +84,24 @@ def interval_mark(
 
 
 def can_be_drawn(estimate: Interval | None) -> bool:
-    """Whether there is an estimate with finite ends."""
+    """True if there is an estimate, and it and the width of its interval are not infinite."""
     return estimate is not None and math.isfinite(estimate.mean) and not math.isinf(estimate.high - estimate.low)
 
 
 def _ends(estimate: Interval) -> tuple[float, float]:
-    """Of the interval; twice the mean where one seed gives none."""
+    """Ends of the interval; twice the mean where one seed gives none."""
     return (estimate.mean, estimate.mean) if math.isnan(estimate.low) else (estimate.low, estimate.high)
 
 
 def _wanted(claim: Claim) -> tuple[float, float]:
-    """Between which the interval has to lie for the claim, infinite where one side is open."""
+    """Bounds between which the interval has to lie for the claim, infinite where one side is open."""
     if claim.kind == "equivalence":
         return claim.bounds()
     return (claim.null_value, math.inf) if claim.side == "greater" else (-math.inf, claim.null_value)
 
 
 def _landmarks(claim: Claim, verdict: Verdict) -> Iterable[float]:
-    """What the estimate is read against."""
+    """Values against which the estimate is read: the claim's bounds and the paper's size."""
     yield from filter(math.isfinite, _wanted(claim))
     if verdict.paper is not None:
         yield verdict.paper

@@ -1,23 +1,23 @@
-"""`kdlib plan`: what is missing and what it will cost, as text and as JSON."""
+"""`kdlib plan`: units that are missing and their cost, as text and as JSON."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..progress import spoken_time
-from ..study.plan import Unit, compare, make_plan
+from ..progress import format_duration
+from ..study.plan import Unit, compare_estimates, make_plan
 from ..study.study import Study
 from ..training.config import Teacher
 
 
 def report(studies: Sequence[Study], command: str) -> dict[str, Any]:
-    """What is missing, by kind of unit, its cost, the command that computes it, and how earlier estimates fared."""
+    """Report for JSON: missing units by kind, their cost, the command for them, and earlier estimates beside times."""
     plan = make_plan(studies)
     groups: dict[str, list[float]] = {}
     for unit, cost in plan.costs.items():
         groups.setdefault(_kind(unit), []).append(cost.seconds)
-    done = compare(studies)
+    done = compare_estimates(studies)
     return {
         "dataset": studies[0].dataset.name,
         "profile": studies[0].settings.profile,
@@ -33,12 +33,12 @@ def report(studies: Sequence[Study], command: str) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """A report to read."""
+    """Lines of text, from what `report` returned, for a terminal."""
     lines = [f"{', '.join(found['sections'])} on {found['dataset']}, profile {found['profile']}:"]
-    lines += [f"  {m['units']:5} x {spoken_time(m['seconds_each']):>9}  {m['kind']}" for m in found["missing"]]
+    lines += [f"  {m['units']:5} x {format_duration(m['seconds_each']):>9}  {m['kind']}" for m in found["missing"]]
     if found["command"]:
         lines.append(
-            f"about {spoken_time(found['wall_seconds'])} on {found['workers']} x {found['device']}, "
+            f"about {format_duration(found['wall_seconds'])} on {found['workers']} x {found['device']}, "
             f"up to {found['mebibytes_a_worker']:.0f} MiB a worker:\n{found['command']}"
         )
     else:
@@ -46,8 +46,8 @@ def text(found: dict[str, Any]) -> str:
     done = found["done"]
     if done["units"]:
         lines.append(
-            f"planned before and done: {done['units']} units, estimated {spoken_time(done['estimated'])}, "
-            f"took {spoken_time(done['actual'])} (x {done['actual'] / done['estimated']:.2f})"
+            f"planned before and done: {done['units']} units, estimated {format_duration(done['estimated'])}, "
+            f"took {format_duration(done['actual'])} (x {done['actual'] / done['estimated']:.2f})"
         )
     return "\n".join(lines)
 

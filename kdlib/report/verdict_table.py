@@ -189,17 +189,18 @@ class Matrix:
 
 
 def anchor(dataset: str, claim: str) -> str:
-    """Of a claim's row on the scoreboard."""
+    """HTML id of a claim's row on the scoreboard."""
     return f"claim-{dataset}-{claim}".replace("_", "-").lower()
 
 
 def badge(verdict: Verdict) -> str:
+    """HTML of a verdict in its colour."""
     kind = verdict.verdict.split(",")[0].replace(" ", "-")
     return f"<span class='verdict verdict-{kind}'>{html.escape(verdict.verdict)}</span>"
 
 
 def estimate(verdict: Verdict, unit: str | None = None) -> str:
-    """Mean, interval and n; what was found, where there is no mean of seeds."""
+    """Text of a verdict's estimate: mean, interval and n; its note, where there is no mean of seeds."""
     e = verdict.estimate
     if e is None:
         return verdict.note if verdict.verdict not in ("not yet run", "not tested") else ""

@@ -22,7 +22,7 @@ from ..claims.registry import STATISTICS
 
 @dataclass(frozen=True)
 class Description:
-    """What a section says of itself, in its `section.toml`."""
+    """Description of a section, as its `section.toml` has it."""
 
     name: str  # of its folder, its notebook and its page
     order: int
@@ -44,7 +44,7 @@ SECTIONS: dict[str, Description] = {d.name: d for d in sorted(_FOUND, key=lambda
 
 
 def beyond_the_paper(section: Description) -> bool:
-    """Whether the paper has nothing of the kind."""
+    """True if a section has no place in the paper."""
     return not section.paper[0].isdigit()
 
 
@@ -62,7 +62,7 @@ def find(module: str, name: str) -> Any:
 
 
 def names(module: str) -> list[str]:
-    """What `find` finds."""
+    """Names of all functions that `find` finds in a module, sorted."""
     return sorted(name for section in SECTIONS for name in shown(part(section, module)))
 
 

@@ -7,7 +7,7 @@ from ..data.registry import check_files
 from ..errors import InputError
 from ..study.checks import asked_workers
 from ..study.settings import Settings, resolve
-from ..training.choices import asked_engine
+from ..training.choices import requested_engine
 from . import SECTIONS
 
 
@@ -20,7 +20,7 @@ def checked(section: str, parameters: Mapping[str, Any], **given: Any) -> Settin
         raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
     settings = resolve(parameters, SECTIONS[section].parameters, **given)
     asked_workers()
-    asked_engine()
+    requested_engine()
     check_files(settings.dataset)
     return settings
 

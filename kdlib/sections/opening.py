@@ -31,23 +31,24 @@ def open_study(
     settings = checked(section, parameters, **given)
     by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
     device = devices.find_device(settings.device)
-    read = {
+    load_arguments = {
         "name": settings.dataset,
         "examples": settings.examples,
         "test_examples": settings.test_examples,
         "clip": "examples" not in by_hand,
         "device": device,
     }
-    dataset = like.dataset if like is not None and like.read == read else load_dataset(**read)
+    shared = like is not None and like.load_arguments == load_arguments
+    dataset = like.dataset if shared else load_dataset(**load_arguments)
     settings, notes = _fit(settings, dataset, by_hand)
     notes += limits(dataset)
-    devices.make_ready(device)
+    devices.make_deterministic(device)
     store = store or Store()
-    asked = _asked(section)
-    first = Study(asked, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
+    definition = _definition(section)
+    first = Study(definition, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
     store.check_room(_room_needed(first, *first.units()))
-    study = Study(asked, settings, dataset, store, notes)
-    study.read = read
+    study = Study(definition, settings, dataset, store, notes)
+    study.load_arguments = load_arguments
     return study
 
 
@@ -59,17 +60,17 @@ def open_studies(given: Mapping[str, Mapping[str, Any]], store: Path | None) -> 
     return studies
 
 
-def _asked(name: str) -> Section:
+def _definition(name: str) -> Section:
     experiment = part(name, "experiment")
-    beside = {function.__name__: function for function in getattr(experiment, "BESIDE", ())}
-    return Section(name, experiment.units, experiment.tables, beside)
+    methods = {function.__name__: function for function in getattr(experiment, "METHODS", ())}
+    return Section(name, experiment.units, experiment.tables, methods)
 
 
 def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> int:
     """Bytes of what the store lacks of a section: its teachers' tensors; the rest is small beside the fixed part."""
-    lacking = [student for student in wanted if not study.stored(student)]
-    taught = {*runs, *(student.teacher for student in lacking if student.needs_responses)}
-    new = [run for run in taught | {run.taught_by for run in taught} if run and not study.stored(run)]
+    lacking = [student for student in wanted if not study.is_stored(student)]
+    needed = {*runs, *(student.teacher for student in lacking if student.needs_responses)}
+    new = [run for run in needed | {run.taught_by for run in needed} if run and not study.is_stored(run)]
     return sum(teachers.stored_bytes(run, study.dataset) for run in new) + (64 if new or lacking else 1) * 2**20
 
 

@@ -1,4 +1,4 @@
-"""What a study still lacks, and what that will cost on this device: a few seconds of calibration, then arithmetic."""
+"""Estimated cost, on this device, of what a study still lacks: a few seconds of calibration, then arithmetic."""
 
 import heapq
 import json
@@ -21,12 +21,12 @@ from .study import Study
 from .workers import worker_count
 
 Unit = Teacher | Student
-LENGTHS = (10, 40)  # steps of the students that are timed
+CALIBRATION_STEPS = (10, 40)  # of the two students that are trained for their times
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one unit on one worker; a student's is its share of the stack that it is trained in."""
+    """Estimated cost of one unit on one worker; a student has its share of the stack that it is trained in."""
 
     seconds: float
     mebibytes: float  # largest resident size of the process
@@ -42,31 +42,32 @@ class Plan:
 
     @property
     def mebibytes(self) -> float:
+        """Largest resident size of any worker's process, in MiB; 0 where nothing is lacking."""
         return max((cost.mebibytes for cost in self.costs.values()), default=0.0)
 
 
-def phases(studies: Sequence[Study]) -> list[tuple[list[Unit], list[Unit]]]:
-    """For each section, of what the store lacks and no section before it computes: its teachers, and its students.
+def missing_by_section(studies: Sequence[Study]) -> list[tuple[list[Unit], list[Unit]]]:
+    """Units that the store lacks and no earlier section computes, for each section: its teachers, and its students.
 
-    Measures are not counted. Of students of a sweet spot that is not known yet, those of a provisional pair stand for
-    them: as many, as costly.
+    Measures are not counted. While the sweet spot is not known, the students of a provisional pair stand for its own:
+    as many, as costly.
     """
     seen: set[Unit] = set()
     found = []
     for study in studies:
-        own, wanted = study.units()
-        lacking = [s for s in dict.fromkeys(wanted) if s not in seen and not study.stored(s)]
-        taught = [*own, *(s.teacher for s in lacking if s.needs_responses)]
-        runs = [t for t in dict.fromkeys(taught) if t not in seen and not study.stored(t)]
+        teachers_asked, wanted = study.units()
+        lacking = [s for s in dict.fromkeys(wanted) if s not in seen and not study.is_stored(s)]
+        needed = [*teachers_asked, *(s.teacher for s in lacking if s.needs_responses)]
+        runs = [t for t in dict.fromkeys(needed) if t not in seen and not study.is_stored(t)]
         seen |= {*runs, *lacking}
         found.append((runs, lacking))
     return found
 
 
 def teacher_runs(studies: Sequence[Study]) -> list[Teacher]:
-    """All runs behind the sections' tables, in the store or not, in an order that does not depend on the store.
+    """All teachers behind the sections' tables, stored or not, in an order that does not depend on the store.
 
-    Without assistants, which wait for others.
+    Without assistants, whose training waits for that of others.
     """
     for study in studies:
         study.units()
@@ -74,31 +75,34 @@ def teacher_runs(studies: Sequence[Study]) -> list[Teacher]:
 
 
 def make_plan(studies: Sequence[Study]) -> Plan:
-    """Estimate every unit that studies of one data set lack, and write the estimates into the store, for `compare`."""
-    started = time.process_time()  # what a worker will spend too before it begins: imports and the data set
+    """Estimate the cost of every unit that studies of one data set lack.
+
+    The estimates are also written into the store, for `compare_estimates`.
+    """
+    started = time.process_time()  # a worker spends it too before it begins: imports and the data set
     study = studies[0]
     calibration = Calibration(study)
-    lacking = [part for section in phases(studies) for part in section]
+    lacking = [part for section in missing_by_section(studies) for part in section]
     costs = {unit: calibration.cost(unit) for part in lacking for unit in part}
     workers = worker_count(study.settings.device)
     loading = 2 * started if workers > 1 else started  # the workers start after the process that starts them
     seconds = loading * bool(costs)
     for part in lacking:  # each ends before the next begins
         seconds += makespan([costs[unit].seconds for unit in part], workers)
-    _remember(study, costs)
+    _save_estimates(study, costs)
     return Plan(costs, workers, seconds)
 
 
 def makespan(durations: Iterable[float], workers: int) -> float:
-    """Wall time of jobs given to the first free worker, the longest first."""
+    """Wall time of jobs that are given to the first free worker, the longest first, in the unit of their durations."""
     free = [0.0] * workers
     for duration in sorted(durations, reverse=True):
         heapq.heapreplace(free, free[0] + duration)
     return max(free)
 
 
-def compare(studies: Sequence[Study]) -> dict[Unit, tuple[float, float]]:
-    """Estimated and actual seconds of every unit of the sections that was planned, and then computed here."""
+def compare_estimates(studies: Sequence[Study]) -> dict[Unit, tuple[float, float]]:
+    """Estimated and actual seconds of every unit of some studies that was planned, and then computed here."""
     found = {}
     for study in studies:
         estimates = _estimates(study)
@@ -113,16 +117,17 @@ def compare(studies: Sequence[Study]) -> dict[Unit, tuple[float, float]]:
 
 
 class Calibration:
-    """Times single steps of each kind of training that a study has, once for each network and size of batch."""
+    """Estimates costs from timed steps of each kind of training, once for each network and batch size."""
 
     def __init__(self, study: Study) -> None:
         self.study, self.dataset = study, study.dataset
         self.device = study.dataset.images.device
         self._step, self._predict = cache(self._time_step), cache(self._time_predict)
         self._student_times = cache(self._time_student)
-        self._part = cache(lambda network: teachers.part_size(self._model(network), self.device))
+        self._part = cache(lambda network: teachers.micro_batch_size(self._model(network), self.device))
 
     def cost(self, unit: Unit) -> Cost:
+        """Estimated cost of a teacher or a student on one worker of this device."""
         return self._teacher(unit) if isinstance(unit, Teacher) else self._student(unit)
 
     def _teacher(self, teacher: Teacher) -> Cost:
@@ -135,7 +140,7 @@ class Calibration:
         return Cost(training + predicting, peak_memory() + 2 * logits)  # kept in a list, then stacked
 
     def _student(self, student: Student) -> Cost:
-        size, steps = students.lengths(student, self.dataset)
+        size, steps = students.batch_size_and_steps(student, self.dataset)
         engine = students.choose_engine(student, self.dataset)
         validated = (min(student.epochs, steps) - 1) * len(self.dataset.validation)  # the first is among the fixed
         at_last = self.dataset.test_size + len(self.dataset.validation) * (student.missing_class is not None)
@@ -154,31 +159,31 @@ class Calibration:
         return _seconds(lambda: teachers.train_step(model, optimizer, self.dataset, batch, precision), self.device)
 
     def _time_predict(self, network: str, precision: str) -> float:
-        """Seconds an image."""
+        """Seconds that predicting takes for each image."""
         model, images = self._model(network), self.dataset.images[: MICRO_BATCH[self.device.type]]
         return _seconds(lambda: teachers.predict(model, images, precision), self.device) / len(images)
 
     def _time_student(self, network: str, size: int, engine: str, precision: str) -> tuple[float, float]:
-        """Seconds of a student whatever its length, one validation included, and of a step: in a full stack, its share.
+        """Fixed seconds of a student, one validation included, and seconds of a step; in a full stack, its share.
 
-        Two short trainings tell them apart.
+        Two short trainings of different length tell them apart.
         """
         shape, architecture = self.dataset.shape, find_architecture(network, self.dataset.family)
-        count = stacked.most_at_once(architecture, shape, size, self.device) if engine == "stacked" else 1
+        count = stacked.max_stack_size(architecture, shape, size, self.device) if engine == "stacked" else 1
         first = Student(Teacher("small_teacher", 0, 1, size), 1, 9.0, network, batch_size=size, precision=precision)
         group = [replace(first, replicate=k) for k in range(count)]
         logits = torch.zeros(len(self.dataset.labels), self.dataset.classes, device=self.device)
         order = torch.Generator().manual_seed(0)
-        rows = torch.randint(len(self.dataset.train), (LENGTHS[1], size), generator=order).to(self.device)
+        rows = torch.randint(len(self.dataset.train), (CALIBRATION_STEPS[1], size), generator=order).to(self.device)
 
         def train(steps: int) -> None:
-            plans = [Schedule(self.dataset.train[rows[:steps]], (steps,))] * count
-            for _ in students.train(group, self.dataset, [logits] * count, plans, engine):
+            schedules = [Schedule(self.dataset.train[rows[:steps]], (steps,))] * count
+            for _ in students.train(group, self.dataset, [logits] * count, schedules, engine):
                 pass
 
-        short, long = (_seconds(partial(train, steps), self.device) / count for steps in LENGTHS)
-        step = (long - short) / (LENGTHS[1] - LENGTHS[0])
-        return max(0.0, short - LENGTHS[0] * step), step
+        short, long = (_seconds(partial(train, steps), self.device) / count for steps in CALIBRATION_STEPS)
+        step = (long - short) / (CALIBRATION_STEPS[1] - CALIBRATION_STEPS[0])
+        return max(0.0, short - CALIBRATION_STEPS[0] * step), step
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -196,7 +201,7 @@ def _estimates(study: Study) -> dict[str, dict[str, float]]:
         return {}
 
 
-def _remember(study: Study, costs: dict[Unit, Cost]) -> None:
+def _save_estimates(study: Study, costs: dict[Unit, Cost]) -> None:
     path = study.store.root / "estimates.json"
     known = _estimates(study) | {unit_key(*_identity(study, unit)): asdict(cost) for unit, cost in costs.items()}
     paths.write_whole(path, json.dumps(known).encode())

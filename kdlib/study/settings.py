@@ -16,6 +16,8 @@ PROFILES_FILE = Path(__file__).with_name("profiles.toml")
 DEFAULT_PROFILE = "quick"
 # Parameters that change no recipe of a number: devices differ in the order of sums alone.
 WITHOUT_EFFECT = {"dataset", "profile", "device", "accuracy_floor"}
+# Parameters that came after pages were published, with the value that holds for a record without them.
+BEFORE = {"seeding": "configuration"}
 # Parameters that say how much is run, and of what.
 _COUNTED = {
     "seeds": "teacher seeds",
@@ -116,12 +118,13 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
 
 
 def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """Of these parameters, those that have an effect and differ between the settings of two runs."""
+    """Names of those parameters that have an effect and differ between the settings of two runs."""
+    ours, theirs = BEFORE | dict(ours), BEFORE | dict(theirs)
     return [name for name in names if name not in WITHOUT_EFFECT and ours[name] != theirs[name]]
 
 
 def reductions(values: Mapping[str, Any], names: Iterable[str], notes: Iterable[str] = ()) -> list[str]:
-    """How a run differs from profile `paper` on its data set, in words: "3 of 5 teacher seeds", "alpha 0.5, not 0.99".
+    """Differences of a run from profile `paper`, in words: "3 of 5 teacher seeds", "alpha 0.5, not 0.99".
 
     Arguments: `values`, a run's resolved settings; `names` of those that its section uses; `notes` of its study: a grid
     that was clipped to what the data set has is no reduction.
@@ -129,6 +132,7 @@ def reductions(values: Mapping[str, Any], names: Iterable[str], notes: Iterable[
     clipped = {note.partition(" clipped")[0] for note in notes if " clipped" in note}
     full, found = profile_values("paper", values["dataset"]), []
     full["sweet_spot_epochs"] = full["sweet_spot_epochs"] or full["teacher_epochs"]
+    values = BEFORE | dict(values)
     for name in (n for n in names if n not in {"dataset", "profile", "device", *clipped}):
         ours = None if values[name] is None else check(name, values[name])  # a page's record has lists for tuples
         whole = full[name]
@@ -151,11 +155,12 @@ def _count(value: int | tuple) -> int:
 
 
 def default_profile() -> str:
-    """KDLIB_PROFILE, else quick."""
+    """Name of the profile that is used where none is given: KDLIB_PROFILE, else "quick"."""
     return os.environ.get("KDLIB_PROFILE") or DEFAULT_PROFILE
 
 
 def profile_names() -> list[str]:
+    """Names of all profiles, in the file's order."""
     return list(_profiles())
 
 

@@ -1,4 +1,4 @@
-"""What was computed, kept under the digest of what was asked for.
+"""The store: results on disk, each under the digest of the configuration that it answers.
 
 A unit (a teacher run, a student, a measurement) is one safetensors file, `store/<kind>/<key>.safetensors`. Its key is
 the sha256 of kind, recipe version and configuration; its header holds the configuration, the provenance and a
@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import paths
 from ..errors import InputError, StoreError
-from ..training.identity import canonical
+from ..training.identity import canonical_json
 
 if TYPE_CHECKING:  # it takes long to import, and names and sizes of units are wanted without
     from torch import Tensor
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
-RECIPES = {"teacher": 1, "responses": 1, "student": 1, "measure": 1, "activations": 1}
-TAKEN_IN = "taken-in"  # folder of the store that holds another machine's units
-ORIGINS_ONLY = {"teacher"}  # too large to publish or to send: only how they came about is kept, without their tensors
+RECIPE_VERSIONS = {"teacher": 1, "responses": 1, "student": 1, "measure": 1, "activations": 1}
+IMPORTED = "taken-in"  # folder of the store that holds another machine's units
+PROVENANCE_ONLY = {"teacher"}  # kinds too large to publish or to send: their provenance is, without their tensors
 
 
 @dataclass(frozen=True)
@@ -45,23 +45,24 @@ class Unit:
 
     @property
     def key(self) -> str:
+        """The name under which the unit is stored: see `unit_key`."""
         return unit_key(self.kind, self.config)
 
 
 def unit_key(kind: str, config: dict[str, Any]) -> str:
-    """The name under which a unit is stored."""
-    identity = {"kind": kind, "recipe": RECIPES[kind], "config": config}
-    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:32]
+    """The name under which a unit is stored: 32 hex digits of sha256 over kind, recipe version and configuration."""
+    identity = {"kind": kind, "recipe": RECIPE_VERSIONS[kind], "config": config}
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
 
 
 def to_bytes(unit: Unit) -> bytes:
-    """A unit as the content of its file."""
+    """The content of a unit's file: safetensors, with configuration, provenance and checksum in its header."""
     import safetensors.torch
     import torch
 
     plain = torch.contiguous_format  # strides too: those of a single element may be anything
     tensors = {name: tensor.detach().cpu().clone(memory_format=plain) for name, tensor in unit.tensors.items()}
-    header = {"kind": unit.kind, "config": canonical(unit.config), "provenance": canonical(unit.provenance)}
+    header = {"kind": unit.kind, "config": canonical_json(unit.config), "provenance": canonical_json(unit.provenance)}
     return safetensors.torch.save(tensors, {**header, "sha256": _checksum(header, tensors)})
 
 
@@ -85,7 +86,10 @@ def from_bytes(payload: bytes) -> Unit:
 
 
 def published_units(path: Path) -> dict[str, bytes]:
-    """Key and bytes of every unit in a file of results/. One that is damaged: `OSError`, `ValueError` or `KeyError`."""
+    """Bytes of every unit in a Parquet file of results/, by key, not verified yet.
+
+    Raises `OSError`, `ValueError` or `KeyError` if the file cannot be read.
+    """
     import pyarrow.parquet as parquet
 
     rows = parquet.read_table(path, columns=["key", "payload"]).to_pylist()
@@ -104,8 +108,8 @@ def _parts(rows: Iterable[dict[str, Any]], part_bytes: int) -> Iterator[list[dic
         yield part
 
 
-def _answer(payload: bytes, key: str) -> Unit:
-    """The unit in a file's bytes, if it is the one of this key; else `ValueError`."""
+def _verified(payload: bytes, key: str) -> Unit:
+    """The unit in a file's bytes. Raises `ValueError` if it is damaged, or has another key."""
     unit = from_bytes(payload)
     if unit.key != key:
         raise ValueError("of another configuration or recipe")
@@ -123,7 +127,7 @@ def _provenance(file: BinaryIO) -> dict[str, Any] | None:
 def _checksum(header: dict[str, str], tensors: dict[str, "Tensor"]) -> str:
     import torch
 
-    digest = hashlib.sha256(canonical(header).encode())
+    digest = hashlib.sha256(canonical_json(header).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
@@ -132,9 +136,9 @@ def _checksum(header: dict[str, str], tensors: dict[str, "Tensor"]) -> str:
 
 
 class Store:
-    """Units on disk. `results/` of the project, and what another machine computed, are read-only layers under it.
+    """Units on disk: the writable folder `root`, above the read-only layers `results/` and imported files.
 
-    What they hold is not computed again.
+    A unit that any of them holds is not computed again.
     """
 
     def __init__(self, root: Path | str | None = None, results: Path | str | None = None) -> None:
@@ -142,67 +146,70 @@ class Store:
         self.results = Path(results) if results else paths.project_root() / "results"
 
     def path(self, kind: str, config: dict[str, Any]) -> Path:
+        """File of a unit in the writable folder, whether it is there or not."""
         return self.root / kind / f"{unit_key(kind, config)}.safetensors"
 
     def get(self, kind: str, config: dict[str, Any]) -> Unit | None:
         """The verified unit, or None where it is missing or damaged (which is said on standard error)."""
         path = self.path(kind, config)
         try:
-            return _answer(path.read_bytes(), path.stem)
+            return _verified(path.read_bytes(), path.stem)
         except FileNotFoundError:
             pass
         except ValueError as error:
             print(f"store: {kind}/{path.name} is {error}: it will be computed again", file=sys.stderr)
             path.unlink(missing_ok=True)
-        if kind not in ORIGINS_ONLY and (payload := self._published.get(path.stem)):
+        if kind not in PROVENANCE_ONLY and (payload := self._published.get(path.stem)):
             try:
-                return _answer(payload, path.stem)
+                return _verified(payload, path.stem)
             except ValueError as error:
                 print(f"store: published unit {path.stem} is {error}: it will be computed again", file=sys.stderr)
                 del self._published[path.stem]
         return None
 
     def has(self, kind: str, config: dict[str, Any]) -> bool:
+        """True if the store or a layer under it holds a unit with its tensors; it is not verified here."""
         path = self.path(kind, config)
-        return path.exists() or (kind not in ORIGINS_ONLY and path.stem in self._published)
+        return path.exists() or (kind not in PROVENANCE_ONLY and path.stem in self._published)
 
     def provenance(self, kind: str, config: dict[str, Any]) -> dict[str, Any] | None:
-        """How a unit came about, here or for `results/`, from its header alone: no tensor is read or checked."""
+        """Provenance of a unit, from its header alone: no tensor is read or verified. None where it is not stored."""
         path = self.path(kind, config)
         with suppress(OSError), open(path, "rb") as file:
             return _provenance(file)
         payload = self._published.get(path.stem)
         return _provenance(io.BytesIO(payload)) if payload else None
 
-    def publishable(self, keys: Iterable[str]) -> Iterator[dict[str, str | bytes]]:
-        """Rows of a file of `results/`: each unit's key, kind and bytes, from the store or from such a file itself.
+    def parquet_rows(self, keys: Iterable[str]) -> Iterator[dict[str, str | bytes]]:
+        """Rows `key`, `kind`, `payload` (bytes) of units for a Parquet file of results/ or of an export.
 
-        A unit that neither holds is left out; one that is damaged, or of another recipe, too, which is said.
+        Units that are not stored are left out; damaged ones too, which standard error names. A unit of a kind in
+        `PROVENANCE_ONLY` comes without its tensors.
         """
         wanted = set(keys)
         here = {path.stem: path for path in self.paths() if path.stem in wanted}
         for key in sorted(wanted & {*here, *self._published}):
             payload = here[key].read_bytes() if key in here else self._published[key]
             try:
-                unit = _answer(payload, key)
+                unit = _verified(payload, key)
             except ValueError as error:
                 print(f"store: {key} is {error}: left out", file=sys.stderr)
                 continue
-            if unit.kind in ORIGINS_ONLY and unit.tensors:
-                payload = self._origin(unit)
+            if unit.kind in PROVENANCE_ONLY and unit.tensors:
+                payload = self._provenance_bytes(unit)
             yield {"key": key, "kind": unit.kind, "payload": payload}
 
-    def _origin(self, unit: Unit) -> bytes:
-        """A unit without its tensors: published bytes that say the same, since each new header has another order."""
-        origin = replace(unit, tensors={})
+    def _provenance_bytes(self, unit: Unit) -> bytes:
+        """Bytes of a unit without its tensors: those published already, since a new header has another order."""
+        bare = replace(unit, tensors={})
         with suppress(KeyError, ValueError):
             published = self._published[unit.key]
-            if from_bytes(published) == origin:
+            if from_bytes(published) == bare:
                 return published
-        return to_bytes(origin)
+        return to_bytes(bare)
 
     def put(self, unit: Unit) -> Unit:
-        """Write a unit atomically. Raises `StoreError` if the disk is full or may not be written."""
+        """Write a unit atomically, and return it. Raises `StoreError` if the disk is full or may not be written."""
         self._write(self.path(unit.kind, unit.config), to_bytes(unit))
         return unit
 
@@ -216,7 +223,7 @@ class Store:
             ) from error
 
     def check_room(self, needed: int) -> None:
-        """Raise `InputError` if the store cannot be written or has less than `needed` bytes of room."""
+        """Check that the store can be written and has `needed` bytes of room; else raise `InputError`."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".room.{os.getpid()}.{secrets.token_hex(4)}"
@@ -231,32 +238,33 @@ class Store:
             raise InputError(f"the store {self.root} cannot take the results ({reason}): make room or set KDLIB_STORE")
 
     def paths(self) -> Iterator[Path]:
+        """Files of all units in the writable folder, sorted by kind and key."""
         yield from sorted(self.root.glob("*/*.safetensors"))
 
     def verify(self) -> tuple[list[Path], list[tuple[Path, str]]]:
-        """Every unit's file, read and checked: the sound ones, and the damaged ones with what is wrong.
+        """Read and verify every unit: returns the sound files, and the damaged ones with what is wrong.
 
-        Of files that were taken in, those that cannot be read or hold a damaged unit.
+        Imported files are verified too, and named only among the damaged ones.
         """
         sound, damaged = [], []
-        for file in self._taken_in():
+        for file in self._imported_files():
             try:
                 for key, payload in published_units(file).items():
-                    _answer(payload, key)
+                    _verified(payload, key)
             except (OSError, ValueError, KeyError) as error:
                 damaged.append((file, str(error)))
         for path in self.paths():
             try:
-                _answer(path.read_bytes(), path.stem)
+                _verified(path.read_bytes(), path.stem)
                 sound.append(path)
             except ValueError as error:
                 damaged.append((path, str(error)))
         return sound, damaged
 
     def export(self, folder: Path, part_bytes: int) -> list[Path]:
-        """All that was computed here in files of about so many bytes, as `results/` has it: for `take_in` elsewhere.
+        """Write all that was computed here into Parquet files of about `part_bytes` each, for `import_file` elsewhere.
 
-        Raises `InputError` where the folder holds another export, or the store nothing.
+        Returns the files. Raises `InputError` where the folder holds another export, or the store nothing.
         """
         if any(folder.glob("units-*.parquet")):
             raise InputError(f"{folder} holds an export already: remove it, or choose another folder")
@@ -268,37 +276,40 @@ class Store:
 
         folder.mkdir(parents=True, exist_ok=True)
         files = []
-        for part in _parts(self.publishable(path.stem for path in self.paths()), part_bytes):
+        for part in _parts(self.parquet_rows(path.stem for path in self.paths()), part_bytes):
             files.append(folder / f"units-{len(files) + 1:03}.parquet")
             parquet.write_table(pyarrow.Table.from_pylist(part), files[-1])
         if not files:
             raise nothing
         return files
 
-    def take_in(self, file: Path) -> int:
-        """Lay a file of `export` beneath the store. Returns its number of units; `InputError` if any is damaged."""
+    def import_file(self, file: Path) -> int:
+        """Add a file of `export` as a read-only layer under the store; returns its number of units.
+
+        Raises `InputError` if the file cannot be read or holds a damaged unit.
+        """
         if not file.is_file():
             raise InputError(f"there is no file {file}")
         try:
             units = published_units(file)
             for key, payload in units.items():
-                _answer(payload, key)
+                _verified(payload, key)
             content = file.read_bytes()
         except (OSError, ValueError, KeyError) as error:
             raise InputError(
                 f"{file} is no file of `kdlib store export`, or damaged ({error}): send it again"
             ) from None
-        self._write(self.root / TAKEN_IN / f"{hashlib.sha256(content).hexdigest()[:32]}.parquet", content)
+        self._write(self.root / IMPORTED / f"{hashlib.sha256(content).hexdigest()[:32]}.parquet", content)
         vars(self).pop("_published", None)
         return len(units)
 
-    def _taken_in(self) -> list[Path]:
-        return sorted(self.root.glob(f"{TAKEN_IN}/*.parquet"))
+    def _imported_files(self) -> list[Path]:
+        return sorted(self.root.glob(f"{IMPORTED}/*.parquet"))
 
     @cached_property
     def _published(self) -> dict[str, bytes]:
         units: dict[str, bytes] = {}
-        for file in (*sorted(self.results.glob("*/*.parquet")), *self._taken_in()):
+        for file in (*sorted(self.results.glob("*/*.parquet")), *self._imported_files()):
             try:
                 units |= published_units(file)
             except (OSError, ValueError, KeyError) as error:

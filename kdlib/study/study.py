@@ -1,4 +1,4 @@
-"""A study: settings, a data set and a store. It computes what the store lacks and reads the rest."""
+"""A study: settings, a data set and a store; it computes units that the store lacks and reads the others."""
 
 import html
 import sys
@@ -24,60 +24,64 @@ from . import workers
 from .settings import Settings
 from .store import Store, Unit, unit_key
 
-LOST_WORKERS = 3  # after so many the fault is taken to be none of chance
-GROUP = 4  # students for which a worker reads their teacher's responses once
+MAX_LOST_WORKERS = 3  # after so many the fault is taken to be none of chance
+MIN_STUDENTS_A_TASK = 4  # so many share one reading of their teacher's responses
 CAPACITIES = {"small": "small_teacher", "large": "large_teacher"}
 
 
 @dataclass(frozen=True)
 class Section:
-    """What is asked of a study. It is handed in, so that a study knows of no section."""
+    """Definition of a section: the functions that give its units and its tables, and further methods of its studies."""
 
     name: str
     units: Callable[["Study"], tuple[list[Teacher], list[Student]]]
     tables: Callable[["Study"], dict[str, pd.DataFrame]]
-    beside: Mapping[str, Callable[["Study"], Any]] = field(default_factory=dict)  # called as methods of the study
+    methods: Mapping[str, Callable[["Study"], Any]] = field(default_factory=dict)  # called as methods of the study
 
 
 class Study:
-    """Everything that a section's measurements are made from.
+    """Settings, data set and store of a section, with the means to compute its units and tables.
 
     `notes` says what was clipped to fit the data set, and what it cannot show (`limits`); `used` holds the units that
     were read or computed so far.
     """
 
-    def __init__(self, asked: Section, settings: Settings, dataset: Dataset, store: Store, notes: list[str]) -> None:
-        self.asked, self.section = asked, asked.name
+    def __init__(
+        self, definition: Section, settings: Settings, dataset: Dataset, store: Store, notes: list[str]
+    ) -> None:
+        self.definition, self.section = definition, definition.name
         self.settings, self.dataset, self.store, self.notes = settings, dataset, store, notes
         self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
-        self.used: dict[str, dict[str, Any]] = {}  # see `origins`
+        self.used: dict[str, dict[str, Any]] = {}  # see `provenance`
         self.read: dict[str, Any] | None = None  # what the data set was loaded with
 
     @property
     def seeds(self) -> range:
+        """Teacher seeds, from 0."""
         return range(self.settings.seeds)
 
     @property
     def missing_classes(self) -> tuple[int, ...]:
+        """Classes that are taken out of the transfer set in turn."""
         return self.settings.missing_classes or tuple(range(self.dataset.classes))
 
     @property
     def shown_class(self) -> int:
-        """The paper shows digit 6; a data set with fewer classes shows its last."""
+        """The class whose examples are shown: digit 6 as in the paper, the last class where there are fewer."""
         return min(6, self.dataset.classes - 1)
 
     def units(self) -> tuple[list[Teacher], list[Student]]:
-        """What `tables` takes: runs whose measures are lacking, and all students."""
-        return self.asked.units(self)
+        """Units that `tables` needs: teachers whose measures are lacking, and all students."""
+        return self.definition.units(self)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The section's tidy tables, one row for each cell and teacher seed."""
-        return self.asked.tables(self)
+        return self.definition.tables(self)
 
     def __getattr__(self, name: str) -> Callable[[], Any]:
-        """What the section gives beside its tables."""
+        """A method that the section defines beside its tables; `AttributeError` for any other name."""
         try:
-            return partial(vars(self)["asked"].beside[name], self)
+            return partial(vars(self)["definition"].methods[name], self)
         except KeyError:
             raise AttributeError(f"a study of this section has no {name!r}") from None
 
@@ -86,7 +90,7 @@ class Study:
         return self.dataset.images[self.shown_examples()].cpu().numpy()
 
     def shown_examples(self) -> Tensor:
-        """Their indices: the first of the shown class in the validation split."""
+        """Indices of the five examples whose soft labels are shown: the first of the shown class in validation."""
         members = self.dataset.validation
         return members[self.dataset.labels[members] == self.shown_class][:5]
 
@@ -105,7 +109,10 @@ class Study:
         )
 
     def teacher(self, capacity: str, seed: int, batch_size: int | None = None) -> Teacher:
-        """The run of a teacher; with a batch size, one on the way to the sweet spot (other number of epochs)."""
+        """Configuration of a teacher; with a batch size, one of the search for the sweet spot (other epochs).
+
+        Arguments: `capacity`, "small" or "large". The teacher is added to `teachers`.
+        """
         s = self.settings
         epochs = s.teacher_epochs if batch_size is None else s.sweet_spot_epochs
         batch_size = batch_size or s.teacher_batch_size
@@ -124,11 +131,14 @@ class Study:
         return run
 
     def default_teachers(self) -> list[Teacher]:
-        """The runs of both teachers, for every seed."""
+        """Configurations of both teachers, for every seed."""
         return [self.teacher(capacity, seed) for seed in self.seeds for capacity in CAPACITIES]
 
     def student(self, teacher: Teacher, temperature: float, epoch: int | None = None, **changes: Any) -> Student:
-        """A student with the study's settings, of a teacher's responses after an epoch (default: the last)."""
+        """Configuration of a student of a teacher's responses after an epoch (default: the last).
+
+        It has the study's settings but for `changes`, fields of `Student`.
+        """
         s = self.settings
         values = {
             "alpha": s.alpha,
@@ -141,79 +151,86 @@ class Study:
         }
         return Student(teacher, epoch or teacher.epochs, float(temperature), **(values | changes))
 
-    def stored(self, unit: Teacher | Student) -> bool:
-        """Whether the store holds a teacher's run or a student's result."""
+    def is_stored(self, unit: Teacher | Student) -> bool:
+        """True if the store holds a teacher's run or a student's result."""
         kind = "teacher" if isinstance(unit, Teacher) else "student"
         return self.store.has(kind, unit.config(self.dataset))
 
-    def runs(self, wanted: Iterable[Teacher]) -> None:
+    def train_teachers(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
         wanted = list(dict.fromkeys(wanted))
-        if above := [t.taught_by for t in wanted if t.taught_by and not self.stored(t)]:
-            self.runs(above)
-        self._until_stored(workers.train_and_store, lambda: [t for t in wanted if not self.stored(t)], "teachers")
+        if above := [t.taught_by for t in wanted if t.taught_by and not self.is_stored(t)]:
+            self.train_teachers(above)
+        self._compute_missing(workers.train_and_store, lambda: [t for t in wanted if not self.is_stored(t)], "teachers")
 
-    def run(self, teacher: Teacher) -> dict[str, Tensor]:
+    def teacher_result(self, teacher: Teacher) -> dict[str, Tensor]:
         """A teacher's tensors (see `train_teacher`), trained if the store lacks them."""
-        return self._use(workers.teacher_unit(self.store, self.dataset, teacher))
+        return self._use(workers.get_or_train_teacher(self.store, self.dataset, teacher))
 
     def responses(self, student: Student) -> Tensor:
-        """The logits [N, C] that a student is taught, by data-set index; zeros where it needs none."""
+        """Logits [N, C] of a student's teacher, by data-set index; zeros where the student needs none."""
         return workers.responses(self.store, self.dataset, student)
 
-    def distilled(self, wanted: Iterable[Student]) -> list[dict[str, Tensor]]:
+    def student_results(self, wanted: Iterable[Student]) -> list[dict[str, Tensor]]:
         """Results of students (see `distill`), in order; what the store lacks is trained, many at once."""
         wanted = list(wanted)
         units = [self.store.get("student", s.config(self.dataset)) for s in wanted]
         lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]
         if lacking:
-            self.runs(s.teacher for s in lacking if not workers.answered(self.store, self.dataset, s))
+            self.train_teachers(s.teacher for s in lacking if not workers.has_responses(self.store, self.dataset, s))
             lacking = list(dict.fromkeys(lacking))
-            self._until_stored(workers.distill_and_store, lambda: self._groups(lacking), "students")
+            self._compute_missing(workers.distill_and_store, lambda: self._groups(lacking), "students")
             units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
         return [self._use(unit) for unit in units]
 
     def measure(self, name: str, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """A small result derived from teachers, stored so that it can be read without them."""
+        """A small result that is derived from teachers, stored so that it can be read without them.
+
+        Arguments: `name` and `config`, its identity; `compute`, called if the store lacks it. Returns named tensors.
+        """
         identity = self._measure_identity(name, config)
         unit = self.store.get("measure", identity)
         if unit is None:
-            unit = workers.timed(self.store, "measure", identity, self.dataset, compute)
+            unit = workers.compute_and_store(self.store, "measure", identity, self.dataset, compute)
         return self._use(unit)
 
     def activations(self, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """What a figure is made from where its teacher is no longer at hand: stored, but in no page's record."""
+        """Named tensors from which a figure is drawn, stored so that it needs no teacher; in no page's record."""
         identity = self._measure_identity("activations", config)
         unit = self.store.get("activations", identity)
-        return (unit or workers.timed(self.store, "activations", identity, self.dataset, compute)).tensors
+        return (unit or workers.compute_and_store(self.store, "activations", identity, self.dataset, compute)).tensors
 
-    def measured(self, name: str, config: dict[str, Any]) -> bool:
-        """Whether a measure is stored already, so that its teacher is not needed."""
+    def has_measure(self, name: str, config: dict[str, Any]) -> bool:
+        """True if a measure is stored, so that its teacher is not needed."""
         return self.store.has("measure", self._measure_identity(name, config))
 
     def measure_students(
         self, name: str, wanted: list[Student], compute: Callable[[Student, Dataset, Tensor], dict[str, Tensor]]
     ) -> list[dict[str, Tensor]]:
-        """A measure of each student, many at once: `compute(student, data set, its teacher's logits)`."""
+        """A measure of each student, in order; what the store lacks is computed, many at once.
+
+        Arguments: `compute(student, data set, its teacher's logits [N, C])` returns named tensors.
+        """
         identities = {student: self._student_identity(name, student) for student in wanted}
         found = {student: self.store.get("measure", identity) for student, identity in identities.items()}
         if lacking := [student for student, unit in found.items() if unit is None]:
-            self.runs(s.teacher for s in lacking if not workers.answered(self.store, self.dataset, s))
+            self.train_teachers(s.teacher for s in lacking if not workers.has_responses(self.store, self.dataset, s))
 
-            def left() -> list[tuple]:
-                return [(compute, s, identities[s]) for s in lacking if not self.measured_student(name, s)]
+            def find_lacking() -> list[tuple]:
+                return [(compute, s, identities[s]) for s in lacking if not self.has_student_measure(name, s)]
 
-            self._until_stored(workers.measure_and_store, left, name)
+            self._compute_missing(workers.measure_and_store, find_lacking, name)
             found |= {student: self.store.get("measure", identities[student]) for student in lacking}
         return [self._use(found[student]) for student in wanted]
 
-    def measured_student(self, name: str, student: Student) -> bool:
-        """Whether a measure of a student is stored already."""
+    def has_student_measure(self, name: str, student: Student) -> bool:
+        """True if a measure of a student is stored."""
         return self.store.has("measure", self._student_identity(name, student))
 
-    def origins(self) -> dict[str, dict[str, Any]]:
-        """Of every unit used, and of the teachers behind them where they are here, by key: `kind`, `what` (network or
-        name of a measure), and its provenance.
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Provenance of every unit used, by key, with its `kind` and `what` (network, or name of the measure).
+
+        Teachers behind the units are among them, as far as the store has them.
         """
         found = dict(self.used)
         for teacher in self.teachers:
@@ -234,19 +251,19 @@ class Study:
         return unit.tensors
 
     def _groups(self, wanted: list[Student]) -> list[list[Student]]:
-        """Of these students those that the store lacks, in groups that are trained together."""
-        lacking = [student for student in wanted if not self.stored(student)]
-        return [[lacking[i] for i in chunk] for chunk in students.chunks(lacking, self.dataset, GROUP)]
+        """Those students that the store lacks, in groups of one task each."""
+        lacking = [student for student in wanted if not self.is_stored(student)]
+        return [[lacking[i] for i in chunk] for chunk in students.stacks(lacking, self.dataset, MIN_STUDENTS_A_TASK)]
 
-    def _until_stored(self, task: Callable, find_lacking: Callable[[], list], title: str) -> None:
-        """Do a task for everything that is lacking; when a worker is killed, go on with what is lacking then."""
-        for _ in range(LOST_WORKERS):
+    def _compute_missing(self, task: Callable, find_lacking: Callable[[], list], title: str) -> None:
+        """Run a task for everything that is lacking; when a worker is killed, go on with what is lacking then."""
+        for _ in range(MAX_LOST_WORKERS):
             try:
                 return self._parallel(task, find_lacking(), title)
             except BrokenProcessPool:
                 print(f"{title}: a worker was killed; going on with what the store lacks", file=sys.stderr)
         raise StoreError(
-            f"{title}: workers were killed {LOST_WORKERS} times. What is finished is kept; if memory ran out, set "
+            f"{title}: workers were killed {MAX_LOST_WORKERS} times. What is finished is kept; if memory ran out, set "
             "KDLIB_WORKERS to fewer, and run again to go on."
         )
 
@@ -257,9 +274,9 @@ class Study:
         from joblib.externals.loky import get_reusable_executor
 
         source = registry.find_source(self.settings.dataset)
-        shared = workers.Shared(
+        context = workers.TaskContext(
             self.settings,
-            None if source.known or source.plugin else source,
+            None if source.builtin or source.plugin else source,
             models.registered_networks(),
             str(self.store.root),
             self.dataset.digest,
@@ -268,11 +285,11 @@ class Study:
         )
         count = min(workers.worker_count(self.settings.device), len(arguments))
         if count == 1:
-            shared.keep(self.dataset)
+            context.set_dataset(self.dataset)
             for argument in progress(arguments, title):
-                task(shared, argument)
+                task(context, argument)
             return
-        jobs = (delayed(workers.in_worker)(task, shared, argument) for argument in arguments)
+        jobs = (delayed(workers.run_in_worker)(task, context, argument) for argument in arguments)
         try:
             for _ in progress(Parallel(count, return_as="generator_unordered")(jobs), title, len(arguments)):
                 pass

@@ -1,4 +1,4 @@
-"""What workers do: train a teacher, distil students, measure one; each result goes into the store."""
+"""Tasks of workers: train a teacher, distil students, measure one; each result goes into the store."""
 
 import sys
 import time
@@ -24,18 +24,21 @@ from .store import Store, Unit
 
 
 def worker_count(device: str = "auto") -> int:
-    """KDLIB_WORKERS, else one for each CPU core (one on an accelerator)."""
+    """Number of worker processes: KDLIB_WORKERS, else one for each CPU core; always one on an accelerator.
+
+    Raises `InputError` for a KDLIB_WORKERS that is no whole number from 1.
+    """
     if devices.find_device(device).type != "cpu":
         return 1
     return asked_workers() or devices.cores()
 
 
 @dataclass(frozen=True)
-class Shared:
-    """What every task of a study needs, in this process or another: also what was registered in this one alone."""
+class TaskContext:
+    """Context of a study's tasks, sent to each process: settings, store, data set, and what was registered here."""
 
     settings: Settings
-    source: registry.Source | None  # None: known from the start, or registered by a plug-in
+    source: registry.Source | None  # None: brought by kdlib, or registered by a plug-in
     networks: dict[str, Architecture]
     root: str
     digest: str  # of the data set
@@ -43,9 +46,10 @@ class Shared:
     data: Path
 
     def open(self) -> tuple[Store, Dataset]:
-        """The store, and the data set, read once in a process. What was registered here goes before plug-ins.
+        """The store, and the data set, which each process reads once. Registrations sent along precede plug-ins.
 
         Plug-ins are imported by each process for itself: their loaders may hold open files, caches, classes.
+        Raises `InputError` if the data set's loader gives other data than it gave the study.
         """
         plugins.load(self.plugins, quiet=True)
         for name, architecture in self.networks.items():
@@ -64,13 +68,13 @@ class Shared:
                     f"data set {s.dataset!r}: its loader gives other data each time it is called (seed its random "
                     "numbers), or its files were changed meanwhile (start anew)"
                 )
-            self.keep(found)
+            self.set_dataset(found)
         dataset = _opened[self.digest, s.device]
-        devices.make_ready(dataset.images.device)
+        devices.make_deterministic(dataset.images.device)
         return Store(self.root), dataset
 
-    def keep(self, dataset: Dataset) -> None:
-        """Take this data set for all tasks in this process."""
+    def set_dataset(self, dataset: Dataset) -> None:
+        """Use a data set that is in memory already for all tasks in this process."""
         _opened.clear()
         _opened[self.digest, self.settings.device] = dataset
 
@@ -80,10 +84,10 @@ class Shared:
 _opened: dict[tuple[str, str], Dataset] = {}
 
 
-def in_worker(task: Callable, *arguments: Any) -> None:
-    """A task in a process of its own, which lives on for the next: its data set is read once.
+def run_in_worker(task: Callable, *arguments: Any) -> None:
+    """Run a task in a worker process, which lives on for the next task: the data set is read once.
 
-    joblib takes the freed memory that `devices.use_threads` keeps for a leak, and would replace the process again and
+    joblib takes the freed memory that `devices.configure_cpu` keeps for a leak, and would replace the process again and
     again.
     """
     from joblib.externals.loky import process_executor
@@ -92,40 +96,42 @@ def in_worker(task: Callable, *arguments: Any) -> None:
     task(*arguments)
 
 
-def train_and_store(shared: Shared, teacher: Teacher) -> None:
-    _train(*shared.open(), teacher)
+def train_and_store(context: TaskContext, teacher: Teacher) -> None:
+    """Task: train a teacher, and store its run."""
+    _train(*context.open(), teacher)
 
 
-def teacher_unit(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
+def get_or_train_teacher(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
+    """The unit of a teacher's run (see `teachers.train_teacher`), trained if the store lacks it."""
     return store.get("teacher", teacher.config(dataset)) or _train(store, dataset, teacher)
 
 
 def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
-    above = teacher.taught_by and teacher_unit(store, dataset, teacher.taught_by)
-    taught = teachers.responses(above.tensors) if above else None
-    compute = partial(teachers.train_teacher, teacher, dataset, taught)
-    return timed(store, "teacher", teacher.config(dataset), dataset, compute)
+    taught_by = teacher.taught_by and get_or_train_teacher(store, dataset, teacher.taught_by)
+    teacher_logits = teachers.responses(taught_by.tensors) if taught_by else None
+    compute = partial(teachers.train_teacher, teacher, dataset, teacher_logits)
+    return compute_and_store(store, "teacher", teacher.config(dataset), dataset, compute)
 
 
 def responses(store: Store, dataset: Dataset, student: Student) -> Tensor:
-    """The logits [N, C] that a student is taught, trained if the store lacks them; zeros where it needs none."""
+    """Logits [N, C] of a student's teacher, which is trained if the store lacks them; zeros where it needs none."""
     if not student.needs_responses:
         return torch.zeros(len(dataset.labels), dataset.classes)
     if sent := store.get("responses", _responses_config(student, dataset)):
         return sent.tensors["logits"].float()
-    run = teacher_unit(store, dataset, student.teacher).tensors
+    run = get_or_train_teacher(store, dataset, student.teacher).tensors
     return teachers.responses(run, student.teacher_epoch).clone()  # of all epochs this one alone stays in memory
 
 
-def answered(store: Store, dataset: Dataset, student: Student) -> bool:
-    """Whether a student can be trained without its teacher: it needs no responses, or they were kept by themselves."""
+def has_responses(store: Store, dataset: Dataset, student: Student) -> bool:
+    """True if a student can be trained without its teacher: it needs no responses, or they are a unit of their own."""
     return not student.needs_responses or store.has("responses", _responses_config(student, dataset))
 
 
-def keep_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int) -> Unit:
-    """A stored teacher's responses after an epoch as a unit of their own: small enough to be sent to another machine.
+def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int) -> Unit:
+    """Store a teacher's responses after an epoch as a unit of their own, small enough to be sent to another machine.
 
-    Of a training in bf16 they take half of the room and lose nothing: its logits are numbers of bf16.
+    Where every logit is a number of bf16, as after training in bf16, they are stored as such: half of the room.
     """
     run = store.get("teacher", teacher.config(dataset))
     logits = teachers.responses(run.tensors, epoch)
@@ -139,13 +145,14 @@ def _responses_config(student: Student, dataset: Dataset) -> dict[str, Any]:
     return {"teacher": student.teacher.config(dataset), "epoch": student.teacher_epoch}
 
 
-def distill_and_store(shared: Shared, group: list[Student]) -> None:
-    store, dataset = shared.open()
-    known: dict[tuple, Tensor] = {}
+def distill_and_store(context: TaskContext, group: list[Student]) -> None:
+    """Task: distil students of a group, and store each result as soon as it is there."""
+    store, dataset = context.open()
+    read: dict[tuple, Tensor] = {}  # each teacher's responses are read once
     for s in group:
-        if (s.teacher, s.teacher_epoch, s.needs_responses) not in known:
-            known[s.teacher, s.teacher_epoch, s.needs_responses] = responses(store, dataset, s)
-    logits = [known[s.teacher, s.teacher_epoch, s.needs_responses] for s in group]
+        if (s.teacher, s.teacher_epoch, s.needs_responses) not in read:
+            read[s.teacher, s.teacher_epoch, s.needs_responses] = responses(store, dataset, s)
+    logits = [read[s.teacher, s.teacher_epoch, s.needs_responses] for s in group]
     start, opened = time.perf_counter(), len(dataset.openings)
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
@@ -155,16 +162,18 @@ def distill_and_store(shared: Shared, group: list[Student]) -> None:
         start, opened = time.perf_counter(), len(dataset.openings)
 
 
-def measure_and_store(shared: Shared, wanted: tuple) -> None:
-    store, dataset = shared.open()
+def measure_and_store(context: TaskContext, wanted: tuple) -> None:
+    """Task: compute a measure of a student, and store it; `wanted` is (compute, student, identity of the measure)."""
+    store, dataset = context.open()
     compute, student, identity = wanted
     logits = responses(store, dataset, student).to(dataset.images.device)
-    timed(store, "measure", identity, dataset, lambda: compute(student, dataset, logits))
+    compute_and_store(store, "measure", identity, dataset, lambda: compute(student, dataset, logits))
 
 
-def timed(
+def compute_and_store(
     store: Store, kind: str, config: dict[str, Any], dataset: Dataset, compute: Callable[[], dict[str, Tensor]]
 ) -> Unit:
+    """Call `compute`, and store its tensors as a unit whose provenance has the time, the memory and the device."""
     start, opened = time.perf_counter(), len(dataset.openings)
     tensors = compute()
     provenance = _provenance(dataset, time.perf_counter() - start, dataset.openings[opened:])

@@ -1,1 +1,1 @@
-"""What is trained: networks, losses, teachers, students, and measures of them."""
+"""Training: networks, losses, teachers, students, and measures of them."""

@@ -1,4 +1,4 @@
-"""What can be chosen from by name. Needs no torch, so that what is asked for is checked before it is imported."""
+"""Names that parameters may have. It needs no torch, so that what is asked for is checked before it is imported."""
 
 import os
 
@@ -10,7 +10,7 @@ ENGINES = ("loop", "stacked")
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
 
 
-def asked_engine() -> str | None:
+def requested_engine() -> str | None:
     """KDLIB_ENGINE, None where it is not set. Raises `InputError` for an engine that does not exist."""
     engine = os.environ.get("KDLIB_ENGINE") or None
     if engine not in (None, *ENGINES):

@@ -1,4 +1,4 @@
-"""What is trained: everything that decides a teacher's or a student's numbers, and so is its identity."""
+"""Configurations of teachers and students: everything that decides their numbers, and so is their identity."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ from torch import Tensor
 from ..data.dataset import Dataset
 from ..errors import InputError
 from .choices import SEEDINGS
-from .identity import added, canonical, content
+from .identity import added_field, canonical_json, identity_fields
 from .models import network_identity
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """One training run. Everything here is its identity: what decides its numbers, and what is kept of them."""
+    """Configuration of one teacher's training run; all fields are its identity, also which results are kept."""
 
     network: str  # a role of Table 7, or a registered network
     seed: int
@@ -30,22 +30,23 @@ class Teacher:
     checkpoints: tuple[int, ...] = ()  # epochs whose weights are kept; empty: the last
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
-        """The identity under which the run is stored."""
+        """The run's identity as a dictionary for JSON: the store derives the key of its unit from it."""
 
-        def own(teacher: Teacher) -> dict[str, Any]:
-            return {**content(teacher), **network_identity(teacher.network, dataset.family, dataset.known)}
+        def identity(teacher: Teacher) -> dict[str, Any]:
+            return {**identity_fields(teacher), **network_identity(teacher.network, dataset.family, dataset.builtin)}
 
-        above = self.taught_by and own(self.taught_by)
-        return {**own(self), "taught_by": above, "dataset": dataset.name, "data": dataset.digest}
+        taught_by = self.taught_by and identity(self.taught_by)
+        return {**identity(self), "taught_by": taught_by, "dataset": dataset.name, "data": dataset.digest}
 
     @property
     def epochs_with_responses(self) -> tuple[int, ...]:
+        """Epochs, from 1, after which the responses are kept."""
         return self.kept_epochs or tuple(range(1, self.epochs + 1))
 
 
 @dataclass(frozen=True)
 class Student:
-    """One student's training. Everything here decides its numbers, and is its identity."""
+    """Configuration of one student's distillation; all fields decide its numbers, and are its identity."""
 
     teacher: Teacher
     teacher_epoch: int  # whose responses are distilled
@@ -64,17 +65,17 @@ class Student:
     targets: str = "responses"  # the teacher's, or a control's (see `targets.py`)
     logit_scale: float = 1.0  # of the teacher's logits
     replicate: int = 0
-    seeding: str = added("common", before="configuration")  # which random numbers it shares: see `seed`
+    seeding: str = added_field("common", before="configuration")  # which random numbers it shares: see `seed`
 
     @property
     def needs_responses(self) -> bool:
-        """Whether its teacher's responses decide anything: without the KL term, only in the choice of examples."""
+        """True if the teacher's responses decide anything: the KL term, or which examples are chosen."""
         return self.alpha != 0 or (self.examples_per_class is not None and self.selection != "random")
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
-        """The identity under which the result is stored."""
-        network = network_identity(self.network, dataset.family, dataset.known)
-        return {**content(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
+        """The student's identity as a dictionary for JSON: the store derives the key of its unit from it."""
+        network = network_identity(self.network, dataset.family, dataset.builtin)
+        return {**identity_fields(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
 
     def seed(self) -> int:
         """The seed of a student's initial weights, of the order of its examples and of all else that is random in it.
@@ -93,15 +94,15 @@ class Student:
                     "replicate": self.replicate,
                 }
             case "configuration":
-                source = content(replace(self, precision="fp32"))
+                source = identity_fields(replace(self, precision="fp32"))
             case unknown:
                 raise InputError(f"unknown seeding {unknown!r}; allowed: {', '.join(SEEDINGS)}")
-        return int.from_bytes(hashlib.sha256(canonical(source).encode()).digest()[:6], "big")
+        return int.from_bytes(hashlib.sha256(canonical_json(source).encode()).digest()[:6], "big")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which examples a student sees, in which order, and after which steps it is validated."""
+    """Mini-batches of a student's training in their order, and the steps after which it is validated."""
 
     batches: Tensor  # [steps, B], indices into the data set
     validate_after: tuple[int, ...]

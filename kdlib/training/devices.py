@@ -1,4 +1,4 @@
-"""Which device runs, with how many threads, and what is recorded about it."""
+"""The device that computes: its choice, its settings, bf16 on it, CUDA graphs, and what is recorded about it."""
 
 import ctypes
 import os
@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map_only
 
 from ..errors import InputError
 
-PRODUCTS = {
+MATRIX_PRODUCTS = {
     torch.ops.aten.mm.default,
     torch.ops.aten.addmm.default,
     torch.ops.aten.bmm.default,
@@ -31,7 +31,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """`auto` is the first of cuda, mps, cpu that is there. Raises `InputError` for a device that is not."""
+    """The torch device of a name; `auto` is the first of cuda, mps and cpu that this machine has.
+
+    Raises `InputError` for an unknown name, and for a device that this machine lacks.
+    """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -49,29 +52,29 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def make_ready(device: torch.device) -> None:
-    """Before any training: what is computed twice on a device must come out equal, bit for bit.
+def make_deterministic(device: torch.device) -> None:
+    """Set PyTorch up so that what is computed twice on a device comes out equal, bit for bit; called before training.
 
-    A CPU gets one thread, since their number changes the order of sums; of CUDA's convolutions those are left out that
-    add in whatever order their threads come.
+    A CPU gets one thread, since their number changes the order of sums; cuDNN's non-deterministic convolutions, which
+    add in whatever order their threads come, and TF32 are switched off.
     """
     if device.type == "cpu":
-        use_threads(1)
+        configure_cpu(1)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: convolutions would round to 10 bits by default
 
 
-def use_threads(count: int) -> None:
-    """Make a CPU ready: fix the number of threads (it changes the last bits of a result), flush denormals, keep memory.
+def configure_cpu(threads: int) -> None:
+    """Fix the number of CPU threads (it changes a result's last bits), flush denormals to zero, keep freed memory.
 
-    The C library gives large blocks back to the system when they are freed; a training step frees and takes the same
-    ones again, and spends half of its time on page faults.
+    By default the C library gives large blocks back to the system when they are freed; a training step frees and takes
+    the same ones again, and spends half of its time on page faults.
     """
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
@@ -81,20 +84,20 @@ def use_threads(count: int) -> None:
 
 
 def adam(parameters: list[torch.Tensor], learning_rate: float) -> torch.optim.Adam:
-    """Adam with PyTorch's defaults but the learning rate; fused where the device has it, recordable on CUDA."""
+    """Adam with PyTorch's defaults but the learning rate: fused on CPU and CUDA, capturable in CUDA graphs."""
     kind = parameters[0].device.type
     return torch.optim.Adam(parameters, learning_rate, fused=kind in ("cpu", "cuda"), capturable=kind == "cuda")
 
 
-class RecordedStep:
-    """A training step on CUDA, recorded as a graph and replayed: no kernel waits for Python to launch it.
+class GraphedStep:
+    """A training step that is captured as a CUDA graph and replayed: no kernel waits for Python to launch it.
 
-    The first calls run it as it is, and warm the libraries up; an input of another shape is always run so. On other
-    devices every call is. Arguments: `step(input)`, which must not look at a tensor's values; `example`, a tensor of
+    The first calls are eager, as warm-up before the capture; so is every call with an input of another shape, and every
+    call on another device. Arguments: `step(input)`, which must not look at a tensor's values; `example`, a tensor of
     the shape, type and device of its usual input.
     """
 
-    WARM = 3
+    WARMUP_CALLS = 3
 
     def __init__(self, step: Callable[[torch.Tensor], object], example: torch.Tensor) -> None:
         self.step, self.input, self.calls, self.graph = step, torch.empty_like(example), 0, None
@@ -102,13 +105,13 @@ class RecordedStep:
     def __call__(self, values: torch.Tensor) -> None:
         if values.device.type != "cuda" or values.shape != self.input.shape:
             self.step(values)
-        elif self.graph is None and self.calls < self.WARM:
+        elif self.graph is None and self.calls < self.WARMUP_CALLS:
             self.calls += 1
-            own = torch.cuda.Stream()
-            own.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(own):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
                 self.step(values)
-            torch.cuda.current_stream().wait_stream(own)
+            torch.cuda.current_stream().wait_stream(side)
         else:
             self.input.copy_(values)
             if self.graph is None:
@@ -118,43 +121,47 @@ class RecordedStep:
             self.graph.replay()
 
 
-def multiplies_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for products of bf16 numbers: every accelerator, and some CPUs."""
+def has_bf16_instructions(device: torch.device) -> bool:
+    """True if a device multiplies bf16 numbers in hardware: every accelerator does, and some CPUs."""
     if device.type != "cpu":
         return True
-    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not in every version that is allowed
-    if asked and platform.machine().lower() in ("x86_64", "amd64"):
-        return asked()
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not in every version that is allowed
+    if supported and platform.machine().lower() in ("x86_64", "amd64"):
+        return supported()
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def autocast(device: torch.device, precision: str) -> Any:
-    """The context in which a forward pass has a precision: fp32 or bf16."""
+    """Context manager in which a forward pass has a precision, "fp32" or "bf16" (mixed, by torch.autocast)."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
-def products(device: torch.device, precision: str) -> Any:
-    """The context for whole steps of a precision, backwards too: bf16 by way of fp32 where it must be."""
-    return nullcontext() if precision != "bf16" or multiplies_bf16(device) else RoundedProducts()
+def bf16_emulation(device: torch.device, precision: str) -> Any:
+    """Context manager for whole steps, forward and backward: bf16 is emulated in fp32 where hardware lacks it."""
+    return nullcontext() if precision != "bf16" or has_bf16_instructions(device) else EmulatedBF16()
 
 
-class RoundedProducts(TorchDispatchMode):
-    """Products of bf16 numbers computed in fp32 and rounded to bf16: what an instruction for them does.
+class EmulatedBF16(TorchDispatchMode):
+    """Dispatch mode that computes products of bf16 matrices in fp32 and rounds them to bf16, as hardware does.
 
-    The products themselves are exact in fp32, so only the order of the sums differs. Without such instructions PyTorch
-    falls back to loops that take many times as long.
+    The products of two numbers are exact in fp32, so only the order of the sums differs. Without such instructions
+    PyTorch falls back to loops that take many times as long.
     """
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
-        if operation not in PRODUCTS or torch.bfloat16 not in {a.dtype for a in args if isinstance(a, torch.Tensor)}:
+        dtypes = {a.dtype for a in args if isinstance(a, torch.Tensor)}
+        if operation not in MATRIX_PRODUCTS or torch.bfloat16 not in dtypes:
             return operation(*args, **kwargs)
         exact = operation(*tree_map_only(torch.Tensor, torch.Tensor.float, args), **kwargs)
         return tree_map_only(torch.Tensor, torch.Tensor.bfloat16, exact)
 
 
 def timings(work: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
-    """Seconds of a piece of work, so many times, after once to warm up."""
+    """Seconds that each of `repeats` calls of `work` takes on a device, after one call to warm up.
+
+    Not `torch.utils.benchmark.Timer`: it waits for the current CUDA device alone, and sets the number of threads anew.
+    """
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -166,7 +173,7 @@ def timings(work: Callable[[], object], device: torch.device, repeats: int) -> l
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """What a result's provenance says about the machine and the code."""
+    """Device, threads, versions, system and commit, as a result's provenance records them."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {_processor()}",
         "threads": torch.get_num_threads(),
@@ -178,13 +185,13 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Largest resident size of this process so far, in MiB."""
+    """Peak resident memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
 
 
 @cache
 def _processor() -> str:
-    """Its name, and which instructions PyTorch uses of it: of one name there are processors whose last bits differ."""
+    """Name of the processor and the instructions that PyTorch uses: with others, last bits differ."""
     info, name = Path("/proc/cpuinfo"), platform.processor() or "unknown processor"
     if info.exists():
         lines = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]

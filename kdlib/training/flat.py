@@ -5,17 +5,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-LANES = 64  # a multiple of every processor's vector width
+SIMD_LANES = 64  # a multiple of every processor's vector width
 
 
 def flatten(values: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """A vector that holds all values, and views of it with their shapes and strides; so do the gradients.
+    """Copy tensors into one vector; returns the vector, and views of it with the tensors' shapes and strides.
 
-    The vector is padded to whole `LANES`: Adam rounds what is left over after the last full vector differently, and so
-    a weight's last bits would depend on how many others there are. Arguments: `values`, dense tensors on one device.
+    The views' gradients are likewise views of the vector's gradient. The vector is padded to whole `SIMD_LANES`: Adam
+    rounds what is left over after the last full register differently, and so a weight's last bits would depend on how
+    many others there are. Arguments: `values`, dense tensors on one device.
     """
     total = sum(value.numel() for value in values)
-    vector = values[0].new_zeros(total + -total % LANES)
+    vector = values[0].new_zeros(total + -total % SIMD_LANES)
     vector.grad = torch.zeros_like(vector)
     views, start = [], 0
     for value in values:

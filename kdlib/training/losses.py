@@ -23,7 +23,7 @@ def soft_labels(logits: Tensor, temperature: float | Tensor) -> Tensor:
 
 
 def label_smoothing_labels(labels: Tensor, classes: int, alpha: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Equation 1: (1 - alpha) one_hot + alpha / C.
+    """Label-smoothing labels, equation 1 of the paper: (1 - alpha) one_hot + alpha / C.
 
     Arguments: integer `labels` [...]; number of `classes` C; `alpha` in [0, 1]. Returns [..., C] of type `dtype`.
     """
@@ -34,7 +34,7 @@ def label_smoothing_labels(labels: Tensor, classes: int, alpha: float, dtype: to
 
 
 def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
-    """Equation 3: the cross-entropy with label-smoothing labels, mean over the batch, in nats.
+    """Label-smoothing loss, equation 3 of the paper: cross-entropy with equation 1's labels, batch mean, in nats.
 
     Equation 2 writes it as (1 - alpha) H(q, p) + alpha KL(u, p); the two differ by the constant alpha H(u).
 
@@ -54,11 +54,11 @@ def kd_loss(
     alpha: float,
     t_squared: bool = False,
 ) -> Tensor:
-    """Equation 4: (1 - alpha) H(p, q) + alpha KL(p_T^t, p_T); sum over classes, mean over the batch, in nats.
+    """Distillation loss, equation 4 of the paper: (1 - alpha) H(p, q) + alpha KL(p_T^t, p_T), batch mean, in nats.
 
     Arguments: `student_logits` and `teacher_logits` [B, C], `labels` [B], `temperature` T > 0, `alpha` in [0, 1].
     `t_squared` multiplies the KL term by T^2 (Hinton et al. 2015, section 2.1); equation 4 does not.
-    Returns a scalar.
+    Returns a scalar. Raises `ValueError` for another temperature or alpha.
     """
     axes(
         student_logits=(student_logits, "B C"),
@@ -89,9 +89,10 @@ def kd_targets(
     alpha: float | Tensor,
     t_squared: bool | Tensor = False,
 ) -> Tensor:
-    """What of equation 4's gradient does not depend on the student: (1 - alpha) one_hot + alpha s / T softmax(z^t / T).
+    """Constant part of equation 4's gradient: (1 - alpha) one_hot + alpha s / T softmax(z^t / T).
 
-    Here s is T^2 with `t_squared` and 1 without. Computed once for all examples, it serves every step.
+    Here s is T^2 with `t_squared` and 1 without; no student enters it. Computed once for all examples, it serves every
+    step.
 
     Arguments: `teacher_logits` [..., C], `labels` [...]; the others numbers, or tensors that broadcast against the
     logits. Returns [..., C].
@@ -109,9 +110,10 @@ def kd_gradient(
     alpha: float | Tensor,
     t_squared: bool | Tensor = False,
 ) -> Tensor:
-    """The gradient of equation 4, mean over a batch, by the student's logits: what `kd_loss(...).backward()` gives.
+    """Gradient of equation 4, mean over a batch, by the student's logits: what `kd_loss(...).backward()` gives.
 
     Arguments: `student_logits` [..., B, C]; `targets` [..., B, C] from `kd_targets` with the same settings.
+    Returns [..., B, C].
     """
     hard, soft = _weights(temperature, alpha, t_squared)
     ours = hard * F.softmax(student_logits, dim=-1) + soft * F.softmax(student_logits / temperature, dim=-1)
@@ -121,7 +123,7 @@ def kd_gradient(
 def kd_gradient_norms(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, alpha: float, t_squared: bool
 ) -> tuple[Tensor, Tensor]:
-    """Lengths of the gradients of equation 4's two terms by the student's logits: hard labels, and soft labels.
+    """Norms of the gradients of equation 4's two terms by the student's logits: hard labels, and soft labels.
 
     Arguments: both logits [N, C], `labels` [N]. Returns two tensors [N], each example's as if it were alone in a batch.
     """
@@ -132,12 +134,12 @@ def kd_gradient_norms(
 
 
 def _weights(temperature: float | Tensor, alpha: float | Tensor, t_squared: bool | Tensor) -> tuple:
-    """Of the gradients of equation 4's two terms, d KL(p_T^t, p_T) / dz being (p_T - p_T^t) / T."""
+    """Factors of the gradients of equation 4's two terms; d KL(p_T^t, p_T) / dz is (p_T - p_T^t) / T."""
     return 1 - alpha, alpha * temperature ** (2 * t_squared - 1)
 
 
 def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
-    """KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...], with 0 log 0 = 0.
+    """Divergence KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...], with 0 log 0 = 0.
 
     Finite for any finite logits of the student; the teacher's may be -inf, a class that it gives exactly 0.
     """

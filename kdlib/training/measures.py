@@ -19,7 +19,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Counts [C, C] of labels (rows) and predictions (columns). Arguments: `logits` [N, C], `labels` [N]."""
+    """Confusion matrix: counts [C, C] of labels (rows) and predictions (columns), from logits [N, C] and labels [N]."""
     axes(logits=(logits, "N C"), labels=(labels, "N"), least={"C": 1})
     label_range(labels, logits.shape[1])
     classes = logits.shape[-1]
@@ -31,7 +31,7 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
 
     Hinton et al. (2015, section 3) raise the bias of a class that the transfer set lacks, tuned on test data; this
     takes only unlabelled inputs. Arguments: student `logits` [N, C] on held-out inputs at temperature 1,
-    `missing_class`, `prior` in (0, 1). Returns a scalar; found by bisection, since the mean grows with the shift.
+    `missing_class`, `prior` in (0, 1). Returns a scalar, fp32. Raises `ValueError` for another prior.
     """
     axes(logits=(logits, "N C"), least={"N": 1, "C": 2})
     whole("missing_class", missing_class, 0, logits.shape[1] - 1)
@@ -41,6 +41,8 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
     others = torch.cat([logits[:, :missing_class], logits[:, missing_class + 1 :]], dim=1).logsumexp(1)
     margin = logits[:, missing_class] - others
     low, high = (-margin.max() - 50).item(), (-margin.min() + 50).item()
+    # By bisection, since the mean grows with the shift. Not by scipy.optimize.brentq: its root differs in the last bit
+    # of fp32 in one of some thousand cases, and stored students have this one's.
     for _ in range(100):
         middle = (low + high) / 2
         if torch.sigmoid(margin + middle).mean() < prior:
@@ -51,12 +53,13 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
 
 
 def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
-    """How much the similarity labels vary (paper, section 3.3), raw and relative to their mean.
+    """Variance in response: how much the similarity labels vary (paper, section 3.3), raw and relative to their mean.
 
     Arguments: `probabilities` [N, C] with C of 3 or more, `labels` [N]. Row-wise: the variance of the C-1 non-target
     probabilities within an example, averaged over examples. Column-wise: the variance of each non-target probability
     across the examples of one class, averaged over classes and columns. Relative: standard deviation over mean
     non-target probability.
+    Returns numbers under `row_variance`, `column_variance`, `row_relative` and `column_relative`.
     """
     axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"N": 1, "C": 3})
     classes = probabilities.shape[-1]
@@ -77,10 +80,11 @@ def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, flo
 
 
 def distance_to_label_smoothing(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """KL of each response from its label-smoothing surrogate of equal confidence, in nats: [N, C] -> [N].
+    """Divergence (KL) of each response from its label-smoothing surrogate of equal confidence, in nats.
 
     The surrogate keeps the probability of the label and spreads the rest evenly: what is left of the response when
-    its similarity information is taken away (paper, section 3.4 and figure 2). 0 for a label-smoothing response.
+    its similarity information is taken away (paper, section 3.4 and figure 2).
+    Arguments: probabilities [N, C], `labels` [N]. Returns [N], 0 for a label-smoothing response.
     """
     axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"C": 2})
     label_range(labels, probabilities.shape[1])
@@ -92,7 +96,7 @@ def distance_to_label_smoothing(probabilities: Tensor, labels: Tensor) -> Tensor
 
 
 def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
-    """NC1 of Papyan et al. (2020): tr(S_W pinv(S_B)) / K. Smaller is tighter.
+    """Within-class over between-class scatter, NC1 of Papyan et al. (2020): tr(S_W pinv(S_B)) / K; smaller is tighter.
 
     Arguments: `activations` [N, D], `labels` [N] with K distinct values, 2 or more.
     """
@@ -124,12 +128,16 @@ def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor)
 
 
 def nearest(values: Iterable[float], wanted: float) -> float:
-    """The value of a grid that is nearest to the one wanted; of two as near, the first."""
+    """The value of a grid that is nearest to the one wanted; the first where two are as near."""
     return min(values, key=lambda value: abs(value - wanted))
 
 
 def cell_accuracies(result: Mapping[str, Tensor], missing: int) -> dict[str, float]:
-    """Percent of the removed class and of the other classes recognised, raw and after the bias correction."""
+    """Percent of the missing class and of the other classes recognised, before and after the bias correction.
+
+    Arguments: a student's result (see `students.distill`), its missing class. Returns percentages under `raw`,
+    `corrected` (missing class), `others` and `others_corrected`, and `n`, test examples of the missing class.
+    """
     row: dict[str, float] = {}
     for column, others, counts in (
         ("raw", "others", result["confusion"]),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..data import plugins
 from ..errors import InputError
-from .identity import content
+from .identity import identity_fields
 from .im2col import StridedConvolution
 
 
@@ -31,9 +31,10 @@ class Architecture:
 
 
 class ChannelsLastFlatten(nn.Module):
-    """[B, C, H, W] -> [B, H W C]: no copy in the memory layout in which convolutions are fastest."""
+    """Flattens [B, C, H, W] to [B, H W C]: no copy in the memory format in which convolutions are fastest."""
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """Flattened activations [B, H W C] of [B, C, H, W]."""
         return hidden.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -44,16 +45,16 @@ class Convolution(nn.Conv2d):
         super().__init__(channels, out, 3, stride=stride, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, O, H', W']."""
+        """The convolution's outputs [B, O, H', W'] of images [B, C, H, W]."""
         mixed = images.device.type == "cpu" and torch.is_autocast_enabled("cpu")
-        if self.stride != (2, 2) or self.out_channels < WIDE or not mixed:
+        if self.stride != (2, 2) or self.out_channels < MIN_IM2COL_CHANNELS or not mixed:
             return super().forward(images)
         kind = torch.get_autocast_dtype("cpu")
         return StridedConvolution.apply(images.to(kind), self.weight.to(kind), self.bias.to(kind))
 
 
 class ConvNet(nn.Module):
-    """`features` gives the penultimate activations, `head` the logits."""
+    """A network of an architecture: `features` gives the penultimate activations, `head` the logits."""
 
     def __init__(self, architecture: Architecture, shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -77,11 +78,12 @@ class ConvNet(nn.Module):
         self.head = nn.Linear(flat, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] -> logits [B, classes]."""
+        """Logits [B, classes] of images [B, C, H, W]."""
         return self.head(self.features(images))
 
 
 def conv_strides(architecture: Architecture) -> tuple[int, ...]:
+    """The stride of each convolution, 2 where the architecture names none."""
     return architecture.strides or (2,) * len(architecture.widths)
 
 
@@ -134,13 +136,13 @@ ROLES = ("large_teacher", "small_teacher", "general_student", "baseline_student"
 INPUT_SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 
 TINY_PIXELS = 16 * 16
-WIDE = 48  # output channels from which a product over patches gains more than laying the patches out costs
+MIN_IM2COL_CHANNELS = 48  # output channels from which a matrix product gains more than im2col costs
 
 _networks: dict[str, Architecture] = {}
 
 
 def register_network(name: str, architecture: Architecture) -> None:
-    """Make an architecture known under a name: to `build_model`, and as `network` of a `Teacher` or a `Student`.
+    """Register an architecture under a name, for `build_model` and as `network` of a `Teacher` or a `Student`.
 
     Raises `InputError` for the name of a role of Table 7, or of the assistant.
     """
@@ -150,7 +152,10 @@ def register_network(name: str, architecture: Architecture) -> None:
 
 
 def find_architecture(name: str, family: str = "mnist") -> Architecture:
-    """A registered network by name, else the role `name` in Table 7's networks for `family`, or its assistant."""
+    """The architecture registered under a name, else that of the role `name` in table 7's `family`, or its assistant.
+
+    Raises `InputError` for an unknown family or name.
+    """
     if name in _networks:
         return _networks[name]
     if family not in TABLE7:
@@ -164,19 +169,19 @@ def find_architecture(name: str, family: str = "mnist") -> Architecture:
 
 
 def registered_networks() -> dict[str, Architecture]:
-    """What `register_network` was given, by name."""
+    """Architectures that were given to `register_network`, by name."""
     return dict(_networks)
 
 
-def network_identity(name: str, family: str, fixed: bool) -> dict[str, Any]:
-    """What a unit's identity must say of its network beside the name.
+def network_identity(name: str, family: str, builtin: bool) -> dict[str, Any]:
+    """The part of a unit's identity that describes its network beside the name: its architecture, or nothing.
 
-    Nothing for a role in a family that is `fixed` by the data set's name; else the architecture, since networks and
-    users' data sets may be registered anew.
+    Nothing for a role where the data set is `builtin`, which fixes its family; else the architecture, since networks
+    and users' data sets may be registered anew.
     """
-    if fixed and name not in _networks:
+    if builtin and name not in _networks:
         return {}
-    architecture = content(find_architecture(name, family))
+    architecture = identity_fields(find_architecture(name, family))
     return {"architecture": {k: v for k, v in architecture.items() if k != "identified"}}
 
 
@@ -194,35 +199,33 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = ConvNet(architecture, shape, classes)
-    return model.to(memory_format=fast_layout(*shape[1:]))
+    return model.to(memory_format=fastest_memory_format(*shape[1:]))
 
 
-def tiny(height: int, width: int) -> bool:
-    """Whether images are so small that a step is mostly overhead."""
+def is_tiny(height: int, width: int) -> bool:
+    """True if images are so small that a training step is mostly overhead."""
     return height * width <= TINY_PIXELS
 
 
-def fast_layout(height: int, width: int) -> torch.memory_format:
-    """Channels last, but for tiny images, of which the weights are larger than the activations."""
-    return torch.contiguous_format if tiny(height, width) else torch.channels_last
+def fastest_memory_format(height: int, width: int) -> torch.memory_format:
+    """Memory format of images and weights: channels-last, but for tiny images, whose weights outweigh activations."""
+    return torch.contiguous_format if is_tiny(height, width) else torch.channels_last
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of trainable parameters."""
+    """Number of trainable parameters of a network."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
-    """Floating-point operations of one example's forward and backward pass, in convolutions and dense layers."""
-    forward: list[int] = []
+    """Floating-point operations of one example's forward and backward pass, in convolutions and dense layers.
 
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        forward.append(2 * output[0].numel() * layer.weight[0].numel())
+    A multiplication with its addition counts as two; nothing is counted for the gradient by the images. Arguments:
+    `model` on the CPU, `shape` (channels, height, width) of an image.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # slow to import, and rarely wanted
 
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    with torch.no_grad():
-        model.eval()(torch.zeros(1, *shape))
-    for hook in hooks:
-        hook.remove()
-    model.train()
-    return 3 * sum(forward) - forward[0]
+    with FlopCounterMode(display=False) as counter:
+        model.eval()(torch.zeros(1, *shape)).sum().backward()
+    model.train().zero_grad()
+    return counter.get_total_flops()

@@ -1,4 +1,4 @@
-"""Many students in lock-step: weights stacked along a first axis K, each convolution one batched matrix product.
+"""Many students trained together: weights stacked along a first axis K, each convolution one batched matrix product.
 
 Where a step is all overhead, for tiny images or on an accelerator, stacking shares it. In a CPU's own bf16 matrix
 products are twice as fast as convolutions, also for one student alone. The reference is `students.train_one`; a test
@@ -12,31 +12,31 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from .config import Schedule, Student
-from .devices import RecordedStep, adam, products
+from .devices import GraphedStep, adam, bf16_emulation
 from .flat import flatten
-from .im2col import Patches, block_windows, convolve_blocks, fit_blocks
+from .im2col import Im2col, block_windows, can_use_blocks, convolve_blocks
 from .losses import kd_gradient, kd_targets
-from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, tiny
+from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, is_tiny
 
-CHUNK = 12  # students at once where a step is overhead; beyond a dozen a CPU gains nothing
-CUDA_CHUNK = 128
+CPU_STACK = 12  # most students in a stack where a step is overhead; beyond a dozen a CPU gains nothing
+CUDA_STACK = 128  # most students in a stack on CUDA
 MEMORY_SHARE = 0.5  # of an accelerator's free memory, for activations
-KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def train(
-    students: list[Student], dataset: Dataset, logits: list[Tensor], plans: list[Schedule]
+    students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
 ) -> tuple[list[Tensor], list[ConvNet]]:
     """Train students that share network, batch size, number of steps, learning rate and precision.
 
-    Arguments: as `students.train_one`, teacher logits [N, C] and a schedule for each student.
-    Returns each student's validation accuracies, and its network.
+    Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student.
+    Returns each student's validation accuracies (fractions, one for each validation), and its network.
     """
     architecture = find_architecture(students[0].network, dataset.family)
     device = dataset.images.device
-    stacks = device.type != "cpu" or cpu_chunk(architecture, dataset.shape) > 1
+    stacks = device.type != "cpu" or cpu_stack_size(architecture, dataset.shape) > 1
     if stacks and len(students) == 1:  # one alone takes another path through the matrix library: other last bits
-        histories, models = train(students * 2, dataset, logits * 2, plans * 2)
+        histories, models = train(students * 2, dataset, logits * 2, schedules * 2)
         return histories[:1], models[:1]
     args = (students[0].network, dataset.family, dataset.shape, dataset.classes)
     models = [build_model(*args, seed=student.seed()).to(device) for student in students]
@@ -44,41 +44,41 @@ def train(
     vector, weights = flatten(_stack(models))
     optimizer = adam([vector], students[0].learning_rate)
 
-    inputs = _inputs(dataset, strides, KINDS[students[0].precision])
-    on_blocks = fit_blocks(strides, *dataset.shape[1:])
+    inputs = _inputs(dataset, strides, DTYPES[students[0].precision])
+    on_blocks = can_use_blocks(strides, *dataset.shape[1:])
     settings = {
         name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None]
         for name in ("temperature", "alpha", "t_squared")
     }
     targets = kd_targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
     rows = torch.arange(len(students), device=device)[:, None]
-    batches = torch.stack([plan.batches for plan in plans], dim=1)  # steps K B
+    batches = torch.stack([schedule.batches for schedule in schedules], dim=1)  # steps K B
 
-    def right(part: Tensor) -> Tensor:
-        outputs = _forward(weights, _pick(inputs, part[None]), strides, on_blocks)
+    def count_correct(part: Tensor) -> Tensor:
+        outputs = _forward(weights, _gather(inputs, part[None]), strides, on_blocks)
         return (outputs.argmax(-1) == dataset.labels[part]).sum(1)
 
     def train_step(batch: Tensor) -> None:
-        outputs = _forward(weights, _pick(inputs, batch), strides, on_blocks)
+        outputs = _forward(weights, _gather(inputs, batch), strides, on_blocks)
         outputs.backward(kd_gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
         optimizer.step()
         vector.grad.zero_()
 
     history = []
-    run_step = RecordedStep(train_step, batches[0])
-    with products(device, students[0].precision):
+    run_step = GraphedStep(train_step, batches[0])
+    with bf16_emulation(device, students[0].precision):
         for step, batch in enumerate(batches, start=1):
             run_step(batch)
-            if step in plans[0].validate_after:
+            if step in schedules[0].validate_after:
                 with torch.no_grad():
-                    found = sum(right(part) for part in dataset.validation.split(batches.shape[-1]))
-                history.append(found / len(dataset.validation))
+                    correct = sum(count_correct(part) for part in dataset.validation.split(batches.shape[-1]))
+                history.append(correct / len(dataset.validation))
     _unstack(weights, models)
     return list(torch.stack(history, dim=1)), models
 
 
 def can_stack(architecture: Architecture) -> bool:
-    """Whether a network's students can run in lock-step: batch norm and dropout are not written for stacks."""
+    """True if students of a network can be trained in a stack: batch norm and dropout are not written for stacks."""
     return not (architecture.batch_norm or architecture.dropout)
 
 
@@ -101,26 +101,28 @@ def slices_aligned(architecture: Architecture, shape: tuple[int, int, int], clas
     return all(size % 4 == 0 for size in (*sizes, inputs * classes, batch_size * classes))
 
 
-def most_at_once(architecture: Architecture, shape: tuple[int, int, int], batch_size: int, device: torch.device) -> int:
-    """How many students a stack may have: on CUDA as many as its free memory holds."""
+def max_stack_size(
+    architecture: Architecture, shape: tuple[int, int, int], batch_size: int, device: torch.device
+) -> int:
+    """Largest number of students in a stack: on CUDA as many as its free memory holds, at most `CUDA_STACK`."""
     if device.type != "cuda":
-        return cpu_chunk(architecture, shape)
+        return cpu_stack_size(architecture, shape)
     free, _ = torch.cuda.mem_get_info(device)
-    return max(1, min(CUDA_CHUNK, int(MEMORY_SHARE * free / step_bytes(architecture, shape, batch_size))))
+    return max(1, min(CUDA_STACK, int(MEMORY_SHARE * free / activation_bytes(architecture, shape, batch_size))))
 
 
-def cpu_chunk(architecture: Architecture, shape: tuple[int, int, int]) -> int:
-    """Convolutions of larger images are no overhead: one student alone stays in a core's cache."""
-    return 1 if architecture.widths and not tiny(*shape[1:]) else CHUNK
+def cpu_stack_size(architecture: Architecture, shape: tuple[int, int, int]) -> int:
+    """Largest number of students in a stack on a CPU: one, which stays in the cache, where steps are no overhead."""
+    return 1 if architecture.widths and not is_tiny(*shape[1:]) else CPU_STACK
 
 
-def step_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_size: int) -> int:
-    """Memory of a student's activations and patches in a step, with as much again for their gradients."""
+def activation_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_size: int) -> int:
+    """Bytes of one student's activations and im2col in a step in fp32, with as much again for their gradients."""
     channels, height, width = shape
     numbers = 0
     for out, stride in zip(architecture.widths, conv_strides(architecture), strict=True):
         height, width = -(-height // stride), -(-width // stride)
-        numbers += height * width * (9 * channels + 2 * out)  # patches, sums, and what ReLU leaves of them
+        numbers += height * width * (9 * channels + 2 * out)  # im2col, outputs, and the outputs after ReLU
         channels = out
     numbers += channels * height * width + 2 * sum(architecture.dense)
     return 2 * 4 * batch_size * numbers
@@ -128,15 +130,15 @@ def step_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_si
 
 @lru_cache(maxsize=1)  # it serves every student of a data set
 def _inputs(dataset: Dataset, strides: tuple[int, ...], kind: torch.dtype) -> Tensor:
-    """What the first layer sees of every example: blocks, patches, or the image."""
+    """Inputs of the first layer for every example: windows of blocks, im2col, or the image."""
     images = dataset.images.to(kind).permute(0, 2, 3, 1).contiguous()  # N H W C
-    if fit_blocks(strides, *dataset.shape[1:]):
+    if can_use_blocks(strides, *dataset.shape[1:]):
         return block_windows(images)
-    return Patches.apply(images, strides[0]) if strides else images
+    return Im2col.apply(images, strides[0]) if strides else images
 
 
-def _pick(values: Tensor, rows: Tensor) -> Tensor:
-    """`values[rows]`; indexing copies number by number where this copies whole rows."""
+def _gather(values: Tensor, rows: Tensor) -> Tensor:
+    """Rows of a tensor, as `values[rows]`, which copies number by number where this copies whole rows."""
     return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
 
 
@@ -150,10 +152,10 @@ def _forward(weights: list[Tensor], inputs: Tensor, strides: tuple[int, ...], on
     for depth, layer in enumerate(layers[first:], start=first):
         weight, bias = (part.to(inputs.dtype) for part in layer)
         if depth < len(strides):
-            patches = hidden if depth == 0 else Patches.apply(hidden, strides[depth])
-            places = patches.shape[2:4]
-            flat = patches.reshape(patches.shape[0], -1, patches.shape[-1]).expand(students, -1, -1)
-            hidden = torch.baddbmm(bias, flat, weight).relu().view(students, size, *places, -1)
+            columns = hidden if depth == 0 else Im2col.apply(hidden, strides[depth])
+            spatial = columns.shape[2:4]
+            flat = columns.reshape(columns.shape[0], -1, columns.shape[-1]).expand(students, -1, -1)
+            hidden = torch.baddbmm(bias, flat, weight).relu().view(students, size, *spatial, -1)
         else:
             flat = hidden.reshape(hidden.shape[0], size, -1).expand(students, -1, -1)
             hidden = torch.baddbmm(bias, flat, weight)
@@ -167,7 +169,7 @@ def _layers(model: ConvNet) -> list[nn.Module]:
 
 
 def _matrix(layer: nn.Module) -> Tensor:
-    """A layer's weights as [in, out]: of a convolution, taps before channels."""
+    """Weights of a layer as a matrix [in, out]; of a convolution, taps before channels."""
     weight = layer.weight.detach()
     if isinstance(layer, nn.Conv2d):
         weight = weight.permute(0, 2, 3, 1).flatten(1)
@@ -175,7 +177,7 @@ def _matrix(layer: nn.Module) -> Tensor:
 
 
 def _stack(models: list[ConvNet]) -> list[Tensor]:
-    """All students' matrices [K, in, out] and biases [K, 1, out], layer by layer."""
+    """Matrices [K, in, out] and biases [K, 1, out] of all students, layer by layer."""
     stacks = []
     for layers in zip(*(_layers(model) for model in models), strict=True):
         stacks.append(torch.stack([_matrix(layer) for layer in layers]))

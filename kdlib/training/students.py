@@ -13,17 +13,20 @@ from torch import Tensor
 from ..data.dataset import Dataset, select_examples
 from ..errors import InputError
 from . import arguments, stacked, targets
-from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, asked_engine
+from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, requested_engine
 from .config import Schedule, Student
-from .devices import adam, autocast, multiplies_bf16, products
+from .devices import adam, autocast, bf16_emulation, has_bf16_instructions
 from .losses import entropy, equation_4, soft_labels
 from .measures import accuracy, confusion, correct_bias
-from .models import ConvNet, build_model, find_architecture, tiny
+from .models import ConvNet, build_model, find_architecture, is_tiny
 from .teachers import predict
 
 
-def taught(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
-    """The logits [N, C] that a student is taught: its teacher's as they are, or as its control wants them."""
+def target_logits(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
+    """The logits [N, C] whose soft labels a student is trained on: its teacher's, scaled, or a control's of them.
+
+    Arguments: `logits` [N, C], the teacher's of all examples by index. Raises `InputError` for unknown `targets`.
+    """
     logits = student.logit_scale * logits
     match student.targets:
         case "responses":
@@ -39,7 +42,10 @@ def taught(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
 
 
 def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
-    """Indices of the training examples that a student may see, sorted."""
+    """Indices of the training examples that a student is trained on, sorted.
+
+    Arguments: `logits` [N, C], its target logits of all examples, by which examples may be chosen (paper, section 4.2).
+    """
     members = dataset.train
     if student.missing_class is not None:
         members = members[dataset.labels[members] != student.missing_class]
@@ -53,8 +59,8 @@ def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
     return members[chosen]
 
 
-def lengths(student: Student, dataset: Dataset) -> tuple[int, int]:
-    """Batch size (at most the transfer set) and number of steps of a student's training."""
+def batch_size_and_steps(student: Student, dataset: Dataset) -> tuple[int, int]:
+    """Batch size (at most the size of the transfer set) and number of steps of a student's training."""
     members = dataset.train
     if student.missing_class is not None:
         members = members[dataset.labels[members] != student.missing_class]
@@ -65,32 +71,46 @@ def lengths(student: Student, dataset: Dataset) -> tuple[int, int]:
     return size, student.steps or max(1, round(student.epochs * total / size))
 
 
-def lock_step(student: Student, dataset: Dataset) -> tuple:
-    """Students for which this is equal can be trained in one stack."""
-    return (student.network, *lengths(student, dataset), student.epochs, student.learning_rate, student.precision)
+def stack_key(student: Student, dataset: Dataset) -> tuple:
+    """Key that is equal for students that can be trained in one stack: network, batch size, steps, epochs, rate."""
+    return (
+        student.network,
+        *batch_size_and_steps(student, dataset),
+        student.epochs,
+        student.learning_rate,
+        student.precision,
+    )
 
 
-def schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
-    """Full batches cut from one shuffled pass over the transfer set after another; an epoch is one pass's worth."""
+def make_schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
+    """The schedule of a student: full batches from one shuffled pass over its transfer set after another.
+
+    It is validated after each epoch, which is as many steps as one pass has. Arguments: `logits` [N, C], its target
+    logits of all examples.
+    """
     members = transfer_set(student, dataset, logits)
-    size, steps = lengths(student, dataset)
+    size, steps = batch_size_and_steps(student, dataset)
     order = torch.Generator().manual_seed(student.seed())
     passes = -(-steps * size // len(members))
     stream = torch.cat([torch.randperm(len(members), generator=order) for _ in range(passes)])
     batches = members[stream[: steps * size].to(members.device)].view(steps, size)
-    points = sorted({max(1, round(steps * (k + 1) / student.epochs)) for k in range(student.epochs)})
-    return Schedule(batches, tuple(points))
+    validate_after = sorted({max(1, round(steps * (k + 1) / student.epochs)) for k in range(student.epochs)})
+    return Schedule(batches, tuple(validate_after))
 
 
 def train_one(
-    student: Student, dataset: Dataset, logits: Tensor, plan: Schedule, observe: Callable[[ConvNet], None]
+    student: Student, dataset: Dataset, logits: Tensor, schedule: Schedule, callback: Callable[[ConvNet], None]
 ) -> ConvNet:
-    """The reference loop: Adam on equation 4, one student; `observe` is called after each step of `validate_after`."""
+    """Train one student with Adam on equation 4, in the plain loop that is the reference; returns its network.
+
+    Arguments: `logits` [N, C], its target logits of all examples; `callback` is given the network after each step of
+    the schedule's `validate_after`.
+    """
     device = dataset.images.device
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
     optimizer = adam(list(model.parameters()), student.learning_rate)
-    for step, batch in enumerate(plan.batches, start=1):
-        with products(device, student.precision):
+    for step, batch in enumerate(schedule.batches, start=1):
+        with bf16_emulation(device, student.precision):
             with autocast(device, student.precision):
                 outputs = model(dataset.images[batch])
             loss = equation_4(
@@ -104,8 +124,8 @@ def train_one(
             optimizer.zero_grad()
             loss.backward()
         optimizer.step()
-        if step in plan.validate_after:
-            observe(model)
+        if step in schedule.validate_after:
+            callback(model)
     return model
 
 
@@ -118,7 +138,7 @@ def distill(
     one such tensor for each student; `engine` is `"loop"`, `"stacked"` or `"auto"`: stacked on CUDA, for tiny images
     and in a CPU's own bf16. A network that cannot be stacked is trained in the loop.
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
-    `corrected` [C, C], the same after the label-free bias correction of the missing class; `bias`, the shift of its
+    `corrected` [C, C], counts after the label-free bias correction of the missing class; `bias`, the shift of its
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
     Raises `InputError` before any training for what cannot be trained as asked.
     """
@@ -134,7 +154,7 @@ def distill(
 def distill_each(
     students: list[Student], dataset: Dataset, logits: list[Tensor], *, engine: str = "auto"
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """`distill`, giving (position, result) of each student as soon as it is trained.
+    """Train students as `distill` does, and yield (position, result) of each as soon as it is trained.
 
     Logits may hold what is not finite: a study goes on with a teacher that diverged, and its page tells the accuracies.
     """
@@ -145,14 +165,18 @@ def distill_each(
 def _distill_each(
     students: list[Student], dataset: Dataset, logits: list[Tensor], engine: str
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    for chunk in chunks(students, dataset):
-        part = [students[i] for i in chunk]
-        wanted = [taught(students[i], dataset, logits[i].to(dataset.images.device)) for i in chunk]
-        plans = [schedule(student, dataset, z) for student, z in zip(part, wanted, strict=True)]
-        trained = train(part, dataset, wanted, plans, choose_engine(part[0], dataset, engine))
-        for i, plan, (history, model) in zip(chunk, plans, trained, strict=True):
-            after = {"validated_steps": torch.tensor(plan.validate_after), "steps": torch.tensor(len(plan.batches))}
-            yield i, _evaluate(students[i], dataset, model) | {"validation_accuracy": history} | after
+    for positions in stacks(students, dataset):
+        stack = [students[i] for i in positions]
+        wanted = [target_logits(students[i], dataset, logits[i].to(dataset.images.device)) for i in positions]
+        schedules = [make_schedule(student, dataset, z) for student, z in zip(stack, wanted, strict=True)]
+        trained = train(stack, dataset, wanted, schedules, choose_engine(stack[0], dataset, engine))
+        for i, schedule, (history, model) in zip(positions, schedules, trained, strict=True):
+            course = {
+                "validation_accuracy": history,
+                "validated_steps": torch.tensor(schedule.validate_after),
+                "steps": torch.tensor(len(schedule.batches)),
+            }
+            yield i, _evaluate(students[i], dataset, model) | course
 
 
 def check(students: Sequence[Student], dataset: Dataset, logits: Sequence[Tensor], engine: str = "auto") -> None:
@@ -192,71 +216,74 @@ def _check_student(student: Student, dataset: Dataset, available: list[int]) -> 
 
 
 def train(
-    students: list[Student], dataset: Dataset, logits: list[Tensor], plans: list[Schedule], engine: str
+    students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule], engine: str
 ) -> Iterator[tuple[Tensor, ConvNet]]:
-    """Validation accuracies and network of each of some students that can run in lock-step, by one of `ENGINES`."""
+    """Train students of one stack by one of `ENGINES`; yield each one's validation accuracies and its network.
+
+    Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student.
+    """
     if engine == "stacked":
-        yield from zip(*_train_stack(students, dataset, logits, plans), strict=True)
+        yield from zip(*_train_stack(students, dataset, logits, schedules), strict=True)
     else:
-        yield from (_train_in_loop(s, dataset, z, p) for s, z, p in zip(students, logits, plans, strict=True))
+        yield from (_train_in_loop(s, dataset, z, p) for s, z, p in zip(students, logits, schedules, strict=True))
 
 
 def _train_stack(
-    students: list[Student], dataset: Dataset, logits: list[Tensor], plans: list[Schedule]
+    students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
 ) -> tuple[list[Tensor], list[ConvNet]]:
-    """`stacked.train`, in halves where the accelerator's memory does not hold all."""
+    """Train a stack, in two halves where the accelerator's memory does not hold all."""
     try:
-        return stacked.train(students, dataset, logits, plans)
+        return stacked.train(students, dataset, logits, schedules)
     except torch.OutOfMemoryError:
         if len(students) == 1:
             raise
     # Only here: while the exception is handled, its traceback holds the memory that the halves need.
     half = len(students) // 2
-    parts = [_train_stack(students[p], dataset, logits[p], plans[p]) for p in (slice(half), slice(half, None))]
+    parts = [_train_stack(students[p], dataset, logits[p], schedules[p]) for p in (slice(half), slice(half, None))]
     return tuple(first + second for first, second in zip(*parts, strict=True))
 
 
 def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> str:
     """The engine that trains a student: the one asked for, else KDLIB_ENGINE, else the fastest.
 
-    A stack only where the network allows one, and where a student has the same bits in any company. Raises
-    `InputError` for an engine that does not exist.
+    It is "stacked" only where the network can be stacked and a student has the same bits in any company. Raises
+    `InputError` for an unknown engine.
     """
     device = dataset.images.device
     if engine == "auto":
-        in_bf16 = student.precision == "bf16" and multiplies_bf16(device)
-        fast = tiny(*dataset.shape[1:]) or in_bf16 or device.type == "cuda"
-        engine = asked_engine() or ("stacked" if fast else "loop")
+        in_bf16 = student.precision == "bf16" and has_bf16_instructions(device)
+        fast = is_tiny(*dataset.shape[1:]) or in_bf16 or device.type == "cuda"
+        engine = requested_engine() or ("stacked" if fast else "loop")
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
     architecture = find_architecture(student.network, dataset.family)
-    in_fp32 = device.type == "cpu" and not (student.precision == "bf16" and multiplies_bf16(device))
-    size, _ = lengths(student, dataset)
+    in_fp32 = device.type == "cpu" and not (student.precision == "bf16" and has_bf16_instructions(device))
+    size, _ = batch_size_and_steps(student, dataset)
     if in_fp32 and not stacked.slices_aligned(architecture, dataset.shape, dataset.classes, size):
         return "loop"
     return engine if stacked.can_stack(architecture) else "loop"
 
 
-def chunks(students: Sequence[Student], dataset: Dataset, at_least: int = 1) -> list[list[int]]:
-    """Positions of students that can run in lock-step, at most `stacked.most_at_once`, or `at_least`, together."""
+def stacks(students: Sequence[Student], dataset: Dataset, min_size: int = 1) -> list[list[int]]:
+    """Positions of students, grouped into stacks: at most `stacked.max_stack_size`, or `min_size`, in each."""
     groups: dict[tuple, list[int]] = {}
     for i, student in enumerate(students):
-        groups.setdefault(lock_step(student, dataset), []).append(i)
+        groups.setdefault(stack_key(student, dataset), []).append(i)
     found = []
     for group in groups.values():
         first = students[group[0]]
         architecture = find_architecture(first.network, dataset.family)
-        batch_size, _ = lengths(first, dataset)
-        size = max(at_least, stacked.most_at_once(architecture, dataset.shape, batch_size, dataset.images.device))
+        batch_size, _ = batch_size_and_steps(first, dataset)
+        size = max(min_size, stacked.max_stack_size(architecture, dataset.shape, batch_size, dataset.images.device))
         found += [group[start : start + size] for start in range(0, len(group), size)]
     return found
 
 
-def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, plan: Schedule) -> tuple[Tensor, ConvNet]:
+def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, schedule: Schedule) -> tuple[Tensor, ConvNet]:
     images, labels = dataset.images[dataset.validation], dataset.labels[dataset.validation]
     history: list[float] = []
     model = train_one(
-        student, dataset, logits, plan, lambda model: history.append(accuracy(predict(model, images), labels))
+        student, dataset, logits, schedule, lambda model: history.append(accuracy(predict(model, images), labels))
     )
     return torch.tensor(history), model
 

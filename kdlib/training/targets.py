@@ -1,4 +1,4 @@
-"""What stands in for a teacher's responses in the controls: one property is kept, another taken away.
+"""Targets that replace a teacher's responses in the controls: one property is kept, another taken away.
 
 Each returns logits, so that a student is trained on them as on any teacher's.
 """
@@ -15,21 +15,22 @@ TARGETS = ("responses", "shuffled", "smoothed", "class_mean")
 
 
 def shuffle_similarity(logits: Tensor, labels: Tensor, seed: int) -> Tensor:
-    """Non-target logits permuted at random within each example: the same entropy and confidence, no similarity.
+    """Logits whose non-targets are permuted at random within each example: equal entropy and confidence, no similarity.
 
-    Arguments: `logits` [N, C], `labels` [N]. Returns [N, C]; at every temperature the entropy is the teacher's.
+    Arguments: `logits` [N, C], `labels` [N], `seed` of the permutations. Returns [N, C]; at every temperature the
+    entropy is the teacher's.
     """
-    order = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     classes = logits.shape[-1]
-    keys = torch.rand(len(logits), classes, generator=order).to(logits.device)
+    keys = torch.rand(len(logits), classes, generator=generator).to(logits.device)
     target = F.one_hot(labels, classes).bool()
-    places = keys.masked_fill(target, 2.0).argsort(1)[:, :-1]  # of the others, in random order
+    order = keys.masked_fill(target, 2.0).argsort(1)[:, :-1]  # of the non-target classes, at random
     others = logits[~target].view(-1, classes - 1)
-    return logits.scatter(1, places, others)
+    return logits.scatter(1, order, others)
 
 
 def smooth_similarity(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Label smoothing with the teacher's confidence in each example at a temperature (paper, section 3.4).
+    """Logits of label smoothing with the teacher's confidence in each example at a temperature (paper, section 3.4).
 
     Arguments: `logits` [N, C], `labels` [N]. Returns [N, C]: softened at `temperature`, equation 1's labels with an
     alpha for each example.
@@ -42,7 +43,7 @@ def smooth_similarity(logits: Tensor, labels: Tensor, temperature: float) -> Ten
 
 
 def class_means(logits: Tensor, labels: Tensor, members: Tensor, temperature: float) -> Tensor:
-    """For each example the mean response of its class: similarity between classes, none of single examples.
+    """Logits of the mean response of each example's class: similarity between classes, none of single examples.
 
     Arguments: `logits` [N, C], `labels` [N]; `members` [M], the examples over which means are taken. Returns [N, C].
     """
@@ -54,20 +55,21 @@ def class_means(logits: Tensor, labels: Tensor, members: Tensor, temperature: fl
 
 
 def confidence(logits: Tensor, labels: Tensor, temperature: float) -> float:
-    """Mean probability of the label at a temperature."""
+    """Mean probability of the label at a temperature: logits [N, C], labels [N] -> a number in [0, 1]."""
     return soft_labels(logits, temperature).gather(1, labels[:, None]).cpu().double().mean().item()
 
 
-def scale_to_confidence(logits: Tensor, labels: Tensor, temperature: float, wanted: float) -> float:
-    """The factor on a teacher's logits with which its mean confidence at a temperature is the one that is wanted.
+def scale_to_confidence(logits: Tensor, labels: Tensor, temperature: float, target: float) -> float:
+    """The factor on a teacher's logits with which its mean confidence at a temperature is `target`.
 
     A hard teacher becomes a soft one, its ranking of the classes unchanged. Arguments: `logits` [N, C], `labels` [N],
-    `wanted` in (1/C, 1). Where no factor from 1/100 to 100 reaches it, the one of these ends that comes nearest.
+    `target` in (1/C, 1). Where no factor from 1/100 to 100 reaches it, the one of these ends that comes nearest.
     """
+    # By bisection: scipy.optimize.brentq ends at other last bits, and the factor enters the keys of stored students.
     low, high = -2.0, 2.0  # log10 of the factor
     for _ in range(50):
         middle = (low + high) / 2
-        if confidence(logits * 10**middle, labels, temperature) < wanted:
+        if confidence(logits * 10**middle, labels, temperature) < target:
             low = middle
         else:
             high = middle

@@ -12,18 +12,20 @@ from ..progress import progress
 from . import arguments
 from .choices import PRECISIONS
 from .config import Teacher
-from .devices import RecordedStep, adam, autocast, products
+from .devices import GraphedStep, adam, autocast, bf16_emulation
 from .losses import equation_4
-from .models import ConvNet, build_model, fast_layout, find_architecture
+from .models import ConvNet, build_model, fastest_memory_format, find_architecture
 
 # Larger batches accumulate gradients over parts of this size: exact, bounded in memory, and on a CPU faster, since a
 # part's activations stay in the cache.
 MICRO_BATCH = {"cpu": 256, "cuda": 4096, "mps": 1024}
-NORMALISED = 256  # the part whose statistics batch norm takes: the same on every device, so that the recipe is
+# Batch norm takes its statistics from parts of this size (ghost batches, Hoffer et al. 2017): the same on every device,
+# so that the recipe is.
+GHOST_BATCH = 256
 
 
 def stored_bytes(teacher: Teacher, dataset: Dataset) -> int:
-    """What the tensors of a run will take in the store: see `train_teacher`."""
+    """Bytes that the tensors of a teacher's run (see `train_teacher`) take in the store."""
     with torch.device("meta"):
         model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes)
     responses = len(teacher.epochs_with_responses) * len(dataset.labels) + dataset.test_size
@@ -31,26 +33,27 @@ def stored_bytes(teacher: Teacher, dataset: Dataset) -> int:
     return 4 * (responses * dataset.classes + weights * len(teacher.checkpoints or (teacher.epochs,)))
 
 
-def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = None) -> dict[str, Tensor]:
-    """Train with Adam on cross-entropy, on the device that holds the data set.
+def train_teacher(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None = None) -> dict[str, Tensor]:
+    """Train a teacher with Adam on cross-entropy, on the device that holds the data set.
 
-    `taught` [N, C]: for an assistant the logits of `taught_by`, by index; then the loss is equation 4.
+    Arguments: `teacher_logits` [N, C], for an assistant the logits of its `taught_by`, by index; then the loss is
+    equation 4 (Mirzadeh et al. 2020, section 3).
     Returns named tensors: `logits` [kept epochs, N, C] of train and validation examples by index, `epochs` [kept],
     `train_accuracy` and `validation_accuracy` [kept] (fractions), `test_logits` [N_test, C] of the last epoch, and
     `weights/<epoch>/<parameter>` of the checkpoints.
     Raises `InputError` before any training for what cannot be trained as asked.
     """
-    _check(teacher, dataset, taught)
+    _check(teacher, dataset, teacher_logits)
     device = dataset.images.device
     model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
     optimizer = adam(list(model.parameters()), teacher.learning_rate)
     order = torch.Generator().manual_seed(teacher.seed)
-    loss = None if taught is None else _distillation(teacher, dataset, taught.to(device))
+    loss = None if teacher_logits is None else _distillation(teacher, dataset, teacher_logits.to(device))
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(teacher.seed)  # dropout
-        step = RecordedStep(
+        step = GraphedStep(
             lambda batch: train_step(model, optimizer, dataset, batch, teacher.precision, loss),
             dataset.train[: teacher.batch_size],
         )
@@ -60,8 +63,8 @@ def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = No
                 step(batch)
             if epoch in teacher.epochs_with_responses:
                 logits.append(predict(model, dataset.images, teacher.precision))
-                right = logits[-1].argmax(-1) == dataset.labels
-                accuracies.append([right[part].float().mean() for part in (dataset.train, dataset.validation)])
+                correct = logits[-1].argmax(-1) == dataset.labels
+                accuracies.append([correct[part].float().mean() for part in (dataset.train, dataset.validation)])
             if epoch in (teacher.checkpoints or (teacher.epochs,)):
                 result |= {f"weights/{epoch}/{name}": value.clone() for name, value in model.state_dict().items()}
     test_images, _ = dataset.open_test("teacher: accuracy and responses at the last epoch")
@@ -75,7 +78,7 @@ def train_teacher(teacher: Teacher, dataset: Dataset, taught: Tensor | None = No
     }
 
 
-def _check(teacher: Teacher, dataset: Dataset, taught: Tensor | None) -> None:
+def _check(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None) -> None:
     find_architecture(teacher.network, dataset.family)
     for name in ("epochs", "batch_size"):
         arguments.whole(name, getattr(teacher, name), 1)
@@ -86,11 +89,11 @@ def _check(teacher: Teacher, dataset: Dataset, taught: Tensor | None) -> None:
     for name in ("kept_epochs", "checkpoints"):
         for epoch in getattr(teacher, name):
             arguments.whole(f"an epoch in {name}", epoch, 1, teacher.epochs)
-    if (teacher.taught_by is None) != (taught is None):
-        raise InputError("teacher: logits to be taught belong to an assistant, and to no other")
-    if taught is not None:
-        arguments.of_every_example("taught", taught, dataset)
-        arguments.all_finite("taught", taught)
+    if (teacher.taught_by is None) != (teacher_logits is None):
+        raise InputError("teacher: `teacher_logits` belong to an assistant, and to no other")
+    if teacher_logits is not None:
+        arguments.of_every_example("teacher_logits", teacher_logits, dataset)
+        arguments.all_finite("teacher_logits", teacher_logits)
 
 
 def responses(run: dict[str, Tensor], epoch: int | None = None) -> Tensor:
@@ -106,7 +109,10 @@ def responses(run: dict[str, Tensor], epoch: int | None = None) -> Tensor:
 
 
 def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epoch: int | None = None) -> ConvNet:
-    """The trained network, in evaluation mode, from the weights kept after an epoch (default: the last)."""
+    """The trained network, in evaluation mode, from the weights kept after an epoch (default: the last).
+
+    Raises `InputError` if no weights were kept after that epoch.
+    """
     prefix = f"weights/{epoch or teacher.epochs}/"
     weights = {name.removeprefix(prefix): value for name, value in run.items() if name.startswith(prefix)}
     if not weights:
@@ -118,10 +124,10 @@ def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epo
 
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor:
-    """Outputs [N, ...] of a model in evaluation mode, in fp32."""
+    """Outputs [N, ...] of a model in evaluation mode for images [N, C, H, W]: of type fp32, computed in `precision`."""
     training = model.training
     model.eval()
-    with products(images.device, precision), autocast(images.device, precision):
+    with bf16_emulation(images.device, precision), autocast(images.device, precision):
         outputs = [model(_layout(part)).float() for part in images.split(MICRO_BATCH[images.device.type])]
     model.train(training)
     return torch.cat(outputs)
@@ -132,11 +138,11 @@ def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Ten
     yield from shuffled.split(size)
 
 
-def _distillation(teacher: Teacher, dataset: Dataset, taught: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+def _distillation(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     def loss(logits: Tensor, part: Tensor) -> Tensor:
         labels = dataset.labels[part]
         settings = {"temperature": teacher.temperature, "alpha": teacher.alpha, "t_squared": False}
-        return equation_4(logits, taught[part], labels, **settings)
+        return equation_4(logits, teacher_logits[part], labels, **settings)
 
     return loss
 
@@ -149,25 +155,26 @@ def train_step(
     precision: str,
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> None:
-    """One step on the examples of `batch` [B], indices into the data set, in parts of `part_size`.
+    """Take one optimiser step on a batch, its gradients accumulated over micro-batches.
 
-    `loss(logits, indices)` is a mean over its examples; None: the cross-entropy with the labels.
+    Arguments: `batch` [B], indices into the data set; `loss(logits, indices)`, a mean over its examples (None:
+    cross-entropy with the labels).
     """
     loss = loss or (lambda logits, part: F.cross_entropy(logits, dataset.labels[part]))
     optimizer.zero_grad()
-    for part in batch.split(part_size(model, batch.device)):
-        with products(batch.device, precision):
+    for part in batch.split(micro_batch_size(model, batch.device)):
+        with bf16_emulation(batch.device, precision):
             with autocast(batch.device, precision):
                 logits = model(_layout(dataset.images[part]))
             (loss(logits.float(), part) * (len(part) / len(batch))).backward()
     optimizer.step()
 
 
-def part_size(model: nn.Module, device: torch.device) -> int:
-    """How many examples pass a network at once in training."""
+def micro_batch_size(model: nn.Module, device: torch.device) -> int:
+    """Number of examples that pass a network at once in training."""
     normalised = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
-    return NORMALISED if normalised else MICRO_BATCH[device.type]
+    return GHOST_BATCH if normalised else MICRO_BATCH[device.type]
 
 
 def _layout(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=fast_layout(*images.shape[-2:]))
+    return images.contiguous(memory_format=fastest_memory_format(*images.shape[-2:]))

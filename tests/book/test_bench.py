@@ -33,7 +33,7 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     assert [row["row"] for row in rows] == ["machine", *["teacher step", "parity", "parity"] * 2, *["sweep"] * 6]
     sweeps = rows[7:]
     assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
-    assert rows[0]["kind"] == ("cpu" if devices.multiplies_bf16(torch.device("cpu")) else "cpu-without-bf16")
+    assert rows[0]["kind"] == ("cpu" if devices.has_bf16_instructions(torch.device("cpu")) else "cpu-without-bf16")
     assert rows[0]["bf16"] > rows[0]["fp32"] / 3, "no product of bf16 is left to slow loops"
     for row in sweeps:
         assert row["table4_seconds"] > 0 and len(row["accuracies"]) == row["trained"] == 6

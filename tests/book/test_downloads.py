@@ -28,7 +28,7 @@ def test_an_archive_is_the_same_bytes_every_time_and_its_manifest_is_right(tmp_p
             assert hashlib.sha256(archive.read(name)).hexdigest() == digest
 
 
-def test_tables_and_both_halves_of_the_source_are_there(tmp_path):
+def test_tables_and_both_files_of_the_source_are_there(tmp_path):
     downloads.write([record()], tmp_path)
     assert (tmp_path / "tables/digits/entropy/shown.csv").read_text() == "a,b\n1,2\n"
     assert (tmp_path / "sources/entropy.ipynb").exists() and (tmp_path / "sources/entropy.py").exists()

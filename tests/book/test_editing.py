@@ -1,4 +1,4 @@
-"""Editing a notebook: the half that changed makes the other, and neither is silently lost."""
+"""Editing a notebook: the file of a pair that changed makes the other, and neither is silently lost."""
 
 import shutil
 import subprocess
@@ -16,8 +16,8 @@ SECTION = "entropy"
 
 
 @pytest.fixture
-def halves(tmp_path, monkeypatch):
-    """A project whose notebook is committed; gives the text half and the .ipynb half."""
+def pair(tmp_path, monkeypatch):
+    """A project whose notebook is committed; gives its .py and its .ipynb."""
     root = tmp_path / "project"
     (root / "notebooks").mkdir(parents=True)
     for name in (f"notebooks/{SECTION}.py", f"notebooks/{SECTION}.ipynb", "jupytext.toml"):
@@ -26,7 +26,7 @@ def halves(tmp_path, monkeypatch):
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *arguments], check=True)
     monkeypatch.setenv("KDLIB_ROOT", str(root))
-    return pages.notebook_halves(SECTION)
+    return pages.notebook_pair(SECTION)
 
 
 def edit(path, old: str, new: str) -> None:
@@ -39,42 +39,42 @@ def sources(path) -> str:
     return "\n".join(cell.source for cell in jupytext.read(path).cells)
 
 
-def test_equal_halves_are_left_as_they_are(halves):
-    before = [half.read_bytes() for half in halves]
-    assert editing.unite(SECTION) == ""
-    assert [half.read_bytes() for half in halves] == before
+def test_equal_pairs_are_left_as_they_are(pair):
+    before = [file.read_bytes() for file in pair]
+    assert editing.sync(SECTION) == ""
+    assert [file.read_bytes() for file in pair] == before
 
 
 @pytest.mark.parametrize("edited", [0, 1], ids=["text", "ipynb"])
-def test_the_half_that_changed_since_the_commit_makes_the_other(halves, edited):
-    edit(halves[edited], "## The teachers", "## Both teachers")
-    assert "had changed" in editing.unite(SECTION)
-    assert all("## Both teachers" in sources(half) for half in halves)
-    assert editing.unite(SECTION) == ""
+def test_the_file_that_changed_since_the_commit_makes_the_other(pair, edited):
+    edit(pair[edited], "## The teachers", "## Both teachers")
+    assert "had changed" in editing.sync(SECTION)
+    assert all("## Both teachers" in sources(file) for file in pair)
+    assert editing.sync(SECTION) == ""
 
 
-def test_edits_in_turn_of_one_half_and_the_other_are_both_kept(halves):
-    edit(halves[0], "## The teachers", "## Both teachers")
-    editing.unite(SECTION)
-    edit(halves[1], "## Both teachers", "## All teachers")
-    editing.unite(SECTION)
-    assert all("## All teachers" in sources(half) for half in halves)
+def test_edits_in_turn_of_one_file_and_the_other_are_both_kept(pair):
+    edit(pair[0], "## The teachers", "## Both teachers")
+    editing.sync(SECTION)
+    edit(pair[1], "## Both teachers", "## All teachers")
+    editing.sync(SECTION)
+    assert all("## All teachers" in sources(file) for file in pair)
 
 
-def test_where_both_halves_changed_nothing_is_lost_and_the_error_names_both_directions(halves):
-    edit(halves[0], "## The teachers", "## Text")
-    edit(halves[1], "## The teachers", "## Notebook")
-    before = [half.read_bytes() for half in halves]
+def test_where_both_files_changed_nothing_is_lost_and_the_error_names_both_directions(pair):
+    edit(pair[0], "## The teachers", "## Text")
+    edit(pair[1], "## The teachers", "## Notebook")
+    before = [file.read_bytes() for file in pair]
     with pytest.raises(InputError, match="jupytext --update --to ipynb .*jupytext --to py:percent"):
-        editing.unite(SECTION)
-    assert [half.read_bytes() for half in halves] == before
+        editing.sync(SECTION)
+    assert [file.read_bytes() for file in pair] == before
 
 
-def test_without_git_and_without_memory_a_difference_is_not_guessed_at(halves):
-    shutil.rmtree(halves[0].parent.parent / ".git")
-    edit(halves[0], "## The teachers", "## Text")
-    with pytest.raises(InputError, match="the two halves"):
-        editing.unite(SECTION)
+def test_without_git_and_without_memory_a_difference_is_not_guessed_at(pair):
+    shutil.rmtree(pair[0].parent.parent / ".git")
+    edit(pair[0], "## The teachers", "## Text")
+    with pytest.raises(InputError, match="differ from cell"):
+        editing.sync(SECTION)
 
 
 @pytest.mark.book
@@ -82,15 +82,15 @@ def test_without_git_and_without_memory_a_difference_is_not_guessed_at(halves):
 def test_one_command_shows_an_edited_notebook_as_a_page(project, kdlib_in, html):
     """`html` made the other pages, and their units, before."""
     text = project / "notebooks" / "missing_class.py"
-    before = [half.read_bytes() for half in (text, text.with_suffix(".ipynb"))]
+    before = [file.read_bytes() for file in (text, text.with_suffix(".ipynb"))]
     try:
-        assert kdlib_in("page", "entropy", "--profile", "smoke").returncode == 0  # both halves agree
+        assert kdlib_in("page", "entropy", "--profile", "smoke").returncode == 0  # both files agree
         edit(text, "## Class by class", "## Each class")
         refused = kdlib_in("page", "missing_class", "--profile", "smoke")
-        assert refused.returncode == 2 and "the two halves" in refused.stderr  # no commit, no memory
+        assert refused.returncode == 2 and "differ from cell" in refused.stderr  # no commit, no memory
     finally:
-        for half, content in zip((text, text.with_suffix(".ipynb")), before, strict=True):
-            half.write_bytes(content)
+        for file, content in zip((text, text.with_suffix(".ipynb")), before, strict=True):
+            file.write_bytes(content)
     edit(project / "notebooks" / "entropy.py", "## The teachers", "## Both teachers")
     try:
         done = kdlib_in("page", "entropy", "--profile", "smoke")
@@ -98,6 +98,6 @@ def test_one_command_shows_an_edited_notebook_as_a_page(project, kdlib_in, html)
         shown = done.stdout.splitlines()[-1].removeprefix("The page: ")
         assert "Both teachers" in Path(shown).read_text()
     finally:
-        for half in ("py", "ipynb"):
-            shutil.copy(ROOT / "notebooks" / f"entropy.{half}", project / "notebooks")
+        for file in ("py", "ipynb"):
+            shutil.copy(ROOT / "notebooks" / f"entropy.{file}", project / "notebooks")
         kdlib_in("run", "entropy", "--profile", "smoke")

@@ -6,7 +6,7 @@ import pytest
 
 from kdlib.book import origins
 from kdlib.sections.asked import parse_parameters
-from kdlib.progress import spoken_time
+from kdlib.progress import format_duration
 from kdlib.sections import SECTIONS
 from kdlib.study.settings import resolve
 
@@ -101,4 +101,4 @@ def test_a_unit_that_several_pages_use_counts_once_in_the_total():
 
 @pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (300, "5 min"), (7200, "2.0 h")])
 def test_times_are_spoken(seconds, text):
-    assert spoken_time(seconds) == text
+    assert format_duration(seconds) == text

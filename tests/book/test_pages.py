@@ -174,7 +174,7 @@ def test_one_touched_notebook_makes_its_pages_stale_and_a_cleared_page_is_notice
     try:
         text.write_text(source.replace("# ## The teachers", "# ## Both teachers"))
         differing = kdlib_in("verify")
-        assert differing.returncode == 1 and "the two halves of notebooks/entropy differ" in differing.stderr
+        assert differing.returncode == 1 and "notebooks/entropy.py and .ipynb differ" in differing.stderr
         refused = kdlib_in("run", "entropy", "--profile", "smoke")
         assert refused.returncode == 2 and "jupytext --update --to ipynb notebooks/entropy.py" in refused.stderr
         notebook.write_text(before.replace("## The teachers", "## Both teachers"))

@@ -356,14 +356,14 @@ def test_what_is_expected_of_further_seeds_is_students_prediction_interval_and_w
 
     stored = [result(k) for k in (10, 12, 14)]
     for further in (1, 3):
-        name, expected, now = comparison.expectations(stored, [result(16)] * further, 0)[0]
+        name, expected, now = comparison.prediction_intervals(stored, [result(16)] * further, 0)[0]
         half = stats.t.ppf(1 - 0.025 / 4, 2) * 5 * np.sqrt(1 / 3 + 1 / further)  # of 25, 30 and 35 percent
         assert (name, now) == ("raw", pytest.approx(40))
         assert (expected.mean, expected.low, expected.high) == pytest.approx((30, 30 - half, 30 + half))
-    _, expected, _ = comparison.expectations([result(10)] * 2, [result(10)], 0)[0]
+    _, expected, _ = comparison.prediction_intervals([result(10)] * 2, [result(10)], 0)[0]
     share = wilson_interval(10, 40, 1 - 0.05 / 4)  # the cell has four accuracies
     assert (expected.mean, expected.low, expected.high) == pytest.approx((25, 100 * share.low, 100 * share.high))
-    [(name, expected, now)] = comparison.expectations([result(10)], [result(20)], None)
+    [(name, expected, now)] = comparison.prediction_intervals([result(10)], [result(20)], None)
     assert (name, expected.mean, now) == ("test accuracy", pytest.approx(70), pytest.approx(80))
     assert np.isnan(expected.low)
 
@@ -371,7 +371,7 @@ def test_what_is_expected_of_further_seeds_is_students_prediction_interval_and_w
 def test_a_class_without_test_examples_has_no_accuracy_to_expect():
     counts = torch.tensor([[0, 0], [0, 60]])
     results = [{"confusion": counts, "corrected": counts}] * 2
-    found = comparison.expectations(results, results, 0)
+    found = comparison.prediction_intervals(results, results, 0)
     assert [name for name, *_ in found] == ["others", "others corrected"]
 
 

@@ -59,7 +59,7 @@ def test_the_landing_page_says_what_teachers_add_with_the_numbers_of_the_control
     said = " ".join(head.split())
     assert f"the small teacher helps on {helping['small']} of 1 data sets, the large one on {helping['large']}" in said
     table = BeautifulSoup(summary, "html.parser").find("th", string="the small teacher adds").find_parent("table")
-    assert present.spoken(alone, "%") in table.tbody.th.get_text()
+    assert present.format_interval(alone, "%") in table.tbody.th.get_text()
     for cell, gain in zip(table.select("tbody td"), gains.values(), strict=True):
         assert f"{gain} points" in cell.get_text() and "labels alone at" in cell.get_text()
 

@@ -11,7 +11,7 @@ import torch
 
 from kdlib import InputError, Store, load_dataset, open_study, register_dataset, select_examples
 from kdlib.data import registry, sources
-from kdlib.data.sources import KNOWN, TORCHVISION
+from kdlib.data.sources import SHA256, TORCHVISION
 from kdlib.paths import data_dir
 from kdlib.sections import SECTIONS
 from kdlib.study.store import from_bytes
@@ -120,8 +120,8 @@ def test_the_test_split_is_reached_by_open_test_alone_and_the_reason_is_kept_in_
     study = open_study("entropy", settings, store=Store(tmp_path))
     assert study.dataset.openings == []
     teacher = study.teacher("small", 0)
-    study.run(teacher)
-    study.distilled([study.student(teacher, 9)])
+    study.teacher_result(teacher)
+    study.student_results([study.student(teacher, 9)])
     openings = {
         path.parent.name: from_bytes(path.read_bytes()).provenance["test_openings"] for path in study.store.paths()
     }
@@ -380,4 +380,4 @@ def test_archives_of_real_mnist_are_unpacked_and_known(real_mnist):
         (real_mnist / "MNIST" / "raw" / name).unlink()
     dataset = load_dataset("mnist", root=real_mnist)
     assert (len(dataset.labels), dataset.test_size) == (60_000, 10_000)
-    assert dataclasses.replace(registry.find_source("mnist")).sha256 == KNOWN["mnist"]
+    assert dataclasses.replace(registry.find_source("mnist")).sha256 == SHA256["mnist"]

@@ -1,4 +1,4 @@
-"""The notebooks: their two halves, their parameters, and their execution on digits and on the real data sets."""
+"""The notebooks: their jupytext pairs, their parameters, and their execution on digits and on the real data sets."""
 
 import ast
 import os
@@ -31,8 +31,8 @@ def run_cli(*arguments, **environment):
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_the_two_halves_are_the_same_and_carry_no_outputs(section):
-    pages.check_halves(section)
+def test_the_two_files_of_a_pair_are_the_same_and_carry_no_outputs(section):
+    pages.check_pair(section)
     assert not any(cell.get("outputs") for cell in read(section).cells)
 
 

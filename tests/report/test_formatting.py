@@ -11,11 +11,11 @@ from kdlib.book.present import (
     control_finding,
     efficiency,
     efficiency_finding,
+    format_interval,
     labels_alone_finding,
     mean_and_half_width,
     missing_class_beside_paper,
     page_verdicts,
-    spoken,
     sweet_spot_finding,
 )
 from kdlib.claims.claims import Verdict
@@ -133,8 +133,8 @@ def test_a_cell_that_the_paper_does_not_print_is_a_dash():
 
 def test_a_spoken_share_stays_between_0_and_100_percent():
     wide = Interval(13.6, -7.4, 134.7, 3)
-    assert spoken(wide, "%") == "13.6% (95% interval 0.0 to 100.0, n = 3)"
-    assert spoken(wide, " points") == "13.6 points (95% interval -7.4 to 134.7, n = 3)"
+    assert format_interval(wide, "%") == "13.6% (95% interval 0.0 to 100.0, n = 3)"
+    assert format_interval(wide, " points") == "13.6 points (95% interval -7.4 to 134.7, n = 3)"
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ def contrast_with_white(colour: tuple) -> float:
 def named(ends: list[float], title: str = "") -> tuple[matplotlib.figure.Figure, list]:
     """A panel of curves that end at these heights, and its names."""
     with matplotlib.rc_context(drawing.STYLE):
-        figure, axes = drawing.canvas(1, 1, 3.0)
+        figure, axes = drawing.subplots(1, 1, 3.0)
         for k, end in enumerate(ends):
             axes[0, 0].plot([0, 1], [0, end], label=f"curve {k}")
-        drawing.name_curves(axes[0, 0], title=title)
+        drawing.label_curves(axes[0, 0], title=title)
         figure.draw_without_rendering()
     return figure, axes[0, 0].texts
 
@@ -55,7 +55,7 @@ def test_a_name_that_nothing_crowds_stands_at_the_end_of_its_curve():
     "colour", [*drawing.COLOURS.values(), *map(tuple, matplotlib.colormaps["viridis"](np.linspace(0, 0.85, 8)))]
 )
 def test_names_have_the_contrast_that_text_needs(colour):
-    assert contrast_with_white(drawing.readable(colour)) >= 4.5
+    assert contrast_with_white(drawing.readable_colour(colour)) >= 4.5
 
 
 def test_names_keep_apart_where_panels_share_an_axis_and_the_last_stretches_it():

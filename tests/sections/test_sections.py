@@ -21,7 +21,7 @@ def test_every_folder_is_a_section_and_has_all_its_parts():
         parts = {"experiment", "statistics", "tables", "figures"}
         assert parts <= {path.stem for path in (FOLDER / name).glob("*.py")}
         assert {"units", "tables"} <= set(vars(sections.part(name, "experiment")))
-        assert all((ROOT / f"notebooks/{name}.{half}").is_file() for half in ("py", "ipynb"))
+        assert all((ROOT / f"notebooks/{name}.{end}").is_file() for end in ("py", "ipynb"))
 
 
 def test_sections_come_after_others_that_there_are():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kdlib import Student, Teacher, open_study
 from kdlib.report import plans
 from kdlib.sections import SECTIONS
-from kdlib.study.plan import Calibration, compare, make_plan, makespan, phases, teacher_runs
+from kdlib.study.plan import Calibration, compare_estimates, make_plan, makespan, missing_by_section, teacher_runs
 from kdlib.study.store import Store
 
 SMALL = {"profile": "smoke", "seeds": 1, "teacher_epochs": 1}
@@ -20,7 +20,7 @@ def studies(*sections):
 
 
 def missing_units(given):
-    return [unit for section in phases(given) for part in section for unit in part]
+    return [unit for section in missing_by_section(given) for part in section for unit in part]
 
 
 def counted(units):
@@ -63,10 +63,10 @@ def test_the_order_of_teachers_does_not_depend_on_the_store():
 def test_estimates_are_kept_and_set_beside_what_was_spent():
     (study,) = studies("missing_class")
     plan = make_plan([study])
-    assert compare([study]) == {}
+    assert compare_estimates([study]) == {}
     assert plan.seconds > 0 and all(cost.seconds > 0 and cost.mebibytes > 50 for cost in plan.costs.values())
     study.tables()
-    found = compare(studies("missing_class"))
+    found = compare_estimates(studies("missing_class"))
     assert set(found) == set(plan.costs)
     assert all(estimated == plan.costs[unit].seconds for unit, (estimated, _) in found.items())
     report = plans.report(studies("missing_class"), "kdlib compute missing_class")
@@ -81,8 +81,8 @@ def test_what_another_machine_computed_counts_as_none_of_what_was_planned_and_do
     elsewhere = Store(tmp_path / "elsewhere")
     open_study("missing_class", SMALL, store=elsewhere).tables()
     (file,) = elsewhere.export(tmp_path / "units", part_bytes=1 << 30)
-    study.store.take_in(file)
-    assert compare(studies("missing_class")) == {}
+    study.store.import_file(file)
+    assert compare_estimates(studies("missing_class")) == {}
 
 
 def test_cost_grows_with_the_length_of_training():

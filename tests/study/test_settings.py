@@ -12,7 +12,7 @@ import kdlib
 from kdlib import InputError, Settings, Store, open_study, resolve
 from kdlib.data import registry
 from kdlib.sections import SECTIONS
-from kdlib.study.settings import profile_names, profile_values, reductions
+from kdlib.study.settings import differing, profile_names, profile_values, reductions
 
 SMOKE = {"dataset": "digits", "profile": "smoke"}
 PAPERS = (3.0, 6.0, 9.0, 12.0, 15.0, 20.0)
@@ -287,3 +287,11 @@ def test_more_than_the_paper_has_is_no_fraction_of_it_and_what_a_data_set_lacks_
     study = open_study("example_efficiency", {}, dataset="digits", profile="paper")
     assert any("examples_per_class clipped" in note for note in study.notes)
     assert reductions(asdict(study.settings), SECTIONS["example_efficiency"].parameters, study.notes) == []
+
+
+def test_a_record_from_before_a_parameter_was_there_is_compared_by_what_held_then():
+    new = asdict(resolve({}, profile="smoke"))
+    old = {name: value for name, value in new.items() if name != "seeding"}
+    assert differing(old, new, new) == ["seeding"]
+    assert differing(old, new | {"seeding": "configuration"}, new) == []
+    assert "seeding configuration, not common" in reductions(old, new)

@@ -62,9 +62,9 @@ def of_each_kind(study) -> dict[str, dict[str, torch.Tensor]]:
     """One unit of each kind, as a study gets it from its store."""
     teacher = study.teacher("small", 0)
     return {
-        "teacher": study.run(teacher),
-        "student": study.distilled([study.student(teacher, 9)])[0],
-        "measure": study.measure("sum", {}, lambda: {"sum": study.run(teacher)["logits"].sum()}),
+        "teacher": study.teacher_result(teacher),
+        "student": study.student_results([study.student(teacher, 9)])[0],
+        "measure": study.measure("sum", {}, lambda: {"sum": study.teacher_result(teacher)["logits"].sum()}),
     }
 
 
@@ -141,13 +141,13 @@ def test_the_key_depends_on_kind_and_recipe_and_not_on_the_order_of_names(monkey
     key = unit_key("teacher", config)
     assert unit_key("teacher", {"b": {"d": 3, "c": 2}, "a": 1}) == key
     assert unit_key("student", config) != key
-    monkeypatch.setitem(store.RECIPES, "teacher", store.RECIPES["teacher"] + 1)
+    monkeypatch.setitem(store.RECIPE_VERSIONS, "teacher", store.RECIPE_VERSIONS["teacher"] + 1)
     assert unit_key("teacher", config) != key
 
 
 def test_a_unit_of_an_older_recipe_is_not_used(empty, monkeypatch):
     empty.put(TINY)
-    monkeypatch.setitem(store.RECIPES, "student", store.RECIPES["student"] + 1)
+    monkeypatch.setitem(store.RECIPE_VERSIONS, "student", store.RECIPE_VERSIONS["student"] + 1)
     assert empty.get("student", TINY.config) is None
 
 
@@ -273,12 +273,12 @@ def test_a_full_disk_loses_nothing_and_the_next_run_goes_on(small_disk):
     filler = fill(small_disk, units[largest] // 2)
     again = a_study_without_check(study)
     with pytest.raises(StoreError, match=f"{study.store.root} cannot be written: No space left"):
-        again.run(again.teacher("large", 0))
+        again.teacher_result(again.teacher("large", 0))
     assert {p for p in study.store.root.glob("*/*") if p.is_file()} == set(kept)
 
     filler.unlink()
     again = a_study(study.store)
-    again.run(again.teacher("large", 0))
+    again.teacher_result(again.teacher("large", 0))
     assert set(study.store.paths()) == set(units)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert all(expected[name].equals(table) for name, table in again.tables().items())
@@ -286,7 +286,7 @@ def test_a_full_disk_loses_nothing_and_the_next_run_goes_on(small_disk):
 
 def a_study_without_check(study):
     """A study of before the disk filled."""
-    return type(study)(study.asked, study.settings, study.dataset, study.store, [])
+    return type(study)(study.definition, study.settings, study.dataset, study.store, [])
 
 
 def test_too_little_room_is_said_before_any_work(small_disk):
@@ -326,30 +326,30 @@ def publish(results: Path, *rows: dict) -> None:
 
 def test_what_the_results_hold_is_read_and_not_computed(computed, empty, monkeypatch):
     place, expected = computed
-    rows = list(Store(place).publishable(path.stem for path in Store(place).paths()))
+    rows = list(Store(place).parquet_rows(path.stem for path in Store(place).paths()))
     publish(empty.results, *rows)
     monkeypatch.setattr(
         teachers, "train_teacher", lambda *args: pytest.fail("a teacher of published units was trained")
     )
     study = a_study(empty)
     teacher = study.teacher("small", 0)
-    assert_same(study.distilled([study.student(teacher, 9)])[0], expected["student"])
+    assert_same(study.student_results([study.student(teacher, 9)])[0], expected["student"])
     assert_same(study.measure("sum", {}, lambda: pytest.fail("a published measure was computed")), expected["measure"])
     assert list(empty.paths()) == []
 
 
 def test_results_keep_how_a_teacher_came_about_and_not_its_tensors(computed, empty):
     place, _ = computed
-    rows = list(Store(place).publishable(path.stem for path in Store(place).paths()))
+    rows = list(Store(place).parquet_rows(path.stem for path in Store(place).paths()))
     publish(empty.results, *rows)
     study = a_study(empty)
     config = study.teacher("small", 0).config(study.dataset)
     assert empty.provenance("teacher", config) == Store(place).provenance("teacher", config)
     assert not empty.has("teacher", config)
     assert empty.get("teacher", config) is None
-    assert list(empty.publishable(row["key"] for row in rows)) == rows
+    assert list(empty.parquet_rows(row["key"] for row in rows)) == rows
     again = Store(place, results=empty.results)  # it has both: what was published stays, byte for byte
-    assert list(again.publishable(row["key"] for row in rows)) == rows
+    assert list(again.parquet_rows(row["key"] for row in rows)) == rows
 
 
 @pytest.mark.parametrize("damage", ["payload", "file"])
@@ -371,12 +371,12 @@ def test_what_another_machine_computed_is_sent_without_teachers_and_read_here(co
     place, expected = computed
     files = Store(place).export(tmp_path / "sent", part_bytes=1)
     assert len(files) == len(list(Store(place).paths()))  # so small parts that each holds one unit
-    assert sum(empty.take_in(file) for file in files) == len(files)
+    assert sum(empty.import_file(file) for file in files) == len(files)
     here = Store(empty.root, empty.results)
     monkeypatch.setattr(teachers, "train_teacher", lambda *args: pytest.fail("a teacher of sent units was trained"))
     study = a_study(here)
     teacher = study.teacher("small", 0)
-    assert_same(study.distilled([study.student(teacher, 9)])[0], expected["student"])
+    assert_same(study.student_results([study.student(teacher, 9)])[0], expected["student"])
     config = teacher.config(study.dataset)
     assert not here.has("teacher", config)
     assert here.provenance("teacher", config) == Store(place).provenance("teacher", config)
@@ -393,7 +393,7 @@ def test_a_damaged_unit_is_left_out_of_an_export_and_found_where_it_was_taken_in
     assert file.stem not in store.published_units(part)
     with pytest.raises(InputError, match="holds an export already"):
         Store(copy).export(tmp_path / "sent", part_bytes=2**30)
-    empty.take_in(part)
+    empty.import_file(part)
     assert empty.verify()[1] == []
     [taken] = empty.root.rglob("*.parquet")
     taken.write_bytes(taken.read_bytes()[:-9])
@@ -406,8 +406,8 @@ def test_units_that_were_damaged_on_the_way_are_refused_and_leave_nothing(comput
     rows[0]["payload"] = flipped(rows[0]["payload"], len(rows[0]["payload"]) // 2)
     parquet.write_table(pyarrow.Table.from_pylist(rows), file)
     with pytest.raises(InputError, match="damaged .*send it again"):
-        empty.take_in(file)
+        empty.import_file(file)
     file.write_bytes(b"no parquet")
     with pytest.raises(InputError, match="send it again"):
-        empty.take_in(file)
+        empty.import_file(file)
     assert not empty.root.exists()

@@ -70,11 +70,11 @@ def test_a_student_of_hard_labels_alone_is_the_same_without_its_teacher(tmp_path
         return [hard, replace(hard, examples_per_class=10, selection="random")]
 
     without = study(tmp_path / "a")
-    alone = without.distilled(students(without))
+    alone = without.student_results(students(without))
     assert not (tmp_path / "a" / "teacher").exists() or not list((tmp_path / "a" / "teacher").iterdir())
     taught = study(tmp_path / "b")
-    taught.runs([taught.teacher("small", 0)])
-    for one, other in zip(alone, taught.distilled(students(taught)), strict=True):
+    taught.train_teachers([taught.teacher("small", 0)])
+    for one, other in zip(alone, taught.student_results(students(taught)), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
     chosen = replace(students(without)[0], examples_per_class=10)  # by its teacher's entropy
     assert chosen.needs_responses and not any(s.needs_responses for s in students(without))
@@ -95,7 +95,7 @@ def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypat
     tables = digest(there.tables())
     here = study(tmp_path / "here", "penultimate_layer")
     for file in there.store.export(tmp_path / "sent", 2**20):
-        here.store.take_in(file)
+        here.store.import_file(file)
     monkeypatch.setattr(teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained"))
     assert digest(here.tables()) == tables
     for _, _, _, teacher, epoch in penultimate_layer.settings(here, 0):
@@ -109,7 +109,7 @@ def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypat
 def test_every_unit_says_what_it_opened_the_test_split_for(tmp_path):
     one = study(tmp_path)
     one.tables()
-    opened = {(about["kind"], tuple(about["test_openings"])) for about in one.origins().values()}
+    opened = {(about["kind"], tuple(about["test_openings"])) for about in one.provenance().values()}
     assert opened == {
         ("student", ("student: confusion matrix of the trained student",)),
         ("teacher", ("teacher: accuracy and responses at the last epoch",)),
@@ -122,7 +122,7 @@ def test_what_a_teacher_takes_in_the_store_is_known_beforehand_and_nothing_is_ne
 ):
     one = study(tmp_path)
     teacher = one.teacher("large", 0)
-    run = one.run(teacher)
+    run = one.teacher_result(teacher)
     counted = [value for name, value in run.items() if "logits" in name or name.startswith("weights/")]
     assert teachers.stored_bytes(teacher, one.dataset) == sum(4 * value.numel() for value in counted)
     needed = []
@@ -197,8 +197,8 @@ def test_a_network_registered_here_alone_is_trained_in_workers_and_is_part_of_wh
     for width in (4, 6):
         kdlib.register_network("narrow", kdlib.Architecture(widths=(width,)))
         monkeypatch.setenv("KDLIB_WORKERS", "2")
-        one.runs([teacher, replace(teacher, seed=1)])
-        assert one.run(teacher)["weights/2/features.0.weight"].shape[0] == width
+        one.train_teachers([teacher, replace(teacher, seed=1)])
+        assert one.teacher_result(teacher)["weights/2/features.0.weight"].shape[0] == width
         keys.add(unit_key("teacher", teacher.config(one.dataset)))
     assert len(keys) == 2
 
@@ -224,10 +224,10 @@ def test_a_student_is_trained_from_responses_that_were_kept_without_their_teache
         study = kdlib.open_study("missing_class", small, store=place)
         teacher = study.teacher("small", 0)
         if place is whole:
-            study.runs([teacher])
-            kept = workers.keep_responses(whole, study.dataset, teacher, teacher.epochs)
+            study.train_teachers([teacher])
+            kept = workers.store_responses(whole, study.dataset, teacher, teacher.epochs)
             assert kept.tensors["logits"].dtype == torch.bfloat16
             bare.put(kept)
-        results += study.distilled([study.student(teacher, 9, missing_class=0)])
+        results += study.student_results([study.student(teacher, 9, missing_class=0)])
     assert not list((tmp_path / "bare").glob("teacher/*"))
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])

@@ -249,5 +249,5 @@ def test_a_teacher_that_cannot_be_trained_is_refused_before_training(case, digit
 def test_what_an_assistant_is_taught_is_held_to_the_same(case, digits, tiny_run, nothing_is_trained):
     change, message = LOGITS[case]
     assistant = replace(TEACHER, network="assistant", taught_by=TEACHER)
-    with pytest.raises(InputError, match=message.replace("logits", "taught")):
+    with pytest.raises(InputError, match=message.replace("logits", "teacher_logits")):
         train_teacher(assistant, digits, change(responses(tiny_run)))

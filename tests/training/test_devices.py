@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from kdlib import Student, build_model, responses
 from kdlib.training import devices, students, teachers
 from kdlib.training.choices import ENGINES
-from kdlib.training.devices import RoundedProducts
+from kdlib.training.devices import EmulatedBF16
 
 CPU = torch.device("cpu")
 
@@ -39,7 +39,7 @@ def test_rounded_products_and_their_gradients_are_exact_ones_rounded_once(name):
     function, *shapes = CASES[name]
     operands = [bf16(*shape, seed=i).requires_grad_() for i, shape in enumerate(shapes)]
     exact = [operand.detach().double().requires_grad_() for operand in operands]
-    with RoundedProducts():
+    with EmulatedBF16():
         ours = function(*operands)
         towards = bf16(*ours.shape, seed=9)
         ours.backward(towards)
@@ -73,7 +73,7 @@ class Spy(TorchDispatchMode):
 
 @pytest.fixture
 def without_instructions(monkeypatch):
-    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: False)
+    monkeypatch.setattr(devices, "has_bf16_instructions", lambda device: False)
 
 
 @pytest.mark.parametrize("network", ["large_teacher", "small_teacher"])
@@ -96,9 +96,9 @@ def test_no_product_of_a_students_training_in_bf16_is_left_to_a_processor_withou
     engine, tiny_teacher, tiny_run, digits, without_instructions
 ):
     student, logits = Student(tiny_teacher, 2, 9.0, steps=2, epochs=1, precision="bf16"), responses(tiny_run)
-    plan = students.schedule(student, digits, logits)
+    schedule = students.make_schedule(student, digits, logits)
     with Spy() as spy:
-        list(students.train([student], digits, [logits], [plan], engine))
+        list(students.train([student], digits, [logits], [schedule], engine))
     assert set().union(*spy.products().values()) == {torch.float32}
     assert torch.bfloat16 in set().union(*spy.seen.values()), "nothing was rounded"
 
@@ -109,7 +109,7 @@ def test_a_teacher_is_the_same_with_and_without_instructions_but_for_the_order_o
     run = replace(tiny_teacher, epochs=1, precision="bf16")
     found = []
     for instructions in (True, False):
-        monkeypatch.setattr(devices, "multiplies_bf16", lambda device, answer=instructions: answer)
+        monkeypatch.setattr(devices, "has_bf16_instructions", lambda device, answer=instructions: answer)
         found.append(teachers.train_teacher(run, digits)["logits"])
     full = teachers.train_teacher(replace(run, precision="fp32"), digits)["logits"]
     a, b = found
@@ -117,22 +117,22 @@ def test_a_teacher_is_the_same_with_and_without_instructions_but_for_the_order_o
 
 
 def test_precision_that_a_device_has_needs_no_rounding(monkeypatch):
-    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: True)
-    assert not isinstance(devices.products(CPU, "bf16"), RoundedProducts)
-    monkeypatch.setattr(devices, "multiplies_bf16", lambda device: False)
-    assert isinstance(devices.products(CPU, "bf16"), RoundedProducts)
-    assert not isinstance(devices.products(CPU, "fp32"), RoundedProducts)
+    monkeypatch.setattr(devices, "has_bf16_instructions", lambda device: True)
+    assert not isinstance(devices.bf16_emulation(CPU, "bf16"), EmulatedBF16)
+    monkeypatch.setattr(devices, "has_bf16_instructions", lambda device: False)
+    assert isinstance(devices.bf16_emulation(CPU, "bf16"), EmulatedBF16)
+    assert not isinstance(devices.bf16_emulation(CPU, "fp32"), EmulatedBF16)
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux lists its processor's instructions there")
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the flag is one of x86 processors")
 def test_whether_a_processor_multiplies_bf16_is_what_its_flags_say():
     flags = re.search(r"^flags\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split()
-    assert devices.multiplies_bf16(CPU) == ("avx512_bf16" in flags)
+    assert devices.has_bf16_instructions(CPU) == ("avx512_bf16" in flags)
 
 
 def test_an_accelerator_is_taken_to_multiply_bf16():
-    assert devices.multiplies_bf16(torch.device("cuda"))
+    assert devices.has_bf16_instructions(torch.device("cuda"))
 
 
 def test_provenance_names_the_instructions_that_the_processor_is_used_with():
@@ -143,6 +143,6 @@ def test_on_every_device_what_is_computed_twice_can_come_out_equal(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     for name in ("cuda", "cpu"):
         torch.set_num_threads(2)
-        devices.make_ready(torch.device(name))
+        devices.make_deterministic(torch.device(name))
         assert torch.backends.cudnn.deterministic
         assert torch.get_num_threads() == (1 if name == "cpu" else 2)

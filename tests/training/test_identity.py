@@ -11,8 +11,8 @@ import torch
 
 from kdlib import InputError, Student, Teacher, build_model
 from kdlib.study.store import unit_key
-from kdlib.training.identity import added, content
-from kdlib.training.students import schedule
+from kdlib.training.identity import added_field, identity_fields
+from kdlib.training.students import make_schedule
 
 # Of each kind about twenty units as they were published, with the keys and seeds that they had then.
 FROZEN = json.loads(Path(__file__).with_name("frozen_units.json").read_text(encoding="utf-8"))
@@ -40,7 +40,7 @@ def dataset_of(config: dict[str, Any]) -> Any:
     within = config
     while "dataset" not in within:
         within = next(within[name] for name in ("teacher", "student", "large") if name in within)
-    return SimpleNamespace(name=within["dataset"], family=within["dataset"], known=True, digest=config["data"])
+    return SimpleNamespace(name=within["dataset"], family=within["dataset"], builtin=True, digest=config["data"])
 
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
@@ -73,20 +73,20 @@ def test_the_frozen_units_are_of_every_kind_and_data_set():
 def test_a_field_that_is_added_later_moves_no_key_and_no_seed_until_it_is_used():
     @dataclass(frozen=True)
     class Grown(Student):
-        margin: float = added(0.0)
-        labels: str = added("clean", before="noisy")
+        margin: float = added_field(0.0)
+        labels: str = added_field("clean", before="noisy")
 
     @dataclass(frozen=True)
     class GrownTeacher(Teacher):
-        smoothing: float = added(0.0)
+        smoothing: float = added_field(0.0)
 
     old = {"teacher_epoch": 2, "temperature": 9.0, "seeding": "configuration"}
     student = Student(Teacher("small_teacher", 0, 2, 64), **old)
     grown = Grown(GrownTeacher("small_teacher", 0, 2, 64), **old, labels="noisy")
-    assert content(grown) == content(student) and grown.seed() == student.seed()
+    assert identity_fields(grown) == identity_fields(student) and grown.seed() == student.seed()
     for used in (replace(grown, margin=0.1), replace(grown, labels="clean")):
-        assert content(used) != content(student)
-    assert content(GrownTeacher("small_teacher", 0, 2, 64, smoothing=0.1))["smoothing"] == 0.1
+        assert identity_fields(used) != identity_fields(student)
+    assert identity_fields(GrownTeacher("small_teacher", 0, 2, 64, smoothing=0.1))["smoothing"] == 0.1
 
 
 STUDENT = Student(Teacher("small_teacher", 3, 2, 64), 2, 9.0, missing_class=4, replicate=1, epochs=2, batch_size=32)
@@ -114,7 +114,7 @@ def start(student: Student, digits) -> tuple[torch.Tensor, torch.Tensor]:
     logits = torch.randn(len(digits.labels), digits.classes, generator=torch.Generator().manual_seed(student.epochs))
     model = build_model(student.network, digits.family, digits.shape, digits.classes, student.seed())
     weights = torch.cat([value.flatten() for value in model.state_dict().values()])
-    return weights, schedule(student, digits, logits).batches
+    return weights, make_schedule(student, digits, logits).batches
 
 
 @pytest.mark.parametrize("changes", ARMS.values(), ids=ARMS)

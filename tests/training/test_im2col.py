@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from kdlib import build_model
-from kdlib.training.im2col import Patches, StridedConvolution, block_windows, convolve_blocks, fit_blocks
-from kdlib.training.models import WIDE
+from kdlib.training.im2col import Im2col, StridedConvolution, block_windows, can_use_blocks, convolve_blocks
+from kdlib.training.models import MIN_IM2COL_CHANNELS
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -43,7 +43,7 @@ def test_two_convolutions_on_blocks_have_the_values_and_gradients_of_two_convolu
 @pytest.mark.parametrize("stride", [1, 2])
 def test_patches_are_what_unfolding_gives_with_its_gradient(stride):
     images = random(2, 7, 9, 3).requires_grad_()
-    ours = Patches.apply(images, stride)
+    ours = Im2col.apply(images, stride)
     unfolded = F.unfold(images.permute(0, 3, 1, 2), 3, padding=1, stride=stride)  # B (C taps) places
     theirs = unfolded.view(2, 3, 9, -1).permute(0, 3, 2, 1).reshape(ours.shape)
     torch.testing.assert_close(ours, theirs)
@@ -58,7 +58,7 @@ def test_patches_are_what_unfolding_gives_with_its_gradient(stride):
     + [((2, 2), 30, 28, False), ((2, 2), 28, 30, False), ((), 28, 28, False)],
 )
 def test_only_two_strides_of_two_on_whole_blocks_fit(strides, height, width, fit):
-    assert fit_blocks(strides, height, width) == fit
+    assert can_use_blocks(strides, height, width) == fit
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 7), (16, 14)])
@@ -86,7 +86,9 @@ def test_a_networks_convolutions_are_the_librarys_but_in_mixed_precision(monkeyp
         model(images)
     assert len(calls) == 2 and all(part.dtype == torch.bfloat16 for call in calls for part in call)
     narrow = build_model("general_student")
-    assert all(layer.out_channels < WIDE for layer in narrow.modules() if isinstance(layer, torch.nn.Conv2d))
+    assert all(
+        layer.out_channels < MIN_IM2COL_CHANNELS for layer in narrow.modules() if isinstance(layer, torch.nn.Conv2d)
+    )
     with torch.autocast("cpu", torch.bfloat16):
         narrow(images)
     assert len(calls) == 2, "laying out the patches of a narrow layer costs more than it saves"

@@ -152,14 +152,17 @@ def test_a_ratios_interval_is_that_of_its_logarithm():
         ratio_interval([1.0, 0.0])
 
 
-def test_wilson_interval_is_scipys_and_stays_within_0_and_1():
+@pytest.mark.parametrize("level", [0.95, 0.9875])
+def test_wilsons_bounds_are_the_shares_that_the_score_test_just_does_not_reject(level):
+    z = stats.norm.ppf((1 + level) / 2)
     for k in (0, 7, 50):
-        interval, reference = wilson_interval(k, 50), stats.binomtest(k, 50).proportion_ci(method="wilson")
-        assert (interval.low, interval.high) == (
-            pytest.approx(reference.low, abs=1e-12),
-            pytest.approx(reference.high, abs=1e-12),
-        )
-        assert -1e-12 <= interval.low <= interval.high <= 1 + 1e-12
+        interval = wilson_interval(k, 50, level)
+        assert interval.mean == k / 50 and 0 <= interval.low < interval.high <= 1
+        for bound in {interval.low, interval.high} - {0.0, 1.0}:
+            assert (interval.mean - bound) ** 2 == pytest.approx(z**2 * bound * (1 - bound) / 50, rel=1e-9)
+    for successes, trials in ((51, 50), (-1, 50), (0, 0)):
+        with pytest.raises(ValueError):
+            wilson_interval(successes, trials)
 
 
 @pytest.mark.parametrize("margin", [5.0, 40.0, 800.0, 1e4])

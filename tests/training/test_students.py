@@ -9,19 +9,19 @@ from kdlib import (
     Student,
     Teacher,
     build_model,
+    configure_cpu,
     distill,
     entropy,
     register_network,
     responses,
     soft_labels,
     train_teacher,
-    use_threads,
 )
 from kdlib.training import stacked, students, teachers
 from kdlib.training.choices import ENGINES, SELECTIONS
 from kdlib.training.losses import kd_divergence
 from kdlib.training.models import Architecture
-from kdlib.training.students import choose_engine, chunks, lock_step, schedule, train_one, transfer_set
+from kdlib.training.students import choose_engine, make_schedule, stack_key, stacks, train_one, transfer_set
 from kdlib.training.teachers import load_teacher, predict
 
 MIXED = Architecture(widths=(4, 6), strides=(1, 2), dense=(10,))
@@ -29,7 +29,7 @@ MIXED = Architecture(widths=(4, 6), strides=(1, 2), dense=(10,))
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    use_threads(1)
+    configure_cpu(1)
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +66,15 @@ def test_a_stack_trains_each_student_as_the_reference_loop_does(network, sweep, 
     swept = [replace(s, network=network) for s in sweep]
     other = 5 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
     targets = [other if i % 3 == 1 else logits for i in range(len(swept))]  # two teachers in one stack
-    plans = [schedule(s, digits, z) for s, z in zip(swept, targets, strict=True)]
-    histories, models = stacked.train(swept, digits, targets, plans)
-    for one, target, plan, history, model in zip(swept, targets, plans, histories, models, strict=True):
+    schedules = [make_schedule(s, digits, z) for s, z in zip(swept, targets, strict=True)]
+    histories, models = stacked.train(swept, digits, targets, schedules)
+    for one, target, schedule, history, model in zip(swept, targets, schedules, histories, models, strict=True):
         accuracies = []
         alone = train_one(
             one,
             digits,
             target,
-            plan,
+            schedule,
             lambda m, seen=accuracies: seen.append(
                 (predict(m, digits.images[digits.validation]).argmax(1) == digits.labels[digits.validation])
                 .float()
@@ -88,10 +88,10 @@ def test_a_stack_trains_each_student_as_the_reference_loop_does(network, sweep, 
 def test_a_stack_of_strided_and_unstrided_convolutions_and_dense_layers_is_the_loop_too(student, logits, digits):
     register_network("mixed_student", MIXED)
     swept = [replace(student, network="mixed_student", steps=20, replicate=k) for k in range(3)]
-    plans = [schedule(s, digits, logits) for s in swept]
-    _, models = stacked.train(swept, digits, [logits] * 3, plans)
-    for one, plan, model in zip(swept, plans, models, strict=True):
-        alone = train_one(one, digits, logits, plan, lambda m: None)
+    schedules = [make_schedule(s, digits, logits) for s in swept]
+    _, models = stacked.train(swept, digits, [logits] * 3, schedules)
+    for one, schedule, model in zip(swept, schedules, models, strict=True):
+        alone = train_one(one, digits, logits, schedule, lambda m: None)
         torch.testing.assert_close(predict(model, digits.images), predict(alone, digits.images), rtol=1e-5, atol=1e-5)
 
 
@@ -99,7 +99,7 @@ def test_a_stack_of_strided_and_unstrided_convolutions_and_dense_layers_is_the_l
 def test_a_student_trained_alone_is_bit_for_bit_the_student_of_the_sweep(network, sweep, logits, digits):
     swept = [replace(s, network=network) for s in sweep]
     whole = distill(swept, digits, logits)
-    assert len(chunks(swept, digits)) == 1
+    assert len(stacks(swept, digits)) == 1
     for start in (0, 5):
         for ours, theirs in zip(distill(swept[start : start + 5], digits, logits), whole[start:], strict=False):
             assert_identical(ours, theirs)
@@ -110,11 +110,11 @@ def test_a_student_trained_alone_is_bit_for_bit_the_student_of_the_sweep(network
 @pytest.mark.parametrize("network", ["general_student", "baseline_student"])
 def test_a_student_has_the_same_weights_whatever_its_company(network, sweep, logits, digits):
     longer = [replace(s, network=network, steps=150) for s in sweep]
-    plans = [schedule(s, digits, logits) for s in longer]
+    schedules = [make_schedule(s, digits, logits) for s in longer]
 
     def train(*chosen: int) -> dict[int, dict[str, torch.Tensor]]:
         _, models = stacked.train(
-            [longer[i] for i in chosen], digits, [logits] * len(chosen), [plans[i] for i in chosen]
+            [longer[i] for i in chosen], digits, [logits] * len(chosen), [schedules[i] for i in chosen]
         )
         return {i: model.state_dict() for i, model in zip(chosen, models, strict=True)}
 
@@ -140,7 +140,7 @@ def test_distilling_leaves_the_global_random_state_alone(student, logits, digits
 
 def test_a_missing_class_occurs_in_no_batch(student, logits, digits):
     for missing in range(10):
-        batches = schedule(replace(student, missing_class=missing), digits, logits).batches
+        batches = make_schedule(replace(student, missing_class=missing), digits, logits).batches
         assert set(digits.labels[batches].flatten().tolist()) == set(range(10)) - {missing}
 
 
@@ -148,7 +148,7 @@ def test_a_missing_class_occurs_in_no_batch(student, logits, digits):
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_a_student_sees_the_asked_number_of_examples_of_each_class(selection, missing, student, logits, digits):
     asked = replace(student, examples_per_class=7, selection=selection, missing_class=missing)
-    seen = schedule(asked, digits, logits).batches.unique()
+    seen = make_schedule(asked, digits, logits).batches.unique()
     counts = torch.bincount(digits.labels[seen], minlength=10).tolist()
     assert counts == [0 if c == missing else 7 for c in range(10)]
     assert set(seen.tolist()) <= set(digits.train.tolist())
@@ -188,15 +188,15 @@ def test_random_selection_is_the_students_own(student, logits, digits):
 )
 def test_a_schedule_is_as_long_as_its_epochs_or_steps_say(changes, size, steps, student, logits, digits):
     asked = replace(student, **changes)
-    plan = schedule(asked, digits, logits)
-    assert tuple(plan.batches.shape) == (steps, size)
-    assert plan.validate_after[-1] == steps
-    assert len(plan.validate_after) == min(asked.epochs, steps)
-    assert list(plan.validate_after) == sorted(set(plan.validate_after))
+    schedule = make_schedule(asked, digits, logits)
+    assert tuple(schedule.batches.shape) == (steps, size)
+    assert schedule.validate_after[-1] == steps
+    assert len(schedule.validate_after) == min(asked.epochs, steps)
+    assert list(schedule.validate_after) == sorted(set(schedule.validate_after))
 
 
 def test_a_schedule_passes_over_the_whole_transfer_set_again_and_again(student, logits, digits):
-    stream = schedule(replace(student, epochs=3), digits, logits).batches.flatten()
+    stream = make_schedule(replace(student, epochs=3), digits, logits).batches.flatten()
     members = digits.train.sort().values
     for start in (0, len(members)):
         assert torch.equal(stream[start : start + len(members)].sort().values, members)
@@ -205,10 +205,10 @@ def test_a_schedule_passes_over_the_whole_transfer_set_again_and_again(student, 
 
 def test_students_are_chunked_completely_in_lock_step_and_boundedly(sweep, student, digits):
     many = [replace(s, replicate=k) for k in range(3) for s in [*sweep, student, replace(student, epochs=1)]]
-    groups = chunks(many, digits)
+    groups = stacks(many, digits)
     assert sorted(i for group in groups for i in group) == list(range(len(many)))
-    assert max(map(len, groups)) == stacked.CHUNK
-    assert all(len({lock_step(many[i], digits) for i in group}) == 1 for group in groups)
+    assert max(map(len, groups)) == stacked.CPU_STACK
+    assert all(len({stack_key(many[i], digits) for i in group}) == 1 for group in groups)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -319,8 +319,8 @@ def test_batch_norm_takes_the_statistics_of_equal_parts_on_every_device(digits):
     normalised = build_model("large_teacher", "cifar10")
     plain = build_model("large_teacher", "mnist")
     devices = [torch.device(name) for name in teachers.MICRO_BATCH]
-    assert {teachers.part_size(normalised, device) for device in devices} == {teachers.NORMALISED}
-    assert [teachers.part_size(plain, device) for device in devices] == list(teachers.MICRO_BATCH.values())
+    assert {teachers.micro_batch_size(normalised, device) for device in devices} == {teachers.GHOST_BATCH}
+    assert [teachers.micro_batch_size(plain, device) for device in devices] == list(teachers.MICRO_BATCH.values())
 
 
 def test_mixed_precision_stays_near_full_precision_and_is_another_run(tiny_teacher, digits):
@@ -345,9 +345,9 @@ def large_digits(digits):
 
 def test_on_larger_images_too_a_stack_is_the_loop(student, logits, large_digits):
     student = replace(student, steps=20)
-    plan = schedule(student, large_digits, logits)
-    _, (model,) = stacked.train([student], large_digits, [logits], [plan])
-    alone = train_one(student, large_digits, logits, plan, lambda m: None)
+    schedule = make_schedule(student, large_digits, logits)
+    _, (model,) = stacked.train([student], large_digits, [logits], [schedule])
+    alone = train_one(student, large_digits, logits, schedule, lambda m: None)
     images = large_digits.images
     torch.testing.assert_close(predict(model, images), predict(alone, images), rtol=1e-5, atol=1e-5)
 
@@ -357,10 +357,10 @@ def test_on_larger_images_too_a_stack_is_the_loop(student, logits, large_digits)
 def test_a_student_in_mixed_precision_stays_near_full_precision(engine, network, student, logits, large_digits):
     full = replace(student, network=network, steps=60)
     mixed = replace(full, precision="bf16")
-    plan = schedule(full, large_digits, logits)
+    schedule = make_schedule(full, large_digits, logits)
 
     def train(one: Student) -> torch.Tensor:
-        ((_, model),) = students.train([one], large_digits, [logits], [plan], engine)
+        ((_, model),) = students.train([one], large_digits, [logits], [schedule], engine)
         return predict(model, large_digits.images)
 
     a, b = train(full), train(mixed)
@@ -372,8 +372,8 @@ def test_students_of_larger_images_can_be_grouped_for_a_worker_and_are_each_the_
     student, logits, large_digits
 ):
     swept = [replace(student, precision="bf16", steps=5, replicate=k) for k in range(5)]
-    assert [len(group) for group in chunks(swept, large_digits)] == [1] * 5
-    assert [len(group) for group in chunks(swept, large_digits, at_least=2)] == [2, 2, 1]
+    assert [len(group) for group in stacks(swept, large_digits)] == [1] * 5
+    assert [len(group) for group in stacks(swept, large_digits, min_size=2)] == [2, 2, 1]
     together = distill(swept, large_digits, logits)
     for k in (0, 4):
         assert_identical(distill([swept[k]], large_digits, logits)[0], together[k])
@@ -409,18 +409,18 @@ def test_one_student_for_which_memory_runs_out_is_an_error(student, logits, digi
 
 def test_an_accelerators_stack_is_as_large_as_its_free_memory_allows(monkeypatch):
     student = Architecture(widths=(16, 32))
-    one = stacked.step_bytes(student, (1, 28, 28), 128)
+    one = stacked.activation_bytes(student, (1, 28, 28), 128)
     assert one == 2 * 4 * 128 * (196 * (9 + 32) + 49 * (9 * 16 + 64) + 49 * 32)
-    for free, expected in ((1 << 40, stacked.CUDA_CHUNK), (20 * one, 10), (0, 1)):
+    for free, expected in ((1 << 40, stacked.CUDA_STACK), (20 * one, 10), (0, 1)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 1 << 40))
-        assert stacked.most_at_once(student, (1, 28, 28), 128, torch.device("cuda")) == expected
+        assert stacked.max_stack_size(student, (1, 28, 28), 128, torch.device("cuda")) == expected
 
 
 def test_on_a_cpu_only_steps_that_are_overhead_are_shared():
     convolutions, none, cpu = Architecture(widths=(16, 32)), Architecture(), torch.device("cpu")
-    assert stacked.most_at_once(convolutions, (1, 8, 8), 128, cpu) == stacked.CHUNK
-    assert stacked.most_at_once(none, (1, 28, 28), 128, cpu) == stacked.CHUNK
-    assert stacked.most_at_once(convolutions, (1, 28, 28), 128, cpu) == 1
+    assert stacked.max_stack_size(convolutions, (1, 8, 8), 128, cpu) == stacked.CPU_STACK
+    assert stacked.max_stack_size(none, (1, 28, 28), 128, cpu) == stacked.CPU_STACK
+    assert stacked.max_stack_size(convolutions, (1, 28, 28), 128, cpu) == 1
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ def test_on_a_cpu_only_steps_that_are_overhead_are_shared():
 def test_on_a_cpu_tiny_images_and_its_own_mixed_precision_are_stacked_unless_one_asks(
     shape, precision, instructions, expected, student, digits, monkeypatch
 ):
-    monkeypatch.setattr(students, "multiplies_bf16", lambda device: instructions)
+    monkeypatch.setattr(students, "has_bf16_instructions", lambda device: instructions)
     student = replace(student, precision=precision)
     dataset = replace(digits, images=torch.zeros(1, *shape))
     assert choose_engine(student, dataset) == expected
@@ -469,7 +469,7 @@ def test_a_student_alone_is_that_of_the_sweep_at_every_batch_size_and_number_of_
 
 def train_weights(group: list[Student], dataset, logits: torch.Tensor) -> list[torch.Tensor]:
     """All weights of each student, by the engine that `distill` chooses."""
-    plans = [schedule(s, dataset, logits) for s in group]
+    plans = [make_schedule(s, dataset, logits) for s in group]
     engine = choose_engine(group[0], dataset)
     trained = students.train(group, dataset, [logits] * len(group), plans, engine)
     return [torch.cat([value.flatten() for value in model.state_dict().values()]) for _, model in trained]

@@ -18,13 +18,13 @@ SHOWN_TEMPERATURE = 9.0  # of tables 2 and 3
 
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     """Runs whose measures are lacking, and all students: what `tables` takes."""
-    return [t for t in study.default_teachers() if not study.measured("entropy", _config(study, t))], []
+    return [t for t in study.default_teachers() if not study.has_measure("entropy", _config(study, t))], []
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`teachers`, `entropy`, `variance`, `position`, `shown` and `soft_labels`, for both teachers of every seed."""
     wanted = [(capacity, seed, study.teacher(capacity, seed)) for seed in study.seeds for capacity in CAPACITIES]
-    study.runs(units(study)[0])
+    study.train_teachers(units(study)[0])
     rows: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("teachers", "entropy", "variance", "position", "shown", "soft_labels")
     }
@@ -37,7 +37,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
 
 
 def measure(study: Study, teacher: Teacher) -> dict[str, Tensor]:
-    """What the section keeps of one teacher's responses: a few small tensors, stored as a unit of their own."""
+    """Measures of one teacher's responses: a few small tensors, stored as a unit of their own."""
     temperatures = curve_temperatures(study)
     return study.measure("entropy", _config(study, teacher), lambda: _measure(study, teacher, temperatures))
 
@@ -47,11 +47,12 @@ def _config(study: Study, teacher: Teacher) -> dict[str, Any]:
 
 
 def curve_temperatures(study: Study) -> tuple[float, ...]:
+    """Temperatures at which entropy is measured: a grid for curves, with those of the study."""
     return tuple(sorted({*CURVE, *study.settings.temperatures}))
 
 
 def _measure(study: Study, teacher: Teacher, temperatures: tuple[float, ...]) -> dict[str, Tensor]:
-    dataset, run = study.dataset, study.run(teacher)
+    dataset, run = study.dataset, study.teacher_result(teacher)
     splits = (dataset.train, dataset.validation)
     means = torch.zeros(len(run["epochs"]), len(temperatures), 2, 2)  # epoch, T, split, (entropy, confidence)
     for e, logits in enumerate(run["logits"].to(dataset.images.device)):

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...claims.rows import last_epoch
-from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, canvas, draw_curve, finish, name_curves
+from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, draw_curve, label_axes, label_curves, subplots
 from ...report.formatting import NAMES
 from ...report.shown import as_picture, ticks
 
@@ -18,7 +18,7 @@ from ...report.shown import as_picture, ticks
 def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Sequence[str]) -> Figure:
     """Figure 1(b) and (c) as measured: each example's image beside both teachers' soft labels, and label smoothing."""
     classes = len(names)
-    figure, axes = canvas(len(images), 3, 1.25 * len(images) + 0.6, width_ratios=(1, 4, 4), sharex="col")
+    figure, axes = subplots(len(images), 3, 1.25 * len(images) + 0.6, width_ratios=(1, 4, 4), sharex="col")
     top = 1.1 * labels.soft_label.max()
     for row, image in enumerate(images):
         picture = axes[row, 0]
@@ -44,7 +44,7 @@ def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Seq
 @matplotlib.rc_context(STYLE)
 def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
     """Figure 3: mean entropy of the responses against temperature; the dotted line is the largest possible."""
-    figure, axes = canvas(1, 2, 3.4, sharey=True)
+    figure, axes = subplots(1, 2, 3.4, sharey=True)
     last = last_epoch(table)
     for panel, split in zip(axes[0], ("train", "validation"), strict=True):
         for teacher in ("small", "large"):
@@ -52,15 +52,15 @@ def entropy_against_temperature(table: pd.DataFrame, classes: int) -> Figure:
             draw_curve(panel, part, "temperature", "entropy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
         panel.axhline(math.log(classes), color="#555555", linestyle=":", linewidth=1)
         panel.annotate(f"log {classes}", (1, math.log(classes)), (0, 3), textcoords="offset points", fontsize=8)
-        finish(panel, f"{split} examples", "temperature T", "mean entropy (nats)" if split == "train" else "")
-    name_curves(*axes[0])
+        label_axes(panel, f"{split} examples", "temperature T", "mean entropy (nats)" if split == "train" else "")
+    label_curves(*axes[0])
     return figure
 
 
 @matplotlib.rc_context(STYLE)
 def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temperature: float) -> Figure:
     """Mean entropy at one temperature, validation accuracy, and one against the other, after each kept epoch."""
-    figure, axes = canvas(1, 3, 3.2)
+    figure, axes = subplots(1, 3, 3.2)
     part = entropies[(entropies.temperature == temperature) & (entropies.split == "train")]
     for teacher in ("small", "large"):
         colour, style = COLOURS[teacher], {"marker": MARKERS[teacher]}
@@ -69,17 +69,17 @@ def entropy_against_epochs(entropies: pd.DataFrame, teachers: pd.DataFrame, temp
         draw_curve(axes[0, 1], accuracy, "epoch", "validation_accuracy", colour, teacher, **style)
         path = curve.merge(accuracy, on=["seed", "teacher", "epoch"]).groupby("epoch").mean(numeric_only=True)
         axes[0, 2].plot(path.validation_accuracy, path.entropy, color=colour, markersize=4.5, label=teacher, **style)
-    finish(axes[0, 0], f"entropy at T = {temperature:g}", "epochs of the teacher", "mean entropy (nats)")
-    finish(axes[0, 1], "accuracy", "epochs of the teacher", "validation accuracy (%)")
-    finish(axes[0, 2], "at equal accuracy", "validation accuracy (%)", "mean entropy (nats)")
-    name_curves(*axes[0])
+    label_axes(axes[0, 0], f"entropy at T = {temperature:g}", "epochs of the teacher", "mean entropy (nats)")
+    label_axes(axes[0, 1], "accuracy", "epochs of the teacher", "validation accuracy (%)")
+    label_axes(axes[0, 2], "at equal accuracy", "validation accuracy (%)", "mean entropy (nats)")
+    label_curves(*axes[0])
     return figure
 
 
 @matplotlib.rc_context(STYLE)
 def between_one_hot_and_label_smoothing(position: pd.DataFrame, classes: int) -> Figure:
     """Figures 2 and 10 as measured: entropy against confidence, with the curve on which label smoothing lies."""
-    figure, axes = canvas(1, 2, 3.8)
+    figure, axes = subplots(1, 2, 3.8)
     panel, distance = axes[0]
     confidence = np.linspace(1 / classes, 1 - 1e-6, 300)
     rest = (1 - confidence) / (classes - 1)
@@ -99,16 +99,16 @@ def between_one_hot_and_label_smoothing(position: pd.DataFrame, classes: int) ->
         panel.annotate(f"{NAMES[teacher]}, T = 9", (marked.confidence, marked.entropy), place, **style)
         rows = position[position.teacher == teacher]
         draw_curve(distance, rows, "temperature", "distance_to_label_smoothing", colour, NAMES[teacher], marker=marker)
-    finish(panel, "where the responses lie", "mean confidence", "mean entropy (nats)")
-    finish(distance, "distance from label smoothing", "temperature T", "mean KL (nats)")
-    name_curves(distance)
+    label_axes(panel, "where the responses lie", "mean confidence", "mean entropy (nats)")
+    label_axes(distance, "distance from label smoothing", "temperature T", "mean KL (nats)")
+    label_curves(distance)
     return figure
 
 
 @matplotlib.rc_context(STYLE)
 def variance_against_temperature(variance: pd.DataFrame) -> Figure:
     """Variance in response (section 3.3), raw and relative, within an example and across a class."""
-    figure, axes = canvas(1, 4, 2.9)
+    figure, axes = subplots(1, 4, 2.9)
     titles = {
         "row_variance": "row-wise",
         "column_variance": "column-wise",
@@ -120,9 +120,9 @@ def variance_against_temperature(variance: pd.DataFrame) -> Figure:
             part = variance[variance.teacher == teacher]
             part = part.assign(**{column: part[column] * (1 if "relative" in column else 1000)})
             draw_curve(panel, part, "temperature", column, COLOURS[teacher], teacher)
-        finish(panel, title, "temperature T", "" if "relative" in column else "variance (1/1000)")
+        label_axes(panel, title, "temperature T", "" if "relative" in column else "variance (1/1000)")
         panel.tick_params(labelsize=8)
         if "relative" in column:
             panel.set_yscale("log")
-    name_curves(*axes[0])
+    label_curves(*axes[0])
     return figure

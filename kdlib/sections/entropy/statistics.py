@@ -167,7 +167,7 @@ def label_smoothing_distance_ratio(tables: Tables) -> Series:
 
 @statistic
 def label_smoothing_distance_ratio_at_equal_confidence(tables: Tables) -> Series:
-    """The same at the large teacher's equal confidence, over all temperatures of the table; nan if none overlap."""
+    """Ratio of the distances to label smoothing at equal confidence, over all temperatures; nan if none overlap."""
 
     def value(rows: DataFrame) -> float:
         rows = rows[rows["distance_to_label_smoothing"] > 0]

@@ -7,7 +7,14 @@ import torch
 
 from ...claims.rows import last_epoch
 from ...data.paper import paper_table
-from ...report.formatting import Text, first_seed, mean_and_half_width, mean_over_seeds, spoken, titled
+from ...report.formatting import (
+    Markdown,
+    first_seed,
+    format_interval,
+    index_name_as_header,
+    mean_and_half_width,
+    mean_over_seeds,
+)
 from ...report.shown import in_table
 from ...training.losses import label_smoothing_labels
 from ...training.models import ROLES, TABLE7, build_model, count_parameters
@@ -32,7 +39,7 @@ def teachers(table: pd.DataFrame, floor: float) -> pd.DataFrame:
                 f"seeds above {100 * floor:g}% on validation": f"{passed} of {len(part)}{lowest}",
             }
         )
-    return titled(pd.DataFrame(rows).set_index("teacher"))
+    return index_name_as_header(pd.DataFrame(rows).set_index("teacher"))
 
 
 def label_smoothing_table(alpha: float, classes: int, shown: int) -> pd.DataFrame:
@@ -84,7 +91,7 @@ def confidence_on_shown_class(shown: pd.DataFrame, dataset: str) -> pd.DataFrame
             confidence = printed[printed["class"] == 6].soft_label
             row["paper (five examples, MNIST)"] = f"{confidence.min():.3f} to {confidence.max():.3f}"
         rows.append(row)
-    return titled(pd.DataFrame(rows).set_index("teacher"))
+    return index_name_as_header(pd.DataFrame(rows).set_index("teacher"))
 
 
 FAMILY_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
@@ -130,10 +137,13 @@ def table7() -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["data set", "network"])
 
 
-def entropy_finding(tables: dict[str, pd.DataFrame]) -> Text:
+def entropy_finding(tables: dict[str, pd.DataFrame]) -> Markdown:
+    """Sentence on the mean entropies of both teachers' responses at T = 9."""
     last = last_epoch(tables["entropy"])
     nine = last[(last.temperature == 9) & (last.split == "train")]
-    small, large = (spoken(mean_over_seeds(nine[nine.teacher == t], "entropy"), " nats", 2) for t in ("small", "large"))
-    return Text(
+    small, large = (
+        format_interval(mean_over_seeds(nine[nine.teacher == t], "entropy"), " nats", 2) for t in ("small", "large")
+    )
+    return Markdown(
         f"At T = 9 the mean entropy of the small teacher's responses is {small}, of the large teacher's {large}."
     )

@@ -5,7 +5,7 @@ import pandas as pd
 from ...study.study import Study
 from ...training.config import Student, Teacher
 from ...training.measures import test_percent, validation_percent
-from ...training.students import lengths
+from ...training.students import batch_size_and_steps
 from ..sweet_spot.experiment import TEMPERATURE, find_sweet_spot, known_spot, search_cells, search_map, three_teachers
 
 LEVELS = (50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5)  # of validation accuracy, for speed
@@ -22,7 +22,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     spot = find_sweet_spot(search_map(study, "general_student"))
     cells = _cells(study, spot)
     rows, speed = [], []
-    for (cell, _), result in zip(cells, study.distilled(s for _, s in cells), strict=True):
+    for (cell, _), result in zip(cells, study.student_results(s for _, s in cells), strict=True):
         rows.append(cell | {"validation_accuracy": validation_percent(result), "test_accuracy": test_percent(result)})
         if cell["full"] and cell["budget"] == "steps":  # one student, whatever the budget
             reached = 100 * result["validation_accuracy"]
@@ -58,7 +58,7 @@ def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, St
                 changes = {"examples_per_class": n, "selection": selection, "steps": limit}
                 student = study.student(teacher, TEMPERATURE, epoch, **changes)
                 cell = {"examples_per_class": n, "full": False, "selection": selection, "budget": budget}
-                cells.append((cell | {"steps": lengths(student, study.dataset)[1]}, student))
+                cells.append((cell | {"steps": batch_size_and_steps(student, study.dataset)[1]}, student))
     for budget in ("epochs", "steps"):  # one student: for the whole set the two budgets are the same
         cell = {"examples_per_class": whole / study.dataset.classes, "full": True, "budget": budget, "steps": steps}
         cells.append((cell | {"selection": "entropy"}, study.student(teacher, TEMPERATURE, epoch)))

@@ -6,14 +6,14 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ...report.drawing import COLOURS, MARKERS, STYLE, canvas, draw_curve, finish, name_curves
+from ...report.drawing import COLOURS, MARKERS, STYLE, draw_curve, label_axes, label_curves, subplots
 from ...report.formatting import NAMES
 
 
 @matplotlib.rc_context(STYLE)
 def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Sequence[str]) -> Figure:
     """Figures 4 and 8: best validation accuracy against examples per class, at equal epochs and at equal steps."""
-    figure, axes = canvas(1, 2, 3.5, sharey=True)
+    figure, axes = subplots(1, 2, 3.5, sharey=True)
     for panel, budget in zip(axes[0], ("epochs", "steps"), strict=True):
         for teacher in teachers:
             part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == budget)]
@@ -21,10 +21,10 @@ def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Seq
             draw_curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], **style)
         panel.set_xscale("log")
         panel.set_ylim(bottom=0)
-        finish(
+        label_axes(
             panel, f"at equal {budget}", "examples per class", "validation accuracy (%)" if budget == "epochs" else ""
         )
-    name_curves(*axes[0])
+    label_curves(*axes[0])
     return figure
 
 
@@ -34,7 +34,7 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
 
     Beside them, where the table has it, what random examples teach by their labels alone.
     """
-    figure, axes = canvas(1, 2, 3.3, sharey=True)
+    figure, axes = subplots(1, 2, 3.3, sharey=True)
     styles = {"entropy": "-", "random": "--", "lowest": ":"}
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
         for selection in cells.selection.unique():
@@ -47,6 +47,6 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
             curve = "examples_per_class", "validation_accuracy", COLOURS["none"], f"random, {NAMES['none']}"
             draw_curve(panel, alone, *curve, **style)
         panel.set_xscale("log")
-        finish(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
-    name_curves(*axes[0])
+        label_axes(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
+    label_curves(*axes[0])
     return figure

@@ -18,7 +18,7 @@ def curve(rows: DataFrame, teacher: str, selection: str = "entropy", budget: str
 
 
 def examples_ratio_of_curves(a: Series, b: Series, start: float = 0.0) -> tuple[float, bool]:
-    """How many times the examples of curve b curve a needs for the same accuracy (head of claims.yml).
+    """Ratio of the examples that two curves, a over b, need for equal accuracy (head of claims.yml).
 
     Arguments: accuracies indexed by the number of examples per class; `start`, the share of the range that both curves
     cover at which the levels begin. Returns the ratio and whether it is only a bound, because the curves share no range
@@ -133,7 +133,7 @@ def validation_accuracy_difference_mean_over_sizes(tables: Tables) -> Series:
 
 @statistic
 def validation_accuracy_difference_at_equal_steps(tables: Tables) -> Series:
-    """The same at equal optimiser steps."""
+    """Best validation accuracy at equal optimiser steps, small teacher's student minus large teacher's, over sizes."""
     return _mean_lead(tables, "steps")
 
 
@@ -147,7 +147,7 @@ def _mean_lead(tables: Tables, budget: str) -> Series:
 
 @statistic
 def sizes_at_which_the_small_teacher_leads(tables: Tables) -> Series:
-    """The same difference at each number of examples per class, mean over seeds, indexed by that number."""
+    """Best validation accuracy, small teacher's student minus large teacher's, at each size; mean over seeds."""
     cells = tables["example_efficiency"]["cells"]
     return means(DataFrame([curve(rows, "small") - curve(rows, "large") for _, rows in cells.groupby("seed")]))
 
@@ -172,7 +172,7 @@ def examples_ratio_default_to_sweet_spot(tables: Tables) -> Series:
 
 @statistic
 def examples_ratio_default_to_sweet_spot_at_equal_steps(tables: Tables) -> Series:
-    """The same at equal optimiser steps."""
+    """Examples ratio of the large teacher's curve by default to that at its sweet spot, equal optimiser steps."""
     return _ratios_to_sweet_spot(tables, "steps")
 
 

@@ -4,7 +4,15 @@ import pandas as pd
 
 from ...claims.intervals import ratio_interval
 from ...claims.registry import STATISTICS, Tables
-from ...report.formatting import NAMES, TEACHERS, Text, mean_and_half_width, mean_over_seeds, spoken, titled
+from ...report.formatting import (
+    NAMES,
+    TEACHERS,
+    Markdown,
+    format_interval,
+    index_name_as_header,
+    mean_and_half_width,
+    mean_over_seeds,
+)
 
 
 def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy") -> pd.DataFrame:
@@ -15,11 +23,11 @@ def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "
     grid = grid[[t for t in columns if t in grid]].rename(columns=columns)
     grid.insert(0, "steps", part.groupby("examples_per_class").steps.first().map("{:,}".format))
     grid.index = [f"{n:g}" if n == int(n) else f"all ({n:.0f})" for n in grid.index]
-    return titled(grid.rename_axis("examples per class"))
+    return index_name_as_header(grid.rename_axis("examples per class"))
 
 
-def efficiency_finding(cells: pd.DataFrame, classes: int) -> Text:
-    """What students reach with the fewest and with the most examples of each class, beside a guess."""
+def efficiency_finding(cells: pd.DataFrame, classes: int) -> Markdown:
+    """Sentences on what students reach with the fewest and with the most examples of each class, beside a guess."""
     part = cells[(cells.budget == "epochs") & ~cells.full.astype(bool)]
     chosen = "entropy" if "entropy" in set(part.selection) else part.selection.iloc[0]
     part = part[part.selection == chosen]
@@ -27,7 +35,8 @@ def efficiency_finding(cells: pd.DataFrame, classes: int) -> Text:
     for n in (part.examples_per_class.min(), part.examples_per_class.max()):
         at = part[part.examples_per_class == n]
         small, large = (
-            spoken(mean_over_seeds(at[at.teacher == t], "validation_accuracy"), "%") for t in ("small", "large")
+            format_interval(mean_over_seeds(at[at.teacher == t], "validation_accuracy"), "%")
+            for t in ("small", "large")
         )
         steps = f"{at.steps.iloc[0]:,} step{'s' * int(at.steps.iloc[0] != 1)}"
         sentences.append(
@@ -36,15 +45,15 @@ def efficiency_finding(cells: pd.DataFrame, classes: int) -> Text:
         )
     how = {"entropy": "by entropy", "lowest": "by lowest entropy"}.get(chosen, "at random")
     guess = f"a guess is right on {100 / classes:.3g}%"
-    return Text(" ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {how}; {guess}.)")
+    return Markdown(" ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {how}; {guess}.)")
 
 
-def examples_ratio_finding(tables: dict[str, pd.DataFrame], dataset: str) -> Text:
-    """How many times the small teacher's examples the large one's student needs, as the claims of figure 4 have it."""
+def examples_ratio_finding(tables: dict[str, pd.DataFrame], dataset: str) -> Markdown:
+    """Sentence on how many times the small teacher's examples the large one's student needs (claims of figure 4)."""
     sentences = []
     for budget, name in (("epochs", "examples_ratio"), ("steps", "examples_ratio_at_equal_steps")):
         ratios = STATISTICS[name](Tables(dataset, {"example_efficiency": tables}))
         known = ratio_interval(ratios.dropna())
         bound = f" ({ratios.attrs['note']})" if ratios.attrs else ""
-        sentences.append(f"at equal {budget} " + (spoken(known, "", None) + bound if known.n else "unknown"))
-    return Text(f"The large teacher's student needs so many times the examples: {'; '.join(sentences)}.")
+        sentences.append(f"at equal {budget} " + (format_interval(known, "", None) + bound if known.n else "unknown"))
+    return Markdown(f"The large teacher's student needs so many times the examples: {'; '.join(sentences)}.")

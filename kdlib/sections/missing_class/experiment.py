@@ -19,7 +19,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`cells`, one for each seed, teacher, missing class and temperature, and `taken_for`, what the class is called."""
     cells, taken_for = [], []
     wanted = _cells(study)
-    results = study.distilled(student for _, student in wanted)
+    results = study.student_results(student for _, student in wanted)
     entropies = _entropies(study)
     for (cell, _), result in zip(wanted, results, strict=True):
         cells.append(

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...data.paper import missing_class_table
-from ...report.drawing import COLOURS, MARKERS, STYLE, canvas, draw_curve, finish, heatmap, name_curves
+from ...report.drawing import COLOURS, MARKERS, STYLE, draw_curve, heatmap, label_axes, label_curves, subplots
 from ...report.formatting import NAMES
 from ...report.shown import in_figure, ticks
 
@@ -15,7 +15,7 @@ from ...report.shown import in_figure, ticks
 @matplotlib.rc_context(STYLE)
 def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
     """Accuracy on the class never seen, mean over classes, raw and bias corrected; the paper's as crosses."""
-    figure, axes = canvas(1, 2, 3.5, sharey=True)
+    figure, axes = subplots(1, 2, 3.5, sharey=True)
     printed = missing_class_table(dataset)
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
         part, colour = cells[cells.teacher == teacher], COLOURS[teacher]
@@ -26,9 +26,9 @@ def missing_class_curves(cells: pd.DataFrame, dataset: str) -> Figure:
         if printed is not None:
             mean = printed[printed.teacher == teacher].groupby("temperature").accuracy_percent.mean()
             panel.plot(mean.index, mean, "kx", markersize=7, label="paper, raw")
-        finish(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
+        label_axes(panel, NAMES[teacher], "temperature T", "test accuracy (%)" if teacher == "small" else "")
         panel.set_ylim(-3, 103)
-    name_curves(*axes[0])
+    label_curves(*axes[0])
     return figure
 
 
@@ -39,7 +39,7 @@ def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str], dataset: s
     if (printed := missing_class_table(dataset)) is not None:
         views = [("paper, raw", printed, "accuracy_percent"), *views]
     classes, temperatures = (sorted(cells[column].unique().tolist()) for column in ("missing_class", "temperature"))
-    figure, axes = canvas(2, len(views), 7.2, sharey=True, sharex=True)
+    figure, axes = subplots(2, len(views), 7.2, sharey=True, sharex=True)
     for row, teacher in zip(axes, ("small", "large"), strict=True):
         for panel, (title, table, column) in zip(row, views, strict=True):
             grid = table[table.teacher == teacher].pivot_table(
@@ -57,8 +57,8 @@ def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str], dataset: s
 
 @matplotlib.rc_context(STYLE)
 def taken_for(table: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """What the test examples of a removed class are called (rows: removed class), mean over temperatures and seeds."""
-    figure, axes = canvas(1, 2, 4.2, sharey=True)
+    """Confusion of a removed class: what its test examples are taken for, mean over temperatures and seeds."""
+    figure, axes = subplots(1, 2, 4.2, sharey=True)
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
         part = table[table.teacher == teacher]
         grid = part.pivot_table(index="missing_class", columns="predicted", values="percent")

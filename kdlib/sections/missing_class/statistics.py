@@ -22,7 +22,7 @@ def correlation_of_entropy_with_missing_class_accuracy(tables: Tables) -> Series
 
 @statistic
 def within_teacher_correlation_of_entropy_with_missing_class_accuracy(tables: Tables) -> Series:
-    """The same over the temperatures of one teacher, mean of the two teachers."""
+    """Rank correlation over one teacher's temperatures of entropy and raw missing-class accuracy, mean of both."""
     cells = _mean_over_classes(tables)
     own = DataFrame(
         {

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...data.paper import missing_class_table
-from ...report.formatting import Text, headings, mean_and_half_width, mean_over_seeds, spoken, titled
+from ...report.formatting import (
+    Markdown,
+    format_interval,
+    index_name_as_header,
+    mean_and_half_width,
+    mean_over_seeds,
+    temperature_headings,
+)
 from ...report.shown import in_table
 
 
@@ -20,11 +27,11 @@ def missing_class(cells: pd.DataFrame, names: Sequence[str], teacher: str, colum
 
 def missing_class_beside_paper(
     cells: pd.DataFrame, names: Sequence[str], teacher: str, dataset: str
-) -> pd.DataFrame | Text:
+) -> pd.DataFrame | Markdown:
     """The printed half table and the difference (here minus paper) in each cell; a note where the paper has none."""
     printed = missing_class_table(dataset)
     if printed is None:
-        return Text("*The paper prints no such table for this data set.*")
+        return Markdown("*The paper prints no such table for this data set.*")
     ours = cells[cells.teacher == teacher].pivot_table(index="missing_class", columns="temperature", values="raw")
     part = printed[printed.teacher == teacher]
     theirs = part.pivot_table(index="missing_class", columns="temperature", values="accuracy_percent")
@@ -53,23 +60,24 @@ def missing_class_summary(cells: pd.DataFrame, dataset: str) -> pd.DataFrame:
             "others after correction (%)": mean_and_half_width(part.others_corrected.mean()),
         }
         rows.append(row)
-    return titled(pd.DataFrame(rows).set_index("teacher"))
+    return index_name_as_header(pd.DataFrame(rows).set_index("teacher"))
 
 
-def missing_class_finding(cells: pd.DataFrame) -> Text:
+def missing_class_finding(cells: pd.DataFrame) -> Markdown:
+    """Sentences on the accuracy on removed classes of both teachers' students."""
     sentences = []
     for teacher in ("small", "large"):
         part = cells[cells.teacher == teacher]
-        raw, corrected = (spoken(mean_over_seeds(part, column), "%") for column in ("raw", "corrected"))
+        raw, corrected = (format_interval(mean_over_seeds(part, column), "%") for column in ("raw", "corrected"))
         sentences.append(
             f"Students of the **{teacher}** teacher recognise {raw} of the test examples of the class that they never "
             f"saw; once one bias is corrected, {corrected}."
         )
-    return Text(" ".join(sentences) + " These are means over all removed classes and temperatures.")
+    return Markdown(" ".join(sentences) + " These are means over all removed classes and temperatures.")
 
 
 def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     grid = grid.copy()
     grid.index = [names[c] for c in grid.index]
-    grid.columns = headings(grid.columns)
-    return in_table(titled(grid.rename_axis("removed class")))
+    grid.columns = temperature_headings(grid.columns)
+    return in_table(index_name_as_header(grid.rename_axis("removed class")))

@@ -22,13 +22,13 @@ TEMPERATURE = 9.0
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     """Runs whose measures are lacking, and all students: what `tables` takes."""
     wanted = [part for seed in study.seeds for part in settings(study, seed)]
-    return [t for *_, t, e in wanted if not study.measured("penultimate", _config(study, t, e))], []
+    return [t for *_, t, e in wanted if not study.has_measure("penultimate", _config(study, t, e))], []
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`tightness`, for each seed, teacher, setting and split, and `points`, the first seed's projections."""
     wanted = [part for seed in study.seeds for part in settings(study, seed)]
-    study.runs(units(study)[0])
+    study.train_teachers(units(study)[0])
     tightness, points = [], []
     for seed, capacity, setting, teacher, epoch in wanted:
         who = {"seed": seed, "teacher": capacity, "setting": setting}
@@ -42,7 +42,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
             )
         if seed == study.seeds[0]:
             points += [who | row for row in _points(study, measured["projection"])]
-            if study.stored(teacher) and not study.measured("umap", _config(study, teacher, epoch)):
+            if study.is_stored(teacher) and not study.has_measure("umap", _config(study, teacher, epoch)):
                 _turned_activations(study, teacher, epoch)
     return {"tightness": pd.DataFrame(tightness), "points": pd.DataFrame(points)}
 
@@ -83,7 +83,7 @@ def _members(study: Study) -> tuple[Tensor, Tensor]:
 def _measure(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
     from sklearn.metrics import silhouette_score
 
-    dataset, run = study.dataset, study.run(teacher)
+    dataset, run = study.dataset, study.teacher_result(teacher)
     model = load_teacher(teacher, run, dataset, epoch)
     tightness = []
     for members in _members(study):
@@ -114,7 +114,7 @@ def shown_members(study: Study) -> Tensor:
 
 def _activations(study: Study, teacher: Teacher, epoch: int) -> Tensor:
     """Of the shown examples: [n, features]."""
-    model = load_teacher(teacher, study.run(teacher), study.dataset, epoch)
+    model = load_teacher(teacher, study.teacher_result(teacher), study.dataset, epoch)
     return predict(model.features, study.dataset.images[shown_members(study)]).cpu()
 
 
@@ -131,7 +131,7 @@ def _turned_activations(study: Study, teacher: Teacher, epoch: int) -> Tensor:
 def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
     """UMAP of the shown examples' activations: [n, 2]. Slow to import and to compile, so stored as a unit."""
     config, activations = _config(study, teacher, epoch), _activations
-    if not (study.stored(teacher) or study.measured("umap", config)):
+    if not (study.is_stored(teacher) or study.has_measure("umap", config)):
         config, activations = config | {"activations": "turned"}, _turned_activations
 
     def compute() -> dict[str, Tensor]:
@@ -167,4 +167,4 @@ def _points(study: Study, points: Tensor) -> list[dict[str, Any]]:
     return [{"class": label, "x": x, "y": y} for (x, y), label in zip(points.tolist(), labels, strict=True)]
 
 
-BESIDE = (umap_points, projected_images)  # what a study of this section has beside its tables
+METHODS = (umap_points, projected_images)  # what a study of this section has beside its tables

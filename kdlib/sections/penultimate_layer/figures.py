@@ -8,7 +8,7 @@ from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from ...claims.intervals import t_interval
-from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, canvas, finish, readable
+from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, label_axes, readable_colour, subplots
 from ...report.formatting import setting_name
 from ...report.shown import in_figure
 
@@ -17,7 +17,7 @@ from ...report.shown import in_figure
 def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
     """Figures 5 and 7: three classes in the penultimate layer, one panel for each teacher and setting."""
     panels = list(points.groupby(["teacher", "setting"], sort=False))
-    figure, axes = canvas(1, len(panels), 2.9)
+    figure, axes = subplots(1, len(panels), 2.9)
     for panel, ((teacher, setting), rows) in zip(axes[0], panels, strict=True):
         for (label, cluster), colour, marker in zip(
             rows.groupby("class"), ("#0072B2", "#D55E00", "#009E73"), "os^", strict=False
@@ -25,7 +25,7 @@ def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
             panel.scatter(cluster.x, cluster.y, s=7, c=colour, marker=marker, alpha=0.55, linewidths=0)
             middle = cluster.x.median(), cluster.y.median()
             style = {"ha": "center", "va": "center", "weight": "bold", "path_effects": [OUTLINE]}
-            panel.text(*middle, in_figure(names[label]), color=readable(colour), fontsize=9, **style)
+            panel.text(*middle, in_figure(names[label]), color=readable_colour(colour), fontsize=9, **style)
         panel.set_title(setting_name(teacher, setting), fontsize=9.5)
         panel.tick_params(labelsize=7)
         panel.grid(False)
@@ -35,7 +35,7 @@ def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
 @matplotlib.rc_context(STYLE)
 def tightness(table: pd.DataFrame) -> Figure:
     """NC1 (smaller is tighter) and silhouette (larger is tighter) of each teacher and setting, train and held-out."""
-    figure, axes = canvas(1, 2, 2.8, sharey=True)
+    figure, axes = subplots(1, 2, 2.8, sharey=True)
     groups = list(table.groupby(["teacher", "setting"], sort=False))
     for panel, column, title in zip(axes[0], ("nc1", "silhouette"), ("NC1", "silhouette"), strict=True):
         for y, ((teacher, _), rows) in enumerate(groups):
@@ -49,7 +49,7 @@ def tightness(table: pd.DataFrame) -> Figure:
             panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
             panel.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
             panel.xaxis.set_minor_formatter(ticker.NullFormatter())
-        finish(panel, title, "training (filled) and held-out (open) examples", "")
+        label_axes(panel, title, "training (filled) and held-out (open) examples", "")
     labels = [setting_name(*pair) for pair, _ in groups]
     axes[0, 0].set(yticks=range(len(groups)), yticklabels=labels)
     axes[0, 0].invert_yaxis()

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ...claims.intervals import t_interval
-from ...report.formatting import Text, mean_and_half_width, setting_name, spoken, titled
+from ...report.formatting import Markdown, format_interval, index_name_as_header, mean_and_half_width, setting_name
 
 
 def tightness(table: pd.DataFrame) -> pd.DataFrame:
@@ -20,15 +20,16 @@ def tightness(table: pd.DataFrame) -> pd.DataFrame:
             row[f"silhouette, {split}"] = mean_and_half_width(one.silhouette, 3)
         train = part[part.split == "train"]
         rows.append(row | {"entropy at T = 9, train (nats)": mean_and_half_width(train.entropy, 2)})
-    return titled(pd.DataFrame(rows).set_index("teacher"))
+    return index_name_as_header(pd.DataFrame(rows).set_index("teacher"))
 
 
-def tightness_finding(table: pd.DataFrame) -> Text:
+def tightness_finding(table: pd.DataFrame) -> Markdown:
+    """Sentence on the tightness of both teachers' clusters in the penultimate layer."""
     part = table[(table.setting == "default") & (table.split == "train")]
     by_teacher = {t: part[part.teacher == t] for t in ("small", "large")}
-    small, large = (spoken(t_interval(rows.nc1), "", 3) for rows in by_teacher.values())
-    entropies = (spoken(t_interval(rows.entropy), " nats", 2) for rows in by_teacher.values())
-    return Text(
+    small, large = (format_interval(t_interval(rows.nc1), "", 3) for rows in by_teacher.values())
+    entropies = (format_interval(t_interval(rows.entropy), " nats", 2) for rows in by_teacher.values())
+    return Markdown(
         f"NC1 on training examples, smaller being tighter: small teacher {small}, large teacher {large}. "
         "The paper takes spread-out clusters for similarity information, and so for entropy; the entropy at T = 9: "
         f"small teacher {next(entropies)}, large teacher {next(entropies)}."

@@ -36,9 +36,9 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     runs += [t for _, _, t in _entropy_runs(study) if not sweet_spot.curves_known(study, t)]
     cells = [student for _, student in _cells(study, known_scale)]
     cells += [student for _, student in (*_epoch_cells(study), *_setting_cells(study))]
-    runs += [s.teacher for _, s in _gradient_cells(study) if not study.measured_student(GRADIENTS, s)]
+    runs += [s.teacher for _, s in _gradient_cells(study) if not study.has_student_measure(GRADIENTS, s)]
     assistants = [_assistant(study, seed) for seed in study.seeds]
-    runs += [assistant for assistant in assistants if not study.stored(_through(study, assistant))]
+    runs += [assistant for assistant in assistants if not study.is_stored(_through(study, assistant))]
     cells += [_through(study, assistant) for assistant in assistants]
     return runs, cells + [student for _, student in _selection_cells(study)]
 
@@ -51,10 +51,10 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     or replaced by `class_mean`, `hard` labels, or the large teacher's logits scaled to the small one's confidence
     (`equal_confidence`).
     """
-    study.runs(units(study)[0])
+    study.train_teachers(units(study)[0])
     wanted = _cells(study, find_scale)
     cells, full = [], []
-    for (cell, student), result in zip(wanted, study.distilled(s for _, s in wanted), strict=True):
+    for (cell, student), result in zip(wanted, study.student_results(s for _, s in wanted), strict=True):
         if student.missing_class is None:
             full.append(cell | {"accuracy": sweet_spot.test_percent(result)})
         else:
@@ -109,8 +109,8 @@ def find_scale(study: Study, seed: int) -> float:
 
 
 def known_scale(study: Study, seed: int) -> float:
-    """The same if it was measured, else a stand-in, for what a plan needs."""
-    return find_scale(study, seed) if study.measured(*_scale_measure(study, seed)) else 0.5
+    """The factor of `find_scale` if it was measured, else 0.5 in its stead, which is enough for a plan."""
+    return find_scale(study, seed) if study.has_measure(*_scale_measure(study, seed)) else 0.5
 
 
 def _scale_measure(study: Study, seed: int) -> tuple[str, dict[str, Any]]:
@@ -121,7 +121,7 @@ def _scale_measure(study: Study, seed: int) -> tuple[str, dict[str, Any]]:
 def _scale(study: Study, seed: int) -> dict[str, Tensor]:
     train = study.dataset.train.cpu()
     labels = study.dataset.labels.cpu()[train]
-    small, large = (responses(study.run(study.teacher(c, seed)))[train] for c in CAPACITIES)
+    small, large = (responses(study.teacher_result(study.teacher(c, seed)))[train] for c in CAPACITIES)
     wanted = confidence(small, labels, TEMPERATURE)
     return {"scale": torch.tensor(round(scale_to_confidence(large, labels, TEMPERATURE, wanted), 6))}
 
@@ -144,7 +144,7 @@ def _epochs(study: Study) -> pd.DataFrame:
     """A row for each seed, teacher and kept epoch: the teacher's accuracy and entropy, its students' accuracies."""
     wanted = _epoch_cells(study)
     rows: dict[tuple, dict[str, Any]] = {}
-    for (cell, student), result in zip(wanted, study.distilled(s for _, s in wanted), strict=True):
+    for (cell, student), result in zip(wanted, study.student_results(s for _, s in wanted), strict=True):
         row = rows.setdefault(tuple(cell.values()), cell | {"raw": [], "corrected": []})
         if student.missing_class is None:
             row["student_accuracy"] = sweet_spot.test_percent(result)
@@ -179,7 +179,7 @@ def _setting_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
 def _settings(study: Study) -> pd.DataFrame:
     """A row for each cell: accuracies on the missing class, and how tight the teacher's clusters are."""
     wanted = _setting_cells(study)
-    results = study.distilled(student for _, student in wanted)
+    results = study.student_results(student for _, student in wanted)
     table = pd.DataFrame(
         [cell | cell_accuracies(r, cell["missing_class"]) for (cell, _), r in zip(wanted, results, strict=True)]
     )
@@ -232,7 +232,7 @@ def _selection_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
 
 def _selection(study: Study) -> pd.DataFrame:
     wanted = _selection_cells(study)
-    results = study.distilled(s for _, s in wanted)
+    results = study.student_results(s for _, s in wanted)
     return pd.DataFrame(
         [
             cell | {"validation_accuracy": sweet_spot.validation_percent(r), "accuracy": sweet_spot.test_percent(r)}
@@ -251,7 +251,7 @@ def _gradient_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
 
 
 def _gradients(study: Study) -> pd.DataFrame:
-    """Mean lengths of the gradients of the two terms after some steps of a student's training."""
+    """Mean norms of the gradients of the two terms after some steps of a student's training."""
     wanted = _gradient_cells(study)
     found = study.measure_students(GRADIENTS, [student for _, student in wanted], gradient_norms)
     return pd.DataFrame(
@@ -264,9 +264,9 @@ def _gradients(study: Study) -> pd.DataFrame:
 
 
 def gradient_norms(student: Student, dataset: Dataset, logits: Tensor) -> dict[str, Tensor]:
-    """Mean lengths, over some training examples, of equation 4's two gradients after some of a student's `steps`."""
-    plan = students.schedule(student, dataset, logits)
-    last = len(plan.batches)
+    """Mean norms, over some training examples, of equation 4's two gradients after some of a student's `steps`."""
+    schedule = students.make_schedule(student, dataset, logits)
+    last = len(schedule.batches)
     steps = sorted({m * 10**k for m in MARKS for k in range(len(str(last))) if m * 10**k < last} | {last})
     sample = dataset.train[:: max(1, len(dataset.train) // GRADIENT_EXAMPLES)]
     found: list[list[float]] = []
@@ -282,7 +282,7 @@ def gradient_norms(student: Student, dataset: Dataset, logits: Tensor) -> dict[s
         )
         found.append([values.mean().item() for values in norms])
 
-    students.train_one(student, dataset, logits, replace(plan, validate_after=tuple(steps)), observe)
+    students.train_one(student, dataset, logits, replace(schedule, validate_after=tuple(steps)), observe)
     hard, soft = torch.tensor(found).T
     return {"steps": torch.tensor(steps), "hard": hard.contiguous(), "soft": soft.contiguous()}
 
@@ -316,7 +316,7 @@ def _assistants(study: Study, full: pd.DataFrame) -> pd.DataFrame:
     epoch = {name: examples * training_operations(_network(study, name), study.dataset.shape) for name in TAUGHT}
     large, assistant = (s.teacher_epochs * epoch[name] for name in TAUGHT[:2])
     student = s.student_epochs * epoch["general_student"]
-    through = study.distilled(_through(study, _assistant(study, seed)) for seed in study.seeds)
+    through = study.student_results(_through(study, _assistant(study, seed)) for seed in study.seeds)
     same = full[(full.control == "responses") & (full.teacher == "large") & (full.temperature == TEMPERATURE)]
     return pd.DataFrame(
         {

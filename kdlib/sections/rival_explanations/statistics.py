@@ -21,7 +21,7 @@ from ...claims.rows import (
     without_value,
 )
 
-NINE = 9
+TEMPERATURE = 9  # at which all controls are compared
 
 
 @statistic
@@ -81,7 +81,7 @@ def correlation_of_nc1_with_missing_class_accuracy(tables: Tables) -> Series:
 
 @statistic
 def correlation_of_nc1_with_corrected_missing_class_accuracy(tables: Tables) -> Series:
-    """The same after the bias correction."""
+    """Rank correlation over a seed's (teacher, setting) pairs of nc1 and bias-corrected missing-class accuracy."""
     return _correlation_with_nc1(tables, "corrected")
 
 
@@ -318,11 +318,11 @@ def label_smoothing_minus_responses(tables: Tables) -> Series:
 
 
 def _cells(tables: Tables) -> DataFrame:
-    return at(tables["rival_explanations"]["cells"], temperature=NINE)
+    return at(tables["rival_explanations"]["cells"], temperature=TEMPERATURE)
 
 
 def _full(tables: Tables) -> DataFrame:
-    return at(tables["rival_explanations"]["full"], temperature=NINE)
+    return at(tables["rival_explanations"]["full"], temperature=TEMPERATURE)
 
 
 def _epochs(tables: Tables) -> DataFrame:

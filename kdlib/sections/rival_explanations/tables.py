@@ -9,24 +9,26 @@ from ...claims.claims import load_claims
 from ...claims.controls import CHANGES, Finding, find, findings, load_controls
 from ...claims.intervals import Interval, t_interval
 from ...claims.registry import Tables
-from ...report.formatting import Text, mean_and_half_width, setting_name, spoken, titled
+from ...report.formatting import Markdown, format_interval, index_name_as_header, mean_and_half_width, setting_name
 from ...report.interval_marks import axis_over, can_be_drawn, interval_mark
 from ...report.verdict_table import Matrix
 
 OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
 
 
-def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str) -> Text:
+def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str) -> Markdown:
     """One plain sentence on what a control says, with its estimate, by the rule of controls.yml."""
     asked = next(c for c in load_controls() if c.id == control)
     found = find(asked, Tables(dataset, {asked.notebook: tables}))
     if found.estimate is None:
-        return Text(f"**{found.sentence}**")
+        return Markdown(f"**{found.sentence}**")
     unit = "" if asked.unit == "ratio" else f" {asked.unit}"
     decimals = 1 if asked.unit == "percentage points" else 2
     two = "; the two are " + " and ".join(f"{term:.{decimals}f}" for term in found.terms) if found.terms else ""
     remark = f"; {found.remark}" * bool(found.remark)
-    return Text(f"**{found.sentence}** Measured, {asked.measured}: {spoken(found.estimate, unit, None)}{two}{remark}.")
+    return Markdown(
+        f"**{found.sentence}** Measured, {asked.measured}: {format_interval(found.estimate, unit, None)}{two}{remark}."
+    )
 
 
 def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Matrix:
@@ -64,12 +66,12 @@ def full_accuracy_gains(full: pd.DataFrame) -> tuple[Interval, dict[str, Interva
     return t_interval(hard), gains
 
 
-def full_accuracy_finding(full: pd.DataFrame) -> Text:
+def full_accuracy_finding(full: pd.DataFrame) -> Markdown:
     """Does distillation bring accuracy where every class and all data are there?"""
     alone, gains = full_accuracy_gains(full)
-    sentences = [f"the {teacher} teacher {spoken(gain, ' points', 2)}" for teacher, gain in gains.items()]
-    return Text(
-        f"Trained on the labels alone the student reaches {spoken(alone, '%')}. "
+    sentences = [f"the {teacher} teacher {format_interval(gain, ' points', 2)}" for teacher, gain in gains.items()]
+    return Markdown(
+        f"Trained on the labels alone the student reaches {format_interval(alone, '%')}. "
         f"What being taught as well adds to this: {'; '.join(sentences)}."
     )
 
@@ -80,25 +82,25 @@ def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
     grid = part.groupby(["control", "teacher"])["accuracy"].apply(mean_and_half_width).unstack("teacher")
     names = {name: label for name, label in CHANGES.items() if name in grid.index}
     grid = grid.loc[list(names), ["small", "large"]].rename(index=names, columns="{} teacher".format).fillna("–")
-    return titled(grid.rename_axis("students of"))
+    return index_name_as_header(grid.rename_axis("students of"))
 
 
-def labels_alone_finding(table: pd.DataFrame) -> Text:
+def labels_alone_finding(table: pd.DataFrame) -> Markdown:
     """With which numbers of random examples each teacher's students lead those of labels alone, and where they trail.
 
     A lead is one whose t interval over seeds, of that number of examples alone, does not hold 0.
     """
     if table.seed.nunique() < 2:
-        return Text("A single teacher seed tells no lead from chance.")
+        return Markdown("A single teacher seed tells no lead from chance.")
     leads = {teacher: labels_alone_leads(table, teacher) for teacher in ("small", "large")}
     if not all(leads.values()):
-        return Text("No students of random examples were trained on their labels alone.")
+        return Markdown("No students of random examples were trained on their labels alone.")
     said = [f"students of the {teacher} teacher are {lead}" for teacher, lead in leads.items()]
-    return Text(f"With random examples, at equal steps: {'; '.join(said)}.")
+    return Markdown(f"With random examples, at equal steps: {'; '.join(said)}.")
 
 
 def labels_alone_leads(table: pd.DataFrame, teacher: str) -> str:
-    """Of one teacher's students: "ahead of labels alone at ... and behind at ..."; empty where nothing can be said."""
+    """Words on one teacher's students, "ahead of labels alone at ... and behind at ..."; empty where there are none."""
     grid = table[table.selection == "random"].pivot(
         index=["teacher", "seed"], columns="examples_per_class", values="validation_accuracy"
     )
@@ -110,7 +112,7 @@ def labels_alone_leads(table: pd.DataFrame, teacher: str) -> str:
     said = f"ahead of labels alone at {_numbers(ahead)}"
     if ahead:
         most = max(ahead, key=lambda n: gains[n].mean)
-        said += f" (farthest at {most:g}, by {spoken(gains[most], ' points')})"
+        said += f" (farthest at {most:g}, by {format_interval(gains[most], ' points')})"
     return f"{said} and behind at {_numbers(behind)}"
 
 
@@ -119,7 +121,7 @@ def _numbers(values: list[float]) -> str:
 
 
 def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
-    """How tight a teacher's clusters are, and its students' accuracy [%] on the removed class, at each setting."""
+    """Table of the tightness of a teacher's clusters and its students' missing-class accuracy [%], by setting."""
     rows = [
         {
             "teacher": setting_name(teacher, setting),
@@ -129,7 +131,7 @@ def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
         }
         for (teacher, setting), part in table.groupby(["teacher", "setting"], sort=False)
     ]
-    return titled(pd.DataFrame(rows).set_index("teacher"))
+    return index_name_as_header(pd.DataFrame(rows).set_index("teacher"))
 
 
 def assistants(table: pd.DataFrame) -> pd.DataFrame:
@@ -138,7 +140,7 @@ def assistants(table: pd.DataFrame) -> pd.DataFrame:
         "directly by the large teacher": (table.direct_accuracy, table.direct_operations),
         "through an assistant": (table.accuracy, table.operations),
     }
-    return titled(
+    return index_name_as_header(
         pd.DataFrame(
             {
                 "test accuracy (%)": [mean_and_half_width(accuracy) for accuracy, _ in rows.values()],

@@ -26,7 +26,7 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`entropy`, `map`, `chosen`, `baseline` and `missing`; each epoch of a batch size comes from one run."""
     grid = large_runs(study)
-    study.runs(units(study)[0])
+    study.train_teachers(units(study)[0])
     search = {name: search_map(study, network) for name, network in STUDENTS.items()}
     chosen = {name: find_sweet_spot(table) for name, table in search.items()}
     curves = pd.DataFrame([row for part in grid for row in entropy_rows(study, *part)])
@@ -56,7 +56,7 @@ def search_map(study: Study, network: str) -> pd.DataFrame:
     Columns: seed, batch_size, epoch, updates (optimizer steps of the teacher), validation_accuracy, test_accuracy.
     """
     cells = search_cells(study, network)
-    results = study.distilled(student for _, student in cells)
+    results = study.student_results(student for _, student in cells)
     return pd.DataFrame(
         [
             cell | {"validation_accuracy": validation_percent(r), "test_accuracy": test_percent(r)}
@@ -66,7 +66,7 @@ def search_map(study: Study, network: str) -> pd.DataFrame:
 
 
 def search_cells(study: Study, network: str) -> list[tuple[dict[str, int], Student]]:
-    """(cell, student) of `search_map`."""
+    """Pairs (cell, student) of `search_map`."""
     return [
         (
             {"seed": s, "batch_size": b, "epoch": e, "updates": updates(study, b, e)},
@@ -80,7 +80,7 @@ def search_cells(study: Study, network: str) -> list[tuple[dict[str, int], Stude
 def known_spot(study: Study, network: str) -> dict[str, float]:
     """The pair of the search if its students are all in the store, else a provisional one, for what a plan needs."""
     cells = search_cells(study, network)
-    if all(study.stored(student) for _, student in cells):
+    if all(study.is_stored(student) for _, student in cells):
         return find_sweet_spot(search_map(study, network))
     return {name: cells[-1][0][name] for name in ("batch_size", "epoch")}
 
@@ -113,8 +113,8 @@ def updates(study: Study, batch_size: int, epoch: int) -> int:
 
 
 def curves_known(study: Study, teacher: Teacher) -> bool:
-    """Whether the entropies of a run's epochs are stored."""
-    return study.measured("sweet_spot_entropy", _curves_config(study, teacher))
+    """True if the entropies of a run's epochs are stored."""
+    return study.has_measure("sweet_spot_entropy", _curves_config(study, teacher))
 
 
 def entropy_rows(study: Study, seed: int, batch_size: int, teacher: Teacher) -> list[dict[str, float]]:
@@ -144,7 +144,7 @@ def _curves_config(study: Study, teacher: Teacher) -> dict[str, Any]:
 
 
 def _curves(study: Study, teacher: Teacher) -> dict[str, torch.Tensor]:
-    dataset, run = study.dataset, study.run(teacher)
+    dataset, run = study.dataset, study.teacher_result(teacher)
     train = dataset.train.cpu()
     labels = dataset.labels.cpu()[train][:, None]
     means = []
@@ -160,7 +160,7 @@ def _baseline(study: Study, spot: dict[str, float]) -> pd.DataFrame:
     Beside them, as teacher "none" at T = 9, the student of hard labels alone, which has no temperature.
     """
     cells = _baseline_cells(study, spot)
-    results = study.distilled(student for _, student in cells)
+    results = study.student_results(student for _, student in cells)
     return pd.DataFrame(
         [
             cell | {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)}
@@ -184,7 +184,7 @@ def _baseline_cells(study: Study, spot: dict[str, float]) -> list[tuple[dict[str
 def _missing(study: Study, spot: dict[str, float]) -> pd.DataFrame:
     """The missing-class test at T = 9 for the large teacher, as it is and at its sweet spot."""
     cells = _missing_cells(study, spot)
-    results = study.distilled(student for _, student in cells)
+    results = study.student_results(student for _, student in cells)
     return pd.DataFrame(
         [
             cell | {k: cell_accuracies(r, cell["missing_class"])[k] for k in ("raw", "corrected")}

@@ -4,7 +4,17 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ...report.drawing import COLOURS, MARKERS, STYLE, canvas, draw_curve, finish, heatmap, name_curves, shades
+from ...report.drawing import (
+    COLOURS,
+    MARKERS,
+    STYLE,
+    draw_curve,
+    heatmap,
+    label_axes,
+    label_curves,
+    sequential_colours,
+    subplots,
+)
 from ...report.formatting import NAMES
 from ...training.measures import nearest
 
@@ -13,31 +23,31 @@ from ...training.measures import nearest
 def entropy_of_the_large_teacher(table: pd.DataFrame, batch_size: int, epoch: int) -> Figure:
     """Figure 6: entropy against temperature, for batch sizes at an epoch and for epochs at the nearest batch size."""
     batch_size = nearest(table.batch_size.unique(), batch_size)
-    figure, axes = canvas(1, 3, 3.4)
+    figure, axes = subplots(1, 3, 3.4)
     views = (
         (table[table.epoch == epoch], "batch_size", f"after {epoch} epochs"),
         (table[table.batch_size == batch_size], "epoch", f"at batch size {batch_size}"),
     )
     for panel, (part, by, title) in zip(axes[0], views, strict=False):
         values = sorted(part[by].unique())
-        for value, colour in zip(values, shades(len(values)), strict=True):
+        for value, colour in zip(values, sequential_colours(len(values)), strict=True):
             draw_curve(panel, part[part[by] == value], "temperature", "entropy", colour, f"{value}")
-        finish(panel, title, "temperature T", "mean entropy (nats)")
-        name_curves(panel, title=by.replace("_", " "))
+        label_axes(panel, title, "temperature T", "mean entropy (nats)")
+        label_curves(panel, title=by.replace("_", " "))
     nine = table[table.temperature == nearest(table.temperature.unique(), 9)]
     sizes = sorted(nine.batch_size.unique())
-    for size, colour in zip(sizes, shades(len(sizes)), strict=True):
+    for size, colour in zip(sizes, sequential_colours(len(sizes)), strict=True):
         draw_curve(axes[0, 2], nine[nine.batch_size == size], "updates", "entropy", colour, f"batch {size}", marker=".")
     axes[0, 2].set_xscale("log")
-    finish(axes[0, 2], f"at T = {nine.temperature.iloc[0]:g}", "updates of the teacher", "")
-    name_curves(axes[0, 2], column=1)
+    label_axes(axes[0, 2], f"at T = {nine.temperature.iloc[0]:g}", "updates of the teacher", "")
+    label_curves(axes[0, 2], column=1)
     return figure
 
 
 @matplotlib.rc_context(STYLE)
 def sweet_spot_map(search: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """Figure 1(a) as measured: a student's validation accuracy over batch size and epochs, the chosen pair framed."""
-    figure, axes = canvas(1, 2, 3.6)
+    figure, axes = subplots(1, 2, 3.6)
     for panel, student in zip(axes[0], ("general", "baseline"), strict=True):
         part = search[search.student == student]
         grid = part.pivot_table(index="batch_size", columns="epoch", values="validation_accuracy")
@@ -56,24 +66,24 @@ def sweet_spot_map(search: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def accuracy_against_updates(search: pd.DataFrame) -> Figure:
-    """The same map against the number of the teacher's updates: is it the batch size, or the length of training?"""
-    figure, axes = canvas(1, 2, 3.2)
+    """Accuracy against the number of the teacher's updates: is it the batch size, or the length of training?"""
+    figure, axes = subplots(1, 2, 3.2)
     for panel, student in zip(axes[0], ("general", "baseline"), strict=True):
         part = search[search.student == student]
         sizes = sorted(part.batch_size.unique())
-        for size, colour in zip(sizes, shades(len(sizes)), strict=True):
+        for size, colour in zip(sizes, sequential_colours(len(sizes)), strict=True):
             rows = part[part.batch_size == size]
             draw_curve(panel, rows, "updates", "validation_accuracy", colour, f"batch {size}", marker=".")
         panel.set_xscale("log")
-        finish(panel, f"{student} student", "updates of the large teacher", "validation accuracy (%)")
-        name_curves(panel, column=1)
+        label_axes(panel, f"{student} student", "updates of the large teacher", "validation accuracy (%)")
+        label_curves(panel, column=1)
     return figure
 
 
 @matplotlib.rc_context(STYLE)
 def baseline_student(table: pd.DataFrame) -> Figure:
     """Figure 9: test accuracy of the single-layer student against temperature, and of one that has no teacher."""
-    figure, axes = canvas(1, 1, 3.3)
+    figure, axes = subplots(1, 1, 3.3)
     panel = axes[0, 0]
     temperatures = table[["temperature"]].drop_duplicates()
     panel.set_xticks(sorted(temperatures.temperature))
@@ -82,6 +92,6 @@ def baseline_student(table: pd.DataFrame) -> Figure:
         draw_curve(panel, part, "temperature", "accuracy", COLOURS[teacher], NAMES[teacher], marker=MARKERS[teacher])
     alone = table[table.teacher == "none"].drop(columns="temperature").merge(temperatures, how="cross")
     draw_curve(panel, alone, "temperature", "accuracy", COLOURS["none"], NAMES["none"], linestyle=":")
-    finish(panel, "single-layer student", "temperature T", "test accuracy (%)")
-    name_curves(panel, size=9)
+    label_axes(panel, "single-layer student", "temperature T", "test accuracy (%)")
+    label_curves(panel, size=9)
     return figure

@@ -137,7 +137,7 @@ def baseline_student_gain(tables: Tables) -> Series:
 
 @statistic
 def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Series:
-    """The same gain at each temperature, mean over seeds, indexed by temperature."""
+    """Test accuracy of the single-layer student, sweet spot minus default, at each temperature; mean over seeds."""
     rows = tables["sweet_spot"]["baseline"]
     by_seed = {
         teacher: at(rows, teacher=teacher).groupby(["seed", "temperature"])["accuracy"].mean()
@@ -148,7 +148,10 @@ def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Series:
 
 @statistic
 def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Series:
-    """The same gain minus half of (small minus large), means over T; nan where small is not above large."""
+    """Test accuracy of the single-layer student, sweet spot minus default, minus half of (small minus large).
+
+    Means over T; nan where small is not above large.
+    """
 
     def value(rows: DataFrame) -> float:
         gap = difference(rows, "accuracy", "small", "large")
@@ -182,7 +185,7 @@ def missing_class_gain_at_the_sweet_spot(tables: Tables) -> Series:
 
 @statistic
 def corrected_missing_class_gain_at_the_sweet_spot(tables: Tables) -> Series:
-    """The same after the bias correction."""
+    """Bias-corrected missing-class accuracy at T = 9, large teacher at its sweet spot minus by default."""
     return _missing_class_gain(tables, "corrected")
 
 

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from ...claims.intervals import t_interval
-from ...report.formatting import TEACHERS, Text, mean_and_half_width, spoken, titled
+from ...report.formatting import TEACHERS, Markdown, format_interval, index_name_as_header, mean_and_half_width
 from ...training.measures import nearest
 
 
@@ -23,7 +23,7 @@ def chosen_pairs(chosen: pd.DataFrame) -> pd.DataFrame:
     }
     table = chosen.set_index("student")
     table = table[[name for name in names if name in table]].rename(columns=names)
-    return titled(table.map(lambda v: f"{v:.1f}" if isinstance(v, float) else f"{v:,}"))
+    return index_name_as_header(table.map(lambda v: f"{v:.1f}" if isinstance(v, float) else f"{v:,}"))
 
 
 def missing_at_sweet_spot(table: pd.DataFrame) -> pd.DataFrame:
@@ -39,11 +39,11 @@ def missing_at_sweet_spot(table: pd.DataFrame) -> pd.DataFrame:
                 "bias corrected": corrected,
             }
         )
-    return titled(pd.DataFrame(rows).set_index("teacher"))
+    return index_name_as_header(pd.DataFrame(rows).set_index("teacher"))
 
 
-def sweet_spot_finding(tables: dict[str, pd.DataFrame], classes: int) -> Text:
-    """Which pairs the search chose, how good the choice is, and what the single-layer student gains by it."""
+def sweet_spot_finding(tables: dict[str, pd.DataFrame], classes: int) -> Markdown:
+    """Sentences on the pairs that the search chose, how good they are, and the single-layer student's gain."""
     parts = []
     for student, name in (("baseline", "single-layer"), ("general", "general")):
         for _, chosen in tables["chosen"][tables["chosen"].student == student].iterrows():
@@ -54,12 +54,12 @@ def sweet_spot_finding(tables: dict[str, pd.DataFrame], classes: int) -> Text:
     sweet, large, none = (by_seed[name] for name in ("large_sweet", "large", "none"))
     parts.append(
         "Test accuracy of the single-layer student, mean over temperatures: "
-        f"at its sweet spot {spoken(t_interval(sweet), '%')}; "
-        f"under the large teacher as it is {spoken(t_interval(large), '%')}; "
-        f"on the labels alone, with no teacher, {spoken(t_interval(none), '%')}. "
-        f"The sweet spot minus the labels alone: {spoken(t_interval(sweet - none), ' points')}."
+        f"at its sweet spot {format_interval(t_interval(sweet), '%')}; "
+        f"under the large teacher as it is {format_interval(t_interval(large), '%')}; "
+        f"on the labels alone, with no teacher, {format_interval(t_interval(none), '%')}. "
+        f"The sweet spot minus the labels alone: {format_interval(t_interval(sweet - none), ' points')}."
     )
-    return Text("\n".join(f"- {part}" for part in parts))
+    return Markdown("\n".join(f"- {part}" for part in parts))
 
 
 def _pair(chosen: pd.Series) -> str:
@@ -98,5 +98,5 @@ def _search_gain(search: pd.DataFrame) -> str:
     gains = [by_seed.loc[by_seed.drop(columns=s).mean(axis=1).idxmax(), s] - by_seed[s].mean() for s in by_seed]
     return (
         " A pair that is chosen so on the other seeds has a student better than the average pair's by "
-        f"{spoken(t_interval(gains), ' points')} of validation accuracy."
+        f"{format_interval(t_interval(gains), ' points')} of validation accuracy."
     )
