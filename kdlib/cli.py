@@ -13,7 +13,7 @@ import typer
 
 from .data import files, registry, sources
 from .errors import InputError, StoreError
-from .paths import data_dir
+from .paths import data_dir, project_root
 from .sections import SECTIONS
 from .sections.asked import parameters_of
 from .study import settings
@@ -275,12 +275,19 @@ def book(
 
 @app.command()
 def verify() -> None:
-    """Check that notebooks, pages, tables, rules and store belong together, and list what test splits were used for."""
-    from .book import verification
+    """Check that notebooks, pages, tables, rules and store belong together, and list what a reader must know of them.
 
+    That is each opening of a test split, and each rule that the git history shows to be newer than a page's numbers.
+    """
+    from .book import verification
+    from .book.history import History
+
+    history = History(project_root())
     for line in verification.openings():
         typer.echo(f"test split opened by {line}")
-    problems = verification.problems()
+    for line in verification.notes(history):
+        typer.echo(line)
+    problems = verification.problems(history)
     sound, damaged = Store().verify()
     problems += [f"store: {path.parent.name}/{path.name} is {what}" for path, what in damaged]
     for problem in problems:

@@ -127,7 +127,8 @@ kdlib.figures.accuracy_against_examples(tables["cells"], "entropy", ("small", "l
 # %% [markdown]
 # ## Verdicts
 #
-# By the rules of `data/paper/claims.yml`, fixed before any run but for the changes listed at its head.
+# By the rules of `kdlib/sections/example_efficiency/claims.yml`. If one of them is newer than a number of this page, the book says so at
+# the top of the page.
 # Claims that join several sections are on the scoreboard.
 
 # %% tags=["hide-input"]

@@ -138,7 +138,8 @@ kdlib.figures.taken_for(tables["taken_for"], study.dataset.class_names)
 # %% [markdown]
 # ## Verdicts
 #
-# By the rules of `data/paper/claims.yml`, fixed before any run but for the changes listed at its head.
+# By the rules of `kdlib/sections/missing_class/claims.yml`. If one of them is newer than a number of this page, the book says so at
+# the top of the page.
 
 # %% tags=["hide-input"]
 kdlib.verdicts(study, tables)

@@ -20,9 +20,9 @@
 #
 # The paper explains what it finds by the similarity information in a teacher's responses, which a larger teacher is said
 # to lose. Each section below takes one rival explanation, changes that one thing, and repeats the measurement. Most end in
-# a sentence chosen by a rule of `data/paper/controls.yml`, which also lists what was mended after a run. A rival *holds* if
-# the interval of what is measured lies wholly above 0 (for a ratio, above 1), drawn as a dashed line; what is measured is
-# said beside it, in the rival's favour where it is positive. A rival that holds can explain a result only where that
+# a sentence chosen by a rule of `kdlib/sections/rival_explanations/controls.yml`; what was mended after a run is listed in
+# `kdlib/claims/RULES.md`. A rival *holds* if the interval of what is measured lies wholly above 0 (for a ratio, above 1),
+# drawn as a dashed line; what is measured is said beside it, in the rival's favour where it is positive. A rival that holds can explain a result only where that
 # result was found: the scoreboard names it beside the claims that came out as the paper says.
 #
 # - The first question: why do students of the small teacher know a class that they never saw, and those of the large one
@@ -216,7 +216,7 @@ kdlib.present.assistants(tables["assistants"])
 # %% [markdown]
 # ## Verdicts
 #
-# What these controls say of the paper's own claims, by the rules of `data/paper/claims.yml`:
+# What these controls say of the paper's own claims, by the rules of `kdlib/sections/rival_explanations/claims.yml`:
 
 # %% tags=["hide-input"]
 kdlib.verdicts(study, tables)

@@ -26,6 +26,17 @@ kdlib.register_dataset("{name}", load, class_names=("red", "green", "blue"), tit
 """
 
 
+def rules_in(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy all rules into a project, and let them be those that hold."""
+    from kdlib.claims import rules
+
+    for (section, _), path in rules.files().items():
+        (project / "kdlib" / "sections" / section).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, project / "kdlib" / "sections" / section)
+    folders = {path.name: path for path in (project / "kdlib" / "sections").iterdir()}
+    monkeypatch.setattr(rules, "_sources", [lambda: folders])
+
+
 @pytest.fixture(autouse=True)
 def subnormal_numbers():
     """kdlib flushes them for speed, for the whole process; hypothesis needs them."""

@@ -18,7 +18,8 @@ from ..errors import InputError
 from .record import MIME
 from ..sections import SECTIONS, beyond_the_paper
 from ..study.settings import reductions
-from . import downloads, glossary, origins, performance, scoreboard
+from . import downloads, glossary, newer_rules, origins, performance, scoreboard
+from .history import History
 from .pages import executed, page_record, read
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
@@ -107,14 +108,15 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
     shutil.copyfile(root / "_config.yml", source / "_config.yml")
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    records, history = [page.record for page in pages], History(root)
+    board = scoreboard.Scoreboard(records, {(p.record["dataset"], p.record["section"]): p.given for p in pages})
     for page in pages:
         target = source / f"{page.place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(nbformat.writes(_fitted(page, config)), encoding="utf-8")
-    records = [page.record for page in pages]
+        age = newer_rules.note(newer_rules.standing(page.record, history), board.judge)
+        target.write_text(nbformat.writes(_fitted(page, config, age)), encoding="utf-8")
     downloads.write(records, source / "book" / "_static")
     contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    board = scoreboard.Scoreboard(records, {(p.record["dataset"], p.record["section"]): p.given for p in pages})
     if pages:
         (source / "book" / "scoreboard.md").write_text(board.page(), encoding="utf-8")
         (source / "book" / "run_statistics.md").write_text(origins.report(records), encoding="utf-8")
@@ -150,8 +152,11 @@ def _list_of_sections(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:
-    """A page as the book takes it: names made unique, the data set put into captions, terms linked, a banner."""
+def _fitted(page: Page, config: dict[str, Any], age: str) -> nbformat.NotebookNode:
+    """A page as the book takes it: names made unique, the data set put into captions, terms linked, banners.
+
+    Arguments: `age`, what is to be said of rules that are newer than its numbers.
+    """
     notebook, record = nbformat.from_dict(json.loads(json.dumps(page.notebook))), page.record
     for cell in notebook.cells:
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
@@ -164,7 +169,7 @@ def _fitted(page: Page, config: dict[str, Any]) -> nbformat.NotebookNode:
     notebook.cells = [part for cell in notebook.cells for part in _with_origin(cell, page)]
     title = notebook.cells[0]
     heading, _, rest = title.source.partition("\n")
-    title.source = f"{heading} {record['title']}\n\n{_banner(record)}\n{rest}"
+    title.source = f"{heading} {record['title']}\n\n{_banner(record)}{age}\n{rest}"
     end = f"<p class='origin'>{downloads.links(record, config.get('repository') or {})}</p>"
     notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="downloads"))
     return notebook

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .. import paths
-from ..claims.claims import claims_file
-from ..claims.controls import controls_file
+from ..claims import rules
 from .pages import notebook_pair
 
 WHEN = (1980, 1, 1, 0, 0, 0)  # of everything in an archive: equal contents make equal bytes
@@ -33,14 +31,25 @@ def write(records: Sequence[dict[str, Any]], static: Path) -> None:
     for section in dict.fromkeys(r["section"] for r in records):
         for file in notebook_pair(section):
             shutil.copyfile(file, sources / file.name)
-    rules = static / "rules"
-    rules.mkdir(exist_ok=True)
-    for file in (claims_file(), controls_file()):
-        shutil.copyfile(file, rules / file.name)
+    for name, content in _rules().items():
+        (static / name).parent.mkdir(parents=True, exist_ok=True)
+        (static / name).write_bytes(content)
     archives = static / "archives"
     archives.mkdir(exist_ok=True)
     for dataset in dict.fromkeys(r["dataset"] for r in records):
         _archive(archives / f"{dataset}.zip", [r for r in records if r["dataset"] == dataset])
+
+
+def _rules() -> dict[str, bytes]:
+    """The files of the rules by the place that they get: what holds for all, and each section's."""
+    found = {f"rules/{path.name}": path.read_bytes() for path in (rules.GUIDE, rules.ORDER)}
+    return found | {f"rules/{section}/{kind}.yml": path.read_bytes() for (section, kind), path in rules.files().items()}
+
+
+def links_to_rules(up: str) -> str:
+    """HTML: the files of the rules, from a page that is so far below the static files' folder."""
+    names = [name for name in _rules() if not name.endswith(rules.ORDER.name)]
+    return ", ".join(f"<a href='{up}/_static/{name}' download>{name.removeprefix('rules/')}</a>" for name in names)
 
 
 def links(record: dict[str, Any], repository: Mapping[str, str]) -> str:
@@ -74,8 +83,7 @@ def _launches(section: str, repository: Mapping[str, str]) -> list[tuple[str, st
 
 def _archive(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Tables, records and rules, with a manifest of their sha256."""
-    rules = paths.paper_dir()
-    files = {f"rules/{name}": (rules / name).read_bytes() for name in ("claims.yml", "controls.yml")}
+    files = _rules()
     for record in records:
         about = {name: value for name, value in record.items() if name != "tables"}
         files[f"{record['section']}/record.json"] = json.dumps(about, indent=1, sort_keys=True).encode()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..claims.claims import claims_digest, evaluate
-from ..claims.controls import controls_digest
+from ..claims import rules
+from ..claims.claims import evaluate
 from ..training.models import build_model, count_parameters
 from ..progress import format_duration
 from ..study.study import Study
@@ -56,8 +56,7 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
             "notes": study.notes,
             "tables": {name: table.to_csv(index=False) for name, table in tables.items()},
             "digest": digest(tables),
-            "claims": claims_digest(),
-            "controls": controls_digest(),
+            "rules": rules.digest(rules.read(), study.section),
             "units": {key: origins[key]["seconds"] for key in sorted(origins)},
             "cost": {
                 "by_kind": _by_kind(study, used),
@@ -68,12 +67,22 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
                 "torch": sorted({u["torch"] for u in used}),
                 "python": sorted({u["python"] for u in used}),
                 "commits": sorted({u["commit"] for u in used}),
+                "computed_by": computed_by(study.section, used),
                 "finished": max((u["finished"] for u in used), default=""),
                 "peak_memory_mib": max((u["peak_memory_mib"] for u in used), default=0),
                 "test_openings": sorted({o for u in used for o in u["test_openings"]}),
             },
         }
     )
+
+
+def computed_by(section: str, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """At which commits and by which rules of the section how many units were computed.
+
+    `rules` is the digest that they recorded, None of those from before there was one.
+    """
+    found = Counter((u["commit"], u.get("rules", {}).get(section)) for u in used)
+    return [{"commit": c, "rules": r, "units": found[c, r]} for c, r in sorted(found, key=lambda key: (key[0], key[1] or ""))]
 
 
 def _by_kind(study: Study, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -114,6 +123,6 @@ def read_tables(content: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 
 def verdicts(study: Study, tables: dict[str, pd.DataFrame]) -> VerdictTable:
-    """The claims that this section's tables alone decide, with their verdicts by the rules fixed beforehand."""
+    """The claims that this section's tables alone decide, with their verdicts."""
     found = evaluate(study.dataset.name, {study.section: tables})
     return VerdictTable(v for v in found if v.verdict not in ("not yet run", "not tested"))

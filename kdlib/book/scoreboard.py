@@ -8,17 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from ..claims.claims import VERDICTS, Verdict, count_verdicts, evaluate, load_claims
-from ..claims.controls import findings
+from ..claims.claims import VERDICTS, Claim, Verdict, count_verdicts, evaluate, load_claims
+from ..claims.controls import Control, find, findings
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
 from .record import read_tables
 from ..sections import SECTIONS
+from ..claims.registry import Tables
 from ..claims.rows import last_epoch
 from ..report.formatting import format_interval
 from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
 from ..study.settings import differing, reductions
 from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
-from . import origins
+from . import downloads, origins
 
 SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
@@ -92,17 +93,22 @@ def verdicts(records: Sequence[dict[str, Any]], tables: SectionsOf | None = None
     `tables`: those of the records, where they have been read.
     """
     tables = tables or _tables(records)
+    return {name: _judged(records, tables, name) for name in tables}
+
+
+def _judged(
+    records: Sequence[dict[str, Any]], tables: SectionsOf, dataset: str, claims: Sequence[Claim] | None = None
+) -> list[Verdict]:
+    """The verdicts on a data set, of some claims or of all as they are now."""
     settings = {(r["dataset"], r["section"]): r["settings"] for r in records}
 
-    def of(name: str) -> list[Verdict]:
-        def alike(notebook: str, other: str, section: str) -> bool:
-            own = settings.get((name, notebook))
-            shared = {*SECTIONS[notebook].parameters} & {*SECTIONS[section].parameters}
-            return own is None or not differing(own, settings[other, section], shared)
+    def alike(notebook: str, other: str, section: str) -> bool:
+        own = settings.get((dataset, notebook))
+        shared = {*SECTIONS[notebook].parameters} & {*SECTIONS[section].parameters}
+        return own is None or not differing(own, settings[other, section], shared)
 
-        return evaluate(name, tables[name], {other: t for other, t in tables.items() if other != name}, alike)
-
-    return {name: of(name) for name in tables}
+    others = {other: t for other, t in tables.items() if other != dataset}
+    return evaluate(dataset, tables[dataset], others, alike, claims)
 
 
 class Scoreboard:
@@ -118,6 +124,12 @@ class Scoreboard:
         self.titles = {r["dataset"]: r["title"] for r in records}
         found = {name: findings(name, tables) for name, tables in self.tables.items()}
         self.rivals = {name: Rivals(own, name) for name, own in found.items() if own}
+
+    def judge(self, dataset: str, rule: Claim | Control) -> str:
+        """The verdict by a claim's rule, whichever it is, or the outcome of a control."""
+        if isinstance(rule, Claim):
+            return _judged(self.records, self.tables, dataset, [rule])[0].verdict
+        return find(rule, Tables(dataset, self.tables[dataset])).outcome
 
     def short_table(self) -> Iterator[str]:
         """Lines for a terminal: counts, and the claims that matter most."""
@@ -137,14 +149,13 @@ class Scoreboard:
             "",
             f"{sum(not c.derived for c in claims)} claims of the paper, and {sum(c.derived for c in claims)} readings",
             "of its text and tables: the paper's value where it prints one, what was measured here with its 95%",
-            "interval over *n* teacher seeds, and the verdict by a rule fixed before the run, but for the changes",
-            "listed at the head of the rules with what they changed. Some claims are made for some data sets only.",
+            "interval over *n* teacher seeds, and the verdict by a rule. A page on which a rule is newer than some of",
+            "its numbers says so at its top. Some claims are made for some data sets only.",
             "Where a [control](sections/rival_explanations.md) explains a result that came out as claimed, the last",
             "column says so. A claim opens to its sentence, its measure, its rule, and the command that makes its page",
             "again from what is stored; `kdlib compute`, with the same section and options and `--fresh`, trains its",
-            "students again and compares. All rules are in",
-            "<a href='../_static/rules/claims.yml' download>claims.yml</a> and",
-            "<a href='../_static/rules/controls.yml' download>controls.yml</a>.",
+            "students again and compares. All rules:",
+            f"{downloads.links_to_rules('..')}.",
             "",
             f"{LEGEND} Each row has an axis of its own.",
             "",

@@ -6,18 +6,30 @@ from typing import Any
 import nbformat
 
 from .. import paths
-from ..claims.claims import claims_digest
-from ..claims.controls import controls_digest
 from ..errors import InputError
-from .record import digest_of_texts
+from .record import computed_by, digest_of_texts
 from ..sections import SECTIONS
 from ..study.store import from_bytes, published_units
+from . import newer_rules
+from .history import History
 from .pages import check_pair, executed, notebook_path, outputs_digest, page_record, read, source_digest
 
 
-def problems() -> list[str]:
+def problems(history: History | None = None) -> list[str]:
     """One line for whatever does not belong together, with what to do."""
-    return [*_of_notebooks(), *(line for path in executed() for line in _of_page(path)), *_of_results()]
+    history = history or History(paths.project_root())
+    return [*_of_notebooks(), *(line for path in executed() for line in _of_page(path, history)), *_of_results()]
+
+
+def notes(history: History | None = None) -> list[str]:
+    """Which rules of which pages are newer than some of their numbers, and where that cannot be told: no problem."""
+    history, found = history or History(paths.project_root()), []
+    for path in executed():
+        page = read(path)  # one that cannot be read is named by `problems`
+        if content := page and page_record(page):
+            where = path.relative_to(paths.project_root())
+            found += [f"{where}: {line}" for line in newer_rules.lines(newer_rules.standing(content, history))]
+    return found
 
 
 def openings() -> list[str]:
@@ -45,7 +57,7 @@ def _of_notebooks() -> list[str]:
     return found
 
 
-def _of_page(path: Path) -> list[str]:
+def _of_page(path: Path, history: History) -> list[str]:
     where, found = path.relative_to(paths.project_root()), []
     page = read(path)
     if page is None:
@@ -59,10 +71,9 @@ def _of_page(path: Path) -> list[str]:
         found.append(f"{where} was edited after it ran (`kdlib run` makes it anew)")
     if content["digest"] != digest_of_texts(content["tables"]):
         found.append(f"{where} carries other tables than it ran with (`kdlib run` makes it anew)")
-    if content["claims"] != claims_digest():
-        found.append(f"{where} was judged by other claims than data/paper/claims.yml now holds")
-    if content["controls"] != controls_digest():
-        found.append(f"{where} was judged by other controls than data/paper/controls.yml now holds")
+    if newer_rules.standing(content, history).judged_by_these is False:
+        section = content["section"]
+        found.append(f"{where} was judged by other rules than {section} now has (`kdlib run` makes it anew)")
     if path.is_relative_to(paths.project_root() / "book"):
         found += _of_published(content)
     return found
@@ -82,18 +93,31 @@ def _of_published(content: dict[str, Any]) -> list[str]:
         units = published_units(folder / f"{content['section']}.parquet")
     except (OSError, ValueError, KeyError):
         return [*found, f"{where}.parquet is missing or damaged"]
+    origins = []
     for key, payload in units.items():
         try:
-            sound = from_bytes(payload).key == key
+            unit = from_bytes(payload)
         except ValueError:
-            sound = False
-        if not sound:
+            unit = None
+        if unit is None or unit.key != key:
             found.append(f"{where}.parquet: unit {key[:12]} is damaged")
+        elif key in content["units"]:
+            origins.append(unit.provenance)
     if set(units) - set(content["units"]):
         found.append(f"{where}.parquet holds units that the page did not use")
     if lacking := set(content["units"]) - set(units):
         found.append(f"{where}.parquet lacks {len(lacking)} of the units that the page was made from")
+    elif len(origins) == len(content["units"]) and not _same_origins(content, origins):
+        found.append(f"{where}.parquet: its units name other commits or rules than the page does")
     return found
+
+
+def _same_origins(content: dict[str, Any], origins: list[dict[str, Any]]) -> bool:
+    """Whether units were computed at the commits, and by the rules, that a page's record has of them."""
+    cost, said = content["cost"], computed_by(content["section"], origins)
+    if "computed_by" in cost:
+        return cost["computed_by"] == said
+    return cost["commits"] == sorted({part["commit"] for part in said})  # of pages before units recorded rules
 
 
 def _of_results() -> list[str]:

@@ -1,17 +1,14 @@
-"""The paper's claims and the verdicts on them, by the rules at the head of data/paper/claims.yml."""
+"""The paper's claims and the verdicts on them, by the rules of RULES.md."""
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import yaml
 
-from .. import paths
+from . import rules
 from .intervals import Interval, ratio_interval, t_interval
 from .registry import STATISTICS, Sections, Tables
 
@@ -23,7 +20,7 @@ _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "n
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper: an entry of claims.yml, whose head explains the fields."""
+    """A claim of the paper: an entry of a section's claims.yml; RULES.md explains the fields."""
 
     id: str
     title: str
@@ -126,19 +123,9 @@ class Verdict:
     note: str = ""
 
 
-def claims_file() -> Path:
-    """File of the paper's claims, data/paper/claims.yml."""
-    return paths.paper_dir() / "claims.yml"
-
-
 def load_claims() -> list[Claim]:
-    """All claims, in the file's order."""
-    return [Claim(**entry) for entry in yaml.safe_load(claims_file().read_text(encoding="utf-8"))]
-
-
-def claims_digest() -> str:
-    """Digest (sha256) of claims.yml, which results record: it tells by which rules they were judged."""
-    return hashlib.sha256(claims_file().read_bytes()).hexdigest()
+    """All claims, in the paper's order."""
+    return [Claim(**entry) for entry in rules.read()["claims"]]
 
 
 def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
@@ -203,15 +190,17 @@ def evaluate(
     tables: Sections,
     others: Mapping[str, Sections] | None = None,
     alike: Callable[[str, str, str], bool] = lambda notebook, name, section: True,
+    claims: Sequence[Claim] | None = None,
 ) -> list[Verdict]:
-    """Verdicts on every claim that is made for a data set, in the file's order.
+    """Verdicts on every claim that is made for a data set, in the claims' order.
 
     Arguments: `tables[section][name]`, what has been run; `others`, the same of further data sets by name, for claims
     that compare two; `alike(notebook, data set, section)`, whether a section was run with the same settings as this
     data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
-    notebook or table is lacking is "not yet run". The note says what it lacks.
+    notebook or table is lacking is "not yet run". The note says what it lacks. `claims`: those to judge (default:
+    all, as they are now).
     """
-    claims = [claim for claim in load_claims() if claim.applies_to(dataset)]
+    claims = [claim for claim in (load_claims() if claims is None else claims) if claim.applies_to(dataset)]
     every = {dataset: tables, **(others or {})}
 
     def of_notebook(notebook: str) -> Tables:

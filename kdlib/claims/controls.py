@@ -1,13 +1,9 @@
-"""Rival explanations and what the measurements say of each, by the rules of data/paper/controls.yml."""
+"""Rival explanations and what the measurements say of each, by the rules of RULES.md."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import yaml
-
-from .. import paths
+from . import rules
 from .claims import Claim, judge
 from .intervals import Interval
 from .registry import STATISTICS, Sections, Tables
@@ -26,7 +22,7 @@ CHANGES = {  # what a row's `control` in the tables stands for
 
 @dataclass(frozen=True)
 class Control:
-    """A control of a rival explanation: an entry of controls.yml, whose head explains the fields.
+    """A control of a rival explanation: an entry of controls.yml; RULES.md explains the fields.
 
     `sentences` has its sentence for each outcome.
     """
@@ -40,8 +36,8 @@ class Control:
     unit: str
     null_value: float
     sentences: Mapping[str, str]
+    notebook: str  # whose tables decide it
     nothing: str = "There is nothing to compute it from."
-    notebook: str = "rival_explanations"  # whose tables decide it
 
     @property
     def why_nothing(self) -> str:
@@ -78,28 +74,19 @@ class Finding:
         return "No finding: one teacher seed gives no interval."
 
 
-def controls_file() -> Path:
-    """File of the controls, data/paper/controls.yml."""
-    return paths.paper_dir() / "controls.yml"
-
-
-def controls_digest() -> str:
-    """Digest (sha256) of controls.yml, which results record: it tells by which rules they were judged."""
-    return hashlib.sha256(controls_file().read_bytes()).hexdigest()
-
-
 def load_controls() -> list[Control]:
-    """All controls, in the file's order."""
-    entries = yaml.safe_load(controls_file().read_text(encoding="utf-8"))
+    """All controls, in their file's order."""
+    return [as_control(entry) for entry in rules.read()["controls"]]
+
+
+def as_control(entry: rules.Entry) -> Control:
+    """A control from what its file says of it."""
     outcomes = (*OUTCOMES.values(), "undecided")
-    return [
-        Control(
-            **{name: value for name, value in entry.items() if name not in (*outcomes, "claims")},
-            claims=tuple(entry["claims"]),
-            sentences={outcome: entry[outcome] for outcome in outcomes},
-        )
-        for entry in entries
-    ]
+    return Control(
+        **{name: value for name, value in entry.items() if name not in (*outcomes, "claims")},
+        claims=tuple(entry["claims"]),
+        sentences={outcome: entry[outcome] for outcome in outcomes},
+    )
 
 
 def findings(dataset: str, tables: Sections) -> list[Finding]:

@@ -1,6 +1,6 @@
 """The registry of the statistics that decide the paper's claims and the controls.
 
-`STATISTICS[name](tables)` gives a float Series indexed by teacher seed, as claims.yml's `definition` says; a seed
+`STATISTICS[name](tables)` gives a float Series indexed by teacher seed, as the `definition` of its claim says; a seed
 without a value is nan or absent. Statistics of the kinds `existence` and `exact` are indexed by what they look at
 (sizes, temperatures), or by 0. `attrs["note"]` says what a reader must know beside the numbers. A table that is missing
 is a `KeyError`.

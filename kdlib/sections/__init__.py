@@ -7,6 +7,8 @@ A folder with a `section.toml` is a section: nothing else lists them. Its module
 - `statistics`: what decides the paper's claims and the controls, from these tables.
 - `tables` and `figures`: what its notebook shows.
 
+`claims.yml` has the paper's claims that they decide, `controls.yml` the controls that its page shows.
+
 Importing this package imports none of them: names and parameters are known before torch is.
 """
 
@@ -17,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..claims import rules
 from ..claims.registry import STATISTICS
 
 
@@ -73,6 +76,11 @@ def shown(module: ModuleType) -> list[str]:
         for name, value in vars(module).items()
         if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
     ]
+
+
+@rules.found_by
+def _folders() -> dict[str, Path]:
+    return {section: Path(__file__).with_name(section) for section in SECTIONS}
 
 
 @STATISTICS.filled_by

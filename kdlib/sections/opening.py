@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..claims import rules
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError
 from ..study.limits import limits
@@ -44,6 +45,7 @@ def open_study(
     notes += limits(dataset)
     devices.make_deterministic(device)
     store = store or Store()
+    store.rules = rules.digests()
     definition = _definition(section)
     first = Study(definition, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
     store.check_room(_room_needed(first, *first.units()))

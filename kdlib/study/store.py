@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -138,10 +138,12 @@ def _checksum(header: dict[str, str], tensors: dict[str, "Tensor"]) -> str:
 class Store:
     """Units on disk: the writable folder `root`, above the read-only layers `results/` and imported files.
 
-    A unit that any of them holds is not computed again.
+    A unit that any of them holds is not computed again. `rules`: digests of all sections' rules, which each unit that
+    is computed for this store records; whoever opens a study sets it.
     """
 
     def __init__(self, root: Path | str | None = None, results: Path | str | None = None) -> None:
+        self.rules: Mapping[str, str] = {}
         self.root = Path(root) if root else paths.store_dir()
         self.results = Path(results) if results else paths.project_root() / "results"
 

@@ -280,6 +280,7 @@ class Study:
             models.registered_networks(),
             str(self.store.root),
             self.dataset.digest,
+            self.store.rules,
             plugins.folder(),
             paths.data_dir().resolve(),
         )

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -42,6 +42,7 @@ class TaskContext:
     networks: dict[str, Architecture]
     root: str
     digest: str  # of the data set
+    rules: Mapping[str, str]  # see `Store`
     plugins: Path  # this folder and the next: a worker that lives on would go by an older environment
     data: Path
 
@@ -71,7 +72,9 @@ class TaskContext:
             self.set_dataset(found)
         dataset = _opened[self.digest, s.device]
         devices.make_deterministic(dataset.images.device)
-        return Store(self.root), dataset
+        store = Store(self.root)
+        store.rules = self.rules
+        return store, dataset
 
     def set_dataset(self, dataset: Dataset) -> None:
         """Use a data set that is in memory already for all tasks in this process."""
@@ -156,7 +159,7 @@ def distill_and_store(context: TaskContext, group: list[Student]) -> None:
     start, opened = time.perf_counter(), len(dataset.openings)
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
-        provenance = _provenance(dataset, seconds, dataset.openings[opened:])
+        provenance = _provenance(store, dataset, seconds, dataset.openings[opened:])
         provenance["engine"] = students.choose_engine(group[i], dataset)
         store.put(Unit("student", group[i].config(dataset), tensors, provenance))
         start, opened = time.perf_counter(), len(dataset.openings)
@@ -176,12 +179,13 @@ def compute_and_store(
     """Call `compute`, and store its tensors as a unit whose provenance has the time, the memory and the device."""
     start, opened = time.perf_counter(), len(dataset.openings)
     tensors = compute()
-    provenance = _provenance(dataset, time.perf_counter() - start, dataset.openings[opened:])
+    provenance = _provenance(store, dataset, time.perf_counter() - start, dataset.openings[opened:])
     return store.put(Unit(kind, config, tensors, provenance))
 
 
-def _provenance(dataset: Dataset, seconds: float, openings: Iterable[str]) -> dict[str, Any]:
+def _provenance(store: Store, dataset: Dataset, seconds: float, openings: Iterable[str]) -> dict[str, Any]:
     return {
+        "rules": dict(store.rules),
         "seconds": round(seconds, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "peak_memory_mib": devices.peak_memory(),

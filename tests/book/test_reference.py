@@ -25,7 +25,7 @@ from kdlib.claims.intervals import wilson_interval
 from kdlib.sections.opening import open_study
 from kdlib.study import store
 
-from ..conftest import ROOT
+from ..conftest import ROOT, rules_in
 from ..sections.test_statistics import example_efficiency_tables
 
 pytestmark = pytest.mark.xdist_group("reference")
@@ -50,6 +50,7 @@ def project(published, tmp_path, monkeypatch):
     copy = tmp_path / "project"
     shutil.copytree(published, copy, ignore=shutil.ignore_patterns("store", "_build"))
     monkeypatch.setenv("KDLIB_ROOT", str(copy))
+    rules_in(copy, monkeypatch)
     return copy
 
 
@@ -150,12 +151,27 @@ def cleared_outputs(project: Path) -> None:
     edit_page(project, lambda page: [cell.update(outputs=[]) for cell in page.cells if cell.cell_type == "code"])
 
 
-def append(name: str) -> Callable[[Path], None]:
-    def change(project: Path) -> None:
-        with open(project / "data" / "paper" / name, "a") as file:
-            file.write("# changed\n")
+def changed_claim(project: Path) -> None:
+    change_rule(project, "entropy/claims.yml", "side: less", "side: greater")
 
-    return change
+
+def changed_control(project: Path) -> None:
+    """It stands with the rival explanations; the tables of the missing class decide it."""
+    change_rule(project, "rival_explanations/controls.yml", "- id: bias\n", "- id: bias\n  notebook: missing_class\n")
+
+
+def change_rule(project: Path, name: str, was: str, now: str) -> None:
+    path = project / "kdlib" / "sections" / name
+    assert was in path.read_text()
+    path.write_text(path.read_text().replace(was, now, 1))
+
+
+def another_commit(project: Path) -> None:
+    def change(page: nbformat.NotebookNode) -> None:
+        verification.page_record(page)["cost"]["computed_by"][0]["commit"] = "0123456789ab"
+        page.metadata["kdlib"]["outputs"] = verification.outputs_digest(page)
+
+    edit_page(project, change)
 
 
 def cut_units(project: Path) -> None:
@@ -189,8 +205,9 @@ def removed_page(project: Path) -> None:
         (stale_page, "book/digits/missing_class.ipynb is stale"),
         (cut_page, "book/digits/entropy.ipynb cannot be read"),
         (cleared_outputs, "book/digits/missing_class.ipynb has no record"),
-        (append("claims.yml"), "book/digits/entropy.ipynb was judged by other claims"),
-        (append("controls.yml"), "book/digits/entropy.ipynb was judged by other controls"),
+        (changed_claim, "book/digits/entropy.ipynb was judged by other rules"),
+        (changed_control, "book/digits/missing_class.ipynb was judged by other rules"),
+        (another_commit, "results/digits/missing_class.parquet: its units name other commits or rules"),
         (cut_units, "results/digits/missing_class.parquet is missing or damaged"),
         (without_a_unit, "results/digits/missing_class.parquet lacks 1 of the units that the page was made from"),
         (units_of_another_page, "results/digits/entropy.parquet holds units that the page did not use"),
@@ -202,6 +219,11 @@ def test_every_kind_of_rot_is_noticed(rot, message, project):
     assert verification.problems() == []
     rot(project)
     assert any(line.startswith(message) for line in verification.problems())
+
+
+def test_a_comment_among_the_rules_is_no_rot(project):
+    change_rule(project, "entropy/claims.yml", "- id:", "# a comment\n- id:")
+    assert verification.problems() == []
 
 
 def test_the_reference_pages_of_this_repository_belong_together():

@@ -1,7 +1,6 @@
-"""The rules at the head of claims.yml, on made-up values on all sides of them."""
+"""The rules of RULES.md, on made-up values on all sides of them."""
 
 import dataclasses
-import hashlib
 import math
 
 import pandas as pd
@@ -9,16 +8,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kdlib import paths
 from kdlib.book.scoreboard import verdicts
-from kdlib.claims.claims import Claim, Verdict, claims_digest, evaluate, judge, load_claims, scoreboard
+from kdlib.claims.claims import Claim, Verdict, evaluate, judge, load_claims, scoreboard
 from kdlib.claims.intervals import ratio_interval, t_interval
 from kdlib.data.paper import missing_class_table, paper_table
 from kdlib.errors import InputError
 from kdlib.report.verdict_table import VerdictMatrix, VerdictTable, estimate
 from kdlib.study.settings import resolve
-
-PAPER = paths.paper_dir()
 
 
 def claim(kind: str, **changes) -> Claim:
@@ -218,10 +214,6 @@ def test_the_paper_itself_would_reproduce_its_own_sizes():
 
 def test_existence_claims_have_a_threshold():
     assert all(isinstance(c.null_value, int | float) for c in load_claims() if c.kind == "existence")
-
-
-def test_digest_is_that_of_the_file():
-    assert claims_digest() == hashlib.sha256((PAPER / "claims.yml").read_bytes()).hexdigest()
 
 
 def test_claims_of_a_notebook_that_has_not_been_run_are_not_yet_run():

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 import kdlib
-from kdlib.book.record import digest
+from kdlib.book.record import digest, record
+from kdlib.claims import rules
 from kdlib.data import registry
 from kdlib.sections.penultimate_layer import experiment as penultimate_layer
 from kdlib.sections.rival_explanations.experiment import gradient_norms
 from kdlib.study import workers
-from kdlib.study.store import unit_key
-from kdlib.training import models, students, teachers
+from kdlib.study.store import from_bytes, unit_key
+from kdlib.training import devices, models, students, teachers
 
 
 def study(store, section="missing_class"):
@@ -115,6 +117,29 @@ def test_every_unit_says_what_it_opened_the_test_split_for(tmp_path):
         ("teacher", ("teacher: accuracy and responses at the last epoch",)),
         ("measure", ("entropy: accuracy of the teachers, confidence on the shown class",)),
     }
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_every_unit_says_at_which_commit_and_by_which_rules_it_was_computed(count, tmp_path, monkeypatch):
+    """Whichever process computed it: of one section and of all, since another may use it."""
+    monkeypatch.setenv("KDLIB_WORKERS", count)
+    monkeypatch.setenv("KDLIB_COMMIT", "0123abc")
+    devices._commit.cache_clear()
+    own = study(tmp_path)
+    get_reusable_executor().shutdown()  # workers of another test know another commit
+    tables = own.tables()
+    get_reusable_executor().shutdown()
+    devices._commit.cache_clear()
+    said = [from_bytes(path.read_bytes()) for path in own.store.paths()]
+    assert {unit.kind for unit in said} >= {"teacher", "student"}
+    assert all(unit.provenance["rules"] == rules.digests() for unit in said)
+    assert {unit.provenance["commit"] for unit in said} == {"0123abc"}
+    assert set(rules.digests()) == set(kdlib.sections.SECTIONS)
+    content = record(own, tables).content
+    assert content["rules"] == rules.digests()["missing_class"]
+    assert content["cost"]["computed_by"] == [
+        {"commit": "0123abc", "rules": content["rules"], "units": len(content["units"])}
+    ]
 
 
 def test_what_a_teacher_takes_in_the_store_is_known_beforehand_and_nothing_is_needed_of_what_is_stored(

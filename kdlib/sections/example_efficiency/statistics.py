@@ -18,7 +18,7 @@ def curve(rows: DataFrame, teacher: str, selection: str = "entropy", budget: str
 
 
 def examples_ratio_of_curves(a: Series, b: Series, start: float = 0.0) -> tuple[float, bool]:
-    """Ratio of the examples that two curves, a over b, need for equal accuracy (head of claims.yml).
+    """Ratio of the examples that two curves, a over b, need for equal accuracy (RULES.md, "Terms").
 
     Arguments: accuracies indexed by the number of examples per class; `start`, the share of the range that both curves
     cover at which the levels begin. Returns the ratio and whether it is only a bound, because the curves share no range

@@ -1,0 +1,65 @@
+"""The rules: what the sections' files `claims.yml` and `controls.yml` hold, and a digest of each section's.
+
+RULES.md, beside this module, says what the entries mean. A section's rules are the claims and controls whose `notebook`
+it is: those that its tables decide. A claim stands in the folder of its section; a control in that of the section whose
+page shows it, and names another `notebook` if that one's tables decide it.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..training.identity import canonical_json
+
+Entry = Mapping[str, Any]
+Rules = Mapping[str, Sequence[Entry]]  # the entries of each kind
+KINDS = ("claims", "controls")
+GUIDE = Path(__file__).with_name("RULES.md")
+ORDER = Path(__file__).with_name("order.yml")  # all claims in the paper's order
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast, where it was compiled
+
+_sources: list[Callable[[], Mapping[str, Path]]] = []
+
+
+def found_by(source: Callable[[], Mapping[str, Path]]) -> Callable[[], Mapping[str, Path]]:
+    """`source` gives the folders of sections by name, whenever the rules are read."""
+    _sources.append(source)
+    return source
+
+
+def files() -> dict[tuple[str, str], Path]:
+    """Every file of rules, by section and kind."""
+    folders = {section: folder for source in _sources for section, folder in source().items()}
+    wanted = {(section, kind): folder / f"{kind}.yml" for section, folder in folders.items() for kind in KINDS}
+    return {key: path for key, path in wanted.items() if path.exists()}
+
+
+def parse(text: str, section: str) -> list[Entry]:
+    """The entries of a file that stands in a section's folder, each with its `notebook`."""
+    return [{"notebook": section, **entry} for entry in yaml.load(text, LOADER) or []]
+
+
+def read() -> Rules:
+    """All rules as they are now: claims in the paper's order (one that it does not list comes last), then controls."""
+    found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
+    for (section, kind), path in files().items():
+        found[kind] += parse(path.read_text(encoding="utf-8"), section)
+    place = {name: i for i, name in enumerate(yaml.load(ORDER.read_text(encoding="utf-8"), LOADER))}
+    found["claims"].sort(key=lambda entry: place.get(entry["id"], len(place)))
+    return found
+
+
+def digest(rules: Rules, section: str) -> str:
+    """sha256 over what a section's entries say: not over comments, their order, or other sections' entries."""
+    own = {kind: sorted((e for e in rules[kind] if e["notebook"] == section), key=lambda e: e["id"]) for kind in KINDS}
+    return hashlib.sha256(canonical_json(own).encode()).hexdigest()
+
+
+def digests() -> dict[str, str]:
+    """Those of all sections' rules as they are now. Units record them when they are computed, and pages their own."""
+    rules = read()
+    sections = {entry["notebook"] for kind in KINDS for entry in rules[kind]}
+    return {section: digest(rules, section) for section in sorted(sections)}

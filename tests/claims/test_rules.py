@@ -1,0 +1,68 @@
+"""Rules by section: each claim in its place, and a digest that says what the entries say and nothing else."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kdlib.claims import rules
+from kdlib.claims.claims import load_claims
+from kdlib.sections import SECTIONS
+
+from ..conftest import rules_in
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A copy of the rules to change."""
+    rules_in(tmp_path, monkeypatch)
+    return tmp_path / "kdlib" / "sections"
+
+
+def change(path: Path, was: str, now: str) -> None:
+    assert was in path.read_text()
+    path.write_text(path.read_text().replace(was, now, 1))
+
+
+def test_each_claim_is_listed_once_in_the_papers_order_and_stands_once_in_a_sections_folder():
+    listed = yaml.safe_load(rules.ORDER.read_text())
+    assert [claim.id for claim in load_claims()] == listed
+    assert set(Counter(listed).values()) == {1}
+    texts = [path.read_text() for (_, kind), path in rules.files().items() if kind == "claims"]
+    assert len(texts) == len(SECTIONS) and not any("\n  notebook:" in text for text in texts)
+
+
+def test_a_claim_that_is_not_listed_comes_last(folder):
+    change(folder / "entropy" / "claims.yml", "- id: temperature-softens", "- id: made-up")
+    assert load_claims()[-1].id == "made-up"
+
+
+def test_every_section_has_rules():
+    assert set(rules.digests()) == set(SECTIONS)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_comment_changes_no_digest(section, folder):
+    before = rules.digests()
+    change(folder / section / "claims.yml", "- id:", "# a comment\n- id:")
+    assert rules.digests() == before
+
+
+def test_the_order_of_entries_changes_no_digest(folder):
+    path, before = folder / "entropy" / "claims.yml", rules.digests()
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text())[::-1]))
+    assert rules.digests() == before
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_claim_changes_the_digest_of_its_own_section_alone(section, folder):
+    before = rules.digests()
+    change(folder / section / "claims.yml", "  kind: direction", "  kind: existence")
+    assert {name for name, digest in rules.digests().items() if digest != before[name]} == {section}
+
+
+def test_a_control_belongs_to_the_section_whose_tables_decide_it(folder):
+    before = rules.digests()
+    change(folder / "rival_explanations" / "controls.yml", "title: No teacher at all", "title: None at all")
+    assert {name for name, digest in rules.digests().items() if digest != before[name]} == {"sweet_spot"}
