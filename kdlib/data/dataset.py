@@ -204,7 +204,7 @@ def read_arrays(name: str, source: Source, root: Path) -> tuple[Arrays, tuple[st
             f"`kdlib data {name} --from DIR` puts a checked copy from a folder in torchvision's layout in its place, "
             f"`kdlib data {name} --download` its publisher's"
             if source.builtin
-            else f"its loader was given data_dir={root}"
+            else f"The loader was given data_dir={root}"
         )
         raise InputError(f"data set {name!r} cannot be read under {root}: {plugins.told(error)}. {advice}.") from error
     try:

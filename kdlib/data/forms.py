@@ -105,7 +105,7 @@ def _array(part: Any, what: str) -> np.ndarray:
     try:
         array = np.asarray(part)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{what} ({_kind(part)}) are no array: {error}. Images must all have one size") from error
+        raise InputError(f"{what} ({_kind(part)}) are no array: {_advice(what)}") from error
     if array.dtype.kind not in "buif":
         raise InputError(f"{what} are {_kind(part)} of {_element(array)}; {_advice(what)}")
     return array
@@ -123,7 +123,7 @@ def _element(array: np.ndarray) -> str:
 def _advice(what: str) -> str:
     if what.endswith("labels"):
         return "labels must be integers from 0: `names, y = np.unique(labels, return_inverse=True)` makes them"
-    return "images must be an array of numbers: decode each, then `np.stack([np.asarray(i) for i in images])`"
+    return "images must be numbers of one shape: decode each, then `np.stack([np.asarray(i) for i in images])`"
 
 
 def _labels(labels: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:

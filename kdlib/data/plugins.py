@@ -11,6 +11,7 @@ from .. import paths
 
 _imported: set[Path] = set()
 _failed: dict[Path, tuple[tuple[int, int], str]] = {}  # what each file was when it failed, and its error
+_told: set[str] = set()
 _running: list[Path] = []  # those being imported, the innermost last
 
 
@@ -19,11 +20,11 @@ def folder() -> Path:
     return Path(os.environ.get("KDLIB_PLUGINS") or paths.project_root() / "plugins").resolve()
 
 
-def load(place: Path | None = None, *, quiet: bool = False) -> None:
+def load(place: Path | None = None) -> None:
     """Import every `*.py` of a folder (default: `folder()`) that was not imported in this process.
 
-    They can import each other, and whatever can be imported where kdlib can. One that fails is told on standard error
-    (unless `quiet`), stops no other, and is tried again once it is changed; `failures` says which are left.
+    They can import each other, and whatever can be imported where kdlib can. One that fails stops no other, and is
+    tried again once it is changed; `failures` says which are left, and `warn` tells of them.
     """
     place = place or folder()
     for path in sorted(place.glob("*.py")):
@@ -36,13 +37,19 @@ def load(place: Path | None = None, *, quiet: bool = False) -> None:
             _import(path)
         except (Exception, SystemExit) as error:
             _failed[path] = changed, f"plug-in {path.name} cannot be imported: {told(error, path)}"
-            if not quiet:
-                print(f"kdlib: {_failed[path][1]}", file=sys.stderr)
 
 
 def failures() -> str:
     """The errors of the plug-ins that could not be imported, as the end of a sentence; empty where there are none."""
     return "".join(f"; {message}" for path, (_, message) in _failed.items() if path.exists())
+
+
+def warn() -> None:
+    """Tell of each failure on standard error, once, where it stops nothing."""
+    for path, (_, message) in _failed.items():
+        if path.exists() and message not in _told:
+            _told.add(message)
+            print(f"kdlib: {message}", file=sys.stderr)
 
 
 def running() -> Path | None:
@@ -57,7 +64,7 @@ def told(error: BaseException, path: Path | None = None) -> str:
     own = _imported if path is None else {path}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) in own]
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("kdlib."):
-        said += " (`import kdlib` and torchvision itself are all that a plug-in needs)"
+        said += ", which is no public one: a plug-in needs `import kdlib` alone, and can import torchvision as it is"
     return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else said
 
 

@@ -62,12 +62,14 @@ def find_source(name: str) -> Source:
             f"unknown data set {name!r}; allowed: {', '.join(sorted(_sources))} "
             f"(kdlib.register_dataset in a file of plugins/ adds your own){plugins.failures()}"
         )
+    plugins.warn()
     return _sources[name]
 
 
 def dataset_names() -> list[str]:
     """Names of all registered data sets, those of plug-ins too."""
     plugins.load()
+    plugins.warn()
     return list(_sources)
 
 

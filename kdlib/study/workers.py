@@ -52,7 +52,7 @@ class TaskContext:
         Plug-ins are imported by each process for itself: their loaders may hold open files, caches, classes.
         Raises `InputError` if the data set's loader gives other data than it gave the study.
         """
-        plugins.load(self.plugins, quiet=True)
+        plugins.load(self.plugins)
         for name, architecture in self.networks.items():
             models.register_network(name, architecture)
         s = self.settings

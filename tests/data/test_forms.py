@@ -91,10 +91,13 @@ REFUSED = {
         "rows of 144 values, whose places are not known: `.reshape(-1, 12, 12)`",
     ),
     "five axes": (images(lambda x: x[:, None, None]), "allowed: [N, H, W], [N, C, H, W] or [N, H, W, C]"),
-    "sizes that differ": (lambda: ([X[0], X[0][:5]] * 150, Y, U, V), "Images must all have one size"),
+    "sizes that differ": (
+        lambda: ([X[0], X[0][:5]] * 150, Y, U, V),
+        "training images (builtins.list) are no array",
+    ),
     "not decoded": (
         lambda: ([{"bytes": b""}] * 300, Y, U, V),
-        "training images are builtins.list of dict; images must be an array of numbers: decode each",
+        "training images are builtins.list of dict; images must be numbers of one shape: decode each",
     ),
     "text": (
         labels(lambda y: y.astype(str)),

@@ -74,6 +74,7 @@ def folder(tmp_path, monkeypatch):
     """A folder of plug-ins, which is forgotten after the test."""
     monkeypatch.setattr(registry, "_sources", dict(registry._sources))
     monkeypatch.setattr(plugins, "_failed", {})
+    monkeypatch.setattr(plugins, "_told", set())
     monkeypatch.setattr(sys, "path", sys.path[:])
     before = set(sys.modules)
     place = tmp_path / "plugins"
@@ -92,8 +93,8 @@ def test_a_plugin_with_a_common_habit_is_used_by_workers_at_the_first_try(habit,
     monkeypatch.setenv("KDLIB_WORKERS", "2")
     study = open_study("entropy", {"dataset": "mine", "profile": "smoke", "teacher_epochs": 1}, store=Store(tmp_path))
     runs = study.default_teachers()[:2]
-    study.runs(runs)
-    assert all(map(study.stored, runs))
+    study.train_teachers(runs)
+    assert all(map(study.is_stored, runs))
 
 
 def test_a_plugin_that_siblings_import_is_imported_once(folder):
@@ -123,7 +124,7 @@ BROKEN = {
     "def load(:": "SyntaxError: ",
     "1 / 0": "ZeroDivisionError: division by zero (mine.py, line 2)",
     "raise SystemExit(0)": "SystemExit: 0 (mine.py, line 2)",
-    "from kdlib._torchvision import datasets": "(`import kdlib` and torchvision itself are all that a plug-in needs)",
+    "from kdlib._torchvision import datasets": "a plug-in needs `import kdlib` alone",
 }
 
 
@@ -165,7 +166,7 @@ def test_a_loader_that_fails_says_where_and_gives_no_advice_to_remove_anything(f
         load_dataset("mine", root=tmp_path)
     said = str(caught.value)
     assert "FileNotFoundError" in said and "'mine.npz'" in said and "(mine.py, line 3)" in said
-    assert f"its loader was given data_dir={tmp_path}" in said and not re.search("(?i)remove|delete|--from", said)
+    assert f"The loader was given data_dir={tmp_path}" in said and not re.search("(?i)remove|delete|--from", said)
 
 
 class Unsent:
@@ -188,8 +189,8 @@ def test_a_loader_of_this_process_that_cannot_be_sent_is_one_error_before_any_wo
     assert not list((tmp_path / "store").glob("*/*.safetensors"))
     monkeypatch.setenv("KDLIB_WORKERS", "1")
     runs = study.default_teachers()[:1]
-    study.runs(runs)
-    assert study.stored(runs[0])
+    study.train_teachers(runs)
+    assert study.is_stored(runs[0])
 
 
 def test_the_readmes_loader_runs_as_printed(folder, tmp_path, monkeypatch):
