@@ -42,6 +42,9 @@ STYLE = {
 WIDTH = 8.0  # inches
 
 
+MOST_PRINTED = 20  # rows or columns of a heat map whose numbers can be read
+
+
 STROKES = {"-": "— ", "--": "- - ", ":": "··· "}  # before the names of curves that one colour does not tell apart
 
 
@@ -141,9 +144,12 @@ def readable_colour(colour: object) -> tuple[float, ...]:
 
 
 def heatmap(axes: Axes, grid: pd.DataFrame, low: float, high: float, text: str) -> None:
-    """Draw a table as a heat map; each cell shows its number in the format `text`, colours run from `low` to `high`."""
+    """Draw a table as a heat map; colours run from `low` to `high`.
+
+    Each cell shows its number in the format `text`, if there are few enough to be read.
+    """
     axes.imshow(grid.to_numpy(), cmap="cividis", vmin=low, vmax=high, aspect="auto")
-    for (row, column), value in np.ndenumerate(grid.to_numpy()):
+    for (row, column), value in np.ndenumerate(grid.to_numpy()) if max(grid.shape) <= MOST_PRINTED else ():
         if np.isnan(value):
             continue
         dark = (value - low) < 0.55 * ((high - low) or 1)

@@ -145,10 +145,14 @@ def _weights(temperature: float | Tensor, alpha: float | Tensor, t_squared: bool
 
 
 def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
-    """Divergence KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...]. Finite for any finite logits."""
+    """Divergence KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...], with 0 log 0 = 0.
+
+    Finite for any finite logits of the student; the teacher's may be -inf, a class that it gives exactly 0.
+    """
     log_teacher = F.log_softmax(teacher_logits / temperature, dim=-1)
     log_student = F.log_softmax(student_logits / temperature, dim=-1)
-    return (log_teacher.exp() * (log_teacher - log_student)).sum(-1)
+    ratio = (log_teacher - log_student).masked_fill(log_teacher.isneginf(), 0.0)
+    return (log_teacher.exp() * ratio).sum(-1)
 
 
 def entropy(probabilities: Tensor) -> Tensor:

@@ -64,8 +64,8 @@ REFUSED = {
         {"batch_sizes": "[64, 361]"},
         r"batch_sizes=\[64, 361\]: digits has 360 training examples",
     ),
-    "more examples than exist": ("entropy", {"examples": 1301}, "examples=1301 .*allowed are 200 to 1290, or all"),
-    "too few examples": ("entropy", {"examples": 30}, "examples=30 .*allowed are 200 to 1290"),
+    "more examples than exist": ("entropy", {"examples": 1301}, "examples=1301 .*allowed are 200 to 1277, or all"),
+    "too few examples": ("entropy", {"examples": 30}, "examples=30 .*allowed are 200 to 1277"),
     "a pair that is none": ("penultimate_layer", {"spread_settings": [128]}, "spread_settings=.*pairs"),
     "a pair beyond the epochs": (
         "penultimate_layer",
@@ -204,7 +204,7 @@ def test_the_profiles_own_grids_are_clipped_to_the_data_set_and_the_study_says_s
     assert study.settings.spread_settings == ((128, 20),)
     assert "spread_settings clipped to 128 × 20: there are 270 training examples" in study.notes
     assert (
-        "examples_per_class clipped to 5, 10, 20: there are 26 training examples in the smallest class" in study.notes
+        "examples_per_class clipped to 5, 10, 20: there are 27 training examples in the smallest class" in study.notes
     )
     assert all(note in study._repr_html_() for note in study.notes)
 

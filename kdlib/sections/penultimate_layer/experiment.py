@@ -90,6 +90,9 @@ def _measure(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
     tightness = []
     for members in _members(study):
         activations, labels = predict(model.features, dataset.images[members]).cpu(), dataset.labels[members].cpu()
+        if len(members) < 2 * dataset.classes:  # a cluster of one has no width
+            tightness.append([torch.nan, torch.nan])
+            continue
         silhouette = silhouette_score(activations.numpy(), labels.numpy())
         tightness.append([within_between_scatter(activations, labels), float(silhouette)])
     shown = shown_members(study)
