@@ -88,7 +88,7 @@ def lacking_files(name: str, root: Path | None = None) -> list[str]:
 
 
 def variants(root: Path, file: str) -> list[Path]:
-    """Paths of a file in the forms in which it is there: packed (.gz) first, or with a dot where IDX names have a dash."""
+    """Paths of a file as it is there: packed (.gz) or not, its IDX name with a dash or, as some unpack it, a dot."""
     names = dict.fromkeys((file, file.replace("-idx", ".idx")))
     return [path for end in (".gz", "") for name in names if (path := root / f"{name}{end}").exists()]
 
