@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .data import registry, sources
+from .data import files, registry, sources
 from .errors import InputError, StoreError
 from .paths import data_dir, project_root
 from .sections import SECTIONS
@@ -91,13 +91,13 @@ def data_command(
     if source is not None or download:
         sources.fetch(name, data_dir(), source)
     registry.check_files(name)
-    from .data.dataset import load_dataset
+    from .data.dataset import describe, load_dataset
 
     dataset = load_dataset(name)
-    checked = ""
-    if verify:
-        checked = ", checksum right" if registry.find_source(name).sha256 else ", no checksum known"
-    typer.echo(f"{name}: complete{checked}, {len(dataset.labels)} training images (10% validation)")
+    checked = f" ({files.checked_by(name, data_dir())})" if verify else ""
+    typer.echo(f"{name}: complete{checked}")
+    for line in describe(dataset):
+        typer.echo(f"  {line}")
 
 
 @app.command("models")
@@ -279,13 +279,13 @@ def verify() -> None:
 
     That is each opening of a test split, and each rule that the git history shows to be newer than a page's numbers.
     """
-    from .book import verification
+    from .book import page_data, verification
     from .book.history import History
 
     history = History(project_root())
     for line in verification.openings():
         typer.echo(f"test split opened by {line}")
-    for line in verification.notes(history):
+    for line in (*verification.notes(history), *page_data.not_compared()):
         typer.echo(line)
     problems = verification.problems(history)
     sound, damaged = Store().verify()

@@ -1,12 +1,9 @@
-"""Where things lie: the project's root, the data sets, the store, plug-ins. Independent of the working directory."""
+"""Where things lie: the project's root, the data sets, the store. Independent of the working directory."""
 
-import importlib.util
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
-
-from .errors import InputError
 
 
 def project_root() -> Path:
@@ -49,25 +46,3 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
-
-
-_loaded: set[Path] = set()
-
-
-def load_plugins() -> None:
-    """Import every Python file of KDLIB_PLUGINS (else `plugins/` in the project) once.
-
-    They register data sets and networks. Raises `InputError` for a file that cannot be imported.
-    """
-    folder = Path(os.environ.get("KDLIB_PLUGINS") or project_root() / "plugins").resolve()
-    for path in sorted(folder.glob("*.py")):
-        if path in _loaded:
-            continue
-        _loaded.add(path)
-        spec = importlib.util.spec_from_file_location(f"kdlib_plugin_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            _loaded.discard(path)
-            raise InputError(f"plug-in {path.name} cannot be imported: {type(error).__name__}: {error}") from error

@@ -89,6 +89,9 @@
     arrayminus: points.map(([m, low]) => low === null ? 0 : m - low),
   });
 
+  // A name for Plotly, which would read tags in it, and mathematics between dollar signs.
+  const asWritten = (name) => name.replace(/[&<>$]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
   // Soft labels of an example at any temperature ------------------------------------------------------------------------
 
   function softLabels(figure, data) {
@@ -124,10 +127,10 @@
         picture.alt = `Example ${i + 1}, class ${data.names[data.shown]}`;
         Object.keys(TEACHERS).forEach((name, k) => plot(plots[k], [{
           type: "bar", x: data.names.map((_, j) => j), y: found[name].p, hovertemplate: "%{customdata}: %{y:.4f}<extra></extra>",
-          customdata: data.names, marker: { color: data.names.map((_, j) => j === data.shown ? c[name] : c.muted) },
+          customdata: data.names.map(asWritten), marker: { color: data.names.map((_, j) => j === data.shown ? c[name] : c.muted) },
         }], {
           heading: TEACHERS[name], yaxis: { ...titled("probability"), range: [0, 1] },
-          xaxis: { tickvals: data.names.map((_, j) => j), ticktext: data.names, tickangle: data.names.some((n) => n.length > 2) ? -60 : 0 },
+          xaxis: { tickvals: data.names.map((_, j) => j), ticktext: data.names.map(asWritten), tickangle: data.names.some((n) => n.length > 2) ? -60 : 0 },
         }));
         const line = Array.from({ length: 100 }, (_, k) => 1 / classes + (1 - 1 / classes) * k / 99.001);
         plot(plots[2], [
@@ -260,7 +263,7 @@
       const c = colours(), shades = [c.small, c.large, c.third];
       data.panels.forEach((panel, k) => plot(plots[k], [
         ...classes.map((name, j) => ({
-          mode: "markers", name: data.names[name], customdata: members[j], x: members[j].map((m) => panel.x[m]),
+          mode: "markers", name: asWritten(data.names[name]), customdata: members[j], x: members[j].map((m) => panel.x[m]),
           y: members[j].map((m) => panel.y[m]), marker: { color: shades[j], symbol: SYMBOLS[j], size: 5, opacity: 0.6 },
           hovertemplate: "%{fullData.name}<extra></extra>",
         })),

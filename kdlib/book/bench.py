@@ -26,7 +26,7 @@ from ..claims.intervals import t_interval
 from ..training.models import build_model, training_operations
 from ..training.measures import cell_accuracies
 from ..training.measures import test_percent
-from ..data.sources import TORCHVISION
+from ..data.sources import TORCHVISION, unpack
 from ..training.config import Student
 from ..training.students import distill
 from ..training.config import Teacher
@@ -376,10 +376,12 @@ class _ExamplesWithLogits(torch.utils.data.Dataset):
     """torchvision's training split with its transform, and the teacher's logits by index (0 without)."""
 
     def __init__(self, name: str, logits: Tensor | None) -> None:
-        from ..data._torchvision import datasets, transforms
+        from torchvision import datasets, transforms
+
         from ..paths import data_dir
 
         kind, _, train, _ = TORCHVISION[name]
+        unpack(name, data_dir())
         self.images = getattr(datasets, kind)(str(data_dir()), transform=transforms.ToTensor(), **train)
         self.logits = logits
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..claims.intervals import t_interval
 from ..report.formatting import setting_name
+from ..report.shown import as_picture
 from ..data.paper import missing_class_table
 from ..sections.entropy.experiment import SHOWN_TEMPERATURE
 
@@ -171,11 +172,11 @@ def _sheet(images: np.ndarray) -> np.ndarray:
 
 
 def _picture(image: np.ndarray) -> str:
-    """An image [C, H, W] in [0, 1] as a data address; of one channel, dark on light, as print shows it."""
+    """An image [C, H, W] in [0, 1] as a data address; without colours, dark on light, as print shows it."""
     from PIL import Image
 
-    pixels = (image * 255).round().astype(np.uint8)
-    picture = Image.fromarray(255 - pixels[0]) if len(pixels) == 1 else Image.fromarray(np.moveaxis(pixels, 0, -1))
+    pixels = (as_picture(image) * 255).round().astype(np.uint8)
+    picture = Image.fromarray(pixels if pixels.ndim == 3 else 255 - pixels)
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=70)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

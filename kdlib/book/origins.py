@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..progress import format_duration
+from ..report.formatting import as_written
 
 CPU = "one CPU core"
 HEAD = """# Run statistics
@@ -44,7 +45,7 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     ]
     for part in own.values():
         rows = [_of_kind(r, kind) for r in part for kind in r["cost"]["by_kind"]]
-        parts += ["", f"### {part[0]['title']}", "", html_table(rows, words=2)]
+        parts += ["", f"### {as_written(part[0]['title'])}", "", html_table(rows, words=2)]
     return "\n".join([*parts, ""])
 
 

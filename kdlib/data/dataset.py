@@ -1,6 +1,5 @@
 """Data sets as tensors in memory: a stratified validation split held out of train, a test split that logs its use."""
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from .. import paths
 from ..errors import InputError
+from . import forms, plugins
 from .registry import Arrays, Source, check_files, find_source
 
 
@@ -35,6 +35,7 @@ class Dataset:
     subset: bool  # whether training examples were left out
     _test: tuple[Tensor, Tensor] = field(repr=False)
     openings: list[str] = field(default_factory=list)
+    readings: tuple[str, ...] = ()  # how its arrays were read, where that is not as documented
 
     @property
     def classes(self) -> int:
@@ -44,12 +45,18 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape (channels, height, width) of one image."""
-        return tuple(self.images.shape[1:])
+        _, channels, height, width = self.images.shape
+        return channels, height, width
 
     @property
     def test_size(self) -> int:
         """Number of test examples; asking for it does not count as an opening of the test split."""
         return len(self._test[1])
+
+    @property
+    def smallest_test_class(self) -> int:
+        """Number of test examples of the class that has the fewest."""
+        return int(torch.bincount(self._test[1]).min())
 
     def open_test(self, reason: str) -> tuple[Tensor, Tensor]:
         """Test images and labels; the reason is added to `openings`, and from there to the provenance of the result."""
@@ -60,6 +67,26 @@ class Dataset:
         """A copy whose tensors are on a device; it shares the list of `openings` with this one."""
         moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "train", "validation")}
         return replace(self, **moved, _test=tuple(t.to(device) for t in self._test))
+
+
+def describe(dataset: Dataset) -> list[str]:
+    """Lines that tell what was read: sizes, layout, range, classes and the smallest of them, and how it was read."""
+    channels, height, width = dataset.shape
+    counts = torch.bincount(dataset.labels)
+    least = int(counts.argmin())
+    low, high = dataset.images.min().item(), dataset.images.max().item()
+    return [
+        f"{len(dataset.labels)} training images (10% validation), {dataset.test_size} test images",
+        f"images of {channels} channel{'s' * (channels > 1)}, {height} pixels high, {width} wide; "
+        f"brightness {low:.3g} to {high:.3g}",
+        f"{dataset.classes} classes ({_listed(dataset.class_names)}); the smallest, {dataset.class_names[least]}, has "
+        f"{int(counts[least])} training images; of test images the smallest has {dataset.smallest_test_class}",
+        *dataset.readings,
+    ]
+
+
+def _listed(names: tuple[str, ...], most: int = 12) -> str:
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])}, ..."
 
 
 def load_dataset(
@@ -83,7 +110,7 @@ def load_dataset(
     source = find_source(name)
     root = Path(root) if root else paths.data_dir()
     check_files(name, root)
-    arrays = _read(name, source, root)
+    arrays, readings = read_arrays(name, source, root)
     train_x, train_y, test_x, test_y = arrays
     classes = int(train_y.max()) + 1
     least, most = 20 * classes, len(train_y) - classes
@@ -101,7 +128,7 @@ def load_dataset(
     if test_examples is not None and max(test_examples, classes) < len(test_y) - classes:
         keep, _ = _split(name, test_y, len(test_y) - max(test_examples, classes))
         test_x, test_y = test_x[keep], test_y[keep]
-    digest = _sha256(train_x, train_y, test_x, test_y, train, validation)
+    digest = forms.sha256(train_x, train_y, test_x, test_y, train, validation)
     dataset = Dataset(
         name=name,
         family=source.family,
@@ -114,6 +141,7 @@ def load_dataset(
         digest=digest,
         builtin=source.builtin,
         subset=examples is not None,
+        readings=readings,
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
     )
     return dataset.to(device)
@@ -166,39 +194,31 @@ def select_examples(
     return torch.cat(chosen).sort().values
 
 
-def _read(name: str, source: Source, root: Path) -> Arrays:
+def read_arrays(name: str, source: Source, root: Path) -> tuple[Arrays, tuple[str, ...]]:
+    """The four arrays of a set, in one form and checked, and how they were read where that is not as documented."""
     try:
-        arrays = tuple(np.asarray(a) for a in source.load(root))
-        if len(arrays) != 4:
-            raise ValueError(f"{len(arrays)} arrays instead of train images and labels, test images and labels")
+        given = source.load(root)
     except InputError:
         raise
     except Exception as error:
-        raise InputError(
-            f"data set {name!r} cannot be read under {root}: {type(error).__name__}: {error}. "
-            f"Remove what is there; `kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
-            f"`kdlib data {name} --download` fetches it."
-        ) from error
-    for images, labels in (arrays[:2], arrays[2:]):
-        if len(images) != len(labels) or images.ndim not in (3, 4) or not len(labels):
-            raise InputError(f"data set {name!r}: images {images.shape} and labels {labels.shape} do not fit together")
-        if labels.dtype.kind not in "iu" or labels.min() < 0:
-            raise InputError(f"data set {name!r}: labels must be integers from 0")
-        _check_images(name, images)
+        advice = (
+            f"`kdlib data {name} --from DIR` puts a checked copy from a folder in torchvision's layout in its place, "
+            f"`kdlib data {name} --download` its publisher's"
+            if source.builtin
+            else f"The loader was given data_dir={root}"
+        )
+        raise InputError(f"data set {name!r} cannot be read under {root}: {plugins.told(error)}. {advice}.") from error
+    try:
+        arrays, readings = forms.read(given)
+    except InputError as error:
+        raise InputError(f"data set {name!r}: {error}") from error
     _check_classes(name, source, arrays)
-    if source.sha256 and _sha256(*arrays) != source.sha256:
+    if source.sha256 and forms.sha256(*arrays) != source.sha256:
         raise InputError(
             f"data set {name!r} under {root} is complete but altered: its checksum differs from the original's. "
-            f"Remove its folder and get it again: `kdlib data {name} --from DIR` or `--download`."
+            f"Get it again: `kdlib data {name} --from DIR` or `kdlib data {name} --download`."
         )
-    return arrays
-
-
-def _check_images(name: str, images: np.ndarray) -> None:
-    if images.dtype == np.uint8:
-        return
-    if images.dtype.kind != "f" or not np.isfinite(images).all() or images.min() < 0 or images.max() > 1:
-        raise InputError(f"data set {name!r}: images must be uint8, or floats in [0, 1]; these are {images.dtype}")
+    return arrays, readings
 
 
 def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
@@ -207,29 +227,23 @@ def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
         raise InputError(
             f"data set {name!r}: training images of {train_x.shape[1:]}, test images of {test_x.shape[1:]}"
         )
-    classes = int(train_y.max()) + 1
-    for split, labels in (("training", train_y), ("test", test_y)):
-        if (there := np.unique(labels).tolist()) != list(range(classes)):
-            lacking = sorted({*range(classes)} ^ {*there})
+    there = {"training": np.unique(train_y), "test": np.unique(test_y)}
+    classes = int(there["training"][-1]) + 1
+    for split, labels in there.items():
+        if len(labels) != classes or labels[-1] >= classes:
+            lacking = np.setxor1d(np.arange(min(classes, 10**6)), labels)[:10].tolist()
+            hint = "; they begin with 1: subtract 1" if there["training"][0] == there["test"][0] == 1 else ""
             raise InputError(
                 f"data set {name!r}: the {split} split must have every class from 0 to {classes - 1} and no other; "
-                f"wrong: {', '.join(map(str, lacking[:10]))}"
+                f"wrong: {', '.join(map(str, lacking))}{hint}"
             )
     if classes < 3:
         raise InputError(f"data set {name!r} has {classes} classes; at least 3 are needed, to take one out")
-    if source.class_names and len(source.class_names) != classes:
+    if source.class_names is not None and len(source.class_names) != classes:
         raise InputError(f"data set {name!r}: {len(source.class_names)} names for {classes} classes")
 
 
 def _as_images(array: np.ndarray) -> Tensor:
-    images = torch.from_numpy(np.ascontiguousarray(array))
+    images = torch.from_numpy(np.require(array, requirements=("C", "W")))  # a copy of what cannot be written
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     return images.unsqueeze(1) if images.ndim == 3 else images
-
-
-def _sha256(*arrays: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

@@ -1,12 +1,13 @@
 """Which data sets are known, by name, and how each is read. Nothing is read here; needs neither torch nor numpy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import paths
 from ..errors import InputError
+from . import plugins
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -19,61 +20,77 @@ Arrays: TypeAlias = "tuple[ndarray, ndarray, ndarray, ndarray]"
 class Source:
     """A registered data set: the function that reads it, and the family of networks of table 7 that it uses."""
 
-    load: Callable[[Path], Arrays]
+    load: Callable[[Path], Any]  # gives what `forms.read` takes
     family: str = "mnist"
     class_names: tuple[str, ...] | None = None
     title: str = ""
     sha256: str | None = None  # of the four arrays' bytes, where known
     builtin: bool = False  # kdlib brings it; a user's may be registered anew with other networks
-    files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or packed (.gz)
+    plugin: bool = False  # registered by a plug-in, which every process imports by itself
+    files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or as one of its `variants`
 
 
 _sources: dict[str, Source] = {}
+# Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
+TAKEN = {"all", "bibliography", "glossary", "index", "open_questions", "paper", "performance", "run_statistics"}
+TAKEN |= {"scoreboard", "sections", "units"}
 
 
 def register_dataset(
     name: str,
-    load: Callable[[Path], Arrays],
+    load: Callable[[Path], Any],
     *,
     family: str = "mnist",
-    class_names: tuple[str, ...] | None = None,
+    class_names: Iterable[object] | None = None,
     title: str | None = None,
 ) -> None:
     """Make a data set known by name to `load_dataset`, the notebooks and the command line.
 
-    Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W] or
-    [N, C, H, W], uint8 or floats in [0, 1]; labels are integers from 0. `family`: the data set of table 7 whose
-    networks it uses. `class_names` and `title` are shown on pages. Raises `InputError` for a name that is no lower-case
-    identifier.
+    Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W],
+    [N, C, H, W] or [N, H, W, C], uint8 or floats in [0, 1]; labels are integers from 0 (`forms.read` says what else is
+    understood). `family`: the data set of table 7 whose networks it uses. `class_names`, one a label, and `title` are
+    shown as they are written. Raises `InputError` for a name that is no lower-case identifier, or that the book, a
+    command or another data set of kdlib has.
     """
-    if not name.isidentifier() or not name.islower():
+    if not name.isidentifier() or not name.islower() or name.startswith("_"):
         raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
-    _sources[name] = Source(load, family, tuple(class_names) if class_names else None, title or name)
+    if name in TAKEN or (name in _sources and _sources[name].builtin):
+        what = "a data set that kdlib knows" if name in _sources else "taken by the book or a command"
+        raise InputError(f"a data set cannot be named {name!r}: that is {what}. Give yours a name of its own")
+    if title is not None and len(title.splitlines()) != 1:
+        raise InputError(f"the title of a data set must be one line, got {title!r}")
+    names = None if class_names is None else tuple(map(str, class_names))
+    _sources[name] = Source(load, family, names, title or name, plugin=plugins.running() is not None)
 
 
 def find_source(name: str) -> Source:
     """The registered source of a data set. Raises `InputError`, naming what is allowed."""
-    paths.load_plugins()
+    plugins.load()
     if name not in _sources:
         raise InputError(
             f"unknown data set {name!r}; allowed: {', '.join(sorted(_sources))} "
-            "(kdlib.register_dataset in a file of plugins/ adds your own)"
+            f"(kdlib.register_dataset in a file of plugins/ adds your own){plugins.failures()}"
         )
+    plugins.warn()
     return _sources[name]
 
 
 def dataset_names() -> list[str]:
     """Names of all registered data sets, those of plug-ins too."""
-    paths.load_plugins()
+    plugins.load()
+    plugins.warn()
     return list(_sources)
 
 
 def lacking_files(name: str, root: Path | None = None) -> list[str]:
-    """What a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
-    root = root or paths.data_dir()
-    return [
-        file for file in find_source(name).files if not any((root / f"{file}{end}").exists() for end in ("", ".gz"))
-    ]
+    """Files that a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
+    return [file for file in find_source(name).files if not variants(root or paths.data_dir(), file)]
+
+
+def variants(root: Path, file: str) -> list[Path]:
+    """Paths of a file as it is there: packed (.gz) or not, its IDX name with a dash or, as some unpack it, a dot."""
+    names = dict.fromkeys((file, file.replace("-idx", ".idx")))
+    return [path for end in (".gz", "") for name in names if (path := root / f"{name}{end}").exists()]
 
 
 def check_files(name: str, root: Path | None = None) -> None:

@@ -14,6 +14,7 @@ def rows() -> str:
 
 
 def main() -> None:
+    """Write the list of sections into README.md, between its head and the text after it."""
     readme = paths.project_root() / "README.md"
     text = readme.read_text(encoding="utf-8")
     readme.write_text(re.sub(rf"(?<={re.escape(HEAD)})(\|.*\n)+", lambda _: rows(), text), encoding="utf-8")

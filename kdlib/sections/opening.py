@@ -10,6 +10,7 @@ import torch
 from ..claims import rules
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError
+from ..study.limits import limits
 from ..study.settings import Settings
 from ..study.store import Store
 from ..study.study import Section, Study
@@ -41,6 +42,7 @@ def open_study(
     shared = like is not None and like.load_arguments == load_arguments
     dataset = like.dataset if shared else load_dataset(**load_arguments)
     settings, notes = _fit(settings, dataset, by_hand)
+    notes += limits(dataset)
     devices.make_deterministic(device)
     store = store or Store()
     store.rules = rules.digests()

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
+from pickle import PicklingError
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from ..data import registry
+from .. import paths
+from ..data import plugins, registry
 from ..data.dataset import Dataset
-from ..errors import StoreError
+from ..errors import InputError, StoreError
 from ..progress import progress
 from ..training import models, students
 from ..training.config import Student, Teacher
@@ -40,7 +42,8 @@ class Section:
 class Study:
     """Settings, data set and store of a section, with the means to compute its units and tables.
 
-    `notes` says what was clipped to fit the data set; `used` holds the units that were read or computed so far.
+    `notes` says what was clipped to fit the data set, and what it cannot show (`limits`); `used` holds the units that
+    were read or computed so far.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class Study:
     def _repr_html_(self) -> str:
         s = self.settings
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        title = html.escape(self.dataset.title)
+        title = html.escape(self.dataset.title).replace("$", "<span>$</span>")  # else a notebook finds mathematics
         return (
             f"<p><strong>{title}</strong>, profile <strong>{html.escape(s.profile)}</strong>: "
             f"{len(self.dataset.train)} training, {len(self.dataset.validation)} validation and "
@@ -270,13 +273,16 @@ class Study:
         from joblib import Parallel, delayed
         from joblib.externals.loky import get_reusable_executor
 
+        source = registry.find_source(self.settings.dataset)
         context = workers.TaskContext(
             self.settings,
-            registry.find_source(self.settings.dataset),
+            None if source.builtin or source.plugin else source,
             models.registered_networks(),
             str(self.store.root),
             self.dataset.digest,
             self.store.rules,
+            plugins.folder(),
+            paths.data_dir().resolve(),
         )
         count = min(workers.worker_count(self.settings.device), len(arguments))
         if count == 1:
@@ -288,6 +294,13 @@ class Study:
         try:
             for _ in progress(Parallel(count, return_as="generator_unordered")(jobs), title, len(arguments)):
                 pass
+        except (BrokenProcessPool, PicklingError) as error:
+            if isinstance(error, BrokenProcessPool) and "task has failed to un-serialize" not in str(error):
+                raise
+            raise InputError(
+                f"data set {self.dataset.name!r} was registered in this process, and its loader cannot be sent to "
+                "workers: put it into a file of plugins/, which they import by themselves, or set KDLIB_WORKERS=1"
+            ) from error
         except StoreError:
             get_reusable_executor().shutdown(kill_workers=True)  # else each complains when the process ends
             raise

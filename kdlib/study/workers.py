@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .. import paths
-from ..data import registry
+from ..data import plugins, registry
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError
 from ..training import devices, models, students, teachers
@@ -38,28 +38,37 @@ class TaskContext:
     """Context of a study's tasks, sent to each process: settings, store, data set, and what was registered here."""
 
     settings: Settings
-    source: registry.Source
+    source: registry.Source | None  # None: brought by kdlib, or registered by a plug-in
     networks: dict[str, Architecture]
     root: str
     digest: str  # of the data set
     rules: Mapping[str, str]  # see `Store`
+    plugins: Path  # this folder and the next: a worker that lives on would go by an older environment
+    data: Path
 
     def open(self) -> tuple[Store, Dataset]:
         """The store, and the data set, which each process reads once. Registrations sent along precede plug-ins.
 
+        Plug-ins are imported by each process for itself: their loaders may hold open files, caches, classes.
         Raises `InputError` if the data set's loader gives other data than it gave the study.
         """
-        paths.load_plugins()
+        plugins.load(self.plugins)
         for name, architecture in self.networks.items():
             models.register_network(name, architecture)
         s = self.settings
         if (self.digest, s.device) not in _opened:
             _opened.clear()  # before the next is read: one at a time in memory
-            registry._sources[s.dataset] = self.source
+            if self.source:
+                registry._sources[s.dataset] = self.source
             device = devices.find_device(s.device)
-            found = load_dataset(s.dataset, examples=s.examples, test_examples=s.test_examples, device=device)
+            found = load_dataset(
+                s.dataset, root=self.data, examples=s.examples, test_examples=s.test_examples, device=device
+            )
             if found.digest != self.digest:
-                raise InputError(f"data set {s.dataset!r}: its loader gives other data each time it is called")
+                raise InputError(
+                    f"data set {s.dataset!r}: its loader gives other data each time it is called (seed its random "
+                    "numbers), or its files were changed meanwhile (start anew)"
+                )
             self.set_dataset(found)
         dataset = _opened[self.digest, s.device]
         devices.make_deterministic(dataset.images.device)

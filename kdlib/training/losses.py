@@ -145,10 +145,14 @@ def _weights(temperature: float | Tensor, alpha: float | Tensor, t_squared: bool
 
 
 def kd_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
-    """Divergence KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...]. Finite for any finite logits."""
+    """Divergence KL(p_T^t, p_T) of each example in nats: logits [..., C] -> [...], with 0 log 0 = 0.
+
+    Finite for any finite logits of the student; the teacher's may be -inf, a class that it gives exactly 0.
+    """
     log_teacher = F.log_softmax(teacher_logits / temperature, dim=-1)
     log_student = F.log_softmax(student_logits / temperature, dim=-1)
-    return (log_teacher.exp() * (log_teacher - log_student)).sum(-1)
+    ratio = (log_teacher - log_student).masked_fill(log_teacher.isneginf(), 0.0)
+    return (log_teacher.exp() * ratio).sum(-1)
 
 
 def entropy(probabilities: Tensor) -> Tensor:
@@ -182,7 +186,7 @@ LOSSES = {"equation_4": Loss(("temperature", "alpha", "t_squared"), equation_4, 
 
 
 def find_loss(name: str) -> Loss:
-    """The loss of that name. Raises `InputError` for one that does not exist."""
+    """Entry of `LOSSES` for the `loss` of a student. Raises `InputError` for a name that is not there."""
     if name not in LOSSES:
         raise InputError(f"unknown loss {name!r}; allowed: {', '.join(LOSSES)}")
     return LOSSES[name]

@@ -12,6 +12,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from ..data import plugins
 from ..errors import InputError
 from .identity import identity_fields
 from .im2col import StridedConvolution
@@ -162,7 +163,8 @@ def find_architecture(name: str, family: str = "mnist") -> Architecture:
     if name == "assistant":
         return ASSISTANTS[family]
     if name not in TABLE7[family]:
-        raise InputError(f"unknown network {name!r}; allowed: {', '.join((*ROLES, *_networks))}")
+        known = ", ".join((*ROLES, *_networks))
+        raise InputError(f"unknown network {name!r}; allowed: {known}{plugins.failures()}")
     return TABLE7[family][name]
 
 

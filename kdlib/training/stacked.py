@@ -83,7 +83,7 @@ def can_stack(architecture: Architecture) -> bool:
 
 
 def slices_aligned(architecture: Architecture, shape: tuple[int, int, int], classes: int, batch_size: int) -> bool:
-    """Whether each student's part of every stacked matrix begins at a multiple of 16 bytes in fp32.
+    """True if each student's part of every stacked matrix begins at a multiple of 16 bytes in fp32.
 
     Where it does not, a CPU's matrix library takes another path for some of the students, and a student's last bits
     depend on its place in the stack. Arguments: `shape` (channels, height, width) of an image.

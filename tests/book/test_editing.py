@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
 from kdlib.book import editing, pages
@@ -51,6 +53,49 @@ def test_the_file_that_changed_since_the_commit_makes_the_other(pair, edited):
     assert "had changed" in editing.sync(SECTION)
     assert all("## Both teachers" in sources(file) for file in pair)
     assert editing.sync(SECTION) == ""
+
+
+def spoil(notebook, change: str) -> None:
+    """As an editor saves it: what the text file cannot hold, or holds otherwise."""
+    last = notebook.cells[-1]
+    match change:
+        case "a newline":
+            last.source += "\n"
+        case "an indented empty line":
+            notebook.cells[-2].source += "\n    "
+        case "a line that begins a cell":
+            last.source = "x = 1\n# %%\ny = 2"
+        case "empty lines around":
+            last.source = "  \n\nx = 1\n\n\n"
+        case "the tag active-py":
+            last.metadata["tags"] = ["active-py"]
+
+
+EDITS = ["a newline", "an indented empty line", "a line that begins a cell", "empty lines around", "the tag active-py"]
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_whatever_an_editor_saves_a_pair_can_be_made_of_it(pair, change):
+    digest = pages.source_digest(SECTION)
+    notebook = nbformat.read(pair[1], as_version=4)
+    spoil(notebook, change)
+    nbformat.write(notebook, pair[1])
+    the_text_knows = change not in ("a newline", "an indented empty line")
+    assert bool(editing.sync(SECTION)) == the_text_knows
+    pages.check_pair(SECTION)
+    assert (pages.source_digest(SECTION) != digest) == the_text_knows
+    assert editing.sync(SECTION) == ""
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_the_command_that_the_error_names_cures_it(pair, change, monkeypatch):
+    notebook = nbformat.read(pair[1], as_version=4)
+    spoil(notebook, change)
+    nbformat.write(notebook, pair[1])
+    monkeypatch.chdir(pair[1].parent.parent)
+    command = ["--quiet", "--to", "py:percent", f"notebooks/{SECTION}.ipynb"]
+    subprocess.run([sys.executable, "-m", "jupytext", *command], check=True)
+    pages.check_pair(SECTION)
 
 
 def test_edits_in_turn_of_one_file_and_the_other_are_both_kept(pair):
@@ -101,7 +146,7 @@ def test_one_command_shows_an_edited_notebook_as_a_page(project, kdlib_in, html,
         edit(project / "notebooks" / "missing_class.py", "## Class by class", "## Each class")
         refused = kdlib_in("page", "missing_class", "--profile", "smoke")
         assert refused.returncode == 2 and "differ from cell" in refused.stderr  # no commit, no memory
-        assert editing.unite(SECTION) == ""  # both files agree, which is remembered
+        assert editing.sync(SECTION) == ""  # both files agree, which is remembered
         edit(project / "notebooks" / f"{SECTION}.py", "## The teachers", "## Both teachers")
         done = kdlib_in("page", SECTION, "--profile", "smoke")
         assert done.returncode == 0, done.stderr

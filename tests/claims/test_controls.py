@@ -141,10 +141,10 @@ def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
 )
 def test_a_claims_statistic_has_its_known_value_and_none_without_rows(name, expected):
     tables = control_tables(small_shuffled=10, small_hard=5, large_hard=5, large_early=60)
-    values = STATISTICS[name](Tables("digits", {"rival_explanations": tables}))
+    values = STATISTICS[name](Tables("digits", {"rival_explanations": tables})).values
     assert values.tolist() == pytest.approx(expected) and values.index.tolist() == list(SEEDS)
     empty = {key: table.iloc[:0] for key, table in tables.items()}
-    assert STATISTICS[name](Tables("digits", {"rival_explanations": empty})).dropna().empty
+    assert STATISTICS[name](Tables("digits", {"rival_explanations": empty})).values.dropna().empty
     with pytest.raises(KeyError):
         STATISTICS[name](Tables("digits", {}))
 
@@ -159,15 +159,15 @@ def test_the_search_that_is_held_against_an_assistant_costs_no_more_than_it():
     ]
     name = "sweet_spot_student_minus_assistant_student"
 
-    def values(rows):
+    def found(rows):
         search = {"map": pd.DataFrame(rows, columns=["student", "seed", *PAIR, "validation_accuracy", "test_accuracy"])}
         return STATISTICS[name](Tables("digits", {"rival_explanations": control_tables(), "sweet_spot": search}))
 
-    assert values(rows).to_dict() == pytest.approx(dict.fromkeys(SEEDS, 88 - 91))
-    assert values(rows).attrs["note"] == "the pair found so is batch size 20, epoch 2"
+    assert found(rows).values.to_dict() == pytest.approx(dict.fromkeys(SEEDS, 88 - 91))
+    assert found(rows).note == "the pair found so is batch size 20, epoch 2"
     longer = [{**rows[0], "seed": s, "epoch": 4, "validation_accuracy": 96.0, "test_accuracy": 96.0} for s in SEEDS]
-    assert values(rows + longer).to_dict() == pytest.approx({s: 96 - 91 - s for s in SEEDS})
-    assert values([]).empty
+    assert found(rows + longer).values.to_dict() == pytest.approx({s: 96 - 91 - s for s in SEEDS})
+    assert found([]).values.empty
     with pytest.raises(KeyError):
         STATISTICS[name](Tables("digits", {"rival_explanations": control_tables()}))
 
@@ -201,7 +201,7 @@ def test_how_equal_matched_teachers_are_stands_beside_what_is_concluded_from_the
     of_claim = STATISTICS["student_accuracy_difference_at_matched_teachers"](
         Tables("d", {"rival_explanations": tables})
     )
-    assert of_claim.attrs["note"] == said
+    assert of_claim.note == said
 
 
 def test_without_a_gap_there_is_nothing_to_explain():
@@ -233,8 +233,8 @@ def test_t_squared_prevents_a_fall_of_the_small_teachers_students_or_there_is_no
 
 def test_without_a_gain_over_hard_labels_there_is_none_to_divide():
     tables = control_tables(small_hard=60, large_hard=60)
-    values = STATISTICS["regularization_part_minus_distillation_part"](Tables("d", {"rival_explanations": tables}))
-    assert values.isna().all() and len(values) == len(SEEDS)
+    found = STATISTICS["regularization_part_minus_distillation_part"](Tables("d", {"rival_explanations": tables}))
+    assert found.values.isna().all() and len(found.values) == len(SEEDS)
 
 
 def test_responses_that_give_nothing_beyond_shuffled_ones_leave_nothing_to_explain():

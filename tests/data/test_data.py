@@ -2,8 +2,8 @@ import ast
 import bz2
 import dataclasses
 import gzip
+import hashlib
 import os
-import shutil
 
 import numpy as np
 import pytest
@@ -58,9 +58,9 @@ def registered(loaded, **options):
 def test_the_split_is_stratified_disjoint_complete_and_a_tenth(examples):
     dataset = load_dataset("digits", examples=examples)
     total = len(dataset.labels)
-    assert total == (examples or 1300)
+    assert total == (examples or 1287)
     assert torch.equal(torch.cat([dataset.train, dataset.validation]).sort().values, torch.arange(total))
-    assert len(dataset.validation) == total // 10
+    assert len(dataset.validation) == -(-total // 10)
     whole, held_out = (torch.bincount(dataset.labels[part]) for part in (torch.arange(total), dataset.validation))
     assert (held_out - whole / 10).abs().max() < 1
 
@@ -73,16 +73,16 @@ def test_the_split_is_the_same_each_time(digits):
 
 def test_a_subset_is_stratified_and_leaves_the_test_split_whole(digits):
     whole = load_dataset("digits")
-    counts = torch.bincount(digits.labels) - torch.bincount(whole.labels) * 400 / 1300
+    counts = torch.bincount(digits.labels) - torch.bincount(whole.labels) * 400 / 1287
     assert counts.abs().max() < 1
-    assert digits.test_size == whole.test_size == 497
+    assert digits.test_size == whole.test_size == 510
 
 
 def test_train_and_test_share_no_image_of_the_digits():
     dataset = load_dataset("digits")
     ours = {image.numpy().tobytes() for image in dataset.images}
     theirs = [image.numpy().tobytes() for image in dataset.open_test("test")[0]]
-    assert len(ours) == 1300 and not ours & set(theirs)
+    assert len(ours) == 1287 and not ours & set(theirs)
 
 
 def test_the_digest_depends_on_the_subset_and_not_on_the_device(digits):
@@ -129,9 +129,9 @@ def test_the_test_split_is_reached_by_open_test_alone_and_the_reason_is_kept_in_
     assert "student: confusion matrix of the trained student" in openings["student"]
 
 
-@pytest.mark.parametrize("examples", [199, 1295, 1301, 10**6])
+@pytest.mark.parametrize("examples", [199, 1280, 1288, 10**6])
 def test_a_subset_that_cannot_be_taken_is_refused(examples):
-    with pytest.raises(InputError, match=f"examples={examples} .*allowed are 200 to 1290, or all"):
+    with pytest.raises(InputError, match=f"examples={examples} .*allowed are 200 to 1277, or all"):
         load_dataset("digits", examples=examples)
 
 
@@ -168,26 +168,40 @@ def test_a_registered_data_set_of_three_classes_of_colour_images_runs_all_five_s
     assert study.missing_classes == (0,)  # the profile's are 0 and 6
 
 
-def test_a_plugin_that_cannot_be_imported_is_one_error_until_it_is_mended(plugin):
-    plugin("import nothing_of_this_name")
-    for _ in range(2):
-        with pytest.raises(InputError, match="plug-in mine.py cannot be imported: ModuleNotFoundError: .*nothing_of"):
-            load_dataset("digits")
-    plugin(THREE_COLOURS)
-    assert load_dataset("three_colours").classes == 3
-
-
-@pytest.mark.parametrize("name", ["Upper", "two words", "a-b", ""])
+@pytest.mark.parametrize("name", ["Upper", "two words", "a-b", "", "_static", "_ext"])
 def test_a_data_set_needs_a_name_that_fits_into_a_command(name):
     with pytest.raises(InputError, match="lower-case identifier"):
         register_dataset(name, lambda root: arrays())
 
 
 @pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("sections", "taken by the book or a command"),
+        ("performance", "taken by the book or a command"),
+        ("units", "taken by the book or a command"),
+        ("all", "taken by the book or a command"),
+        ("mnist", "a data set that kdlib knows"),
+        ("digits", "a data set that kdlib knows"),
+    ],
+)
+def test_a_name_that_means_something_else_is_refused_where_it_is_registered(name, taken):
+    before = registry._sources.get(name)
+    with pytest.raises(InputError, match=f"{name!r}: that is {taken}"):
+        register_dataset(name, lambda root: arrays())
+    assert registry._sources.get(name) is before
+
+
+@pytest.mark.parametrize("title", ["", "one\ntwo"])
+def test_a_title_is_one_line(title):
+    with pytest.raises(InputError, match="must be one line"):
+        register_dataset("made_up", lambda root: arrays(), title=title)
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (lambda a: (a[0][:-1], *a[1:]), "do not fit together"),
-        (lambda a: (a[0].reshape(80, 36), *a[1:]), "do not fit together"),
         (lambda a: (a[0], a[1] / 2, *a[2:]), "labels must be integers from 0"),
         (lambda a: (a[0], a[1] - 1, *a[2:]), "labels must be integers from 0"),
         (lambda a: (a[0], a[1] + 1, a[2], a[3] + 1), "the training split must have every class .* wrong: 0"),
@@ -195,12 +209,7 @@ def test_a_data_set_needs_a_name_that_fits_into_a_command(name):
         (lambda a: (*a[:3], a[3] + (a[3] == 3)), "the test split must have every class .* wrong: 3, 4"),
         (lambda a: (a[0], a[1] % 2, a[2], a[3] % 2), "2 classes; at least 3"),
         (lambda a: (*a[:2], a[2][:, 1:], a[3]), r"training images of \(6, 6\), test images of \(5, 6\)"),
-        (lambda a: (a[0].astype(int), *a[1:]), "images must be uint8, or floats in"),
-        (lambda a: (a[0].astype(np.float32), *a[1:]), "images must be uint8, or floats in"),
-        (lambda a: (*a[:2], a[2] * np.nan, a[3]), "images must be uint8, or floats in"),
-        (lambda a: (a[0][:0], a[1][:0], *a[2:]), "do not fit together"),
-        (lambda a: a[:3], "cannot be read"),
-        (lambda a: None, "cannot be read"),
+        (lambda a: (a[0][:0], a[1][:0], *a[2:]), "there is nothing in them"),
     ],
 )
 def test_a_loader_that_gives_something_else_is_refused(wrong, message, forgotten):
@@ -251,6 +260,10 @@ def test_a_folder_to_copy_from_that_lacks_the_data_set_is_refused(tmp_path):
         sources.fetch("digits", tmp_path / "data", None)
 
 
+def md5(path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
 def idx(array: np.ndarray) -> bytes:
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes()
@@ -265,8 +278,10 @@ def write_kmnist(folder):
     return made
 
 
-def write_usps(folder):
-    """Tiny files in libsvm's text format, labels from 1, pixels from -1 to 1."""
+def write_usps(folder, monkeypatch):
+    """Tiny files in libsvm's text format, labels from 1, pixels from -1 to 1, and their md5 as the publisher's."""
+    from torchvision import datasets
+
     images, labels, *_ = made = arrays(examples=120, classes=10)
     images = np.repeat(np.repeat(images[:, :4, :4], 4, 1), 4, 2)
     lines = [
@@ -275,14 +290,15 @@ def write_usps(folder):
     ]
     (folder / "usps.bz2").write_bytes(bz2.compress("\n".join(lines).encode()))
     (folder / "usps.t.bz2").write_bytes(bz2.compress("\n".join(lines[:20]).encode()))
+    known = {split: ["", name, md5(folder / name)] for split, name in (("train", "usps.bz2"), ("test", "usps.t.bz2"))}
+    monkeypatch.setattr(datasets.USPS, "split_list", known)
     return images, labels, images[:20], made[3]
 
 
 def write_svhn(folder, monkeypatch):
     """Tiny .mat files: images last, the digit 0 called 10."""
     from scipy.io import savemat
-
-    from kdlib.data._torchvision import datasets
+    from torchvision import datasets
 
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (120, 3, 32, 32), dtype=np.uint8), np.arange(120) % 10
@@ -297,7 +313,8 @@ def write_svhn(folder, monkeypatch):
 def test_an_adapter_reads_and_copies_files_in_torchvisions_format(name, tmp_path, monkeypatch):
     folder, copy = tmp_path / "theirs", tmp_path / "ours"
     folder.mkdir()
-    made = {"kmnist": write_kmnist, "usps": write_usps, "svhn": lambda f: write_svhn(f, monkeypatch)}[name](folder)
+    writers = {"kmnist": lambda f, _: write_kmnist(f), "usps": write_usps, "svhn": write_svhn}
+    made = writers[name](folder, monkeypatch)
     sources.fetch(name, copy, folder)
     dataset = load_dataset(name, root=copy)
     test_images, test_labels = dataset.open_test("test")
@@ -327,8 +344,8 @@ def test_an_archive_that_is_not_the_publishers_is_refused_and_not_unpacked(tmp_p
     assert not raw.exists()
 
 
-def test_a_file_that_cannot_be_read_is_one_error_that_names_the_command(tmp_path):
-    write_usps(tmp_path)
+def test_a_file_that_cannot_be_read_is_one_error_that_names_the_command(tmp_path, monkeypatch):
+    write_usps(tmp_path, monkeypatch)
     (tmp_path / "usps.t.bz2").unlink()
     (tmp_path / "usps.t.bz2").mkdir()
     with pytest.raises(InputError, match="IsADirectoryError.*" + COMMAND.format("usps")):
@@ -373,12 +390,11 @@ def one_pixel(content: bytearray) -> bytearray:
 )
 def test_a_damaged_file_of_real_mnist_is_noticed_and_getting_it_again_mends_it(name, change, message, real_mnist):
     folder = real_mnist / "MNIST" / "raw"
-    if name.endswith(".gz"):
-        (folder / name.removesuffix(".gz")).unlink()
+    other = name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz"
+    (folder / other).unlink()
     alter(folder / name, change)
     with pytest.raises(InputError, match=message + COMMAND.format("mnist")):
         load_dataset("mnist", root=real_mnist)
-    shutil.rmtree(real_mnist / "MNIST")
     sources.fetch("mnist", real_mnist, data_dir())
     assert load_dataset("mnist", root=real_mnist, examples=1000).shape == (1, 28, 28)
 

@@ -19,6 +19,7 @@ from kdlib.sections import SECTIONS
 
 from ..conftest import ROOT, one_kernel
 
+STRICTLY = ("--nbval", "-p", "tests.notebooks.strictly", "-p", "no:cacheprovider")
 REAL = ("mnist", "fashion_mnist", "cifar10")
 pytestmark = pytest.mark.notebook
 
@@ -123,7 +124,7 @@ def run_again(page, store):
     """nbval executes a page in a kernel of its own, and compares what each cell gives with what the page shows."""
     # Whether progress is shown depends on the time that a run takes.
     environment = {"KDLIB_STORE": str(store), "TQDM_DISABLE": "1"}
-    return run_cli("pytest", "--nbval", "--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-q", page, **environment)
+    return run_cli("pytest", *STRICTLY, "--nbval-cell-timeout=300", "-q", str(page), **environment)
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -149,6 +150,34 @@ def test_a_cell_that_gives_something_else_is_noticed(digits_pages, tmp_path):
     nbformat.write(notebook, tmp_path / "page.ipynb")
     again = run_again(tmp_path / "page.ipynb", tmp_path / "store")
     assert again.returncode == 1 and "\n1 failed, " in again.stdout
+
+
+def small_page(folder, *cells):
+    """A notebook of these sources and outputs, as if it had been executed."""
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    for number, (source, data) in enumerate(cells, 1):
+        output = nbformat.v4.new_output("execute_result", data, execution_count=number)
+        notebook.cells.append(nbformat.v4.new_code_cell(source, outputs=[output], execution_count=number))
+    return notebook, folder / "page.ipynb"
+
+
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAWk1v8QAAAABJRU5ErkJggg=="
+SHOWN = (
+    f"class P:\n    def _repr_png_(self):\n        return {PICTURE!r}\n    def __repr__(self):\n        return 'P'\nP()"
+)
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "a picture", "never executed"])
+def test_a_picture_that_differs_and_a_cell_that_was_never_executed_are_noticed(wrong, tmp_path):
+    data = {"image/png": PICTURE, "text/plain": "P"}
+    if wrong == "a picture":
+        data["image/png"] = PICTURE.replace("Wk1v8Q", "WkZv8Q")
+    notebook, page = small_page(tmp_path, (SHOWN, data), ("1 + 1", {"text/plain": "2"}))
+    if wrong == "never executed":
+        notebook.cells[1].update(execution_count=None, outputs=[])
+    nbformat.write(notebook, page)
+    again = run_cli("pytest", *STRICTLY, "-q", str(page))
+    assert again.returncode == (wrong != "nothing"), again.stdout[-2000:]
 
 
 @pytest.mark.parametrize("dataset", REAL)

@@ -1,12 +1,17 @@
 """A section is a folder: what it says of itself is what the README, the book and the workflow say of it."""
 
+import sys
 import tomllib
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 
 from kdlib import sections
 from kdlib.book.assembly import _list_of_sections
-from kdlib.sections import SECTIONS, beyond_the_paper
+from kdlib.sections import SECTIONS, beyond_the_paper, part
 from kdlib.sections.__main__ import HEAD, main, rows
 
 from ..conftest import ROOT
@@ -58,3 +63,23 @@ def test_the_landing_page_lists_those_of_the_paper():
 def test_what_says_so_is_installed_too():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "**/*.toml" in project["tool"]["setuptools"]["package-data"]["kdlib"]
+
+
+def test_umap_is_imported_where_its_compiled_code_can_be_kept_nowhere_but_in_the_store(tmp_path, monkeypatch):
+    """numba refuses at import where neither the package nor the home folder can be written."""
+    numba = SimpleNamespace(config=SimpleNamespace(CACHE_DIR=""))
+
+    class Umap(Loader, MetaPathFinder):
+        def find_spec(self, name, path=None, target=None):
+            return ModuleSpec(name, self) if name == "umap" else None
+
+        def exec_module(self, module):
+            if not numba.config.CACHE_DIR:
+                raise RuntimeError("cannot cache function 'f': no locator available for file 'umap.py'")
+
+    monkeypatch.setitem(sys.modules, "numba", numba)
+    monkeypatch.delitem(sys.modules, "umap", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Umap(), *sys.meta_path])
+    assert part("penultimate_layer", "experiment")._import_umap(tmp_path).__name__ == "umap"
+    assert tmp_path in Path(numba.config.CACHE_DIR).parents
+    sys.modules.pop("umap")

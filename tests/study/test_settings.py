@@ -64,8 +64,8 @@ REFUSED = {
         {"batch_sizes": "[64, 361]"},
         r"batch_sizes=\[64, 361\]: digits has 360 training examples",
     ),
-    "more examples than exist": ("entropy", {"examples": 1301}, "examples=1301 .*allowed are 200 to 1290, or all"),
-    "too few examples": ("entropy", {"examples": 30}, "examples=30 .*allowed are 200 to 1290"),
+    "more examples than exist": ("entropy", {"examples": 1301}, "examples=1301 .*allowed are 200 to 1277, or all"),
+    "too few examples": ("entropy", {"examples": 30}, "examples=30 .*allowed are 200 to 1277"),
     "a pair that is none": ("penultimate_layer", {"spread_settings": [128]}, "spread_settings=.*pairs"),
     "a pair beyond the epochs": (
         "penultimate_layer",
@@ -204,7 +204,7 @@ def test_the_profiles_own_grids_are_clipped_to_the_data_set_and_the_study_says_s
     assert study.settings.spread_settings == ((128, 20),)
     assert "spread_settings clipped to 128 × 20: there are 270 training examples" in study.notes
     assert (
-        "examples_per_class clipped to 5, 10, 20: there are 26 training examples in the smallest class" in study.notes
+        "examples_per_class clipped to 5, 10, 20: there are 27 training examples in the smallest class" in study.notes
     )
     assert all(note in study._repr_html_() for note in study.notes)
 
@@ -240,6 +240,38 @@ def test_a_notebook_run_again_in_the_same_kernel_is_not_refused(tmp_path):
 def test_whatever_papermill_can_pass_counts_as_a_parameter(value):
     with pytest.raises(InputError, match="unknown parameter wrong; allowed"):
         resolve({"wrong": value})
+
+
+NOTEBOOK = {"__builtins__": {}, "dataset": "digits", "profile": "smoke"}
+PARAMETERS = 'dataset: str = "digits"\nprofile: str = None'
+
+
+@pytest.mark.parametrize(
+    ("cells", "variables"),
+    [
+        ([PARAMETERS], {"histsize": 1000}),  # of PYTHONSTARTUP, or of IPython's start-up files
+        ([PARAMETERS, "threshold = 0.5"], {"threshold": 0.5}),
+        (["x = 1; y = [x]", PARAMETERS], {"x": 1, "y": [1]}),
+        ([PARAMETERS, "# Parameters\nprofile = 'smoke'", "%time limit = 3"], {"limit": 3}),
+    ],
+)
+def test_a_readers_own_variables_are_no_parameters(cells, variables):
+    assert resolve({**NOTEBOOK, "In": ["", *cells], **variables}) == resolve(SMOKE)
+    assert resolve({**NOTEBOOK, **variables}) == resolve(SMOKE)  # another kernel, which keeps no history
+
+
+@pytest.mark.parametrize(
+    ("cells", "name"),
+    [
+        (["# Parameters\ntemprature = [9]"], "temprature"),  # as papermill writes what it was given
+        (["# Parameters\nwarmth = [9]"], "warmth"),
+        ([PARAMETERS + "\nwarmth: list = [9]  # by hand"], "warmth"),
+        ([PARAMETERS, "temprature = [9]"], "temprature"),
+    ],
+)
+def test_a_misspelt_parameter_of_a_notebook_is_found(cells, name):
+    with pytest.raises(InputError, match=f"unknown parameter {name}; allowed"):
+        resolve({**NOTEBOOK, "In": ["", *cells], name: [9]})
 
 
 def test_the_parameters_of_every_section_are_settings():

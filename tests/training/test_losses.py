@@ -188,3 +188,19 @@ def test_gradient_norms_are_the_lengths_of_the_two_terms_gradients(t_squared):
         for norm, alpha, weight in ((hard, 0.0, 0.3), (soft, 1.0, 0.7)):
             (gradient,) = torch.autograd.grad(kd_loss(*part, alpha=alpha, **settings), one)
             torch.testing.assert_close(norm[i], weight * gradient.norm())
+
+
+@pytest.mark.parametrize("temperature", [1.0, 9.0])
+@pytest.mark.parametrize("alpha", [0.6, 1.0])
+def test_a_class_that_the_teacher_gives_exactly_0_adds_nothing_to_the_loss(alpha, temperature):
+    """Its logit is -inf; the loss is that of the other classes, to which the student's own are compared."""
+    student, teacher, labels = draw()
+    teacher[:, 3] = -math.inf
+    small = teacher.clone()
+    small[:, 3] = -1e6  # 0 but for rounding
+    student.requires_grad_()
+    ours, theirs = (kd_loss(student, z, labels, temperature=temperature, alpha=alpha) for z in (teacher, small))
+    assert ours.isfinite()
+    torch.testing.assert_close(ours, theirs)
+    gradients = [torch.autograd.grad(loss, student)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(*gradients)

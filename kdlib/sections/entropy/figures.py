@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from ...claims.rows import last_epoch
 from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, draw_curve, label_axes, label_curves, subplots
 from ...report.formatting import NAMES
+from ...report.shown import as_picture, ticks
 
 
 @matplotlib.rc_context(STYLE)
@@ -21,7 +22,7 @@ def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Seq
     top = 1.1 * labels.soft_label.max()
     for row, image in enumerate(images):
         picture = axes[row, 0]
-        picture.imshow(np.moveaxis(image, 0, -1), cmap="gray_r", vmin=0, vmax=1)
+        picture.imshow(as_picture(image), cmap="gray_r", vmin=0, vmax=1)
         picture.set_axis_off()
         for column, teacher in enumerate(("small", "large"), start=1):
             part = labels[(labels.teacher == teacher) & (labels.example == row + 1)].sort_values("class")
@@ -31,7 +32,7 @@ def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Seq
                 part.soft_label,
                 color=[COLOURS[teacher] if c == shown else "#9a9a9a" for c in part["class"]],
             )
-            bars.set(ylim=(0, top), xticks=range(classes))
+            bars.set(ylim=(0, top), xticks=ticks(classes, 12))
             if row == 0:
                 bars.set_title(NAMES[teacher])
             if row == len(images) - 1:

@@ -15,6 +15,7 @@ from ...report.formatting import (
     mean_and_half_width,
     mean_over_seeds,
 )
+from ...report.shown import in_table
 from ...training.losses import label_smoothing_labels
 from ...training.models import ROLES, TABLE7, build_model, count_parameters
 
@@ -59,7 +60,7 @@ def soft_labels_beside_paper(labels: pd.DataFrame, shown_names: Sequence[str]) -
     table.index = pd.MultiIndex.from_tuples(
         [("here", teacher, example) for teacher, example in table.index], names=["", "teacher", "example"]
     )
-    return table
+    return in_table(table)
 
 
 def printed_soft_labels() -> pd.DataFrame:

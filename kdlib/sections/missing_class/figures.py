@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from ...data.paper import missing_class_table
 from ...report.drawing import COLOURS, MARKERS, STYLE, draw_curve, heatmap, label_axes, label_curves, subplots
 from ...report.formatting import NAMES
+from ...report.shown import in_figure, ticks
 
 
 @matplotlib.rc_context(STYLE)
@@ -45,7 +46,8 @@ def missing_class_heatmaps(cells: pd.DataFrame, names: Sequence[str], dataset: s
                 index="missing_class", columns="temperature", values=column
             )
             heatmap(panel, grid.rename(columns=float).reindex(index=classes, columns=temperatures), 0, 100, "{:.0f}")
-            panel.set(yticks=range(len(classes)), yticklabels=[names[c] for c in classes])
+            named = ticks(len(classes))
+            panel.set_yticks(named, [in_figure(names[classes[i]]) for i in named])
             panel.set_title(title if teacher == "small" else "")
         row[0].set_ylabel(NAMES[teacher])
     for panel in axes[-1]:
@@ -61,9 +63,11 @@ def taken_for(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         part = table[table.teacher == teacher]
         grid = part.pivot_table(index="missing_class", columns="predicted", values="percent")
         heatmap(panel, grid, 0, 100, "{:.0f}")
-        ticks = [names[c] for c in grid.columns]
-        panel.set_xticks(range(len(ticks)), ticks, rotation=90 if max(map(len, ticks)) > 2 else 0)
-        panel.set(yticks=range(len(grid)), yticklabels=[names[c] for c in grid.index], xlabel="called")
+        columns, rows = ticks(len(grid.columns)), ticks(len(grid))
+        called = [in_figure(names[grid.columns[i]]) for i in columns]
+        panel.set_xticks(columns, called, rotation=90 if max(map(len, called)) > 2 else 0)
+        panel.set_yticks(rows, [in_figure(names[grid.index[i]]) for i in rows])
+        panel.set_xlabel("called")
         panel.set_title(NAMES[teacher])
     axes[0, 0].set_ylabel("removed class")
     return figure

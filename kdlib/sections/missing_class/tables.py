@@ -13,6 +13,7 @@ from ...report.formatting import (
     mean_over_seeds,
     temperature_headings,
 )
+from ...report.shown import in_table
 
 
 def missing_class(cells: pd.DataFrame, names: Sequence[str], teacher: str, column: str = "raw") -> pd.DataFrame:
@@ -41,7 +42,7 @@ def missing_class_beside_paper(
         name: part.map(lambda v, form=form: "–" if pd.isna(v) else form.format(v))
         for name, (part, form) in parts.items()
     }
-    return pd.concat({name: _by_class(part, names) for name, part in shown.items()}, axis=1)
+    return in_table(pd.concat({name: _by_class(part, names) for name, part in shown.items()}, axis=1))
 
 
 def missing_class_summary(cells: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -79,4 +80,4 @@ def _by_class(grid: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     grid = grid.copy()
     grid.index = [names[c] for c in grid.index]
     grid.columns = temperature_headings(grid.columns)
-    return index_name_as_header(grid.rename_axis("removed class"))
+    return in_table(index_name_as_header(grid.rename_axis("removed class")))

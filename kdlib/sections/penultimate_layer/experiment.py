@@ -1,5 +1,7 @@
 """Section 4.3 and figure 7: how tight are the clusters of the penultimate layer? (figures 5 and 7)"""
 
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -88,6 +90,9 @@ def _measure(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
     tightness = []
     for members in _members(study):
         activations, labels = predict(model.features, dataset.images[members]).cpu(), dataset.labels[members].cpu()
+        if len(members) < 2 * dataset.classes:  # a cluster of one has no width
+            tightness.append([torch.nan, torch.nan])
+            continue
         silhouette = silhouette_score(activations.numpy(), labels.numpy())
         tightness.append([within_between_scatter(activations, labels), float(silhouette)])
     shown = shown_members(study)
@@ -136,12 +141,25 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fixed random state makes UMAP run on one thread, and say so
-            import umap
-
+            umap = _import_umap(study.store.root)
             embedding = umap.UMAP(random_state=0).fit_transform(activations(study, teacher, epoch).numpy())
             return {"embedding": torch.from_numpy(embedding)}
 
     return study.measure("umap", config, compute)["embedding"]
+
+
+def _import_umap(writable: Path) -> ModuleType:
+    """umap-learn, whose compiled code is kept beside it or in the home folder; where neither can be written, here."""
+    try:
+        import umap
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        import numba
+
+        numba.config.CACHE_DIR = str(writable / "numba")
+        import umap
+    return umap
 
 
 def umap_points(study: Study) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ...claims.intervals import t_interval
 from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, label_axes, readable_colour, subplots
 from ...report.formatting import setting_name
+from ...report.shown import in_figure
 
 
 @matplotlib.rc_context(STYLE)
@@ -24,7 +25,7 @@ def penultimate_layer(points: pd.DataFrame, names: Sequence[str]) -> Figure:
             panel.scatter(cluster.x, cluster.y, s=7, c=colour, marker=marker, alpha=0.55, linewidths=0)
             middle = cluster.x.median(), cluster.y.median()
             style = {"ha": "center", "va": "center", "weight": "bold", "path_effects": [OUTLINE]}
-            panel.text(*middle, names[label], color=readable_colour(colour), fontsize=9, **style)
+            panel.text(*middle, in_figure(names[label]), color=readable_colour(colour), fontsize=9, **style)
         panel.set_title(setting_name(teacher, setting), fontsize=9.5)
         panel.tick_params(labelsize=7)
         panel.grid(False)

@@ -1,0 +1,96 @@
+"""Plug-ins: files of a folder that are imported once in each process; they register data sets and networks."""
+
+import importlib.util
+import os
+import sys
+import traceback
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from .. import paths
+
+_imported: set[Path] = set()
+_failed: dict[Path, tuple[tuple[int, int], str]] = {}  # what each file was when it failed, and its error
+_told: set[str] = set()
+_running: list[Path] = []  # those being imported, the innermost last
+
+
+def folder() -> Path:
+    """KDLIB_PLUGINS, else `plugins/` in the project."""
+    return Path(os.environ.get("KDLIB_PLUGINS") or paths.project_root() / "plugins").resolve()
+
+
+def load(place: Path | None = None) -> None:
+    """Import every `*.py` of a folder (default: `folder()`) that was not imported in this process.
+
+    They can import each other, and whatever can be imported where kdlib can. One that fails stops no other, and is
+    tried again once it is changed; `failures` says which are left, and `warn` tells of them.
+    """
+    place = place or folder()
+    for path in sorted(place.glob("*.py")):
+        state = path.stat()
+        changed = state.st_mtime_ns, state.st_size
+        if path in _imported or (path in _failed and _failed[path][0] == changed):
+            continue
+        _failed.pop(path, None)
+        try:
+            _import(path)
+        except (Exception, SystemExit) as error:
+            _failed[path] = changed, f"plug-in {path.name} cannot be imported: {told(error, path)}"
+
+
+def failures() -> str:
+    """The errors of the plug-ins that could not be imported, as the end of a sentence; empty where there are none."""
+    return "".join(f"; {message}" for path, (_, message) in _failed.items() if path.exists())
+
+
+def warn() -> None:
+    """Tell of each failure on standard error, once, where it stops nothing."""
+    for path, (_, message) in _failed.items():
+        if path.exists() and message not in _told:
+            _told.add(message)
+            print(f"kdlib: {message}", file=sys.stderr)
+
+
+def running() -> Path | None:
+    """The plug-in that is being imported just now."""
+    return _running[-1] if _running else None
+
+
+def told(error: BaseException, path: Path | None = None) -> str:
+    """An exception in one line: its kind, its words, and where in a file (default: in a plug-in) it arose."""
+    words = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    own = _imported if path is None else {path}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) in own]
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("kdlib."):
+        said += ", which is no public one: a plug-in needs `import kdlib` alone, and can import torchvision as it is"
+    return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else said
+
+
+def _import(path: Path) -> None:
+    """Import a file under its own name, as its siblings do, unless another module has that name already."""
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # the last: nothing of the environment is hidden by a plug-in
+    importlib.invalidate_caches()
+    own = PathFinder.find_spec(path.stem)
+    name = path.stem
+    there = sys.modules.get(name)
+    if there is not None and getattr(there, "__file__", None) == str(path):
+        _imported.add(path)  # by a sibling
+        return
+    if there is not None or name in sys.builtin_module_names or own is None or own.origin != str(path):
+        name = f"kdlib_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses and typing look their module up there
+    _imported.add(path)
+    _running.append(path)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        _imported.discard(path)
+        raise
+    finally:
+        _running.pop()
