@@ -3,7 +3,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -93,15 +92,11 @@ def tiny_run(digits, tiny_teacher):
 
 
 def command_line(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """kdlib in this process, which has imported torch already; what plug-ins register is forgotten afterwards."""
-    from kdlib import paths
+    """kdlib in this process, which has imported torch already."""
     from kdlib.cli import main
-    from kdlib.data import registry
 
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(registry, "_sources", registry._sources.copy())
-        patch.setattr(paths, "_loaded", paths._loaded.copy())
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["kdlib", *arguments])
@@ -112,7 +107,7 @@ def command_line(*arguments: str, **environment: str) -> subprocess.CompletedPro
 
 @contextmanager
 def one_kernel(**environment: str) -> Iterator[None]:
-    """Meanwhile papermill executes all notebooks in one kernel, which imports and compiles once.
+    """Meanwhile papermill executes all notebooks in one kernel of this environment, which imports and compiles once.
 
     None finds a name of the one before. That each runs in a kernel of its own too is seen where nbval executes it.
     """
@@ -122,22 +117,27 @@ def one_kernel(**environment: str) -> Iterator[None]:
     from jupyter_core.utils import run_sync
     from nbclient import NotebookClient
 
+    from kdlib.book import kernels
+
     clearing = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%reset -f")])
-    in_a_kernel_of_its_own = papermill.execute_notebook
-    with tempfile.TemporaryDirectory(prefix="kdlib-") as sockets, pytest.MonkeyPatch.context() as patch:
-        manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel")
-        run_sync(manager.start_kernel)(env=os.environ | environment)
+    execute = papermill.execute_notebook
 
-        def execute(*arguments, **options):
-            NotebookClient(clearing, km=manager).execute()
-            return in_a_kernel_of_its_own(*arguments, **options, km=manager)
+    def execute_here(*arguments, **options):
+        NotebookClient(clearing, km=manager).execute()
+        return execute(*arguments, **options, km=manager)
 
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
         for module in (papermill, papermill.cli):
-            patch.setattr(module, "execute_notebook", execute)
-        try:
-            yield
-        finally:
-            run_sync(manager.shutdown_kernel)(now=True)
+            patch.setattr(module, "execute_notebook", execute_here)
+        with kernels.surroundings(Path(environment["KDLIB_STORE"])) as given:
+            manager = AsyncKernelManager(**given)
+            run_sync(manager.start_kernel)()
+            try:
+                yield
+            finally:
+                run_sync(manager.shutdown_kernel)(now=True)
 
 
 # Pages of digits and of a user's own data set, and the rendered book: made once for all workers.
@@ -195,13 +195,25 @@ def kdlib_in(project, project_environment):
     return run
 
 
+@contextmanager
+def plugins_forgotten():
+    """What a plug-in registers meanwhile is forgotten afterwards."""
+    from kdlib.data import plugins, registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_sources", registry._sources.copy())
+        patch.setattr(plugins, "_imported", plugins._imported.copy())
+        patch.setattr(sys, "path", sys.path.copy())
+        yield
+
+
 @pytest.fixture(scope="session")
 def digits_pages(session_folder, project, project_environment):
     """The folder of the six pages of digits at smoke size, made with the other data set's; a copy: those are edited."""
     pages = session_folder / "digits-pages"
     with made_once(pages) as to_make:
         if to_make:
-            with one_kernel(**project_environment):
+            with plugins_forgotten(), one_kernel(**project_environment):
                 for dataset in ("digits", "colour_patches"):
                     arguments = ("run", "all", "--dataset", dataset, "--profile", "smoke")
                     done = command_line(*arguments, **project_environment)
