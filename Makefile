@@ -12,7 +12,7 @@ READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: book page test test-long test-cluster faults serve clean help lint
+.PHONY: book page test test-long test-cluster faults findings serve clean help lint
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ test-cluster: $(READY) ## the workflow on a one-node SLURM of Debian's packages 
 
 faults: $(READY) ## forty faults of every kind while the book is made
 	python -m tests.faults
+
+findings: ## surprises about public tools, each shown again with pinned packages (findings/README.md)
+	@for script in findings/*.sh; do echo "== $$script"; bash $$script || exit 1; done
 
 lint: $(READY)
 	ruff check .
