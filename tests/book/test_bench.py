@@ -26,7 +26,7 @@ def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
 
 def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    write_usps(tmp_path)
+    write_usps(tmp_path, monkeypatch)
     monkeypatch.setitem(bench.PARITY, "seeds", range(2))
     monkeypatch.setattr(bench, "ROUNDS", 1)
     rows = list(bench.run("usps", "cpu"))
