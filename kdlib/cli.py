@@ -279,13 +279,13 @@ def verify() -> None:
 
     That is each opening of a test split, and each rule that the git history shows to be newer than a page's numbers.
     """
-    from .book import verification
+    from .book import page_data, verification
     from .book.history import History
 
     history = History(project_root())
     for line in verification.openings():
         typer.echo(f"test split opened by {line}")
-    for line in verification.notes(history):
+    for line in (*verification.notes(history), *page_data.not_compared()):
         typer.echo(line)
     problems = verification.problems(history)
     sound, damaged = Store().verify()

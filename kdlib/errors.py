@@ -8,5 +8,9 @@ class InputError(ValueError):
         return [f"InputError: {self}"]  # in a notebook, the message alone: the call stack tells a user nothing
 
 
+class NotebookError(InputError):
+    """A notebook that did not run to its end: which cell and line, and what was raised there."""
+
+
 class StoreError(RuntimeError):
     """The store cannot be written (no room, no permission)."""

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,mystnb,-all
+#     cell_metadata_filter: tags,mystnb,kdlib,-all
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -57,10 +57,11 @@ kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "entropy-ord
 # %% [markdown]
 # ## The teachers
 #
-# Both are trained alike: same optimizer, batch size and number of epochs. The floor of accuracy is stated beforehand: a
-# teacher below it has not learned its task. Its results are counted, and it is named here and on the scoreboard.
+# Both are trained alike, with the same optimizer, batch size and number of epochs. The accuracy floor is stated
+# beforehand: a teacher below it has not learned its task. The results of such a teacher are counted, and it is named
+# here and on the scoreboard.
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["teachers"]} tags=["hide-input"]
 kdlib.present.teachers(tables["teachers"], study.settings.accuracy_floor)
 
 # %% [markdown]
@@ -68,8 +69,8 @@ kdlib.present.teachers(tables["teachers"], study.settings.accuracy_floor)
 #
 # $$y^{LS}_c = (1 - \alpha_{LS})\, y_c + \frac{\alpha_{LS}}{C} \tag{1}$$
 #
-# The labels at $\alpha_{LS} = 0.6$: one number for the class and one for all the others. Nothing says which classes are
-# alike.
+# At $\alpha_{LS} = 0.6$ the labels hold one number for the class and one for all the others. Nothing says which classes
+# are alike.
 
 # %% tags=["hide-input"]
 kdlib.present.label_smoothing_table(0.6, study.dataset.classes, study.shown_class)
@@ -77,20 +78,20 @@ kdlib.present.label_smoothing_table(0.6, study.dataset.classes, study.shown_clas
 # %% [markdown]
 # ## Soft labels of five examples (tables 2 and 3, figure 1)
 #
-# Five validation examples of one class at T = 9, with both teachers of the first seed. The coloured bar is the
-# confidence label; the grey bars are the similarity labels.
+# These are five validation examples of one class at T = 9, with both teachers of the first seed. The coloured bar is
+# the confidence label; the grey bars are the similarity labels.
 
-# %% mystnb={"figure": {"caption": "Figure 1(b) and (c) as measured: five examples of one class ({dataset}) and their soft labels at T = 9 from the small and the large teacher of the first seed.", "name": "soft-labels"}, "image": {"alt": "Five rows, one for each example of {dataset}: the image, then a bar chart of the ten class probabilities from the small teacher, then one from the large teacher. Horizontal axis: class. Vertical axis: probability."}} tags=["hide-input"]
+# %% kdlib={"tables": ["soft_labels"]} mystnb={"figure": {"caption": "Figure 1(b) and (c) as measured: five examples of one class ({dataset}) and their soft labels at T = 9 from the small and the large teacher of the first seed.", "name": "soft-labels"}, "image": {"alt": "Five rows, one for each example of {dataset}: the image, then a bar chart of the ten class probabilities from the small teacher, then one from the large teacher. Horizontal axis: class. Vertical axis: probability."}} tags=["hide-input"]
 kdlib.figures.soft_labels(
     study.shown_images(), kdlib.present.first_seed(tables["soft_labels"]), study.shown_class, study.dataset.class_names
 )
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["soft_labels"]} tags=["hide-input"]
 kdlib.explore.soft_labels(
     study.shown_images(), kdlib.present.first_seed(tables["soft_labels"]), study.shown_class, study.dataset.class_names
 )
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["soft_labels"]} tags=["hide-input"]
 kdlib.present.soft_labels_beside_paper(tables["soft_labels"], study.dataset.class_names)
 
 # %% [markdown]
@@ -102,7 +103,7 @@ kdlib.present.printed_soft_labels()
 # %% [markdown]
 # Confidence over all test examples of the class:
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["shown"]} tags=["hide-input"]
 kdlib.present.confidence_on_shown_class(tables["shown"], study.dataset.name)
 
 # %% [markdown]
@@ -112,41 +113,41 @@ kdlib.present.confidence_on_shown_class(tables["shown"], study.dataset.name)
 #
 # in nats; the largest possible value is $\log C$.
 
-# %% mystnb={"figure": {"caption": "Figure 3 as measured: mean entropy of the responses against temperature for both teachers ({dataset}), on training and on held-out examples. Bands are 95% t intervals over teacher seeds.", "name": "entropy-temperature"}, "image": {"alt": "Two panels on {dataset}, training and validation examples. Horizontal axis: temperature T from 1 to 20. Vertical axis: mean entropy in nats. One line for the small and one for the large teacher, and a dotted line at the largest possible entropy."}} tags=["hide-input"]
+# %% kdlib={"tables": ["entropy"]} mystnb={"figure": {"caption": "Figure 3 as measured: mean entropy of the responses against temperature for both teachers ({dataset}), on training and on held-out examples. Bands are 95% t intervals over teacher seeds.", "name": "entropy-temperature"}, "image": {"alt": "Two panels on {dataset}, training and validation examples. Horizontal axis: temperature T from 1 to 20. Vertical axis: mean entropy in nats. One line for the small and one for the large teacher, and a dotted line at the largest possible entropy."}} tags=["hide-input"]
 kdlib.figures.entropy_against_temperature(tables["entropy"], study.dataset.classes)
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["entropy"]} tags=["hide-input"]
 kdlib.present.by_temperature(kdlib.present.last_epoch(tables["entropy"]), "entropy", study.settings.temperatures)
 
 # %% [markdown]
 # ## Training length
 #
-# Entropy falls while a teacher trains. Which teacher's is higher can depend on when one looks: here it is after every
-# kept epoch, for both alike, and against the accuracy that the teacher has by then.
+# Entropy falls while a teacher trains. Which teacher's entropy is higher can depend on when one looks. Here it is shown
+# after every kept epoch, for both teachers alike, and against the accuracy that each teacher has reached by then.
 
-# %% mystnb={"figure": {"caption": "Mean entropy at T = 9, validation accuracy, and one against the other, after each kept epoch of both teachers ({dataset}). Bands are 95% t intervals over teacher seeds; in the right panel each mark is one epoch, a mean over seeds.", "name": "entropy-epochs"}, "image": {"alt": "Three panels on {dataset}. Left and middle: mean entropy in nats at T = 9, and validation accuracy in percent, against epochs of the teacher. Right: mean entropy against validation accuracy. One line for each teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["entropy", "teachers"]} mystnb={"figure": {"caption": "Mean entropy at T = 9, validation accuracy, and one against the other, after each kept epoch of both teachers ({dataset}). Bands are 95% t intervals over teacher seeds; in the right panel each mark is one epoch, a mean over seeds.", "name": "entropy-epochs"}, "image": {"alt": "Three panels on {dataset}. Left and middle: mean entropy in nats at T = 9, and validation accuracy in percent, against epochs of the teacher. Right: mean entropy against validation accuracy. One line for each teacher."}} tags=["hide-input"]
 kdlib.figures.entropy_against_epochs(tables["entropy"], tables["teachers"], 9)
 
 # %% [markdown]
 # ## Between one-hot labels and label smoothing (figures 2 and 10)
 #
 # The dashed curve is where label smoothing lies: of all responses with a given confidence it has the *largest* entropy.
-# How far a response lies below it is, on average, its distance (KL divergence) from label smoothing of equal confidence,
-# which this book takes as the measure of how uneven the similarity labels are. Like entropy it does not notice when they are
-# shuffled within an example; only students of shuffled responses tell whether the unevenness is similarity (the page of
-# rival explanations).
+# How far a response lies below it is, on average, its distance (KL divergence) from label smoothing of equal
+# confidence, which this book takes as the measure of how uneven the similarity labels are. Like entropy, this distance
+# does not change when they are shuffled within an example; only students of shuffled responses can tell whether the
+# unevenness is similarity (see the page on rival explanations).
 
-# %% mystnb={"figure": {"caption": "Figures 2 and 10 as measured ({dataset}): entropy against confidence as the temperature rises, with the label-smoothing curve; and the mean distance of responses from label smoothing of equal confidence.", "name": "position"}, "image": {"alt": "Two panels on {dataset}. Left: mean confidence on the horizontal and mean entropy on the vertical axis, a curve for each teacher over temperatures, a dashed curve for label smoothing and a star for one-hot labels. Right: distance from label smoothing in nats against temperature."}} tags=["hide-input"]
+# %% kdlib={"tables": ["position"]} mystnb={"figure": {"caption": "Figures 2 and 10 as measured ({dataset}): entropy against confidence as the temperature rises, with the label-smoothing curve; and the mean distance of responses from label smoothing of equal confidence.", "name": "position"}, "image": {"alt": "Two panels on {dataset}. Left: mean confidence on the horizontal and mean entropy on the vertical axis, a curve for each teacher over temperatures, a dashed curve for label smoothing and a star for one-hot labels. Right: distance from label smoothing in nats against temperature."}} tags=["hide-input"]
 kdlib.figures.between_one_hot_and_label_smoothing(tables["position"], study.dataset.classes)
 
 # %% [markdown]
 # ## Variance in response (section 3.3)
 #
-# Row-wise: how much the similarity labels of one example differ. Column-wise: how much the label of one class differs
-# between examples of another. Raw, and relative to the mean similarity label, which is what remains when a confident
-# teacher's smaller probabilities are allowed for.
+# Row-wise, it is how much the similarity labels of one example differ; column-wise, how much the label of one class
+# differs between examples of another. Both are given raw, and relative to the mean similarity label, which allows for
+# the smaller probabilities of a confident teacher.
 
-# %% mystnb={"figure": {"caption": "Variance in response against temperature ({dataset}): within an example and across the examples of a class, raw and relative to the mean similarity label. Bands are 95% t intervals over teacher seeds.", "name": "variance"}, "image": {"alt": "Four panels on {dataset}: row-wise and column-wise variance of the similarity labels, raw and relative. Horizontal axis: temperature. One line for each teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["variance"]} mystnb={"figure": {"caption": "Variance in response against temperature ({dataset}): within an example and across the examples of a class, raw and relative to the mean similarity label. Bands are 95% t intervals over teacher seeds.", "name": "variance"}, "image": {"alt": "Four panels on {dataset}: row-wise and column-wise variance of the similarity labels, raw and relative. Horizontal axis: temperature. One line for each teacher."}} tags=["hide-input"]
 kdlib.figures.variance_against_temperature(tables["variance"])
 
 # %% [markdown]
@@ -158,9 +159,10 @@ kdlib.present.table7()
 # %% [markdown]
 # ## Verdicts
 #
-# By the rules of `kdlib/sections/entropy/claims.yml`. If one of them is newer than a number of this page, the book says so at
-# the top of the page.
-# Claims that join several sections are on the scoreboard.
+# The rules are those of `kdlib/sections/entropy/claims.yml`. If one of them is newer than a number of this page, the book
+# says so at the top of the page.
+#
+# Claims that draw on several sections are judged on the scoreboard.
 
 # %% tags=["hide-input"]
 kdlib.verdicts(study, tables)

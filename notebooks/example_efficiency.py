@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,mystnb,-all
+#     cell_metadata_filter: tags,mystnb,kdlib,-all
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -18,13 +18,13 @@
 #
 # *Paper: sections 4.2 and 5, figures 4 and 8.*
 #
-# If one example teaches about many classes, a handful should be enough. The paper distils from 5 to 2000 examples of each
-# class, chosen by the entropy of the teacher's responses at T = 9, and finds that the large teacher's student needs 10
-# (MNIST), 15 (Fashion-MNIST) and 18 (CIFAR-10) times as many; with a teacher from its sweet spot, five times fewer than
-# before.
+# If one example teaches about many classes, a handful should be enough. The paper distils from 5 to 2000 examples of
+# each class, chosen by the entropy of the teacher's responses at T = 9, and finds that the large teacher's student
+# needs 10 (MNIST), 15 (Fashion-MNIST) and 18 (CIFAR-10) times as many; with the large teacher at its sweet spot it
+# needs five times fewer than before.
 #
 # - Best validation accuracy at each number of examples, at equal epochs and at equal steps.
-# - Chosen by highest entropy and at random.
+# - Examples chosen by highest entropy and at random.
 # - The large teacher as it is, and at its sweet spot.
 
 # %% tags=["parameters", "hide-input"]
@@ -56,7 +56,7 @@ study
 # %% [markdown]
 # ## What was found
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.efficiency_finding(tables["cells"], study.dataset.classes)
 
@@ -69,26 +69,27 @@ kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "efficiency-
 # With few examples an epoch has few steps. At equal epochs, a small transfer set therefore also means a shorter training;
 # at equal steps every student takes as many steps as one that sees the whole set.
 
-# %% mystnb={"figure": {"caption": "Figure 4 as measured ({dataset}): best validation accuracy of the student against the number of examples of each class, chosen by entropy. Bands are 95% t intervals over teacher seeds.", "name": "efficiency"}, "image": {"alt": "Two panels on {dataset}, equal epochs and equal steps. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Figure 4 as measured ({dataset}): best validation accuracy of the student against the number of examples of each class, chosen by entropy. Bands are 95% t intervals over teacher seeds.", "name": "efficiency"}, "image": {"alt": "Two panels on {dataset}, equal epochs and equal steps. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each teacher."}} tags=["hide-input"]
 kdlib.figures.accuracy_against_examples(tables["cells"], "entropy", ("small", "large"))
 
 # %% [markdown]
 # At equal epochs, validation accuracy (%):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "entropy", "epochs")
 
 # %% [markdown]
 # At equal steps, validation accuracy (%):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "entropy", "steps")
 
 # %% [markdown]
 # ## How many times more examples?
 #
-# For each accuracy that both curves reach, the number of examples that the large teacher's student needs, divided by that
-# of the small teacher's; geometric mean over levels. Where the curves share no level the seed enters at the bound.
+# For each accuracy that both curves reach, the number of examples that the large teacher's student needs is divided by
+# the number that the small teacher's student needs; the result is the geometric mean over these levels. Where the
+# curves share no level, the seed enters with the bound.
 
 # %% tags=["remove-input"]
 kdlib.present.examples_ratio_finding(tables, study.dataset.name)
@@ -98,38 +99,39 @@ kdlib.present.examples_ratio_finding(tables, study.dataset.name)
 #
 # Each teacher ranks the examples of a class by the entropy of its own responses.
 
-# %% mystnb={"figure": {"caption": "Examples chosen by entropy and at random, at equal steps ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "selections"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each way of choosing examples."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Examples chosen by entropy and at random, at equal steps ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "selections"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. One line for each way of choosing examples."}} tags=["hide-input"]
 kdlib.figures.selections_compared(tables["cells"])
 
 # %% [markdown]
 # Random examples at equal epochs, validation accuracy (%):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "random", "epochs")
 
 # %% [markdown]
 # Random examples at equal steps, validation accuracy (%):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["cells"], "random", "steps")
 
 # %% [markdown]
 # ## The large teacher at its sweet spot (figure 8)
 #
-# The pair (batch size, epochs) comes from the search of section 5, made on validation accuracy.
+# The pair (batch size, epochs) comes from the search of section 5, which is made on validation accuracy.
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["chosen"]} tags=["hide-input"]
 kdlib.present.chosen_pairs(tables["chosen"])
 
-# %% mystnb={"figure": {"caption": "Figure 8 as measured ({dataset}): the same with the large teacher at its sweet spot. Bands are 95% t intervals over teacher seeds.", "name": "efficiency-sweet-spot"}, "image": {"alt": "Two panels on {dataset}, equal epochs and equal steps. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. Lines for the small teacher, the large teacher, and the large teacher at its sweet spot."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Figure 8 as measured ({dataset}): the same with the large teacher at its sweet spot. Bands are 95% t intervals over teacher seeds.", "name": "efficiency-sweet-spot"}, "image": {"alt": "Two panels on {dataset}, equal epochs and equal steps. Horizontal axis: examples per class, logarithmic. Vertical axis: validation accuracy in percent. Lines for the small teacher, the large teacher, and the large teacher at its sweet spot."}} tags=["hide-input"]
 kdlib.figures.accuracy_against_examples(tables["cells"], "entropy", ("small", "large", "large_sweet"))
 
 # %% [markdown]
 # ## Verdicts
 #
-# By the rules of `kdlib/sections/example_efficiency/claims.yml`. If one of them is newer than a number of this page, the book says so at
-# the top of the page.
-# Claims that join several sections are on the scoreboard.
+# The rules are those of `kdlib/sections/example_efficiency/claims.yml`. If one of them is newer than a number of this page, the book
+# says so at the top of the page.
+#
+# Claims that draw on several sections are judged on the scoreboard.
 
 # %% tags=["hide-input"]
 kdlib.verdicts(study, tables)

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,mystnb,-all
+#     cell_metadata_filter: tags,mystnb,kdlib,-all
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -18,9 +18,10 @@
 #
 # *Paper: sections 4.3 and 5, figures 5 and 7.*
 #
-# [Müller et al. (2019)](https://arxiv.org/abs/1906.02629) project the penultimate activations of three classes on the plane through the three classes'
-# templates. The paper finds tighter clusters in the large teacher, reads them as a loss of similarity information, and
-# finds them spread again when the large teacher is trained with other batch sizes and epochs.
+# [Müller et al. (2019)](https://arxiv.org/abs/1906.02629) project the penultimate activations of three classes onto the
+# plane through the three classes' templates. The paper finds tighter clusters in the large teacher, reads them as a
+# loss of similarity information, and finds that they spread out again when the large teacher is trained with other
+# batch sizes and epochs.
 #
 # - The exact projection: three classes chosen at random, up to 300 training examples each.
 # - UMAP of the same activations beside it.
@@ -48,7 +49,7 @@ study
 # %% [markdown]
 # ## What was found
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["tightness"]} tags=["hide-input"]
 tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.tightness_finding(tables["tightness"])
 
@@ -58,13 +59,13 @@ kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "tighter-clu
 # %% [markdown]
 # ## The projection (figures 5 and 7)
 #
-# Teachers of the first seed. The axes are the coordinates on the plane through the three templates; their scale differs
-# between panels, since the last layers differ.
+# The teachers are those of the first seed. The axes are the coordinates on the plane through the three templates; their
+# scale differs between panels, since the last layers differ.
 
-# %% mystnb={"figure": {"caption": "Figures 5 and 7 as measured ({dataset}): penultimate activations of three classes projected on the plane through their templates; small teacher, large teacher, and the large teacher with other batch sizes and epochs (first seed).", "name": "projection"}, "image": {"alt": "A row of scatter plots on {dataset}, one for each teacher and setting: the projection of the penultimate activations of three classes, each class with a colour and a marker of its own. Axes: coordinates on the plane through the three class templates."}} tags=["hide-input"]
+# %% kdlib={"tables": ["points"]} mystnb={"figure": {"caption": "Figures 5 and 7 as measured ({dataset}): penultimate activations of three classes projected on the plane through their templates; small teacher, large teacher, and the large teacher with other batch sizes and epochs (first seed).", "name": "projection"}, "image": {"alt": "A row of scatter plots on {dataset}, one for each teacher and setting: the projection of the penultimate activations of three classes, each class with a colour and a marker of its own. Axes: coordinates on the plane through the three class templates."}} tags=["hide-input"]
 kdlib.figures.penultimate_layer(tables["points"], study.dataset.class_names)
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["points"]} tags=["hide-input"]
 kdlib.explore.projection(tables["points"], study.projected_images(), study.dataset.class_names)
 
 # %% [markdown]
@@ -76,22 +77,24 @@ kdlib.figures.penultimate_layer(study.umap_points(), study.dataset.class_names)
 # %% [markdown]
 # ## A number for tightness
 #
-# NC1 ([Papyan et al. 2020](https://arxiv.org/abs/2008.08186)) is the within-class scatter measured in units of the between-class scatter: smaller is tighter.
-# The silhouette is larger for tighter clusters. Both over all classes. A teacher of few updates can have wide clusters
-# because it has not learned to tell the classes apart yet.
+# NC1 ([Papyan et al. 2020](https://arxiv.org/abs/2008.08186)) is the within-class scatter measured in units of the
+# between-class scatter: smaller is tighter. The silhouette is larger for tighter clusters. Both are taken over all
+# classes. A teacher that has made few updates can have wide clusters because it has not yet learned to tell the classes
+# apart.
 
-# %% mystnb={"figure": {"caption": "NC1 and silhouette of each teacher and setting on training (filled) and held-out (open) examples ({dataset}). Lines are 95% t intervals over teacher seeds.", "name": "tightness"}, "image": {"alt": "Two panels on {dataset}: NC1 on a logarithmic horizontal axis, and silhouette. One row for each teacher and setting, with a filled marker for training and an open marker for held-out examples and a line for the interval."}} tags=["hide-input"]
+# %% kdlib={"tables": ["tightness"]} mystnb={"figure": {"caption": "NC1 and silhouette of each teacher and setting on training (filled) and held-out (open) examples ({dataset}). Lines are 95% t intervals over teacher seeds.", "name": "tightness"}, "image": {"alt": "Two panels on {dataset}: NC1 on a logarithmic horizontal axis, and silhouette. One row for each teacher and setting, with a filled marker for training and an open marker for held-out examples and a line for the interval."}} tags=["hide-input"]
 kdlib.figures.tightness(tables["tightness"])
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["tightness"]} tags=["hide-input"]
 kdlib.present.tightness(tables["tightness"])
 
 # %% [markdown]
 # ## Verdicts
 #
-# By the rules of `kdlib/sections/penultimate_layer/claims.yml`. If one of them is newer than a number of this page, the book says so at
-# the top of the page.
-# Claims that join several sections are on the scoreboard.
+# The rules are those of `kdlib/sections/penultimate_layer/claims.yml`. If one of them is newer than a number of this page, the book
+# says so at the top of the page.
+#
+# Claims that draw on several sections are judged on the scoreboard.
 
 # %% tags=["hide-input"]
 kdlib.verdicts(study, tables)

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,mystnb,-all
+#     cell_metadata_filter: tags,mystnb,kdlib,-all
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
 #     text_representation:
 #       extension: .py
@@ -18,12 +18,13 @@
 #
 # *Beyond the paper: the controls that its results call for.*
 #
-# The paper explains what it finds by the similarity information in a teacher's responses, which a larger teacher is said
-# to lose. Each section below takes one rival explanation, changes that one thing, and repeats the measurement. Most end in
-# a sentence chosen by a rule of `kdlib/sections/rival_explanations/controls.yml`; what was mended after a run is listed in
-# `kdlib/claims/RULES.md`. A rival *holds* if the interval of what is measured lies wholly above 0 (for a ratio, above 1),
-# drawn as a dashed line; what is measured is said beside it, in the rival's favour where it is positive. A rival that holds can explain a result only where that
-# result was found: the scoreboard names it beside the claims that came out as the paper says.
+# The paper explains what it finds by the similarity information in a teacher's responses, which a larger teacher is
+# said to lose. Each section below takes one rival explanation, changes that one thing, and repeats the measurement.
+# Most end in a sentence chosen by a rule of `kdlib/sections/rival_explanations/controls.yml`; what was corrected after a
+# run is listed in `kdlib/claims/RULES.md`. A rival *holds* if the interval of what is measured lies wholly above 0 (for a
+# ratio, above 1), which is drawn as a dashed line. What is measured is stated beside it; positive values speak for the
+# rival. A rival that holds can explain a result only where that result was found: the scoreboard names it beside the
+# claims that came out as the paper says.
 #
 # - The first question: why do students of the small teacher know a class that they never saw, and those of the large one
 #   do not?
@@ -67,11 +68,12 @@ kdlib.present.control_findings(tables, study.dataset.name)
 # %% [markdown]
 # ## What the targets hold
 #
-# Each row trains the same student on other targets, at T = 9. *Similarity shuffled* permutes the non-target
-# probabilities within each example: entropy and confidence stay, similarity goes. *Class means* give every example the mean
-# response of its class. *Label smoothing* keeps the confidence of each example and spreads the rest evenly.
+# Each row shows the same student trained on other targets, at T = 9. *Similarity shuffled* permutes the non-target
+# probabilities within each example: entropy and confidence stay as they are, but similarity is lost. *Class means* give
+# every example the mean response of its class. *Label smoothing* keeps the confidence of each example and spreads the
+# rest evenly.
 
-# %% mystnb={"figure": {"caption": "Accuracy on the class that was never seen, T = 9, mean over the removed classes, for each control ({dataset}). Marks are means, bars 95% t intervals over teacher seeds.", "name": "controls-missing-class"}, "image": {"alt": "Two panels on {dataset}, raw and bias corrected. One row for each control: the responses, similarity shuffled, class means, label smoothing, hard labels, logits scaled to equal confidence, T squared. Horizontal axis: test accuracy in percent on the removed class; a mark with its interval for the small and for the large teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Accuracy on the class that was never seen, T = 9, mean over the removed classes, for each control ({dataset}). Marks are means, bars 95% t intervals over teacher seeds.", "name": "controls-missing-class"}, "image": {"alt": "Two panels on {dataset}, raw and bias corrected. One row for each control: the responses, similarity shuffled, class means, label smoothing, hard labels, logits scaled to equal confidence, T squared. Horizontal axis: test accuracy in percent on the removed class; a mark with its interval for the small and for the large teacher."}} tags=["hide-input"]
 kdlib.figures.controls(tables["cells"], {"raw": "raw", "corrected": "bias corrected"})
 
 # %% tags=["remove-input"]
@@ -88,10 +90,10 @@ kdlib.present.control_finding(tables, study.dataset.name, "class-means-corrected
 #
 # Test accuracy (%) of students that saw all classes, T = 9:
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["full"]} tags=["hide-input"]
 kdlib.present.full_accuracy(tables["full"])
 
-# %% tags=["remove-input"]
+# %% kdlib={"tables": ["full"]} tags=["remove-input"]
 kdlib.present.full_accuracy_finding(tables["full"])
 
 # %% tags=["remove-input"]
@@ -101,8 +103,9 @@ kdlib.present.control_finding(tables, study.dataset.name, "regularization")
 # ## One bias
 #
 # The removed class never occurs among the hard labels, and so the student's bias for it falls. Shifting that one logit,
-# with no label of an example, tells what was only bias (the figure above, right). Here at three temperatures; the page of
-# the missing class judges the same at all six, with the opposite sign (the corrected gap minus half of the raw one).
+# with no label of an example, tells what was only bias (the figure above, right). This is judged here at three
+# temperatures; the page on the missing class judges the same question at all six, with the opposite sign (the corrected
+# gap minus half of the raw one).
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "bias")
@@ -110,8 +113,8 @@ kdlib.present.control_finding(tables, study.dataset.name, "bias")
 # %% [markdown]
 # ## Only another temperature?
 #
-# The two teachers differ in confidence. Multiply the large one's logits by one number, so that its mean confidence at
-# T = 9 is the small one's; the order of its classes stays as it is.
+# The two teachers differ in confidence. Here the large one's logits are multiplied by one number, so that its mean
+# confidence at T = 9 equals the small one's; the order of its classes stays as it is.
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "equal-confidence")
@@ -122,7 +125,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "equal-confidence")
 # Every kept epoch of both teachers teaches students. A large teacher that is stopped early can be set beside a small
 # one trained longer: at equal epochs, at equal accuracy, at equal entropy.
 
-# %% mystnb={"figure": {"caption": "Raw accuracy on the missing class of students of every kept epoch of both teachers, T = 9, every third class removed: against epochs, against the teacher's validation accuracy, against the entropy of its responses ({dataset}). Bands are 95% t intervals over teacher seeds; the other panels show means.", "name": "controls-training"}, "image": {"alt": "Three panels on {dataset} sharing the vertical axis, accuracy on the missing class in percent. Horizontal axes: epochs of the teacher, its validation accuracy, the mean entropy of its responses. One line for the small and one for the large teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["epochs"]} mystnb={"figure": {"caption": "Raw accuracy on the missing class of students of every kept epoch of both teachers, T = 9, every third class removed: against epochs, against the teacher's validation accuracy, against the entropy of its responses ({dataset}). Bands are 95% t intervals over teacher seeds; the other panels show means.", "name": "controls-training"}, "image": {"alt": "Three panels on {dataset} sharing the vertical axis, accuracy on the missing class in percent. Horizontal axes: epochs of the teacher, its validation accuracy, the mean entropy of its responses. One line for the small and one for the large teacher."}} tags=["hide-input"]
 kdlib.figures.missing_class_against_training(tables["epochs"])
 
 # %% tags=["remove-input"]
@@ -134,10 +137,10 @@ kdlib.present.control_finding(tables, study.dataset.name, "training-length")
 # %% [markdown]
 # ## Do spread-out clusters teach the missing class?
 #
-# The paper reads the spread of the clusters in the penultimate layer (NC1, larger being looser) as similarity information.
-# Then it should go with what students know of a class that they never saw, T = 9:
+# The paper reads the spread of the clusters in the penultimate layer (NC1, larger being looser) as similarity
+# information. If so, it should go together with what students know about a class that they never saw (here at T = 9):
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["settings"]} tags=["hide-input"]
 kdlib.present.spread_and_missing_class(tables["settings"])
 
 # %% [markdown]
@@ -147,13 +150,13 @@ kdlib.present.spread_and_missing_class(tables["settings"])
 # T². The gradient of the soft labels then shrinks like 1/T², while that of the hard labels, which never show the missing
 # class, does not. Whether the hard labels come to outweigh them is measured below.
 
-# %% mystnb={"figure": {"caption": "Raw accuracy on the missing class against temperature, under equation 4 and with the KL term multiplied by T² ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-t-squared"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: temperature. Vertical axis: accuracy on the missing class in percent. Solid line: equation 4; dashed line: with T squared."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Raw accuracy on the missing class against temperature, under equation 4 and with the KL term multiplied by T\u00b2 ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-t-squared"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis: temperature. Vertical axis: accuracy on the missing class in percent. Solid line: equation 4; dashed line: with T squared."}} tags=["hide-input"]
 kdlib.figures.t_squared(tables["cells"])
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "t-squared")
 
-# %% mystnb={"figure": {"caption": "Mean length of the gradient of the soft labels over that of the hard labels, by the student's logits, along its training under equation 4 ({dataset}). Above the dotted line the soft labels weigh more.", "name": "controls-gradients"}, "image": {"alt": "Two panels on {dataset}, small and large teacher, both axes logarithmic. Horizontal axis: step of the student. Vertical axis: length of the soft labels' gradient over that of the hard labels. One line for each temperature."}} tags=["hide-input"]
+# %% kdlib={"tables": ["gradients"]} mystnb={"figure": {"caption": "Mean length of the gradient of the soft labels over that of the hard labels, by the student's logits, along its training under equation 4 ({dataset}). Above the dotted line the soft labels weigh more.", "name": "controls-gradients"}, "image": {"alt": "Two panels on {dataset}, small and large teacher, both axes logarithmic. Horizontal axis: step of the student. Vertical axis: length of the soft labels' gradient over that of the hard labels. One line for each temperature."}} tags=["hide-input"]
 kdlib.figures.gradient_norms(tables["gradients"])
 
 # %% tags=["remove-input"]
@@ -165,7 +168,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "gradient-weights")
 # At equal epochs a large batch means fewer updates. Entropy is shown against updates, and against updates times learning
 # rate; one more run has its learning rate scaled with its batch size.
 
-# %% mystnb={"figure": {"caption": "Mean entropy of the large teacher's responses at T = 9 after each kept epoch, against updates and against updates times learning rate ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-updates"}, "image": {"alt": "Two panels on {dataset} sharing the vertical axis, mean entropy in nats. Horizontal axes, logarithmic: updates, and updates times learning rate. One line for each batch size, a dashed one for the run with scaled learning rate."}} tags=["hide-input"]
+# %% kdlib={"tables": ["updates"]} mystnb={"figure": {"caption": "Mean entropy of the large teacher's responses at T = 9 after each kept epoch, against updates and against updates times learning rate ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-updates"}, "image": {"alt": "Two panels on {dataset} sharing the vertical axis, mean entropy in nats. Horizontal axes, logarithmic: updates, and updates times learning rate. One line for each batch size, a dashed one for the run with scaled learning rate."}} tags=["hide-input"]
 kdlib.figures.entropy_against_updates(tables["updates"])
 
 # %% tags=["remove-input"]
@@ -174,16 +177,16 @@ kdlib.present.control_finding(tables, study.dataset.name, "distance-travelled")
 # %% [markdown]
 # ## Are entropy-chosen examples better than random ones?
 #
-# At equal steps, so that fewer examples do not also mean less training:
+# They are compared at equal steps, so that fewer examples do not also mean less training:
 
-# %% mystnb={"figure": {"caption": "Best validation accuracy against examples per class at equal steps, examples chosen by entropy and at random, and random examples' labels alone, with no teacher ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-selection"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis, logarithmic: examples per class. Vertical axis: validation accuracy in percent. One line for each way of choosing, one for labels alone."}} tags=["hide-input"]
+# %% kdlib={"tables": ["selection"]} mystnb={"figure": {"caption": "Best validation accuracy against examples per class at equal steps, examples chosen by entropy and at random, and random examples' labels alone, with no teacher ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-selection"}, "image": {"alt": "Two panels on {dataset}, small and large teacher. Horizontal axis, logarithmic: examples per class. Vertical axis: validation accuracy in percent. One line for each way of choosing, one for labels alone."}} tags=["hide-input"]
 kdlib.figures.selections_compared(tables["selection"])
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "random-examples")
 
 # %% [markdown]
-# Each teacher chooses examples of its own. How much of the small teacher's lead comes from that:
+# Each teacher chooses examples of its own. This is how much of the small teacher's lead comes from that:
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "choice-of-examples")
@@ -191,26 +194,27 @@ kdlib.present.control_finding(tables, study.dataset.name, "choice-of-examples")
 # %% [markdown]
 # ## What do a few examples teach without a teacher?
 #
-# A student that learns from a few examples need not owe it to its teacher. At equal steps, with examples chosen at random,
-# best validation accuracy (%) of students of each teacher and of the labels alone. At each number of examples a lead is
-# judged by its own 95% interval, so that some leads may be chance:
+# A student that learns from a few examples need not owe it to its teacher. The table gives the best validation accuracy
+# (%) of students of each teacher and of the labels alone, at equal steps and with examples chosen at random. At each
+# number of examples a lead is judged by its own 95% interval, so some leads may be due to chance:
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["selection"]} tags=["hide-input"]
 kdlib.present.efficiency(tables["selection"], "random", "steps")
 
 # %% tags=["remove-input"]
 kdlib.present.control_finding(tables, study.dataset.name, "labels-alone")
 
-# %% tags=["remove-input"]
+# %% kdlib={"tables": ["selection"]} tags=["remove-input"]
 kdlib.present.labels_alone_finding(tables["selection"])
 
 # %% [markdown]
 # ## An assistant in between
 #
-# [Mirzadeh et al. (2020)](https://arxiv.org/abs/1902.03393) put a network of middle size between the two: it is distilled from the large teacher and teaches
-# the student. Test accuracy (%), and what all training steps take:
+# [Mirzadeh et al. (2020)](https://arxiv.org/abs/1902.03393) put a network of medium size between the two: it is
+# distilled from the large teacher and then teaches the student. The table gives test accuracy (%), and what all
+# training steps cost:
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["assistants"]} tags=["hide-input"]
 kdlib.present.assistants(tables["assistants"])
 
 # %% [markdown]

@@ -15,7 +15,7 @@ from kdlib.training.losses import entropy, label_smoothing_labels
 from .conftest import ROOT
 
 OPEN = ROOT / "book" / "open_questions.md"
-PAGES = [*sorted((ROOT / "book").rglob("*.md")), *sorted((ROOT / "notebooks").glob("*.py")), ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "book").rglob("*.md")), *sorted((ROOT / "notebooks").glob("*.py")), *ROOT.glob("*.md")]
 UNITS = r"percent|points?|nats?|times|seconds?|minutes?|hours?|ms|MB|GB|MiB|GiB"
 NUMBER = re.compile(rf"(?<![\w.])\d+(?:,\d{{3}})*(?:\.\d+)?\s?(?:%|(?:{UNITS})\b)|(?<![\w.])\d+\.\d+|±|\[-?\d")
 # What may stand in prose, and why.

@@ -1,9 +1,39 @@
 """The workflow's order of sections, without running it: test_cluster.py runs it."""
 
+import inspect
 import itertools
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import snakemake_executor_plugin_slurm as slurm
+import yaml
 
 import kdlib
 from kdlib.sections import SECTIONS
+
+from .conftest import ROOT
+
+PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in ROOT.glob("workflow/profiles/*/config.yaml")}
+PLUGIN = """
+import numpy as np
+import kdlib
+
+
+def load(data_dir):
+    labels = np.arange(300) % 5
+    images = np.load(data_dir / "mine.npy") + labels[:, None, None].astype(np.uint8)
+    return images, labels, images[:100], labels[:100]
+
+
+kdlib.register_dataset("mine", load)
+"""
+# Does what the workflow asks of `python -m kdlib` without computing anything.
+STAND_IN = """#!/bin/sh
+while [ $# -gt 1 ]; do [ "$1" = -o ] && touch "$2"; shift; done
+"""
 
 
 def test_sections_that_share_students_run_one_after_another():
@@ -17,3 +47,64 @@ def test_sections_that_share_students_run_one_after_another():
     sharing = [(a, b) for a, b in itertools.combinations(SECTIONS, 2) if students[a] & students[b]]
     assert len(sharing) > 2
     assert [(a, b) for a, b in sharing if a not in before(b) and b not in before(a)] == []
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_after_a_kill_the_same_command_goes_on_with_every_profile(profile):
+    """No lock is left, and what is half there is made again."""
+    assert PROFILES[profile].get("nolock") is True
+    assert PROFILES[profile].get("rerun-incomplete") is True
+
+
+def test_each_option_of_slurm_is_one_that_its_plug_in_reads():
+    source = inspect.getsource(slurm)
+    options = [name.removeprefix("slurm-") for name in PROFILES["slurm"] if name.startswith("slurm-")]
+    assert options
+    for option in options:
+        assert f"executor_settings.{option.replace('-', '_')}" in source, option
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    """A tree with a data set in a plug-in of its own, its book made; gives a function that says what would be done."""
+    tree, data, plugins = (tmp_path / name for name in ("tree", "data", "own_plugins"))
+    shutil.copytree(ROOT / "kdlib", tree / "kdlib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "workflow", tree / "workflow")
+    for folder in (data, plugins, tmp_path / "bin"):
+        folder.mkdir()
+    (plugins / "mine.py").write_text(PLUGIN)
+    kdlib_python = tmp_path / "bin" / "python"
+    kdlib_python.write_text(STAND_IN)
+    kdlib_python.chmod(0o755)
+    own = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "KDLIB_ROOT": str(tree), "PYTHONPATH": str(tree)}
+    places = {"KDLIB_DATA": str(data), "KDLIB_PLUGINS": str(plugins)}
+    arguments = ["--snakefile", "workflow/Snakefile", "--workflow-profile", "workflow/profiles/local", "--cores", "1"]
+    arguments += ["--config", "datasets=mine", "profile=smoke"]
+
+    def run(*more, **changes):
+        command = [sys.executable, "-m", "snakemake", *arguments, *more]
+        environment = os.environ | own | places | changes
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout + done.stderr
+
+    save(data)
+    run()
+    return data, plugins, lambda **changes: "Nothing to be done" not in run("-n", **changes)
+
+
+def save(folder, value=0):
+    import numpy as np
+
+    np.save(folder / "mine.npy", np.full((300, 8, 8), value, np.uint8))
+
+
+def test_whatever_the_numbers_depend_on_makes_the_book_anew(workflow, tmp_path):
+    data, plugins, to_be_done = workflow
+    save(tmp_path)  # equal data, elsewhere and of another time
+    assert not to_be_done(KDLIB_DATA=str(tmp_path))
+    save(data, 1)
+    assert to_be_done()
+    save(data)
+    (plugins / "mine.py").write_text(PLUGIN.replace('register_dataset("mine"', 'register_dataset("mine", title="M"'))
+    assert to_be_done()

@@ -140,6 +140,7 @@ def _name(student: Student) -> str:
         f"{per_class} examples a class by {student.selection}" if per_class else "",
         f"{student.steps} steps" if student.steps else "",
         student.targets if student.targets != "responses" else "",
+        student.loss if student.loss != "equation_4" else "",
         "scaled logits" if student.logit_scale != 1 else "",
     ]
     return ", ".join(filter(None, parts))

@@ -1,21 +1,25 @@
 """Assembling the executed pages into the book: a copy of its sources, with pages, contents, scoreboard, statistics."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import yaml
+from filelock import FileLock
 
 from .. import paths
 from ..errors import InputError
 from .record import MIME
+from ..report.formatting import as_written
 from ..sections import SECTIONS, beyond_the_paper
 from ..study.settings import reductions
 from . import downloads, glossary, newer_rules, origins, performance, scoreboard
@@ -48,29 +52,51 @@ class Page:
 
 def make(*, build: bool = True, output: Path | None = None) -> Iterator[str]:
     """Assemble, and render with warnings as errors. Yields lines for the reader: what was found, where the book is."""
-    pages, source = find_pages(), paths.project_root() / "_build" / "source"
-    board = assemble(pages, source)
-    yield f"{len(pages)} executed pages, {len(board.titles)} data sets"
-    yield from board.short_table()
-    if not build:
-        return
-    yield f"The book: {render(source, Path(output) if output else paths.project_root())}"
+    folder = paths.project_root() / "_build"
+    source = folder / "source"
+    with alone(folder):
+        pages = find_pages()
+        board = assemble(pages, source)
+        yield f"{len(pages)} executed pages, {len(board.titles)} data sets"
+        yield from board.short_table()
+        if build:
+            yield f"The book: {render(source, Path(output) if output else paths.project_root())}"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While it lasts no other process builds in this folder: a second one waits until the first has ended, or died."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield
 
 
 def render(source: Path, target: Path) -> Path:
-    """Jupyter Book over the assembled sources, anew, into `target`/_build/html. Returns the landing page's path."""
-    built = target / "_build" / "html"
-    shutil.rmtree(built, ignore_errors=True)
-    log = source.parent / "book.log"
+    """Jupyter Book over the assembled sources, anew, into `target`/_build/html. Returns the landing page's path.
+
+    What was there is replaced by a whole book only: `InputError` where it does not build without warnings.
+    """
+    built, log = target / "_build" / "html", source.parent / "book.log"
+    new, last = built.with_name("new"), built.with_name("html.last")
+    if last.exists() and not built.exists():  # of one that was killed between its two renames
+        os.replace(last, built)
+    for left in (new, last):
+        shutil.rmtree(left, ignore_errors=True)
     program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    options = ["build", str(source), "--path-output", str(target), "--all", "-W", "-n", "--keep-going"]
+    options = ["build", str(source), "--path-output", str(new), "--all", "-W", "-n", "--keep-going"]
     with open(log, "w", encoding="utf-8") as file:
         done = subprocess.run([*program, *options], stdout=file, stderr=subprocess.STDOUT, check=False)
-    if done.returncode or not (built / "index.html").exists():
-        warnings = [
-            line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line
-        ]
-        raise InputError("\n".join([f"the book did not build without warnings (whole log: {log}):", *warnings[:20]]))
+    made = new / "_build" / "html"
+    if done.returncode or not (made / "index.html").exists():
+        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+        reasons = [line for line in lines if "WARNING" in line or "ERROR" in line][:20] or lines[-10:]
+        kept = f"; {built} is the last that did" if built.exists() else ""
+        raise InputError("\n".join([f"the book did not build without warnings (whole log: {log}{kept}):", *reasons]))
+    if built.exists():
+        os.replace(built, last)
+    os.replace(made, built)
+    for left in (new, last):
+        shutil.rmtree(left, ignore_errors=True)
     return built / "index.html"
 
 
@@ -162,14 +188,17 @@ def _fitted(page: Page, config: dict[str, Any], age: str) -> nbformat.NotebookNo
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
         if "name" in figure:
             figure["name"] = f"{record['dataset']}-{figure['name']}".replace("_", "-")
-        cell.metadata = json.loads(json.dumps(cell.metadata).replace("{dataset}", json.dumps(record["title"])[1:-1]))
+        for what, name, title in (("figure", "caption", as_written(record["title"])), ("image", "alt", record["title"])):
+            shown = cell.metadata.get("mystnb", {}).get(what, {})
+            if name in shown:
+                shown[name] = shown[name].replace("{dataset}", title)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(MIME, None)
     glossary.link([cell for cell in notebook.cells if cell.cell_type == "markdown"])
     notebook.cells = [part for cell in notebook.cells for part in _with_origin(cell, page)]
     title = notebook.cells[0]
     heading, _, rest = title.source.partition("\n")
-    title.source = f"{heading} {record['title']}\n\n{_banner(record)}{age}\n{rest}"
+    title.source = f"{heading} {as_written(record['title'])}\n\n{_banner(record)}{age}\n{rest}"
     end = f"<p class='origin'>{downloads.links(record, config.get('repository') or {})}</p>"
     notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="downloads"))
     return notebook
@@ -181,7 +210,7 @@ def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.N
     shown = [output.get("data", {}) for output in cell.get("outputs", [])]
     texts = "".join("".join(data.get("text/html", "")) for data in shown)
     pictured = re.search("<table|<figure", texts) or any("image/png" in data for data in shown)
-    if pictured and (line := origins.line(page.record, page.given, cell.source, texts)):
+    if pictured and (line := origins.line(page.record, page.given, cell.metadata, texts)):
         yield nbformat.v4.new_markdown_cell(line, id=f"{cell.id}-origin")
 
 
@@ -202,7 +231,7 @@ def _list_of_pages(pages: list[Page]) -> str:
     if not pages:
         return "*No data set has been run for this section yet.*"
     return "\n".join(
-        f"- [{p.record['title']}](../{p.record['dataset']}/{p.record['section']}.ipynb), profile "
+        f"- [{as_written(p.record['title'])}](../{p.record['dataset']}/{p.record['section']}.ipynb), profile "
         f"`{p.record['settings']['profile']}`" + ("" if p.reference else ", run by this build")
         for p in pages
     )

@@ -21,8 +21,9 @@ def page(section: str, given: dict[str, Any], *, store: Path | None = None) -> I
         yield line
     executed = assembly.read_page(pages.run(section, given, store=store))
     target = paths.project_root() / "_build" / "page"
-    assembly.assemble([executed], target / "source")
-    built = assembly.render(target / "source", target)
+    with assembly.alone(target):
+        assembly.assemble([executed], target / "source")
+        built = assembly.render(target / "source", target)
     yield f"The page: {built.parent / executed.place}.html"
 
 
@@ -63,7 +64,7 @@ def sync(section: str) -> str:
     text, notebook = pages.notebook_pair(section)
     memory = paths.project_root() / "_build" / "pairs" / f"{section}.json"
     made = ""
-    if text.exists() and notebook.exists() and (now := _cells(text, notebook))[0] != now[1]:
+    if text.exists() and notebook.exists() and (now := [*map(pages.cells_in, (text, notebook))])[0] != now[1]:
         agreed = [_last_synced(memory), _committed(section)]
         unchanged = [cells in agreed for cells in now]
         if unchanged == [False, True]:
@@ -74,14 +75,8 @@ def sync(section: str) -> str:
             made = f"notebooks/{section}.py was made from its .ipynb, which had changed"
     pages.check_pair(section)
     memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(json.dumps(_cells(text)[0]), encoding="utf-8")
+    memory.write_text(json.dumps(pages.cells_in(text)), encoding="utf-8")
     return made
-
-
-def _cells(*pair: Path) -> list[list]:
-    import jupytext
-
-    return [pages.cells_of(jupytext.read(file)) for file in pair]
 
 
 def _last_synced(memory: Path) -> list | None:
@@ -95,7 +90,7 @@ def _committed(section: str) -> list | None:
     command = ["git", "show", f"HEAD:notebooks/{section}.ipynb"]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=paths.project_root())
-        return pages.cells_of(nbformat.reads(shown.stdout, as_version=4))
+        return pages.as_text(nbformat.reads(shown.stdout, as_version=4))
     except (OSError, subprocess.CalledProcessError, nbformat.reader.NotJSONError):
         return None  # no git, no commit: then only what was remembered counts
 

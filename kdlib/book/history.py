@@ -49,7 +49,7 @@ class History:
 
     @cached_property
     def known(self) -> bool:
-        """Whether there is a history: the project is a git repository with a commit."""
+        """True if there is a history: the project is a git repository with a commit."""
         return (self.root / ".git").exists() and bool(self._git("rev-parse", "--verify", "HEAD"))
 
     @cached_property

@@ -38,12 +38,13 @@ class Change:
 
     @property
     def title(self) -> str:
+        """Title of the claim or control, or its id in words where the entry has none."""
         return self.entry.get("title") or self.entry["id"].replace("-", " ")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How the rules of a page stand to its numbers.
+    """Relation of a page's rules to its numbers in time, as the git history tells it.
 
     `judged_by_these`: whether its verdicts are by the rules as they are now; None if that cannot be told. `changes`:
     the rules that are newer than some of its units. `untold`: what cannot be told, and why.
@@ -56,12 +57,12 @@ class Standing:
 
     @property
     def newer(self) -> list[Change]:
-        """Those that may decide otherwise."""
+        """Changes of rules that may decide otherwise than the earlier ones: all but rewordings."""
         return [change for change in self.changes if change.what != "reworded"]
 
 
 def standing(record: Mapping[str, Any], history: History) -> Standing:
-    """How a page's record stands to the rules of its section, as they are now and as the history has them."""
+    """Compare a page's record with the rules of its section, as they are now and as the history has them."""
     section, dataset, now = record["section"], record["dataset"], rules.read()
     own = rules.digest(now, section)
     versions: dict[str, Version] = {}
@@ -111,7 +112,7 @@ def note(found: Standing, judge: Judge) -> str:
 
 
 def lines(found: Standing) -> Iterator[str]:
-    """What `verify` says of a page: nothing where no rule is newer than a number, and all can be told."""
+    """Lines that `verify` prints about a page: nothing where no rule is newer than a number, and all can be told."""
     if found.newer:
         yield f"{_title(found)}: {', '.join(change.entry['id'] for change in found.newer)}"
     yield from (f"it cannot be told {why}" for why in found.untold)

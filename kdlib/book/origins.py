@@ -3,7 +3,6 @@
 import html
 import io
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..progress import format_duration
+from ..report.formatting import as_written
 
 CPU = "one CPU core"
 HEAD = """# Run statistics
@@ -45,18 +45,19 @@ def report(records: Sequence[dict[str, Any]]) -> str:
     ]
     for part in own.values():
         rows = [_of_kind(r, kind) for r in part for kind in r["cost"]["by_kind"]]
-        parts += ["", f"### {part[0]['title']}", "", html_table(rows, words=2)]
+        parts += ["", f"### {as_written(part[0]['title'])}", "", html_table(rows, words=2)]
     return "\n".join([*parts, ""])
 
 
-def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: str = "") -> str:
+def line(record: dict[str, Any], given: Mapping[str, Any], metadata: Mapping[str, Any], shown: str = "") -> str:
     """HTML for what a cell shows: which tables, how they were made, and how to make them again.
 
-    Arguments: the page's `record`; `given`, its parameters; `source` of the cell; `shown`, its HTML: what is said of
-    spread in it is explained. Empty where the cell takes no table and draws no figure.
+    Arguments: the page's `record`; `given`, its parameters; `metadata` of the cell, see `pages.CELL_METADATA`; `shown`,
+    its HTML: what is said of spread in it is explained. Empty where the cell says neither a table nor a figure.
     """
-    names = [name for name in _tables_named(source) if name in record["tables"]]
-    if not names and "kdlib.figures." not in source:
+    said = metadata.get("kdlib", {})
+    names = [name for name in said.get("tables", ()) if name in record["tables"]]
+    if not names and "figure" not in metadata.get("mystnb", {}):
         return ""
     folder = f"../../_static/tables/{record['dataset']}/{record['section']}"
     links = [f"<a href='{folder}/{name}.csv' download>{name}.csv</a>" for name in names]
@@ -79,7 +80,7 @@ def line(record: dict[str, Any], given: Mapping[str, Any], source: str, shown: s
         summary = f"mean ± half-width of the 95% t interval over {summary}"
     if seeds == 1 and "\N{NO-BREAK SPACE}[" in shown:
         summary = f"[95% Wilson interval over test examples]; {summary}"
-    cells = _cell_commands(record, given) if "present.missing_class_summary(" in source else ""
+    cells = _cell_commands(record, given) if said.get("cells_again") else ""
     inside = "data and command" if names else "command"
     return (
         f"<details class='origin'><summary>{summary} · {inside}</summary><p>{' · '.join(what)}</p>"
@@ -129,11 +130,6 @@ def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
 def _place(cost: dict[str, Any]) -> str:
     """Whose seconds a cost counts."""
     return CPU if all(device.startswith("cpu") for device in cost["devices"]) else "; ".join(cost["devices"])
-
-
-def _tables_named(source: str) -> list[str]:
-    """The names in `tables["name"]`, in order."""
-    return list(dict.fromkeys(re.findall(r'\btables\["(\w+)"\]', source)))
 
 
 def _units(records: Iterable[dict[str, Any]]) -> dict[str, float]:

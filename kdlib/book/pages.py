@@ -4,17 +4,22 @@ import hashlib
 import io
 import json
 import os
-import tempfile
-from contextlib import contextmanager, suppress
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from .. import paths
-from ..errors import InputError, StoreError
+from ..errors import InputError, NotebookError, StoreError
 from . import MIME
 from ..study.store import Store
+from . import kernels
+
+# What is kept of a cell's metadata, as jupytext.toml has it. `kdlib` says what the cell takes from the run: `tables`,
+# their names, and `cells_again`, whether each cell of its table is given the command that trains its students again.
+CELL_METADATA = ("tags", "mystnb", "kdlib")
 
 
 def notebook_path(section: str) -> Path:
@@ -51,11 +56,13 @@ def run(
 ) -> Path:
     """Execute a section's notebook with checked parameters. Returns the page's path.
 
-    The page appears whole or not at all. Raises `InputError` before any work for whatever cannot be used as asked.
+    The page appears whole or not at all, and what was there before stays until then. Raises `InputError` before any
+    work for whatever cannot be used as asked; `NotebookError` where a cell fails or the page gives no record, which
+    leaves the page as far as it came in _build/failed.
     """
     check(section, given, publish=publish)
     import papermill
-    from traitlets.config import Config
+    from nbclient.exceptions import DeadKernelError
 
     from ..sections.opening import open_study
 
@@ -63,26 +70,18 @@ def run(
     study = open_study(section, given, store=Store(store))
     name = f"{study.settings.dataset}-{study.settings.profile}"
     target = Path(output) if output else pages_dir() / name / f"{section}.ipynb"
+    failed = paths.project_root() / "_build" / "failed" / name / f"{section}.ipynb"
     partial = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
     parameters = {"dataset": study.settings.dataset, "profile": study.settings.profile, **given}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            _environment(KDLIB_STORE=str(study.store.root.resolve()), KDLIB_ROOT=str(paths.project_root())),
-            tempfile.TemporaryDirectory(prefix="kdlib-") as sockets,
-        ):
-            # Kernels that start at once race for TCP ports.
-            own_sockets = {"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}
-            papermill.execute_notebook(
-                str(source),
-                str(partial),
-                parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                log_output=False,
-                config=Config(own_sockets),
-            )
-        page = clean(nbformat.read(partial, as_version=4))
+        with kernels.surroundings(study.store.root.resolve()) as surroundings:
+            quietly = {"progress_bar": False, "log_output": False}
+            papermill.execute_notebook(str(source), str(partial), parameters, **quietly, **surroundings)
+        page = nbformat.read(partial, as_version=4)
+        if (page_record(page) or {}).get("section") != section:
+            raise _failed(section, partial, failed)
+        page = clean(page)
         page.metadata["kdlib"] = {
             "section": section,
             "source": source_digest(section),
@@ -95,15 +94,25 @@ def run(
             raise InputError(error.evalue) from None
         if error.ename == "StoreError":
             raise StoreError(error.evalue) from None
-        raise
+        raise _failed(section, partial, failed) from None
+    except DeadKernelError as error:
+        raise _failed(section, partial, failed, error) from None
     except OSError as error:
         raise StoreError(f"the page {target} cannot be written: {error.strerror}. Make room, and run again.") from error
     finally:
         with suppress(OSError):
             partial.unlink()
+    failed.unlink(missing_ok=True)
     if publish:
         _publish(target, Store(store))
     return target
+
+
+def _failed(section: str, partial: Path, failed: Path, error: Exception | None = None) -> NotebookError:
+    """Keep a page that did not come to its end where no book looks for it; what is to be said of it."""
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(partial, failed)
+    return kernels.told(section, nbformat.read(failed, as_version=4), failed, error)
 
 
 def check(section: str, given: dict[str, Any], *, publish: bool) -> None:
@@ -156,12 +165,29 @@ def compared(dataset: str, profile: str) -> tuple[dict[str, dict[str, Any]], dic
 def source_digest(section: str) -> str:
     """sha256 of a notebook's cells (not of its ids, which change when jupytext makes it anew)."""
     notebook = nbformat.read(notebook_path(section), as_version=4)
-    return hashlib.sha256(json.dumps(cells_of(notebook), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(as_text(notebook), sort_keys=True).encode()).hexdigest()
 
 
 def cells_of(notebook: nbformat.NotebookNode) -> list[list]:
     """Kind, source and kept metadata of each cell: what both files of a jupytext pair hold."""
     return [[c.cell_type, c.source, _kept(c.metadata)] for c in notebook.cells]
+
+
+def cells_in(half: Path) -> list[list]:
+    """`cells_of` what a half of a notebook says in the end: as text, read back.
+
+    Text cannot hold all that an .ipynb file can (an empty line at the end of a cell, a line `# %%` inside one).
+    """
+    import jupytext
+
+    return as_text(jupytext.read(half))
+
+
+def as_text(notebook: nbformat.NotebookNode) -> list[list]:
+    """`cells_of` a notebook that was written as text and read back."""
+    import jupytext
+
+    return cells_of(jupytext.reads(jupytext.writes(notebook, "py:percent"), "py:percent"))
 
 
 def outputs_digest(page: nbformat.NotebookNode) -> str:
@@ -172,13 +198,11 @@ def outputs_digest(page: nbformat.NotebookNode) -> str:
 
 def check_pair(section: str) -> None:
     """Check that the two files of a notebook's jupytext pair hold the same cells; else raise `InputError`."""
-    import jupytext
-
     text, source = notebook_pair(section)
     missing = [p.name for p in (source, text) if not p.exists()]
     if missing:
         raise InputError(f"notebooks/{missing[0]} is missing: {_directions(section)}")
-    pair = [cells_of(jupytext.read(p)) for p in (text, source)]
+    pair = [cells_in(p) for p in (text, source)]
     if pair[0] == pair[1]:
         return
     where = next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), min(map(len, pair)))
@@ -194,7 +218,7 @@ def _directions(section: str) -> str:
 
 
 def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {name: metadata[name] for name in ("tags", "mystnb") if metadata.get(name)}
+    return {name: metadata[name] for name in CELL_METADATA if metadata.get(name)}
 
 
 def _publish(page_path: Path, store: Store) -> None:
@@ -215,14 +239,3 @@ def _publish(page_path: Path, store: Store) -> None:
         if old.stem not in content["tables"]:
             old.unlink()
     paths.write_whole(reference, page_path.read_bytes())
-
-
-@contextmanager
-def _environment(**values: str) -> Any:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

@@ -52,17 +52,17 @@ def report() -> str:
     parts = []
     for path in sorted(_folder().glob("*.json")):
         rows = json.loads(path.read_text(encoding="utf-8"))
-        machine = rows[0]
+        machine, size = rows[0], rows[0].get("product", 2048)
+        on_cpu = machine["kind"].startswith("cpu")
         parts.append(
             f"## {find_source(path.stem.partition('-')[0]).title} on {machine['device']}\n\n"
-            f"{machine['workers']} workers with one thread each, torch {machine['torch']}, code `{machine['commit']}`. "
-            f"A matrix product of {machine.get('product', 2048)} x {machine.get('product', 2048)} on one thread: "
-            f"{machine['fp32']:.0f} GFLOP/s in fp32, "
-            f"{machine['bf16']:.0f} in bf16.\n"
+            f"{machine['workers']} {'workers with one thread each' if on_cpu else 'process'}, torch {machine['torch']}, code `{machine['commit']}`. A matrix product of {size} x {size}"
+            f"{' on one thread' * on_cpu}: {machine['fp32']:,.0f} GFLOP/s in fp32, {machine['bf16']:,.0f} in bf16.\n"
         )
         for kind, (cells, words) in TABLES.items():
             lines = [cell for row in rows if row["row"] == kind for cell in cells(row)]
-            parts.append(html_table(lines, words) + "\n")
+            missing = f"*The {kind} was not measured here: the run was ended before.*"
+            parts.append((html_table(lines, words) if lines else missing) + "\n")
     return "\n".join(parts) or "*No benchmark is kept: `kdlib bench --save` makes one.*"
 
 

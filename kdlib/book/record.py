@@ -52,6 +52,7 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
             "dataset": study.dataset.name,
             "title": study.dataset.title,
             "family": study.dataset.family,
+            "data": study.dataset.digest,
             "settings": asdict(study.settings),
             "notes": study.notes,
             "tables": {name: table.to_csv(index=False) for name, table in tables.items()},

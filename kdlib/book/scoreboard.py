@@ -15,7 +15,7 @@ from .record import read_tables
 from ..sections import SECTIONS
 from ..claims.registry import Tables
 from ..claims.rows import last_epoch
-from ..report.formatting import format_interval
+from ..report.formatting import as_written, format_interval
 from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
 from ..study.settings import differing, reductions
 from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
@@ -162,7 +162,7 @@ class Scoreboard:
         ]
         for name, found in self.verdicts.items():
             table = VerdictTable(found, self.rivals.get(name), self._places(name), SECTIONS)._repr_html_()
-            lines += [f"({_label(name)})=", f"## {self.titles[name]}", "", self._scale(name), ""]
+            lines += [f"({_label(name)})=", f"## {as_written(self.titles[name])}", "", self._scale(name), ""]
             lines += [*self._changed_by_seeds(name), *_raw(table), ""]
         return "\n".join([*lines, *(_raw(SCRIPT) if self.verdicts else ())])
 
@@ -176,7 +176,7 @@ class Scoreboard:
             of_kind = [[v.claim in readings for v in found if v.verdict == kind] for kind in VERDICTS[:4]]
             of_kind.append([v.claim in readings for v in found if v.verdict not in VERDICTS[:4]])
             counts = [f"{len(own) - sum(own)} + {sum(own)}" for own in of_kind]
-            lines.append(f"| [{self.titles[name]}](#{_label(name)}) | " + " | ".join(counts) + " |")
+            lines.append(f"| [{as_written(self.titles[name])}](#{_label(name)}) | " + " | ".join(counts) + " |")
         return "\n".join(
             [
                 "The paper's main statements, with what was measured and its 95% interval over teacher seeds:",
@@ -194,7 +194,7 @@ class Scoreboard:
                 "Claim by claim: [the scoreboard](scoreboard.md). What was run, and what was cut against profile",
                 "`paper`, which has the paper's grids, and numbers of our own where it prints none:",
                 "",
-                *(f"- **{self.titles[name]}**: {self._scale(name)}" for name in self.verdicts),
+                *(f"- **{as_written(self.titles[name])}**: {self._scale(name)}" for name in self.verdicts),
             ]
         )
 
@@ -235,7 +235,7 @@ class Scoreboard:
 
     def _signs(self, shown: Iterable[str]) -> str:
         """What a matrix of these data sets needs to be read."""
-        lacking = [self.titles[name] for name in shown if "rival_explanations" not in self.tables[name]]
+        lacking = [as_written(self.titles[name]) for name in shown if "rival_explanations" not in self.tables[name]]
         unrun = f" Rival explanations have not been run on {', '.join(lacking)}: no *but see* there says nothing."
         return MATRIX_SIGNS + unrun * bool(lacking)
 

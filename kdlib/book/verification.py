@@ -10,7 +10,7 @@ from ..errors import InputError
 from .record import computed_by, digest_of_texts
 from ..sections import SECTIONS
 from ..study.store import from_bytes, published_units
-from . import newer_rules
+from . import newer_rules, page_data
 from .history import History
 from .pages import check_pair, executed, notebook_path, outputs_digest, page_record, read, source_digest
 
@@ -18,11 +18,12 @@ from .pages import check_pair, executed, notebook_path, outputs_digest, page_rec
 def problems(history: History | None = None) -> list[str]:
     """One line for whatever does not belong together, with what to do."""
     history = history or History(paths.project_root())
-    return [*_of_notebooks(), *(line for path in executed() for line in _of_page(path, history)), *_of_results()]
+    of_pages = (line for path in executed() for line in _of_page(path, history))
+    return [*_of_notebooks(), *of_pages, *page_data.problems(), *_of_results()]
 
 
 def notes(history: History | None = None) -> list[str]:
-    """Which rules of which pages are newer than some of their numbers, and where that cannot be told: no problem."""
+    """Lines on rules that are newer than some of a page's numbers, and on where that cannot be told: no problems."""
     history, found = history or History(paths.project_root()), []
     for path in executed():
         page = read(path)  # one that cannot be read is named by `problems`

@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import rules
 from .intervals import Interval, ratio_interval, t_interval
-from .registry import STATISTICS, Sections, Tables
+from .registry import STATISTICS, Lacking, Sections, Tables
 
 PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
 VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
@@ -197,8 +197,8 @@ def evaluate(
     Arguments: `tables[section][name]`, what has been run; `others`, the same of further data sets by name, for claims
     that compare two; `alike(notebook, data set, section)`, whether a section was run with the same settings as this
     data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
-    notebook or table is lacking is "not yet run". The note says what it lacks. `claims`: those to judge (default:
-    all, as they are now).
+    notebook or table is lacking is "not yet run", one whose table lacks a column has "no verdict"; the note says what
+    is lacking. `claims`: those to judge (default: all, as they are now).
     """
     claims = [claim for claim in (load_claims() if claims is None else claims) if claim.applies_to(dataset)]
     every = {dataset: tables, **(others or {})}
@@ -221,16 +221,18 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
         return judge(claim, tables.dataset, [])
     try:
         own = tables[claim.notebook]  # also for a statistic that takes no table of it
-        values = STATISTICS[claim.statistic](tables)
-    except KeyError as lacking:
-        what, paper = lacking.args[0], claim.paper_value(tables.dataset)
-        verdict, how = ("not comparable", " with the same settings") if what in unlike else ("not yet run", "")
+        found = STATISTICS[claim.statistic](tables)
+    except KeyError as error:
+        what, paper = error.args[0], claim.paper_value(tables.dataset)
+        verdict, how = "no verdict", ""  # its table is there, with less than it needs
+        if isinstance(error, Lacking):
+            verdict, how = ("not comparable", " with the same settings") if what in unlike else ("not yet run", "")
         return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {what}{how}")
-    verdict = judge(claim, tables.dataset, values.tolist())
+    verdict = judge(claim, tables.dataset, found.values.tolist())
     seeds = {seed for table in own.values() if "seed" in table for seed in table["seed"]}
     if claim.kind == "existence" and len(seeds) == 1:  # its values are not those of seeds
         verdict = replace(verdict, verdict="one seed, no verdict")
-    return replace(verdict, note="; ".join(filter(None, [verdict.note, values.attrs.get("note")])))
+    return replace(verdict, note="; ".join(filter(None, [verdict.note, found.note])))
 
 
 def count_verdicts(verdicts: Iterable[Verdict]) -> str:

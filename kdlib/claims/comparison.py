@@ -31,7 +31,7 @@ def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
     rows = []
     for name, unit in units.items():
         try:
-            values = [STATISTICS[name](Tables(dataset, tables)).dropna() for tables in (ours, reference)]
+            values = [STATISTICS[name](Tables(dataset, tables)).values.dropna() for tables in (ours, reference)]
         except KeyError:  # a statistic that is not computed, or a section that one of them has not run
             continue
         if all(len(v) for v in values):

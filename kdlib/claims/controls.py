@@ -49,9 +49,10 @@ class Control:
 class Finding:
     """Finding of a data set's tables on a control: `outcome` is explains, does not explain, undecided or not decided.
 
-    Not decided: fewer than two teacher seeds have a value. `note`: how many seeds have none. `terms`: means over seeds
-    of the two numbers that the estimate is made of, in the order in which `measured` names them. `remark`: what a
-    reader must know beside the number: that seeds were left out, and what the statistic itself notes.
+    Not decided: fewer than two teacher seeds have a value, or a table, or a column of one, was not run, which `lacks`
+    then names. `note`: how many seeds have no value, or what is lacking. `terms`: means over seeds of the two numbers
+    that the estimate is made of, in the order in which `measured` names them. `remark`: what a reader must
+    know beside the number: that seeds were left out, and what the statistic itself notes.
     """
 
     control: Control
@@ -60,12 +61,15 @@ class Finding:
     note: str
     terms: tuple[float, float] | None
     remark: str = ""
+    lacks: str = ""
 
     @property
     def sentence(self) -> str:
         """The sentence of controls.yml for this outcome, or one that says why there is no finding."""
         if self.outcome in self.control.sentences:
             return self.control.sentences[self.outcome]
+        if self.lacks:
+            return f"No finding: there are no numbers of {self.lacks}."
         if self.estimate is None:
             return f"No finding. {self.control.nothing}"
         if self.note:
@@ -95,7 +99,7 @@ def findings(dataset: str, tables: Sections) -> list[Finding]:
 
 
 def find(control: Control, tables: Tables) -> Finding:
-    """Finding of one control on the data set of some tables; `KeyError` if those of its notebook are lacking."""
+    """Finding of one control on the data set of some tables; where what it takes is lacking, that it is not decided."""
     rule = Claim(
         id=control.id,
         title=control.title,
@@ -114,10 +118,13 @@ def find(control: Control, tables: Tables) -> Finding:
         definition=control.definition,
         reason=None,
     )
-    values = STATISTICS[control.statistic](tables)
-    verdict = judge(rule, tables.dataset, values.tolist())
+    try:
+        found = STATISTICS[control.statistic](tables)
+    except KeyError as error:
+        return Finding(control, "not decided", None, f"lacks {error.args[0]}", None, lacks=str(error.args[0]))
+    verdict = judge(rule, tables.dataset, found.values.tolist())
     decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
     outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"
     left_out = f"{verdict.note}: {control.why_nothing}" if decided and verdict.note else ""
-    remark = "; ".join(filter(None, [left_out, values.attrs.get("note")]))
-    return Finding(control, outcome, verdict.estimate, verdict.note, values.attrs.get("terms"), remark)
+    remark = "; ".join(filter(None, [left_out, found.note]))
+    return Finding(control, outcome, verdict.estimate, verdict.note, found.terms, remark)

@@ -1,19 +1,28 @@
 """The registry of the statistics that decide the paper's claims and the controls.
 
-`STATISTICS[name](tables)` gives a float Series indexed by teacher seed, as the `definition` of its claim says; a seed
-without a value is nan or absent. Statistics of the kinds `existence` and `exact` are indexed by what they look at
-(sizes, temperatures), or by 0. `attrs["note"]` says what a reader must know beside the numbers. A table that is missing
-is a `KeyError`.
+`STATISTICS[name](tables)` gives a `Statistic`, as the `definition` of its claim says. A table that is missing is
+`Lacking`; rows that are missing leave seeds without a value.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # pandas takes long to import, and the names of the sections are wanted before
     from pandas import DataFrame, Series
 
 Sections = Mapping[str, "Mapping[str, DataFrame]"]
+
+
+class Lacking(KeyError):
+    """A data set, a section or a table that a statistic takes and that was not run; its argument names it."""
+
+
+class Section(dict[str, "DataFrame"]):
+    """The tables of a section by name. One that is not there is `Lacking`, which a column of it would not be."""
+
+    def __missing__(self, name: str) -> "DataFrame":
+        raise Lacking(name)
 
 
 @dataclass(frozen=True)
@@ -24,18 +33,52 @@ class Tables:
     sections: Sections
     others: Mapping[str, Sections] = field(default_factory=dict)
 
-    def __getitem__(self, section: str) -> "Mapping[str, DataFrame]":
-        return self.sections[section]
+    def __getitem__(self, section: str) -> Section:
+        if section not in self.sections:
+            raise Lacking(section)
+        return Section(self.sections[section])
+
+    def of(self, dataset: str) -> "Tables":
+        """The tables of another data set."""
+        if dataset not in self.others:
+            raise Lacking(dataset)
+        return Tables(dataset, self.others[dataset])
 
 
-Statistic = Callable[[Tables], "Series"]
+@dataclass(frozen=True, eq=False)
+class Statistic:
+    """Numbers that decide a claim or control on one data set, with what a reader must know beside them.
+
+    `values`: floats indexed by teacher seed, those of a claim of the kind `existence` or `exact` by what is looked at
+    (sizes, temperatures), or by 0; what has no value is nan or absent. `note`: what a reader must know beside the
+    values, empty if nothing. `terms`: of values that are made of two numbers, the means of both over the seeds that
+    have a value.
+    """
+
+    values: "Series"
+    note: str = ""
+    terms: tuple[float, float] | None = None
+
+    def noted(self, *said: str) -> "Statistic":
+        """Copy with texts added to the note, if any value is known; empty texts are left out."""
+        return self._saying(*said) if self.values.notna().any() else self
+
+    def explained(self, reason: str) -> "Statistic":
+        """In the note why a seed without a value has none, if there is one."""
+        return self._saying(reason) if self.values.isna().any() else self
+
+    def _saying(self, *said: str) -> "Statistic":
+        return replace(self, note="; ".join(filter(None, [self.note, *said])))
 
 
-class Registry(Mapping[str, Statistic]):
+Function = Callable[[Tables], Statistic]
+
+
+class Registry(Mapping[str, Function]):
     """Mapping of statistics by name, filled when the first is looked up, by the functions given to `filled_by`."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Statistic] = {}
+        self._known: dict[str, Function] = {}
         self._unasked: list[Callable[[], None]] = []
 
     def filled_by(self, source: Callable[[], None]) -> Callable[[], None]:
@@ -43,16 +86,16 @@ class Registry(Mapping[str, Statistic]):
         self._unasked.append(source)
         return source
 
-    def enter(self, function: Statistic) -> None:
+    def enter(self, function: Function) -> None:
         """Add a statistic under its function's name."""
         self._known[function.__name__] = function
 
-    def _all(self) -> dict[str, Statistic]:
+    def _all(self) -> dict[str, Function]:
         while self._unasked:
             self._unasked.pop()()
         return self._known
 
-    def __getitem__(self, name: str) -> Statistic:
+    def __getitem__(self, name: str) -> Function:
         return self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -65,7 +108,7 @@ class Registry(Mapping[str, Statistic]):
 STATISTICS = Registry()
 
 
-def statistic(function: Statistic) -> Statistic:
+def statistic(function: Function) -> Function:
     """Enter a function in the registry under its own name, the `statistic` of a claim."""
     STATISTICS.enter(function)
     return function

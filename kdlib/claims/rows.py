@@ -6,15 +6,22 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from .intervals import t_interval
+from .registry import Statistic
 
 SIX_TEMPERATURES = (3, 6, 9, 12, 15, 20)
 TEACHERS = ("small", "large")
 PAIR = ["batch_size", "epoch"]  # of the search for the sweet spot
+NOTHING = Statistic(Series(dtype=float))  # where there are no seeds, or too few settings to compare
 
 
-def each_seed(table: DataFrame, value: Callable[[DataFrame], float]) -> Series:
-    """A number from the rows of each teacher seed, indexed by seed."""
-    return Series({seed: value(rows) for seed, rows in table.groupby("seed")}, dtype=float)
+def single(value: float) -> Statistic:
+    """One number that no seeds share."""
+    return Statistic(Series([float(value)]))
+
+
+def each_seed(table: DataFrame, value: Callable[[DataFrame], float]) -> Statistic:
+    """A number from the rows of each teacher seed."""
+    return Statistic(Series({seed: value(rows) for seed, rows in table.groupby("seed")}, dtype=float))
 
 
 def at(rows: DataFrame, **values: object) -> DataFrame:
@@ -34,13 +41,13 @@ def last_epoch(rows: DataFrame) -> DataFrame:
     return rows[rows["epoch"] == rows.groupby(["seed", "teacher"])["epoch"].transform("max")]
 
 
-def means(by_seed: DataFrame) -> Series:
+def means(by_seed: DataFrame) -> Statistic:
     """Mean over seeds (rows) of each column; the note counts the columns whose own t interval lies above 0."""
-    mean = by_seed.mean()
-    if len(by_seed) > 1 and len(mean):
-        clear = sum(t_interval(by_seed[name]).low > 0 for name in by_seed)
-        mean.attrs["note"] = f"means over seeds; {clear} of {len(mean)} with an interval above 0"
-    return mean
+    mean = Statistic(by_seed.mean())
+    if len(by_seed) < 2:
+        return mean
+    clear = sum(t_interval(by_seed[name]).low > 0 for name in by_seed)
+    return mean.noted(f"means over seeds; {clear} of {by_seed.shape[1]} with an interval above 0")
 
 
 def two(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> DataFrame:
@@ -48,32 +55,16 @@ def two(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Dat
     return DataFrame({seed: terms(part) for seed, part in rows.groupby("seed")}, index=["a", "b"], dtype=float).T
 
 
-def joined(terms: DataFrame, values: Series) -> Series:
-    """Values with the means of the two terms they are made of, over the seeds with a value, in `attrs["terms"]`."""
-    if values.notna().any():
-        values.attrs["terms"] = tuple(terms[values.notna()].mean())
-    return values.astype(float)
+def joined(terms: DataFrame, values: Series) -> Statistic:
+    """Statistic of values that were made of two numbers `a` and `b` of each seed, with both numbers' means as terms."""
+    known = values.notna()
+    return Statistic(values.astype(float), terms=tuple(terms[known].mean()) if known.any() else None)
 
 
-def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Series:
+def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Statistic:
     """The first minus the second of two numbers of each seed."""
     found = two(rows, terms)
     return joined(found, found["a"] - found["b"])
-
-
-def noted(values: Series, *said: str) -> Series:
-    """Values with texts added to their note, where any value is known; empty texts are left out."""
-    notes = [text for text in (values.attrs.get("note"), *said) if text]
-    if notes and values.notna().any():
-        values.attrs["note"] = "; ".join(notes)
-    return values
-
-
-def without_value(values: Series, reason: str) -> Series:
-    """Values with a note on why a seed without a value has none, if there is such a seed."""
-    if values.isna().any():
-        values.attrs["note"] = reason
-    return values
 
 
 def difference(rows: DataFrame, column: str, of: str, minus: str) -> float:

@@ -59,7 +59,10 @@ def digest(rules: Rules, section: str) -> str:
 
 
 def digests() -> dict[str, str]:
-    """Those of all sections' rules as they are now. Units record them when they are computed, and pages their own."""
+    """Digests of all sections' rules as they are now, by section.
+
+    Units record them when they are computed, and pages their own section's.
+    """
     rules = read()
     sections = {entry["notebook"] for kind in KINDS for entry in rules[kind]}
     return {section: digest(rules, section) for section in sorted(sections)}

@@ -45,7 +45,8 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape (channels, height, width) of one image."""
-        return tuple(self.images.shape[1:])
+        _, channels, height, width = self.images.shape
+        return channels, height, width
 
     @property
     def test_size(self) -> int:
@@ -54,7 +55,7 @@ class Dataset:
 
     @property
     def smallest_test_class(self) -> int:
-        """How many test examples the class has that has the fewest."""
+        """Number of test examples of the class that has the fewest."""
         return int(torch.bincount(self._test[1]).min())
 
     def open_test(self, reason: str) -> tuple[Tensor, Tensor]:
@@ -69,7 +70,7 @@ class Dataset:
 
 
 def describe(dataset: Dataset) -> list[str]:
-    """What was read, in a few lines: sizes, layout, range, classes and the smallest of them, and how it was read."""
+    """Lines that tell what was read: sizes, layout, range, classes and the smallest of them, and how it was read."""
     channels, height, width = dataset.shape
     counts = torch.bincount(dataset.labels)
     least = int(counts.argmin())

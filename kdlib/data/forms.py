@@ -49,7 +49,7 @@ def read(given: Any) -> tuple[Arrays, tuple[str, ...]]:
 
 
 def channels_last(shape: Sequence[int]) -> bool:
-    """Whether images of this shape (three numbers, no examples) are [H, W, C], as PIL and Keras have them.
+    """True if images of this shape (three numbers, no examples) are [H, W, C], as PIL and Keras have them.
 
     One or three channels are looked for first, then a square; what is left is [C, H, W] unless its last axis is short.
     """

@@ -31,6 +31,9 @@ class Source:
 
 
 _sources: dict[str, Source] = {}
+# Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
+TAKEN = {"all", "bibliography", "glossary", "index", "open_questions", "paper", "performance", "run_statistics"}
+TAKEN |= {"scoreboard", "sections", "units"}
 
 
 def register_dataset(
@@ -46,10 +49,16 @@ def register_dataset(
     Arguments: `load(data_dir)` returns train images, train labels, test images, test labels: images [N, H, W],
     [N, C, H, W] or [N, H, W, C], uint8 or floats in [0, 1]; labels are integers from 0 (`forms.read` says what else is
     understood). `family`: the data set of table 7 whose networks it uses. `class_names`, one a label, and `title` are
-    shown as they are written. Raises `InputError` for a name that is no lower-case identifier.
+    shown as they are written. Raises `InputError` for a name that is no lower-case identifier, or that the book, a
+    command or another data set of kdlib has.
     """
-    if not name.isidentifier() or not name.islower():
+    if not name.isidentifier() or not name.islower() or name.startswith("_"):
         raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
+    if name in TAKEN or (name in _sources and _sources[name].builtin):
+        what = "a data set that kdlib knows" if name in _sources else "taken by the book or a command"
+        raise InputError(f"a data set cannot be named {name!r}: that is {what}. Give yours a name of its own")
+    if title is not None and len(title.splitlines()) != 1:
+        raise InputError(f"the title of a data set must be one line, got {title!r}")
     names = None if class_names is None else tuple(map(str, class_names))
     _sources[name] = Source(load, family, names, title or name, plugin=plugins.running() is not None)
 
@@ -74,12 +83,12 @@ def dataset_names() -> list[str]:
 
 
 def lacking_files(name: str, root: Path | None = None) -> list[str]:
-    """What a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
+    """Files that a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
     return [file for file in find_source(name).files if not variants(root or paths.data_dir(), file)]
 
 
 def variants(root: Path, file: str) -> list[Path]:
-    """What is there of a file, packed (.gz) ones first; some programs unpack a dot where IDX files have a dash."""
+    """Paths of a file as it is there: packed (.gz) or not, its IDX name with a dash or, as some unpack it, a dot."""
     names = dict.fromkeys((file, file.replace("-idx", ".idx")))
     return [path for end in (".gz", "") for name in names if (path := root / f"{name}{end}").exists()]
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
 from ..claims.intervals import t_interval
@@ -16,7 +17,10 @@ COLOURS = {"small": "#0072B2", "large": "#D55E00", "large_sweet": "#007A5A", "no
 MARKERS = {"small": "o", "large": "s", "large_sweet": "^"}
 
 
+# What a session may have as it likes; all else is matplotlib's default or ours, whatever a matplotlibrc says.
+OF_A_SESSION = {"backend", "backend_fallback", "interactive", "timezone", "toolbar"}
 STYLE = {
+    **{k: v for k, v in matplotlib.rcParamsDefault.items() if k.partition(".")[0] not in OF_A_SESSION},
     "figure.dpi": 150,
     "savefig.dpi": 150,
     "figure.constrained_layout.use": True,
@@ -47,11 +51,21 @@ STROKES = {"-": "— ", "--": "- - ", ":": "··· "}  # before the names of cur
 OUTLINE = patheffects.withStroke(linewidth=2.5, foreground="white")  # of text over curves
 
 
+class StyledFigure(Figure):
+    """A figure that is drawn in the book's style too: some of its texts are made only then."""
+
+    @matplotlib.rc_context(STYLE)
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw all artists with the book's settings, whatever a user's matplotlibrc holds."""
+        super().draw(renderer)
+
+
 def subplots(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
     """A figure of the book's width with a grid of axes [rows, columns]; `height` in inches; closed in pyplot."""
     from matplotlib import pyplot  # with it a notebook shows returned figures; closed, so that it shows them once
 
-    figure, axes = pyplot.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **keywords)
+    form = {"figsize": (WIDTH, height), "squeeze": False, "FigureClass": StyledFigure}
+    figure, axes = pyplot.subplots(rows, columns, **form, **keywords)
     pyplot.close(figure)
     return figure, axes
 

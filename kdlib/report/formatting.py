@@ -1,5 +1,6 @@
 """Words for tables, figures and sentences: names of teachers, and numbers with their intervals."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -21,6 +22,11 @@ class Markdown(str):
 
     def _repr_markdown_(self) -> str:
         return str(self)
+
+
+def as_written(text: str) -> str:
+    """Markdown that shows a text as it is, whatever Markdown, mathematics or HTML would make of its characters."""
+    return re.sub(r"([\\`*_{}\[\]<>&$|#~^])", r"\\\1", text)
 
 
 def index_name_as_header(table: pd.DataFrame) -> pd.DataFrame:

@@ -32,5 +32,5 @@ def as_picture(image: np.ndarray) -> np.ndarray:
 
 
 def ticks(count: int, most: int = 20) -> range:
-    """Which of so many positions are named beside an axis: every one, or every k-th where names would meet."""
+    """Positions that are named beside an axis: every one, or every k-th where names would meet."""
     return range(0, count, -(-count // most))

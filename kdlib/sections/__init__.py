@@ -1,6 +1,7 @@
 """A folder for each section of the paper, and one for the controls.
 
-A folder with a `section.toml` is a section: nothing else lists them. Its modules:
+A folder with a `section.toml` is a section: nothing else lists them (`python -m kdlib.sections` writes README's list).
+Its modules, of which it has `experiment` and what it needs of the others:
 
 - `experiment`: `units(study)`, what it needs, and `tables(study)`, a dictionary of DataFrames with one row for each
   cell and teacher seed. Accuracies in tables are percent, entropies nats, confidences probabilities.
@@ -13,6 +14,7 @@ Importing this package imports none of them: names and parameters are known befo
 """
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -42,7 +44,8 @@ def _read(path: Path) -> Description:
     return Description(path.parent.name, **found, **lists)
 
 
-_FOUND = (_read(path) for path in Path(__file__).parent.glob("*/section.toml"))
+FOLDER = Path(__file__).parent
+_FOUND = (_read(path) for path in FOLDER.glob("*/section.toml"))
 SECTIONS: dict[str, Description] = {d.name: d for d in sorted(_FOUND, key=lambda d: d.order)}
 
 
@@ -56,17 +59,22 @@ def part(section: str, name: str) -> ModuleType:
     return import_module(f".{section}.{name}", __name__)
 
 
+def parts(name: str) -> Iterator[ModuleType]:
+    """The modules of this name, of all sections that have one."""
+    yield from (part(section, name) for section in SECTIONS if (FOLDER / section / f"{name}.py").is_file())
+
+
 def find(module: str, name: str) -> Any:
     """The function of this name in that module of any section: what notebooks call. Or `AttributeError`."""
-    for section in SECTIONS:
-        if name in shown(part(section, module)):
-            return getattr(part(section, module), name)
+    for found in parts(module):
+        if name in shown(found):
+            return getattr(found, name)
     raise AttributeError(f"no section has {name!r} among its {module}")
 
 
 def names(module: str) -> list[str]:
     """Names of all functions that `find` finds in a module, sorted."""
-    return sorted(name for section in SECTIONS for name in shown(part(section, module)))
+    return sorted(name for found in parts(module) for name in shown(found))
 
 
 def shown(module: ModuleType) -> list[str]:
@@ -85,5 +93,5 @@ def _folders() -> dict[str, Path]:
 
 @STATISTICS.filled_by
 def _statistics() -> None:
-    for section in SECTIONS:
-        part(section, "statistics")
+    for _ in parts("statistics"):  # importing a module enters them
+        pass

@@ -2,9 +2,11 @@
 
 import html
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +79,16 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
 
     Arguments: `parameters`, such as a notebook's `globals()`; names that start with `_`, what IPython puts there and
     what cannot be a parameter (modules, functions, tables of an earlier run) are passed over, any other unknown name is
-    an error. Values may be strings that read as a value ("1e-3",
+    an error. So is of a notebook's variables one that a cell of parameters sets, or papermill, or any cell if it
+    nearly is a parameter's name; others are the reader's own. Values may be strings that read as a value ("1e-3",
     "[3, 9]"), as papermill's `-p` gives them. None means: the profile's. `given` adds to `parameters`.
     `allowed`: the names that make sense (default: every field of `Settings`).
     Raises `InputError`: what was wrong, and what is allowed. Whether a device is on this machine is not looked at.
     """
     allowed = tuple(allowed or (f.name for f in fields(Settings)))
     named = {k: v for k, v in {**parameters, **given}.items() if k in allowed or not _belongs_to_notebook(k, v)}
+    own = _readers_own(parameters, allowed) - set(given)
+    named = {k: v for k, v in named.items() if k not in own}
     unknown = sorted(set(named) - set(allowed))
     if unknown:
         raise InputError(
@@ -198,6 +203,25 @@ def _belongs_to_notebook(name: str, value: Any) -> bool:
         or name in ("In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
         or not _plain(value)
     )
+
+
+def _readers_own(variables: Mapping[str, Any], allowed: tuple[str, ...]) -> set[str]:
+    """Of a notebook's variables those that were never meant as parameters: none where it is no notebook's globals.
+
+    IPython keeps what its cells said in `In`; what a start-up file sets, none of them does.
+    """
+    if "__builtins__" not in variables and "In" not in variables:
+        return set()
+    cells = [text for text in variables.get("In") or () if isinstance(text, str)]
+    meant, elsewhere = set(), set()
+    for text in cells:
+        names = set(re.findall(r"(?:^|;\s*)(\w+)\s*(?::[^=\n]+)?=(?!=)", text, re.MULTILINE))
+        own_cell = not (names & {*allowed} or text.startswith("# Parameters"))  # papermill's begins with these words
+        (elsewhere if own_cell else meant).update(names)
+    if "In" not in variables:  # of another kernel, or a script
+        elsewhere = set(variables)
+    meant |= {name for name in elsewhere if get_close_matches(name, allowed, 1, 0.85)}
+    return set(variables) - {*allowed} - meant
 
 
 def _plain(value: Any) -> bool:

@@ -63,7 +63,15 @@ def to_bytes(unit: Unit) -> bytes:
     plain = torch.contiguous_format  # strides too: those of a single element may be anything
     tensors = {name: tensor.detach().cpu().clone(memory_format=plain) for name, tensor in unit.tensors.items()}
     header = {"kind": unit.kind, "config": canonical_json(unit.config), "provenance": canonical_json(unit.provenance)}
-    return safetensors.torch.save(tensors, {**header, "sha256": _checksum(header, tensors)})
+    return _in_order(safetensors.torch.save(tensors, {**header, "sha256": _checksum(header, tensors)}))
+
+
+def _in_order(payload: bytes) -> bytes:
+    """A safetensors file with its header sorted: the library writes metadata in another order each time."""
+    start = 8 + int.from_bytes(payload[:8], "little")
+    header = canonical_json(json.loads(payload[8:start])).encode()
+    header += b" " * (-len(header) % 8)  # tensors begin at a multiple of 8 bytes
+    return len(header).to_bytes(8, "little") + header + payload[start:]
 
 
 def from_bytes(payload: bytes) -> Unit:
@@ -280,7 +288,7 @@ class Store:
         files = []
         for part in _parts(self.parquet_rows(path.stem for path in self.paths()), part_bytes):
             files.append(folder / f"units-{len(files) + 1:03}.parquet")
-            parquet.write_table(pyarrow.Table.from_pylist(part), files[-1])
+            parquet.write_table(pyarrow.Table.from_pylist(part), files[-1], compression="zstd")
         if not files:
             raise nothing
         return files
@@ -288,20 +296,28 @@ class Store:
     def import_file(self, file: Path) -> int:
         """Add a file of `export` as a read-only layer under the store; returns its number of units.
 
-        Raises `InputError` if the file cannot be read or holds a damaged unit.
+        Units that a layer holds already are not kept a second time. Raises `InputError` if the file cannot be read or
+        holds a damaged unit.
         """
         if not file.is_file():
             raise InputError(f"there is no file {file}")
+        import pyarrow
+        import pyarrow.parquet as parquet
+
         try:
             units = published_units(file)
             for key, payload in units.items():
                 _verified(payload, key)
-            content = file.read_bytes()
+            new = parquet.read_table(file).filter(pyarrow.array([key not in self._published for key in units]))
         except (OSError, ValueError, KeyError) as error:
             raise InputError(
                 f"{file} is no file of `kdlib store export`, or damaged ({error}): send it again"
             ) from None
-        self._write(self.root / IMPORTED / f"{hashlib.sha256(content).hexdigest()[:32]}.parquet", content)
+        if len(new):
+            name = hashlib.sha256("".join(new["key"].to_pylist()).encode()).hexdigest()[:32]
+            content = io.BytesIO()
+            parquet.write_table(new, content, compression="zstd")
+            self._write(self.root / IMPORTED / f"{name}.parquet", content.getvalue())
         vars(self).pop("_published", None)
         return len(units)
 

@@ -76,7 +76,8 @@ def all_finite(name: str, values: Tensor) -> None:
 
 def of_every_example(name: str, logits: Tensor, dataset: Dataset) -> None:
     """Raise `InputError` where logits are not [N, C] for the N train and validation examples of a data set."""
-    axes(**{name: (logits, f"{len(dataset.labels)} {dataset.classes}")})
+    tensors: dict[str, Any] = {name: (logits, f"{len(dataset.labels)} {dataset.classes}")}
+    axes(**tensors)
 
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:

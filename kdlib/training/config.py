@@ -62,10 +62,11 @@ class Student:
     batch_size: int = 128
     learning_rate: float = 1e-3
     precision: str = "fp32"  # or bf16: mixed precision with fp32 weights
-    targets: str = "responses"  # the teacher's, or a control's (see `targets.py`)
+    targets: str = "responses"  # one of `targets.TARGETS`: the teacher's, or a control's
     logit_scale: float = 1.0  # of the teacher's logits
     replicate: int = 0
     seeding: str = added_field("common", before="configuration")  # which random numbers it shares: see `seed`
+    loss: str = added_field("equation_4")  # one of `losses.LOSSES`
 
     @property
     def needs_responses(self) -> bool:

@@ -52,8 +52,10 @@ def find_device(name: str = "auto") -> torch.device:
 
 
 def cores() -> int:
-    """Number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of CPU cores that this process may use: by its affinity, and by the quota of its container."""
+    import joblib
+
+    return joblib.cpu_count()
 
 
 def make_deterministic(device: torch.device) -> None:

@@ -15,7 +15,7 @@ from .config import Schedule, Student
 from .devices import GraphedStep, adam, bf16_emulation
 from .flat import flatten
 from .im2col import Im2col, block_windows, can_use_blocks, convolve_blocks
-from .losses import kd_gradient, kd_targets
+from .losses import find_loss
 from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, is_tiny
 
 CPU_STACK = 12  # most students in a stack where a step is overhead; beyond a dozen a CPU gains nothing
@@ -27,7 +27,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def train(
     students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
 ) -> tuple[list[Tensor], list[ConvNet]]:
-    """Train students that share network, batch size, number of steps, learning rate and precision.
+    """Train students that share network, loss, batch size, number of steps, learning rate and precision.
 
     Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student.
     Returns each student's validation accuracies (fractions, one for each validation), and its network.
@@ -46,11 +46,11 @@ def train(
 
     inputs = _inputs(dataset, strides, DTYPES[students[0].precision])
     on_blocks = can_use_blocks(strides, *dataset.shape[1:])
+    loss = find_loss(students[0].loss)
     settings = {
-        name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None]
-        for name in ("temperature", "alpha", "t_squared")
+        name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None] for name in loss.settings
     }
-    targets = kd_targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
+    targets = loss.targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
     rows = torch.arange(len(students), device=device)[:, None]
     batches = torch.stack([schedule.batches for schedule in schedules], dim=1)  # steps K B
 
@@ -60,7 +60,7 @@ def train(
 
     def train_step(batch: Tensor) -> None:
         outputs = _forward(weights, _gather(inputs, batch), strides, on_blocks)
-        outputs.backward(kd_gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
+        outputs.backward(loss.gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
         optimizer.step()
         vector.grad.zero_()
 
@@ -83,7 +83,7 @@ def can_stack(architecture: Architecture) -> bool:
 
 
 def slices_aligned(architecture: Architecture, shape: tuple[int, int, int], classes: int, batch_size: int) -> bool:
-    """Whether each student's part of every stacked matrix begins at a multiple of 16 bytes in fp32.
+    """True if each student's part of every stacked matrix begins at a multiple of 16 bytes in fp32.
 
     Where it does not, a CPU's matrix library takes another path for some of the students, and a student's last bits
     depend on its place in the stack. Arguments: `shape` (channels, height, width) of an image.

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from ..data.dataset import Dataset, select_examples
 from ..errors import InputError
-from . import arguments, stacked, targets
+from . import arguments, stacked
 from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, requested_engine
 from .config import Schedule, Student
 from .devices import adam, autocast, bf16_emulation, has_bf16_instructions
-from .losses import entropy, equation_4, soft_labels
+from .losses import entropy, find_loss, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, is_tiny
+from .targets import TARGETS
 from .teachers import predict
 
 
@@ -27,18 +28,9 @@ def target_logits(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
 
     Arguments: `logits` [N, C], the teacher's of all examples by index. Raises `InputError` for unknown `targets`.
     """
-    logits = student.logit_scale * logits
-    match student.targets:
-        case "responses":
-            return logits
-        case "shuffled":
-            return targets.shuffle_similarity(logits, dataset.labels, student.seed())
-        case "smoothed":
-            return targets.smooth_similarity(logits, dataset.labels, student.temperature)
-        case "class_mean":
-            return targets.class_means(logits, dataset.labels, dataset.train, student.temperature)
-        case unknown:
-            raise InputError(f"unknown targets {unknown!r}; allowed: {', '.join(targets.TARGETS)}")
+    if student.targets not in TARGETS:
+        raise InputError(f"unknown targets {student.targets!r}; allowed: {', '.join(TARGETS)}")
+    return TARGETS[student.targets](student.logit_scale * logits, dataset, student)
 
 
 def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
@@ -72,14 +64,9 @@ def batch_size_and_steps(student: Student, dataset: Dataset) -> tuple[int, int]:
 
 
 def stack_key(student: Student, dataset: Dataset) -> tuple:
-    """Key that is equal for students that can be trained in one stack: network, batch size, steps, epochs, rate."""
-    return (
-        student.network,
-        *batch_size_and_steps(student, dataset),
-        student.epochs,
-        student.learning_rate,
-        student.precision,
-    )
+    """Key that is equal for students of one stack: network, loss, epochs, rate, precision, batch size and steps."""
+    alike = (student.network, student.loss, student.epochs, student.learning_rate, student.precision)
+    return (*alike, *batch_size_and_steps(student, dataset))
 
 
 def make_schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
@@ -101,7 +88,7 @@ def make_schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedul
 def train_one(
     student: Student, dataset: Dataset, logits: Tensor, schedule: Schedule, callback: Callable[[ConvNet], None]
 ) -> ConvNet:
-    """Train one student with Adam on equation 4, in the plain loop that is the reference; returns its network.
+    """Train one student with Adam on its loss, in the plain loop that is the reference; returns its network.
 
     Arguments: `logits` [N, C], its target logits of all examples; `callback` is given the network after each step of
     the schedule's `validate_after`.
@@ -109,20 +96,14 @@ def train_one(
     device = dataset.images.device
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
     optimizer = adam(list(model.parameters()), student.learning_rate)
+    loss = find_loss(student.loss)
     for step, batch in enumerate(schedule.batches, start=1):
         with bf16_emulation(device, student.precision):
             with autocast(device, student.precision):
                 outputs = model(dataset.images[batch])
-            loss = equation_4(
-                outputs.float(),
-                logits[batch],
-                dataset.labels[batch],
-                temperature=student.temperature,
-                alpha=student.alpha,
-                t_squared=student.t_squared,
-            )
+            value = loss.value(outputs.float(), logits[batch], dataset.labels[batch], **loss.settings_of(student))
             optimizer.zero_grad()
-            loss.backward()
+            value.backward()
         optimizer.step()
         if step in schedule.validate_after:
             callback(model)
@@ -195,7 +176,7 @@ def _check_student(student: Student, dataset: Dataset, available: list[int]) -> 
     find_architecture(student.network, dataset.family)
     for name, allowed in (
         ("precision", PRECISIONS),
-        ("targets", targets.TARGETS),
+        ("targets", TARGETS),
         ("selection", SELECTIONS),
         ("seeding", SEEDINGS),
     ):

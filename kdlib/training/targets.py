@@ -1,17 +1,19 @@
 """Targets that replace a teacher's responses in the controls: one property is kept, another taken away.
 
-Each returns logits, so that a student is trained on them as on any teacher's.
+Each returns logits, so that a student is trained on them as on any teacher's. `TARGETS` holds them by the name that a
+student's `targets` has; nothing else lists them.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.dataset import Dataset
+from .config import Student
 from .losses import soft_labels
-
-TARGETS = ("responses", "shuffled", "smoothed", "class_mean")
 
 
 def shuffle_similarity(logits: Tensor, labels: Tensor, seed: int) -> Tensor:
@@ -74,3 +76,14 @@ def scale_to_confidence(logits: Tensor, labels: Tensor, temperature: float, targ
         else:
             high = middle
     return 10**high
+
+
+# What a student is taught, [N, C], of its teacher's logits [N, C] by index.
+TARGETS: dict[str, Callable[[Tensor, Dataset, Student], Tensor]] = {
+    "responses": lambda logits, dataset, student: logits,
+    "shuffled": lambda logits, dataset, student: shuffle_similarity(logits, dataset.labels, student.seed()),
+    "smoothed": lambda logits, dataset, student: smooth_similarity(logits, dataset.labels, student.temperature),
+    "class_mean": lambda logits, dataset, student: class_means(
+        logits, dataset.labels, dataset.train, student.temperature
+    ),
+}

@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
 from kdlib.book import editing, pages
@@ -53,12 +55,67 @@ def test_the_file_that_changed_since_the_commit_makes_the_other(pair, edited):
     assert editing.sync(SECTION) == ""
 
 
+def spoil(notebook, change: str) -> None:
+    """As an editor saves it: what the text file cannot hold, or holds otherwise."""
+    last = notebook.cells[-1]
+    match change:
+        case "a newline":
+            last.source += "\n"
+        case "an indented empty line":
+            notebook.cells[-2].source += "\n    "
+        case "a line that begins a cell":
+            last.source = "x = 1\n# %%\ny = 2"
+        case "empty lines around":
+            last.source = "  \n\nx = 1\n\n\n"
+        case "the tag active-py":
+            last.metadata["tags"] = ["active-py"]
+
+
+EDITS = ["a newline", "an indented empty line", "a line that begins a cell", "empty lines around", "the tag active-py"]
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_whatever_an_editor_saves_a_pair_can_be_made_of_it(pair, change):
+    digest = pages.source_digest(SECTION)
+    notebook = nbformat.read(pair[1], as_version=4)
+    spoil(notebook, change)
+    nbformat.write(notebook, pair[1])
+    the_text_knows = change not in ("a newline", "an indented empty line")
+    assert bool(editing.sync(SECTION)) == the_text_knows
+    pages.check_pair(SECTION)
+    assert (pages.source_digest(SECTION) != digest) == the_text_knows
+    assert editing.sync(SECTION) == ""
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_the_command_that_the_error_names_cures_it(pair, change, monkeypatch):
+    notebook = nbformat.read(pair[1], as_version=4)
+    spoil(notebook, change)
+    nbformat.write(notebook, pair[1])
+    monkeypatch.chdir(pair[1].parent.parent)
+    command = ["--quiet", "--to", "py:percent", f"notebooks/{SECTION}.ipynb"]
+    subprocess.run([sys.executable, "-m", "jupytext", *command], check=True)
+    pages.check_pair(SECTION)
+
+
 def test_edits_in_turn_of_one_file_and_the_other_are_both_kept(pair):
     edit(pair[0], "## The teachers", "## Both teachers")
     editing.sync(SECTION)
     edit(pair[1], "## Both teachers", "## All teachers")
     editing.sync(SECTION)
     assert all("## All teachers" in sources(file) for file in pair)
+
+
+@pytest.mark.parametrize("edited", [0, 1], ids=["text", "ipynb"])
+def test_what_a_cell_says_of_its_tables_reaches_the_other_file(pair, edited):
+    notebook = jupytext.read(pair[edited])
+    cell = next(cell for cell in notebook.cells if "kdlib" in cell.metadata)
+    cell.metadata["kdlib"] = {"tables": ["teachers", "shown"], "cells_again": True}
+    jupytext.write(notebook, pair[edited])
+    editing.sync(SECTION)
+    for file in pair:
+        said = [cell.metadata["kdlib"] for cell in jupytext.read(file).cells if "kdlib" in cell.metadata]
+        assert said[0] == {"tables": ["teachers", "shown"], "cells_again": True} and len(said) > 5
 
 
 def test_where_both_files_changed_nothing_is_lost_and_the_error_names_both_directions(pair):

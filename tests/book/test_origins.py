@@ -10,6 +10,8 @@ from kdlib.progress import format_duration
 from kdlib.sections import SECTIONS
 from kdlib.study.settings import resolve
 
+CELLS = {"kdlib": {"tables": ["cells"]}}
+
 
 def record(section: str = "missing_class", dataset: str = "digits", units: dict | None = None) -> dict:
     units = {"a": 10.0, "b": 20.0} if units is None else units
@@ -36,15 +38,15 @@ def record(section: str = "missing_class", dataset: str = "digits", units: dict 
 
 
 def test_a_cell_leads_to_the_tables_that_it_shows_and_to_no_other():
-    line = origins.line(record(), {}, 'kdlib.figures.taken_for(tables["taken_for"], study.dataset.class_names)')
-    assert "taken_for.csv" in line and "cells.csv" not in line
-    assert origins.line(record(), {}, "kdlib.present.table7()") == ""
-    drawn = origins.line(record(), {}, "kdlib.figures.penultimate_layer(study.umap_points(), names)")
+    line = origins.line(record(), {}, {"kdlib": {"tables": ["taken_for", "of_another_section"]}})
+    assert "taken_for.csv" in line and "cells.csv" not in line and "another" not in line
+    assert origins.line(record(), {}, {"tags": ["hide-input"]}) == ""
+    drawn = origins.line(record(), {}, {"mystnb": {"figure": {"name": "umap"}}})
     assert "· command</summary>" in drawn and "<code>kdlib run " in drawn and ".csv" not in drawn
 
 
 def test_the_line_says_seeds_profile_device_units_day_commit_and_cost():
-    line = origins.line(record(), {}, 'f(tables["cells"])')
+    line = origins.line(record(), {}, CELLS)
     for part in ("3 teacher seeds", "profile quick", "a &lt;processor&gt;", "2 units", "2026-01-02", "abc", "30 s"):
         assert part in line
 
@@ -53,7 +55,7 @@ def test_what_is_said_of_spread_is_explained_and_nothing_else_of_the_line_change
     def opened(seeds: int, shown: str) -> tuple[str, str]:
         made = record()
         made["settings"] |= {"seeds": seeds}
-        summary, _, rest = origins.line(made, {}, 'f(tables["cells"])', shown).partition("</summary>")
+        summary, _, rest = origins.line(made, {}, CELLS, shown).partition("</summary>")
         return summary, rest
 
     plain, half_widths, alone = opened(3, "1.0"), opened(3, "1.0\xa0±\xa00.1"), opened(1, "0.0\xa0[0.0,\xa00.4]")
@@ -63,7 +65,7 @@ def test_what_is_said_of_spread_is_explained_and_nothing_else_of_the_line_change
 
 
 def test_each_cell_of_the_missing_class_tables_has_its_command_and_the_command_is_valid():
-    line = origins.line(record(), {}, 'kdlib.present.missing_class_summary(tables["cells"], dataset)')
+    line = origins.line(record(), {}, {"kdlib": {"tables": ["cells"], "cells_again": True}})
     commands = [c for c in re.findall(r"<code>(.*?)</code>", line) if c.endswith("--fresh")]
     assert len(commands) == len(set(commands)) == 4
     words = commands[-1].split()
@@ -88,10 +90,6 @@ def test_a_commands_parameters_are_read_back_as_they_were(given):
     settings = resolve({"profile": "smoke"} | dict(word.split("=", 1) for word in words if word != "-p"))
     for name, value in given.items():
         assert getattr(settings, name) == tuple(tuple(v) if isinstance(v, list) else v for v in value)
-
-
-def test_a_magic_in_a_cell_does_not_hide_its_tables():
-    assert "cells.csv" in origins.line(record(), {}, '%config InlineBackend\nshow(tables["cells"], tables["other"])')
 
 
 def test_a_unit_that_several_pages_use_counts_once_in_the_total():

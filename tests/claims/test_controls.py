@@ -10,21 +10,23 @@ from kdlib.claims.controls import CHANGES, findings, load_controls
 from kdlib.claims.registry import STATISTICS, Tables
 from kdlib.claims.rows import PAIR
 from kdlib.report.verdict_table import Rivals, VerdictTable
+from kdlib.training.targets import TARGETS
 
 SEEDS = range(3)
+CONTROLS = ("responses", "shuffled", "class_mean", "smoothed", "hard", "equal_confidence", "t_squared")
 
 
 def control_tables(**raw: float) -> dict[str, pd.DataFrame]:
     """Tables in which a control's raw accuracy is as given, such as `small_shuffled=10`, and 50 otherwise."""
 
     def cell(seed: int, teacher: str, control: str, temperature: float) -> dict[str, object]:
-        drift = 0.1 * (1 + [*CHANGES].index(control)) * (1.5 if teacher == "large" else 1.0)
+        drift = 0.1 * (1 + CONTROLS.index(control)) * (1.5 if teacher == "large" else 1.0)
         value = raw.get(f"{teacher}_{control}", 50.0) + drift * seed  # else seeds agree, and decide nothing
         who = {"seed": seed, "teacher": teacher, "control": control, "temperature": temperature}
         corrected = raw.get(f"{teacher}_{control}_corrected", value)
         return who | {"missing_class": 0, "raw": value, "corrected": corrected, "accuracy": value}
 
-    rows = [cell(s, t, c, x) for s in SEEDS for t in ("small", "large") for c in CHANGES for x in (3.0, 9.0, 20.0)]
+    rows = [cell(s, t, c, x) for s in SEEDS for t in ("small", "large") for c in CONTROLS for x in (3.0, 9.0, 20.0)]
     epochs = [
         {"seed": s, "teacher": t, "epoch": e, "raw": value * (1 + 0.01 * s), "student_accuracy": 90 + value / 100}
         | {"validation_accuracy": sure, "entropy": spread}
@@ -139,10 +141,10 @@ def test_a_control_explains_or_not_by_its_rule(control, explains, explains_not):
 )
 def test_a_claims_statistic_has_its_known_value_and_none_without_rows(name, expected):
     tables = control_tables(small_shuffled=10, small_hard=5, large_hard=5, large_early=60)
-    values = STATISTICS[name](Tables("digits", {"rival_explanations": tables}))
+    values = STATISTICS[name](Tables("digits", {"rival_explanations": tables})).values
     assert values.tolist() == pytest.approx(expected) and values.index.tolist() == list(SEEDS)
     empty = {key: table.iloc[:0] for key, table in tables.items()}
-    assert STATISTICS[name](Tables("digits", {"rival_explanations": empty})).dropna().empty
+    assert STATISTICS[name](Tables("digits", {"rival_explanations": empty})).values.dropna().empty
     with pytest.raises(KeyError):
         STATISTICS[name](Tables("digits", {}))
 
@@ -157,15 +159,15 @@ def test_the_search_that_is_held_against_an_assistant_costs_no_more_than_it():
     ]
     name = "sweet_spot_student_minus_assistant_student"
 
-    def values(rows):
+    def found(rows):
         search = {"map": pd.DataFrame(rows, columns=["student", "seed", *PAIR, "validation_accuracy", "test_accuracy"])}
         return STATISTICS[name](Tables("digits", {"rival_explanations": control_tables(), "sweet_spot": search}))
 
-    assert values(rows).to_dict() == pytest.approx(dict.fromkeys(SEEDS, 88 - 91))
-    assert values(rows).attrs["note"] == "the pair found so is batch size 20, epoch 2"
+    assert found(rows).values.to_dict() == pytest.approx(dict.fromkeys(SEEDS, 88 - 91))
+    assert found(rows).note == "the pair found so is batch size 20, epoch 2"
     longer = [{**rows[0], "seed": s, "epoch": 4, "validation_accuracy": 96.0, "test_accuracy": 96.0} for s in SEEDS]
-    assert values(rows + longer).to_dict() == pytest.approx({s: 96 - 91 - s for s in SEEDS})
-    assert values([]).empty
+    assert found(rows + longer).values.to_dict() == pytest.approx({s: 96 - 91 - s for s in SEEDS})
+    assert found([]).values.empty
     with pytest.raises(KeyError):
         STATISTICS[name](Tables("digits", {"rival_explanations": control_tables()}))
 
@@ -199,7 +201,7 @@ def test_how_equal_matched_teachers_are_stands_beside_what_is_concluded_from_the
     of_claim = STATISTICS["student_accuracy_difference_at_matched_teachers"](
         Tables("d", {"rival_explanations": tables})
     )
-    assert of_claim.attrs["note"] == said
+    assert of_claim.note == said
 
 
 def test_without_a_gap_there_is_nothing_to_explain():
@@ -231,8 +233,8 @@ def test_t_squared_prevents_a_fall_of_the_small_teachers_students_or_there_is_no
 
 def test_without_a_gain_over_hard_labels_there_is_none_to_divide():
     tables = control_tables(small_hard=60, large_hard=60)
-    values = STATISTICS["regularization_part_minus_distillation_part"](Tables("d", {"rival_explanations": tables}))
-    assert values.isna().all() and len(values) == len(SEEDS)
+    found = STATISTICS["regularization_part_minus_distillation_part"](Tables("d", {"rival_explanations": tables}))
+    assert found.values.isna().all() and len(found.values) == len(SEEDS)
 
 
 def test_responses_that_give_nothing_beyond_shuffled_ones_leave_nothing_to_explain():
@@ -300,3 +302,7 @@ def test_the_table_of_controls_draws_what_holds_in_the_shade_and_names_what_it_w
             assert float(shade["x"].rstrip("%")) <= float(ends["x1"].rstrip("%"))
         if found.estimate is not None:
             assert str(found.estimate) in measured.get_text() and found.control.measured in measured.get_text()
+
+
+def test_what_students_are_taught_in_a_control_has_a_title_and_so_a_row_in_figure_and_table():
+    assert set(TARGETS) <= set(CHANGES)

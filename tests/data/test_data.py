@@ -168,10 +168,34 @@ def test_a_registered_data_set_of_three_classes_of_colour_images_runs_all_five_s
     assert study.missing_classes == (0,)  # the profile's are 0 and 6
 
 
-@pytest.mark.parametrize("name", ["Upper", "two words", "a-b", ""])
+@pytest.mark.parametrize("name", ["Upper", "two words", "a-b", "", "_static", "_ext"])
 def test_a_data_set_needs_a_name_that_fits_into_a_command(name):
     with pytest.raises(InputError, match="lower-case identifier"):
         register_dataset(name, lambda root: arrays())
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("sections", "taken by the book or a command"),
+        ("performance", "taken by the book or a command"),
+        ("units", "taken by the book or a command"),
+        ("all", "taken by the book or a command"),
+        ("mnist", "a data set that kdlib knows"),
+        ("digits", "a data set that kdlib knows"),
+    ],
+)
+def test_a_name_that_means_something_else_is_refused_where_it_is_registered(name, taken):
+    before = registry._sources.get(name)
+    with pytest.raises(InputError, match=f"{name!r}: that is {taken}"):
+        register_dataset(name, lambda root: arrays())
+    assert registry._sources.get(name) is before
+
+
+@pytest.mark.parametrize("title", ["", "one\ntwo"])
+def test_a_title_is_one_line(title):
+    with pytest.raises(InputError, match="must be one line"):
+        register_dataset("made_up", lambda root: arrays(), title=title)
 
 
 @pytest.mark.parametrize(

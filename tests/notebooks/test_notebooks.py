@@ -1,6 +1,7 @@
 """The notebooks: their jupytext pairs, their parameters, and their execution on digits and on the real data sets."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from kdlib.sections import SECTIONS
 
 from ..conftest import ROOT
 
+STRICTLY = ("--nbval", "-p", "tests.notebooks.strictly", "-p", "no:cacheprovider")
 REAL = ("mnist", "fashion_mnist", "cifar10")
 pytestmark = pytest.mark.notebook
 
@@ -55,11 +57,52 @@ def test_a_notebook_holds_no_algorithm(section):
 
 
 @pytest.mark.parametrize("section", SECTIONS)
+def test_a_cell_says_which_tables_it_takes_and_that_it_draws_a_figure(section):
+    cells = [cell for cell in read(section).cells if cell.cell_type == "code"]
+    assert [words for cell in cells for words in lacking(cell.source, cell.metadata)] == []
+
+
+def lacking(source, metadata):
+    """What an editor of a cell has to add to its first line, or to take from it."""
+    nodes = list(ast.walk(ast.parse(source)))
+    taken = [n.slice.value for n in nodes if isinstance(n, ast.Subscript) and ast.unparse(n.value) == "tables"]
+    said = metadata.get("kdlib", {}).get("tables", [])
+    start = f"the cell of `{source.splitlines()[-1]}` "
+    if set(taken) != set(said):
+        tables = json.dumps(list(dict.fromkeys(taken)))
+        yield start + (f'takes tables: its metadata need kdlib={{"tables": {tables}}}' if taken else "takes no table")
+    draws = any(isinstance(n, ast.Attribute) and ast.unparse(n.value) == "kdlib.figures" for n in nodes)
+    if draws != ("figure" in metadata.get("mystnb", {})):
+        yield start + ('draws a figure: its metadata need mystnb={"figure": ...}' if draws else "draws no figure")
+
+
+def test_one_table_gives_each_cell_of_table_4_the_command_that_makes_it_again():
+    cells = [(section, cell) for section in SECTIONS for cell in read(section).cells]
+    ((section, cell),) = [(s, c) for s, c in cells if c.metadata.get("kdlib", {}).get("cells_again")]
+    assert section == "missing_class" and cell.metadata["kdlib"]["tables"] == ["cells"]
+
+
+@pytest.mark.parametrize(
+    ("source", "metadata", "words"),
+    [
+        ('f(tables["cells"], tables["full"])', {}, 'need kdlib={"tables": ["cells", "full"]}'),
+        ('f(tables["cells"])', {"kdlib": {"tables": ["full"]}}, 'need kdlib={"tables": ["cells"]}'),
+        ("f(tables)", {"kdlib": {"tables": ["cells"]}}, "takes no table"),
+        ("kdlib.figures.f(study.umap_points())", {}, 'need mystnb={"figure": ...}'),
+        ("kdlib.present.f()", {"mystnb": {"figure": {}}}, "draws no figure"),
+    ],
+)
+def test_an_editor_is_told_what_a_cell_has_to_say(source, metadata, words):
+    (found,) = lacking(source, metadata)
+    assert words in found and source in found
+
+
+@pytest.mark.parametrize("section", SECTIONS)
 def test_every_figure_has_a_caption_and_a_telling_alt_text(section):
     seen = set()
     for cell in read(section).cells:
-        if cell.cell_type == "code" and "kdlib.figures." in cell.source:
-            drawing = cell.metadata["mystnb"]
+        drawing = cell.metadata.get("mystnb", {})
+        if "figure" in drawing:
             alt = drawing["image"]["alt"]
             assert len(alt) > 60 and "{dataset}" in alt and alt not in seen
             assert len(drawing["figure"]["caption"]) > 40 and drawing["figure"]["name"]
@@ -73,7 +116,7 @@ def test_two_runs_in_separate_stores_give_the_same_cells(section, tmp_path, monk
     page = pages.run(section, {"profile": "smoke"}, store=tmp_path / "a", output=tmp_path / f"{section}.ipynb")
     assert pages.page_record(nbformat.read(page, as_version=4))["section"] == section
     again = run_cli(
-        "pytest", "--nbval", "--nbval-cell-timeout=300", "-p", "no:cacheprovider", "-q", str(page),
+        "pytest", *STRICTLY, "--nbval-cell-timeout=300", "-q", str(page),
         KDLIB_STORE=str(tmp_path / "b"),
     )  # fmt: skip
     assert again.returncode == 0, again.stdout[-3000:]
@@ -91,8 +134,36 @@ def test_a_cell_that_gives_something_else_is_noticed(tmp_path):
     tables[-1].data["text/html"] = tables[-1].data["text/html"].replace("small", "smell")
     tables[-1].data["text/plain"] = tables[-1].data["text/plain"].replace("small", "smell")
     nbformat.write(notebook, page)
-    again = run_cli("pytest", "--nbval", "-p", "no:cacheprovider", "-q", str(page))
+    again = run_cli("pytest", *STRICTLY, "-q", str(page))
     assert again.returncode == 1
+
+
+def small_page(folder, *cells):
+    """A notebook of these sources and outputs, as if it had been executed."""
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    for number, (source, data) in enumerate(cells, 1):
+        output = nbformat.v4.new_output("execute_result", data, execution_count=number)
+        notebook.cells.append(nbformat.v4.new_code_cell(source, outputs=[output], execution_count=number))
+    return notebook, folder / "page.ipynb"
+
+
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAWk1v8QAAAABJRU5ErkJggg=="
+SHOWN = (
+    f"class P:\n    def _repr_png_(self):\n        return {PICTURE!r}\n    def __repr__(self):\n        return 'P'\nP()"
+)
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "a picture", "never executed"])
+def test_a_picture_that_differs_and_a_cell_that_was_never_executed_are_noticed(wrong, tmp_path):
+    data = {"image/png": PICTURE, "text/plain": "P"}
+    if wrong == "a picture":
+        data["image/png"] = PICTURE.replace("Wk1v8Q", "WkZv8Q")
+    notebook, page = small_page(tmp_path, (SHOWN, data), ("1 + 1", {"text/plain": "2"}))
+    if wrong == "never executed":
+        notebook.cells[1].update(execution_count=None, outputs=[])
+    nbformat.write(notebook, page)
+    again = run_cli("pytest", *STRICTLY, "-q", str(page))
+    assert again.returncode == (wrong != "nothing"), again.stdout[-2000:]
 
 
 @pytest.mark.parametrize("dataset", REAL)

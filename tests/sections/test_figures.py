@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.pylabtools import print_figure
 
 from kdlib.book import figures
 from kdlib.report import drawing
@@ -67,7 +68,7 @@ def test_names_keep_apart_where_panels_share_an_axis_and_the_last_stretches_it()
         for seed in (0, 1)
     ]
     columns = ["teacher", "selection", "examples_per_class", "seed", "validation_accuracy"]
-    figure = figures.selections_compared(pd.DataFrame(rows, columns=columns).assign(budget="steps"))
+    figure = figures.selections_compared(pd.DataFrame(rows, columns=columns).assign(budget="steps", full=False))
     figure.draw_without_rendering()
     for panel in figure.axes:
         boxes = sorted((text.get_window_extent() for text in panel.texts), key=lambda box: box.y0)
@@ -82,17 +83,18 @@ def test_a_student_of_labels_alone_stands_beside_those_of_each_teacher():
         (t, n, s, 50.0 + s + 10 * (t == "none")) for t in ("small", "large", "none") for n in (5, 50) for s in (0, 1)
     ]
     table = pd.DataFrame(rows, columns=["teacher", "examples_per_class", "seed", "validation_accuracy"])
-    figure = figures.selections_compared(table.assign(budget="steps", selection="random"))
+    table = table.assign(budget="steps", selection="random", full=False)
+    figure = figures.selections_compared(table)
     assert [len(panel.lines) for panel in figure.axes] == [2, 2]
     assert {text.get_text() for text in figure.axes[0].texts} >= {"random, labels alone"}
-    without = figures.selections_compared(table[table.teacher != "none"].assign(budget="steps", selection="random"))
+    without = figures.selections_compared(table[table.teacher != "none"])
     assert [len(panel.lines) for panel in without.axes] == [1, 1]
 
 
 def test_names_stand_only_at_curves_that_have_one():
     cells = [(budget, n, seed) for budget in ("epochs", "steps") for n in (5, 10) for seed in (0, 1)]
     table = pd.DataFrame(cells, columns=["budget", "examples_per_class", "seed"])
-    table = table.assign(teacher="small", selection="random", validation_accuracy=50.0 + table.seed)
+    table = table.assign(teacher="small", selection="random", full=False, validation_accuracy=50.0 + table.seed)
     figure = figures.accuracy_against_examples(table, "random", ("small",))
     assert [[text.get_text() for text in panel.texts] for panel in figure.axes] == [["small teacher"]] * 2
 
@@ -104,3 +106,32 @@ def test_gradients_of_one_term_alone_have_no_ratio_to_draw(alpha):
     figure = figures.gradient_norms(table.assign(soft=alpha, hard=1 - alpha))
     figure.canvas.draw()
     assert not any(line.get_xydata().size for axes in figure.axes for line in axes.get_lines())
+
+
+def test_the_whole_transfer_set_is_no_choice_of_examples():
+    """Of a run without the selection "entropy", which is what rows of the whole set are called."""
+    rows = [("random", n, False, s) for n in (5, 50) for s in (0, 1)] + [("entropy", 100, True, s) for s in (0, 1)]
+    table = pd.DataFrame(rows, columns=["selection", "examples_per_class", "full", "seed"])
+    parts = [table.assign(teacher=t, budget=b) for t in ("small", "large") for b in ("epochs", "steps")]
+    cells = pd.concat(parts).assign(validation_accuracy=50.0)
+    compared = figures.selections_compared(cells)
+    assert [[line.get_label() for line in panel.lines] for panel in compared.axes] == [["random"]] * 2
+    said = "the whole set alone was run"
+    for selection, says in (("entropy", True), ("random", False)):
+        panels = figures.accuracy_against_examples(cells, selection, ("small", "large")).axes
+        assert [said in [text.get_text() for text in panel.texts] for panel in panels] == [says] * 2
+
+
+def test_a_users_matplotlibrc_changes_no_figure():
+    """Neither where it is made nor where it is drawn; TeX, which is not installed everywhere, is not asked for."""
+    cells = pd.DataFrame({"temperature": [3.0, 9.0] * 2, "missing_class": 0, "seed": [0, 0, 1, 1]})
+    cells = pd.concat([cells.assign(teacher=name) for name in ("small", "large")])
+    cells = cells.assign(raw=50.0, corrected=cells.temperature, others=95.0)
+
+    def drawn() -> bytes:
+        return print_figure(figures.missing_class_curves(cells, "digits"), "png", base64=True)
+
+    expected = drawn()
+    own = {"text.usetex": True, "font.family": "monospace", "axes.facecolor": "black", "savefig.bbox": "tight"}
+    with matplotlib.rc_context(own):
+        assert drawn() == expected

@@ -1,25 +1,28 @@
 """A section is a folder: what it says of itself is what the README, the book and the workflow say of it."""
 
-import re
+import sys
 import tomllib
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 
 from kdlib import sections
 from kdlib.book.assembly import _list_of_sections
-from kdlib.sections import SECTIONS
+from kdlib.sections import SECTIONS, beyond_the_paper, part
+from kdlib.sections.__main__ import HEAD, main, rows
 
 from ..conftest import ROOT
 
 FOLDER = ROOT / "kdlib" / "sections"
 
 
-def test_every_folder_is_a_section_and_has_all_its_parts():
+def test_every_folder_is_a_section_and_has_its_experiment_and_notebook():
     folders = {path.name for path in FOLDER.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(SECTIONS) and len({section.order for section in SECTIONS.values()}) == len(SECTIONS)
     for name in SECTIONS:
-        parts = {"experiment", "statistics", "tables", "figures"}
-        assert parts <= {path.stem for path in (FOLDER / name).glob("*.py")}
         assert {"units", "tables"} <= set(vars(sections.part(name, "experiment")))
         assert all((ROOT / f"notebooks/{name}.{end}").is_file() for end in ("py", "ipynb"))
 
@@ -30,8 +33,16 @@ def test_sections_come_after_others_that_there_are():
 
 
 def test_the_readme_lists_them():
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", (ROOT / "README.md").read_text(), re.M)
-    assert rows == [(s.name, s.paper, s.title[0].lower() + s.title[1:]) for s in SECTIONS.values()]
+    """`python -m kdlib.sections` writes the list."""
+    assert HEAD + rows() in (ROOT / "README.md").read_text()
+
+
+def test_one_command_brings_the_readmes_list_up_to_date(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    readme, whole = tmp_path / "README.md", (ROOT / "README.md").read_text()
+    readme.write_text(whole.replace(rows(), "| `old` | 1 | what? |\n"))
+    main()
+    assert readme.read_text() == whole
 
 
 def test_the_book_has_a_page_of_each_in_this_order():
@@ -42,7 +53,7 @@ def test_the_book_has_a_page_of_each_in_this_order():
 
 def test_the_landing_page_lists_those_of_the_paper():
     table = _list_of_sections(ROOT / "book" / "sections").splitlines()
-    assert len(table) == 2 + len(SECTIONS) - 1 and "rival" not in "".join(table)
+    assert len(table) == 2 + sum(not beyond_the_paper(s) for s in SECTIONS.values()) and "rival" not in "".join(table)
     assert table[2] == (
         "| [Entropy of the response](sections/entropy.md) | Does the larger teacher's response hold less? | "
         "Sections 2, 3 and 4.1; Tables 1–3, 7; Figures 1–3, 10 |"
@@ -52,3 +63,23 @@ def test_the_landing_page_lists_those_of_the_paper():
 def test_what_says_so_is_installed_too():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "**/*.toml" in project["tool"]["setuptools"]["package-data"]["kdlib"]
+
+
+def test_umap_is_imported_where_its_compiled_code_can_be_kept_nowhere_but_in_the_store(tmp_path, monkeypatch):
+    """numba refuses at import where neither the package nor the home folder can be written."""
+    numba = SimpleNamespace(config=SimpleNamespace(CACHE_DIR=""))
+
+    class Umap(Loader, MetaPathFinder):
+        def find_spec(self, name, path=None, target=None):
+            return ModuleSpec(name, self) if name == "umap" else None
+
+        def exec_module(self, module):
+            if not numba.config.CACHE_DIR:
+                raise RuntimeError("cannot cache function 'f': no locator available for file 'umap.py'")
+
+    monkeypatch.setitem(sys.modules, "numba", numba)
+    monkeypatch.delitem(sys.modules, "umap", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Umap(), *sys.meta_path])
+    assert part("penultimate_layer", "experiment")._import_umap(tmp_path).__name__ == "umap"
+    assert tmp_path in Path(numba.config.CACHE_DIR).parents
+    sys.modules.pop("umap")

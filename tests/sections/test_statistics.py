@@ -286,14 +286,14 @@ NEEDS_NO_RUN = {
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_statistic_has_its_known_value(name, tables):
-    values = STATISTICS[name](tables)
+    values = STATISTICS[name](tables).values
     assert values.dtype == float
     np.testing.assert_allclose(values.to_numpy(), KNOWN[name], rtol=1e-9, atol=2e-8)
 
 
 def test_statistics_over_seeds_are_indexed_by_seed(tables):
     claims = {c.statistic for c in load_claims() if c.kind in ("direction", "equivalence")} & set(KNOWN)
-    assert all(STATISTICS[name](tables).index.tolist() == list(SEEDS) for name in claims)
+    assert all(STATISTICS[name](tables).values.index.tolist() == list(SEEDS) for name in claims)
 
 
 def test_every_claim_that_is_tested_has_a_statistic():
@@ -341,7 +341,7 @@ def test_statistic_of_empty_tables_has_no_value(name, tables):
     empty = {
         section: {key: table.iloc[:0] for key, table in named.items()} for section, named in tables.sections.items()
     }
-    assert STATISTICS[name](Tables("mnist", empty)).dropna().empty
+    assert STATISTICS[name](Tables("mnist", empty)).values.dropna().empty
 
 
 def test_statistic_without_the_papers_temperatures_has_no_value(tables):
@@ -350,7 +350,7 @@ def test_statistic_without_the_papers_temperatures_has_no_value(tables):
         for section, named in tables.sections.items()
     }
     for name in ("confidence_slope_in_temperature", "row_variance_ratio", "missing_class_accuracy_difference"):
-        assert STATISTICS[name](Tables("mnist", only_2)).dropna().empty, name
+        assert STATISTICS[name](Tables("mnist", only_2)).values.dropna().empty, name
 
 
 def with_table(tables: Tables, section: str, name: str, table: DataFrame) -> Tables:
@@ -360,44 +360,44 @@ def with_table(tables: Tables, section: str, name: str, table: DataFrame) -> Tab
 def test_position_on_other_confidences_counts_no_seed(tables):
     position = tables["entropy"]["position"].copy()
     position.loc[position["teacher"] == "large", "confidence"] += 1
-    values = STATISTICS["label_smoothing_distance_ratio_at_equal_confidence"](
+    ratios = STATISTICS["label_smoothing_distance_ratio_at_equal_confidence"](
         with_table(tables, "entropy", "position", position)
     )
-    assert values.isna().tolist() == [True] * 3
+    assert ratios.values.isna().tolist() == [True] * 3
 
 
 def test_correction_is_not_read_where_the_small_teacher_does_not_lead(tables):
     cells = tables["missing_class"]["cells"].copy()
     cells.loc[(cells["teacher"] == "large") & (cells["seed"] == 1), "raw"] = 100.0
-    values = STATISTICS["corrected_gap_minus_half_raw_gap"](with_table(tables, "missing_class", "cells", cells))
-    assert values.isna().tolist() == [False, True, False]
+    left = STATISTICS["corrected_gap_minus_half_raw_gap"](with_table(tables, "missing_class", "cells", cells))
+    assert left.values.isna().tolist() == [False, True, False]
 
 
 def test_without_the_whole_transfer_set_the_largest_number_is_meant(tables):
     cells = tables["example_efficiency"]["cells"]
     cells = cells[~cells["full"]]
-    values = STATISTICS["shortfall_at_ten_examples_per_class"](with_table(tables, "example_efficiency", "cells", cells))
-    np.testing.assert_allclose(values, 10 * math.log10(500))
+    found = STATISTICS["shortfall_at_ten_examples_per_class"](with_table(tables, "example_efficiency", "cells", cells))
+    np.testing.assert_allclose(found.values, 10 * math.log10(500))
 
 
 def test_a_grid_of_two_batch_sizes_has_no_interior(tables):
     pairs = tables["sweet_spot"]["map"]
     pairs = pairs[pairs["batch_size"] < 256]
-    assert STATISTICS["interior_optimal_batch_size"](with_table(tables, "sweet_spot", "map", pairs)).empty
+    assert STATISTICS["interior_optimal_batch_size"](with_table(tables, "sweet_spot", "map", pairs)).values.empty
 
 
 def test_a_best_batch_size_at_an_end_leaves_those_between_behind(tables):
     pairs = tables["sweet_spot"]["map"].copy()
     pairs.loc[(pairs["batch_size"] == 256) & (pairs["epoch"] == 2), "validation_accuracy"] = 99
-    values = STATISTICS["interior_optimal_batch_size"](with_table(tables, "sweet_spot", "map", pairs))
-    assert values.to_dict() == {0: -10, 1: -9, 2: -8}
+    found = STATISTICS["interior_optimal_batch_size"](with_table(tables, "sweet_spot", "map", pairs))
+    assert found.values.to_dict() == {0: -10, 1: -9, 2: -8}
 
 
 def test_without_a_gain_of_the_sweet_spot_there_is_none_to_share(tables):
     rows = tables["sweet_spot"]["baseline"].copy()
     rows.loc[rows["teacher"] == "large_sweet", "accuracy"] = 60.0
     name = "student_without_teacher_minus_half_of_the_gain"
-    assert STATISTICS[name](with_table(tables, "sweet_spot", "baseline", rows)).isna().all()
+    assert STATISTICS[name](with_table(tables, "sweet_spot", "baseline", rows)).values.isna().all()
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def test_without_a_gain_of_the_sweet_spot_there_is_none_to_share(tables):
 def test_one_seed_has_no_interval_and_no_other_seeds_to_choose_on(name, tables):
     pairs = tables["sweet_spot"]["map"]
     one = with_table(tables, "sweet_spot", "map", pairs[pairs["seed"] == 0])
-    assert STATISTICS[name](one).isna().tolist() == [True]
+    assert STATISTICS[name](one).values.isna().tolist() == [True]
 
 
 def test_the_distance_of_another_batch_sizes_best_pair_is_that_of_means_whatever_the_spread_over_seeds(tables):
@@ -424,26 +424,23 @@ def test_the_distance_of_another_batch_sizes_best_pair_is_that_of_means_whatever
     table = frame("seed batch_size epoch student validation_accuracy", *rows)
     distance = STATISTICS["distance_of_the_best_pair_at_another_batch_size"]
     found = distance(with_table(tables, "sweet_spot", "map", table))
-    assert found.tolist() == [pytest.approx(-0.3)]
-    assert found.attrs["note"].startswith(
-        "batch size 256, epoch 1 against batch size 128, epoch 1; over seeds -0.300 ["
-    )
+    assert found.values.tolist() == [pytest.approx(-0.3)]
+    assert found.note.startswith("batch size 256, epoch 1 against batch size 128, epoch 1; over seeds -0.300 [")
     alone = table[table["batch_size"] == 128]
-    assert distance(with_table(tables, "sweet_spot", "map", alone)).isna().tolist() == [True]
+    assert distance(with_table(tables, "sweet_spot", "map", alone)).values.isna().tolist() == [True]
 
 
 def test_updates_that_determine_the_batch_size_leave_no_partial_correlation(tables):
     entropy = tables["sweet_spot"]["entropy"]
     entropy = entropy[entropy["epoch"] == 1]
-    values = STATISTICS["partial_correlation_of_entropy_with_batch_size_given_updates"](
+    found = STATISTICS["partial_correlation_of_entropy_with_batch_size_given_updates"](
         with_table(tables, "sweet_spot", "entropy", entropy)
     )
-    assert values.isna().all()
+    assert found.values.isna().all()
 
 
 def test_a_level_that_one_student_reaches_alone_is_noted_as_a_bound(tables):
-    note = STATISTICS["steps_to_level_ratio"](tables).attrs["note"]
-    assert note == (
+    assert STATISTICS["steps_to_level_ratio"](tables).note == (
         "both students reach 6 of 12 (seed, level) pairs, 0 of them at the end of the same epoch; "
         "a bound: one student alone reaches 3"
     )
@@ -531,23 +528,23 @@ def test_curves_without_a_shared_range_give_the_bound_of_their_grid():
 def test_seeds_at_a_bound_are_counted_in_the_note(tables):
     cells = tables["example_efficiency"]["cells"].copy()
     cells.loc[(cells["seed"] == 1) & (cells["teacher"] == "large"), "validation_accuracy"] = 0.0
-    values = STATISTICS["examples_ratio"](with_table(tables, "example_efficiency", "cells", cells))
-    np.testing.assert_allclose(values, [10, 1000, 30])
-    assert values.attrs["note"] == "only a bound in 1 of 3 seeds; between accuracies of 57% and 72 to 77%"
+    ratios = STATISTICS["examples_ratio"](with_table(tables, "example_efficiency", "cells", cells))
+    np.testing.assert_allclose(ratios.values, [10, 1000, 30])
+    assert ratios.note == "only a bound in 1 of 3 seeds; between accuracies of 57% and 72 to 77%"
     growth = STATISTICS["growth_of_the_examples_ratio"](with_table(tables, "example_efficiency", "cells", cells))
-    assert growth.attrs["note"] == "only a bound in 1 of 3 seeds of fashion_mnist"
+    assert growth.note == "only a bound in 1 of 3 seeds of fashion_mnist"
 
 
 def test_the_examples_ratio_says_what_the_upper_half_of_its_levels_alone_would_give(tables):
     """From 50 examples on the two curves are one."""
     cells = tables["example_efficiency"]["cells"]
-    assert "alone 18 [5, 72]" in STATISTICS["examples_ratio"](tables).attrs["note"]  # 10, 20 and 30 at every level
+    assert "alone 18 [5, 72]" in STATISTICS["examples_ratio"](tables).note  # 10, 20 and 30 at every level
     shape = {"small": {5: 0.0, 10: 30.0, 50: 40.0, 500: 80.0}, "large": {5: 0.0, 10: 10.0, 50: 40.0, 500: 80.0}}
     cells = cells[cells["examples_per_class"].isin(shape["small"]) & cells["teacher"].isin(shape)]
     cells = cells.assign(validation_accuracy=[shape[row.teacher][row.examples_per_class] for row in cells.itertuples()])
-    values = STATISTICS["examples_ratio"](with_table(tables, "example_efficiency", "cells", cells))
-    assert (values > 1.05).all()
-    assert values.attrs["note"].endswith("over the upper half of these accuracies alone 1.00 [1.00, 1.00] (n = 3)")
+    ratios = STATISTICS["examples_ratio"](with_table(tables, "example_efficiency", "cells", cells))
+    assert (ratios.values > 1.05).all()
+    assert ratios.note.endswith("over the upper half of these accuracies alone 1.00 [1.00, 1.00] (n = 3)")
 
 
 def test_a_setting_that_is_not_the_papers_is_named(tables):
@@ -556,38 +553,38 @@ def test_a_setting_that_is_not_the_papers_is_named(tables):
         ("nc1_ratio_of_the_two_settings", "64 × 1 and 128 × 2"),
     ):
         said = f"batch size × epochs here {here}, in the paper 4096 × 50 and 8192 × 40"
-        assert STATISTICS[name](tables).attrs["note"].endswith(said)
+        assert STATISTICS[name](tables).note.endswith(said)
     tightness = tables["penultimate_layer"]["tightness"].replace({"setting": {"64x1": "4096x50", "128x2": "8192x40"}})
-    values = STATISTICS["nc1_ratio_of_the_two_settings"](
+    ratios = STATISTICS["nc1_ratio_of_the_two_settings"](
         with_table(tables, "penultimate_layer", "tightness", tightness)
     )
-    assert "in the paper" not in values.attrs["note"]
+    assert "in the paper" not in ratios.note
 
 
 def test_columns_whose_own_interval_lies_above_0_are_counted():
     by_seed = DataFrame({3: [1.0, 1.1, 0.9], 9: [5.0, -4.0, 1.0]})
     mean = means(by_seed)
-    np.testing.assert_allclose(mean, [1, 2 / 3])
-    assert mean.attrs["note"] == "means over seeds; 1 of 2 with an interval above 0"
-    assert not means(by_seed[:1]).attrs
+    np.testing.assert_allclose(mean.values, [1, 2 / 3])
+    assert mean.note == "means over seeds; 1 of 2 with an interval above 0"
+    assert not means(by_seed[:1]).note
 
 
 def test_of_accuracies_below_a_guess_and_of_a_more_confident_small_teacher_there_is_a_note(tables):
     cells = tables["missing_class"]["cells"]
     low = with_table(tables, "missing_class", "cells", cells.assign(raw=cells["raw"] / 100))
     for name in ("missing_class_accuracy_difference", "correlation_of_entropy_with_missing_class_accuracy"):
-        assert "than a guess, 10%" in STATISTICS[name](low).attrs["note"]
-        assert "than a guess" not in STATISTICS[name](tables).attrs.get("note", "")
+        assert "than a guess, 10%" in STATISTICS[name](low).note
+        assert "than a guess" not in STATISTICS[name](tables).note
     entropy = tables["entropy"]["entropy"]
     for teacher, said in (("small", True), ("large", False)):
         confident = entropy.assign(confidence=entropy["confidence"] + 0.1 * (entropy["teacher"] == teacher))
         ratios = STATISTICS["row_variance_ratio"](with_table(tables, "entropy", "entropy", confident))
-        assert ("more confident" in ratios.attrs.get("note", "")) == said
+        assert ("more confident" in ratios.note) == said
 
 
 def test_the_order_of_entropies_says_how_far_each_teacher_has_learned():
-    note = STATISTICS["smallest_entropy_difference_over_temperatures"](Tables("mnist", {"entropy": entropy_tables()}))
-    assert note.attrs["note"].endswith("accuracy on the training examples: small 97%, large 97%")
+    found = STATISTICS["smallest_entropy_difference_over_temperatures"](Tables("mnist", {"entropy": entropy_tables()}))
+    assert found.note.endswith("accuracy on the training examples: small 97%, large 97%")
 
 
 def test_growth_needs_the_other_data_set(tables):

@@ -242,6 +242,38 @@ def test_whatever_papermill_can_pass_counts_as_a_parameter(value):
         resolve({"wrong": value})
 
 
+NOTEBOOK = {"__builtins__": {}, "dataset": "digits", "profile": "smoke"}
+PARAMETERS = 'dataset: str = "digits"\nprofile: str = None'
+
+
+@pytest.mark.parametrize(
+    ("cells", "variables"),
+    [
+        ([PARAMETERS], {"histsize": 1000}),  # of PYTHONSTARTUP, or of IPython's start-up files
+        ([PARAMETERS, "threshold = 0.5"], {"threshold": 0.5}),
+        (["x = 1; y = [x]", PARAMETERS], {"x": 1, "y": [1]}),
+        ([PARAMETERS, "# Parameters\nprofile = 'smoke'", "%time limit = 3"], {"limit": 3}),
+    ],
+)
+def test_a_readers_own_variables_are_no_parameters(cells, variables):
+    assert resolve({**NOTEBOOK, "In": ["", *cells], **variables}) == resolve(SMOKE)
+    assert resolve({**NOTEBOOK, **variables}) == resolve(SMOKE)  # another kernel, which keeps no history
+
+
+@pytest.mark.parametrize(
+    ("cells", "name"),
+    [
+        (["# Parameters\ntemprature = [9]"], "temprature"),  # as papermill writes what it was given
+        (["# Parameters\nwarmth = [9]"], "warmth"),
+        ([PARAMETERS + "\nwarmth: list = [9]  # by hand"], "warmth"),
+        ([PARAMETERS, "temprature = [9]"], "temprature"),
+    ],
+)
+def test_a_misspelt_parameter_of_a_notebook_is_found(cells, name):
+    with pytest.raises(InputError, match=f"unknown parameter {name}; allowed"):
+        resolve({**NOTEBOOK, "In": ["", *cells], name: [9]})
+
+
 def test_the_parameters_of_every_section_are_settings():
     names = {f.name for f in fields(Settings)}
     assert all(set(section.parameters) <= names for section in SECTIONS.values())

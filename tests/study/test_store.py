@@ -411,3 +411,27 @@ def test_units_that_were_damaged_on_the_way_are_refused_and_leave_nothing(comput
     with pytest.raises(InputError, match="send it again"):
         empty.import_file(file)
     assert not empty.root.exists()
+
+
+def test_two_exports_of_one_store_are_equal_and_importing_both_keeps_every_unit_once(computed, empty, tmp_path):
+    first, again = (Store(computed[0]).export(tmp_path / name, part_bytes=2**30)[0] for name in ("first", "again"))
+    assert first.read_bytes() == again.read_bytes()
+    counts = [empty.import_file(file) for file in (first, again)]
+    assert counts[0] == counts[1] == 3
+    assert len(list(empty.root.glob("*/*.parquet"))) == 1
+
+
+def test_of_an_export_that_overlaps_an_earlier_one_only_what_is_new_is_kept(tmp_path, empty):
+    source = Store(tmp_path / "source")
+    units = [Unit("measure", {"measure": name}, {"value": torch.tensor(1.0)}, {}) for name in ("a", "b")]
+    for unit, count in zip(units, (1, 2), strict=True):
+        source.put(unit)
+        [file] = source.export(tmp_path / f"export{count}", part_bytes=2**30)
+        assert empty.import_file(file) == count
+    kept = [store.published_units(path) for path in sorted(empty.root.glob("*/*.parquet"))]
+    assert sorted(len(part) for part in kept) == [1, 1]
+    assert empty.get("measure", units[1].config) == units[1]
+
+
+def test_equal_units_are_equal_bytes():
+    assert len({to_bytes(TINY) for _ in range(20)}) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from joblib.externals.loky.backend import context
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -146,3 +147,11 @@ def test_on_every_device_what_is_computed_twice_can_come_out_equal(monkeypatch):
         devices.make_deterministic(torch.device(name))
         assert torch.backends.cudnn.deterministic
         assert torch.get_num_threads() == (1 if name == "cpu" else 2)
+
+
+@pytest.mark.parametrize("quota", [1, 2])
+def test_no_more_cores_are_counted_than_a_containers_quota_gives(quota, monkeypatch):
+    monkeypatch.setattr(context, "_cpu_count_affinity", lambda count: 64)
+    monkeypatch.setattr(context.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda count: quota)
+    assert devices.cores() == quota

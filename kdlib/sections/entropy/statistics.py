@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from pandas import DataFrame, Series
 
-from ...claims.registry import Tables, statistic
+from ...claims.registry import Statistic, Tables, statistic
 from ...claims.rows import (
     SIX_TEMPERATURES,
     TEACHERS,
@@ -14,6 +14,7 @@ from ...claims.rows import (
     geometric_mean,
     last_epoch,
     ratio,
+    single,
     six,
     slope,
     teacher_ratio,
@@ -24,7 +25,7 @@ from ...training.models import build_model, count_parameters
 
 
 @statistic
-def confidence_slope_in_temperature(tables: Tables) -> Series:
+def confidence_slope_in_temperature(tables: Tables) -> Statistic:
     """Slope of the mean confidence on T, last epoch, training split, mean of the two teachers."""
     return each_seed(
         tables["entropy"]["entropy"],
@@ -33,7 +34,7 @@ def confidence_slope_in_temperature(tables: Tables) -> Series:
 
 
 @statistic
-def share_of_incorrect_classes_raised(tables: Tables) -> Series:
+def share_of_incorrect_classes_raised(tables: Tables) -> Statistic:
     """Share of (example, incorrect class) raised by a step up in T between 3 and 20, mean of the two teachers."""
 
     def value(rows: DataFrame) -> float:
@@ -44,17 +45,17 @@ def share_of_incorrect_classes_raised(tables: Tables) -> Series:
 
 
 @statistic
-def largest_difference_from_table_1(tables: Tables) -> Series:
+def largest_difference_from_table_1(tables: Tables) -> Statistic:
     """Largest difference of equation 1 (alpha 0.6, ten classes, class 6) from Table 1. Needs no table of a run."""
     printed = paper_table(1).sort_values("class")["soft_label"].to_numpy()
     labels = label_smoothing_labels(torch.tensor(6), 10, 0.6).numpy()
-    return Series([float(np.abs(labels - printed).max())])
+    return single(np.abs(labels - printed).max())
 
 
 @statistic
-def largest_gradient_difference_at_T_1(tables: Tables) -> Series:
+def largest_gradient_difference_at_T_1(tables: Tables) -> Statistic:
     """Largest difference between the gradients of equations 3 and 4 at T = 1. Needs no table of a run."""
-    return Series([gradient_difference(temperature=1)])
+    return single(gradient_difference(temperature=1))
 
 
 def gradient_difference(temperature: float) -> float:
@@ -72,69 +73,69 @@ def gradient_difference(temperature: float) -> float:
 
 
 @statistic
-def mean_confidence_on_sixes_small(tables: Tables) -> Series:
+def mean_confidence_on_sixes_small(tables: Tables) -> Statistic:
     """The small teacher's mean confidence on the test examples of class 6 at T = 9."""
     return each_seed(tables["entropy"]["shown"], lambda rows: at(rows, teacher="small")["mean"].mean())
 
 
 @statistic
-def mean_confidence_on_sixes_large(tables: Tables) -> Series:
+def mean_confidence_on_sixes_large(tables: Tables) -> Statistic:
     """The large teacher's mean confidence on the test examples of class 6 at T = 9."""
     return each_seed(tables["entropy"]["shown"], lambda rows: at(rows, teacher="large")["mean"].mean())
 
 
 @statistic
-def confidence_difference_on_sixes(tables: Tables) -> Series:
+def confidence_difference_on_sixes(tables: Tables) -> Statistic:
     """Mean confidence on the test examples of class 6 at T = 9, large teacher minus small."""
     return each_seed(tables["entropy"]["shown"], lambda rows: difference(rows, "mean", "large", "small"))
 
 
 @statistic
-def confidence_range_on_sixes(tables: Tables) -> Series:
+def confidence_range_on_sixes(tables: Tables) -> Statistic:
     """Largest minus smallest confidence on class 6, one number for each (teacher, seed): a seed stands twice."""
     rows = tables["entropy"]["shown"]
     rows = rows[rows["teacher"].isin(TEACHERS)].set_index("seed")
-    return rows["high"] - rows["low"]
+    return Statistic(rows["high"] - rows["low"])
 
 
 @statistic
-def row_variance_ratio(tables: Tables) -> Series:
+def row_variance_ratio(tables: Tables) -> Statistic:
     """Row-wise variance in response at T = 9, small over large."""
     return _variance_ratio(tables, "row_variance")
 
 
 @statistic
-def column_variance_ratio(tables: Tables) -> Series:
+def column_variance_ratio(tables: Tables) -> Statistic:
     """Column-wise variance in response at T = 9, small over large."""
     return _variance_ratio(tables, "column_variance")
 
 
 @statistic
-def relative_row_variance_ratio(tables: Tables) -> Series:
+def relative_row_variance_ratio(tables: Tables) -> Statistic:
     """Row-wise spread relative to the mean similarity label at T = 9, small over large."""
     return _variance_ratio(tables, "row_relative")
 
 
 @statistic
-def relative_column_variance_ratio(tables: Tables) -> Series:
+def relative_column_variance_ratio(tables: Tables) -> Statistic:
     """Column-wise spread relative to the mean similarity label at T = 9, small over large."""
     return _variance_ratio(tables, "column_relative")
 
 
 @statistic
-def printed_row_variance_difference(tables: Tables) -> Series:
+def printed_row_variance_difference(tables: Tables) -> Statistic:
     """Mean variance of an example's similarity labels, Table 2 minus Table 3. Needs no table of a run."""
-    return Series([_printed_variance(2, "example") - _printed_variance(3, "example")])
+    return single(_printed_variance(2, "example") - _printed_variance(3, "example"))
 
 
 @statistic
-def printed_column_variance_difference(tables: Tables) -> Series:
+def printed_column_variance_difference(tables: Tables) -> Statistic:
     """Mean variance of a class's similarity label over examples, Table 2 minus 3. Needs no table of a run."""
-    return Series([_printed_variance(2, "class") - _printed_variance(3, "class")])
+    return single(_printed_variance(2, "class") - _printed_variance(3, "class"))
 
 
 @statistic
-def departure_from_a_line_in_temperature(tables: Tables) -> Series:
+def departure_from_a_line_in_temperature(tables: Tables) -> Statistic:
     """Largest residual of the line of non-target mass on T, as a share of the mass's range, mean of the teachers."""
     return each_seed(
         tables["entropy"]["entropy"],
@@ -155,18 +156,18 @@ def departure_from_a_line(values: Series) -> float:
 
 
 @statistic
-def label_smoothing_distance_ratio(tables: Tables) -> Series:
+def label_smoothing_distance_ratio(tables: Tables) -> Statistic:
     """Distance to label smoothing, small over large, geometric mean over the six temperatures."""
 
     def value(rows: DataFrame) -> float:
         distance = six(rows).pivot_table(index="temperature", columns="teacher", values="distance_to_label_smoothing")
         return geometric_mean(ratio(*pair) for pair in distance.reindex(columns=TEACHERS).to_numpy())
 
-    return _confidence_noted(each_seed(tables["entropy"]["position"], value), tables)
+    return each_seed(tables["entropy"]["position"], value).noted(_more_confident(tables))
 
 
 @statistic
-def label_smoothing_distance_ratio_at_equal_confidence(tables: Tables) -> Series:
+def label_smoothing_distance_ratio_at_equal_confidence(tables: Tables) -> Statistic:
     """Ratio of the distances to label smoothing at equal confidence, over all temperatures; nan if none overlap."""
 
     def value(rows: DataFrame) -> float:
@@ -182,7 +183,7 @@ def label_smoothing_distance_ratio_at_equal_confidence(tables: Tables) -> Series
 
 
 @statistic
-def smallest_entropy_difference_over_temperatures(tables: Tables) -> Series:
+def smallest_entropy_difference_over_temperatures(tables: Tables) -> Statistic:
     """Mean training entropy of the small teacher minus the large one's, the smallest over the six temperatures.
 
     The note counts the temperatures at which it is above 0, and says how far each teacher has learned.
@@ -195,18 +196,19 @@ def smallest_entropy_difference_over_temperatures(tables: Tables) -> Series:
     table = tables["entropy"]["entropy"]
     smallest = each_seed(table, lambda rows: lead(rows).min())
     mean = lead(table).dropna()
-    if len(mean):
-        above = f"{(mean > 0).sum()} of {len(mean)} temperatures"
-        learned = last_epoch(tables["entropy"]["teachers"]).groupby("teacher")["train_accuracy"].mean()
-        smallest.attrs["note"] = (
-            f"the mean difference is above 0 at {above}, smallest at T = {mean.idxmin():g}; "
-            f"accuracy on the training examples: small {learned['small']:.3g}%, large {learned['large']:.3g}%"
-        )
-    return smallest
+    if mean.empty:
+        return smallest
+    last = last_epoch(tables["entropy"]["teachers"])
+    small, large = (at(last, teacher=teacher)["train_accuracy"].mean() for teacher in TEACHERS)
+    return smallest.noted(
+        f"the mean difference is above 0 at {(mean > 0).sum()} of {len(mean)} temperatures, "
+        f"smallest at T = {mean.idxmin():g}",
+        f"accuracy on the training examples: small {small:.3g}%, large {large:.3g}%",
+    )
 
 
 @statistic
-def teacher_test_accuracy_difference(tables: Tables) -> Series:
+def teacher_test_accuracy_difference(tables: Tables) -> Statistic:
     """Test accuracy after the last epoch, large teacher minus small."""
     return each_seed(
         tables["entropy"]["teachers"], lambda rows: difference(last_epoch(rows), "test_accuracy", "large", "small")
@@ -214,13 +216,13 @@ def teacher_test_accuracy_difference(tables: Tables) -> Series:
 
 
 @statistic
-def networks_with_the_printed_count(tables: Tables) -> Series:
+def networks_with_the_printed_count(tables: Tables) -> Statistic:
     """Number of networks that have exactly the count that Table 7 prints. Needs no table of a run."""
     printed = at(paper_table(7), dataset=tables.dataset).dropna(subset="parameters")
     with torch.device("meta"):  # shapes alone
         models = [build_model(role, family=tables.dataset) for role in printed["role"]]
     equal = [count_parameters(model) == count for model, count in zip(models, printed["parameters"], strict=True)]
-    return Series([float(sum(equal))])
+    return single(sum(equal))
 
 
 def _against_temperature(rows: DataFrame, teacher: str) -> DataFrame:
@@ -229,19 +231,19 @@ def _against_temperature(rows: DataFrame, teacher: str) -> DataFrame:
     return rows.groupby("temperature")[["entropy", "confidence"]].mean()
 
 
-def _variance_ratio(tables: Tables, column: str) -> Series:
+def _variance_ratio(tables: Tables, column: str) -> Statistic:
     ratios = each_seed(tables["entropy"]["variance"], lambda rows: teacher_ratio(at(rows, temperature=9), column))
-    return _confidence_noted(ratios, tables)
+    return ratios.noted(_more_confident(tables))
 
 
-def _confidence_noted(values: Series, tables: Tables) -> Series:
-    """The same; the note says where the large teacher is not the more confident one, as the paper takes it to be."""
+def _more_confident(tables: Tables) -> str:
+    """Says so where the large teacher is not the more confident one, as the paper takes it to be."""
     small, large = (
         _against_temperature(tables["entropy"]["entropy"], t)["confidence"].get(9, np.nan) for t in TEACHERS
     )
-    if small > large:
-        values.attrs["note"] = f"here the small teacher is the more confident: {small:.2f} against {large:.2f} at T = 9"
-    return values
+    if not small > large:
+        return ""
+    return f"here the small teacher is the more confident: {small:.2f} against {large:.2f} at T = 9"
 
 
 def _printed_variance(number: int, along: str) -> float:

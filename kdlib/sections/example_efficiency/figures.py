@@ -12,13 +12,18 @@ from ...report.formatting import NAMES
 
 @matplotlib.rc_context(STYLE)
 def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Sequence[str]) -> Figure:
-    """Figures 4 and 8: best validation accuracy against examples per class, at equal epochs and at equal steps."""
+    """Figures 4 and 8: best validation accuracy against examples per class, at equal epochs and at equal steps.
+
+    A run without this selection has the whole transfer set alone, and the panels say so.
+    """
     figure, axes = subplots(1, 2, 3.5, sharey=True)
     for panel, budget in zip(axes[0], ("epochs", "steps"), strict=True):
         for teacher in teachers:
             part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == budget)]
             style = {"label": NAMES[teacher], "marker": MARKERS[teacher]}
             draw_curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], **style)
+        if selection not in _chosen(cells):
+            panel.text(0.5, 0.5, "the whole set alone was run", ha="center", transform=panel.transAxes)
         panel.set_xscale("log")
         panel.set_ylim(bottom=0)
         label_axes(
@@ -37,7 +42,7 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
     figure, axes = subplots(1, 2, 3.3, sharey=True)
     styles = {"entropy": "-", "random": "--", "lowest": ":"}
     for panel, teacher in zip(axes[0], ("small", "large"), strict=True):
-        for selection in cells.selection.unique():
+        for selection in _chosen(cells):
             part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == "steps")]
             label = {"entropy": "highest entropy", "lowest": "lowest entropy"}.get(selection, selection)
             style = {"linestyle": styles[selection], "marker": MARKERS[teacher]}
@@ -50,3 +55,8 @@ def selections_compared(cells: pd.DataFrame) -> Figure:
         label_axes(panel, NAMES[teacher], "examples per class", "validation accuracy (%)" if teacher == "small" else "")
     label_curves(*axes[0])
     return figure
+
+
+def _chosen(cells: pd.DataFrame) -> list[str]:
+    """The selections by which a run chose examples; the whole transfer set is no choice."""
+    return cells[~cells.full.astype(bool)].selection.unique().tolist()

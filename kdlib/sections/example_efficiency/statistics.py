@@ -1,11 +1,13 @@
 """Statistics of the notebook `example_efficiency` (paper, section 4.2 and figure 4)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from pandas import DataFrame, Series
 
 from ...claims.intervals import ratio_interval
-from ...claims.registry import Tables, statistic
-from ...claims.rows import TEACHERS, at, difference, each_seed, geometric_mean, means, noted, ratio
+from ...claims.registry import Statistic, Tables, statistic
+from ...claims.rows import TEACHERS, at, difference, each_seed, geometric_mean, means, ratio
 
 LEVELS = 20  # accuracy levels at which two curves are compared
 SIMPLER = {"fashion_mnist": "mnist", "cifar10": "fashion_mnist"}  # the data set before, in order of complexity
@@ -56,32 +58,43 @@ def _log_number_needed(curve: Series, levels: np.ndarray) -> np.ndarray:
     return numbers[before] + share * (numbers[first] - numbers[before])
 
 
-def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epochs") -> Series:
+def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epochs") -> Statistic:
     """The examples ratio of one teacher's curve to another's for each seed.
 
     The note counts those that are bounds, and says at which accuracies the curves are compared.
     """
-    curves = {seed: [curve(rows, one, budget=budget) for one in (teacher, to)] for seed, rows in cells.groupby("seed")}
+    curves = _curves(cells, teacher, to, budget)
     found = {seed: examples_ratio_of_curves(*pair) for seed, pair in curves.items()}
-    ratios = Series({seed: value for seed, (value, _) in found.items()}, dtype=float)
-    bounds = sum(bound for _, bound in found.values())
-    bound = f"only a bound in {bounds} of {len(found)} seeds" if bounds else ""
+    ratios = Statistic(Series({seed: value for seed, (value, _) in found.items()}, dtype=float))
     shared = [_shared(*map(_rising, curves[s])) for s, (v, bound) in found.items() if not (bound or np.isnan(v))]
-    notes = [bound]
+    notes = [_bounds(curves)]
     if shared:
         first, last = (
             " to ".join(dict.fromkeys(f"{f(ends):.0f}" for f in (min, max))) for ends in zip(*shared, strict=True)
         )
         notes.append(f"between accuracies of {first}% and {last}%")
-    if len(shared) > 1 and not bounds:
+    if len(shared) > 1 and not any(bound for _, bound in found.values()):
         upper = [examples_ratio_of_curves(*pair, start=0.5)[0] for pair in curves.values()]
         notes.append(f"over the upper half of these accuracies alone {ratio_interval(upper)}")
-    ratios.attrs["bound"] = bound
-    return noted(ratios, *notes)
+    return ratios.noted(*notes)
+
+
+def _curves(cells: DataFrame, teacher: str, to: str, budget: str = "epochs") -> dict[int, tuple[Series, Series]]:
+    """The curves of two teachers for each seed."""
+    return {
+        seed: (curve(rows, teacher, budget=budget), curve(rows, to, budget=budget))
+        for seed, rows in cells.groupby("seed")
+    }
+
+
+def _bounds(curves: Mapping[int, tuple[Series, Series]]) -> str:
+    """How many seeds' ratios are only bounds; empty if none is."""
+    count = sum(examples_ratio_of_curves(*pair)[1] for pair in curves.values())
+    return f"only a bound in {count} of {len(curves)} seeds" if count else ""
 
 
 @statistic
-def student_test_accuracy_difference_full_data(tables: Tables) -> Series:
+def student_test_accuracy_difference_full_data(tables: Tables) -> Statistic:
     """Test accuracy of students at the largest number of examples per class, small teacher minus large."""
     return each_seed(
         _cells(tables),
@@ -90,7 +103,7 @@ def student_test_accuracy_difference_full_data(tables: Tables) -> Series:
 
 
 @statistic
-def shortfall_at_ten_examples_per_class(tables: Tables) -> Series:
+def shortfall_at_ten_examples_per_class(tables: Tables) -> Statistic:
     """Validation accuracy at the largest number of examples minus that at 10, small teacher, equal steps."""
 
     def value(rows: DataFrame) -> float:
@@ -102,7 +115,7 @@ def shortfall_at_ten_examples_per_class(tables: Tables) -> Series:
 
 
 @statistic
-def steps_to_level_ratio(tables: Tables) -> Series:
+def steps_to_level_ratio(tables: Tables) -> Statistic:
     """Steps to a level, large teacher's student over small teacher's, geometric mean over levels that either reaches.
 
     A student that alone misses a level enters with all the steps that it was trained for.
@@ -117,8 +130,7 @@ def steps_to_level_ratio(tables: Tables) -> Series:
         rows = rows.dropna(how="all").fillna(trained)
         return geometric_mean(ratio(*pair) for pair in rows.to_numpy())
 
-    return noted(
-        each_seed(wide, value),
+    return each_seed(wide, value).noted(
         f"both students reach {int(wide.notna().all(axis=1).sum())} of {len(wide)} (seed, level) pairs, "
         f"{int((wide['large'] == wide['small']).sum())} of them at the end of the same epoch",
         f"a bound: one student alone reaches {alone}" * bool(alone),
@@ -126,18 +138,18 @@ def steps_to_level_ratio(tables: Tables) -> Series:
 
 
 @statistic
-def validation_accuracy_difference_mean_over_sizes(tables: Tables) -> Series:
+def validation_accuracy_difference_mean_over_sizes(tables: Tables) -> Statistic:
     """Best validation accuracy, small teacher's student minus large teacher's, mean over the sizes."""
     return _mean_lead(tables, "epochs")
 
 
 @statistic
-def validation_accuracy_difference_at_equal_steps(tables: Tables) -> Series:
+def validation_accuracy_difference_at_equal_steps(tables: Tables) -> Statistic:
     """Best validation accuracy at equal optimiser steps, small teacher's student minus large teacher's, over sizes."""
     return _mean_lead(tables, "steps")
 
 
-def _mean_lead(tables: Tables, budget: str) -> Series:
+def _mean_lead(tables: Tables, budget: str) -> Statistic:
     def value(rows: DataFrame) -> float:
         small, large = (curve(rows, teacher, budget=budget) for teacher in TEACHERS)
         return (small - large).mean()
@@ -146,47 +158,44 @@ def _mean_lead(tables: Tables, budget: str) -> Series:
 
 
 @statistic
-def sizes_at_which_the_small_teacher_leads(tables: Tables) -> Series:
+def sizes_at_which_the_small_teacher_leads(tables: Tables) -> Statistic:
     """Best validation accuracy, small teacher's student minus large teacher's, at each size; mean over seeds."""
     cells = tables["example_efficiency"]["cells"]
     return means(DataFrame([curve(rows, "small") - curve(rows, "large") for _, rows in cells.groupby("seed")]))
 
 
 @statistic
-def examples_ratio(tables: Tables) -> Series:
+def examples_ratio(tables: Tables) -> Statistic:
     """Examples ratio of the large teacher's curve to the small teacher's, equal epochs."""
     return examples_ratios(tables["example_efficiency"]["cells"], "large", "small")
 
 
 @statistic
-def examples_ratio_at_equal_steps(tables: Tables) -> Series:
+def examples_ratio_at_equal_steps(tables: Tables) -> Statistic:
     """Examples ratio of the large teacher's curve to the small teacher's, equal optimiser steps."""
     return examples_ratios(tables["example_efficiency"]["cells"], "large", "small", budget="steps")
 
 
 @statistic
-def examples_ratio_default_to_sweet_spot(tables: Tables) -> Series:
+def examples_ratio_default_to_sweet_spot(tables: Tables) -> Statistic:
     """Examples ratio of the large teacher's curve by default to that at its sweet spot, equal epochs."""
     return _ratios_to_sweet_spot(tables, "epochs")
 
 
 @statistic
-def examples_ratio_default_to_sweet_spot_at_equal_steps(tables: Tables) -> Series:
+def examples_ratio_default_to_sweet_spot_at_equal_steps(tables: Tables) -> Statistic:
     """Examples ratio of the large teacher's curve by default to that at its sweet spot, equal optimiser steps."""
     return _ratios_to_sweet_spot(tables, "steps")
 
 
-def _ratios_to_sweet_spot(tables: Tables, budget: str) -> Series:
+def _ratios_to_sweet_spot(tables: Tables, budget: str) -> Statistic:
     ratios = examples_ratios(tables["example_efficiency"]["cells"], "large", "large_sweet", budget)
-    chosen = tables["example_efficiency"]["chosen"]
-    if len(ratios) and len(chosen):
-        updates = chosen["updates"].iloc[0]
-        noted(ratios, f"the teacher at the sweet spot made {updates:,.0f} update{'' if updates == 1 else 's'}")
-    return ratios
+    chosen = tables["example_efficiency"]["chosen"]["updates"]
+    return ratios.noted(*(f"the teacher at the sweet spot made {n:,.0f} update{'' if n == 1 else 's'}" for n in chosen))
 
 
 @statistic
-def entropy_against_random_selection(tables: Tables) -> Series:
+def entropy_against_random_selection(tables: Tables) -> Statistic:
     """Validation accuracy with selection by entropy minus that at random, small teacher, mean over the sizes."""
     return each_seed(
         tables["example_efficiency"]["cells"],
@@ -195,15 +204,12 @@ def entropy_against_random_selection(tables: Tables) -> Series:
 
 
 @statistic
-def growth_of_the_examples_ratio(tables: Tables) -> Series:
+def growth_of_the_examples_ratio(tables: Tables) -> Statistic:
     """Examples ratio over that of the data set before (MNIST, Fashion-MNIST, CIFAR-10) at equal teacher seed."""
-    simpler = SIMPLER[tables.dataset]
-    here, before = examples_ratio(tables), examples_ratio(Tables(simpler, tables.others[simpler]))
-    growth = here / before
-    both = ((tables.dataset, here), (simpler, before))
-    notes = [f"{ratios.attrs['bound']} of {name}" for name, ratios in both if ratios.attrs.get("bound")]
-    growth.attrs = {"note": "; ".join(notes)} if notes else {}
-    return growth
+    both = tables, tables.of(SIMPLER[tables.dataset])
+    here, before = (examples_ratio(one).values for one in both)
+    bounds = {one.dataset: _bounds(_curves(one["example_efficiency"]["cells"], "large", "small")) for one in both}
+    return Statistic(here / before).noted(*(f"{bound} of {name}" for name, bound in bounds.items() if bound))
 
 
 def _cells(tables: Tables) -> DataFrame:

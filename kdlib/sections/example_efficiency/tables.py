@@ -14,11 +14,17 @@ from ...report.formatting import (
     mean_over_seeds,
 )
 
+HOW = {"entropy": "by entropy", "lowest": "by lowest entropy", "random": "at random"}  # examples are chosen
 
-def efficiency(cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy") -> pd.DataFrame:
-    """Accuracy [%] by number of examples per class (rows) and teacher, or none (columns)."""
+
+def efficiency(
+    cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy"
+) -> pd.DataFrame | Markdown:
+    """Accuracy [%] by number of examples per class (rows) and teacher, or none (columns); a note where no row is."""
     columns = TEACHERS | {"none": NAMES["none"]}
     part = cells[(cells.selection == selection) & (cells.budget == budget)]
+    if part.empty:
+        return Markdown(f"*This run has no students of examples chosen {HOW[selection]}.*")
     grid = part.groupby(["examples_per_class", "teacher"])[column].apply(mean_and_half_width).unstack("teacher")
     grid = grid[[t for t in columns if t in grid]].rename(columns=columns)
     grid.insert(0, "steps", part.groupby("examples_per_class").steps.first().map("{:,}".format))
@@ -43,9 +49,10 @@ def efficiency_finding(cells: pd.DataFrame, classes: int) -> Markdown:
             f"With {n:g} examples of each class ({steps}) the small teacher's student reaches {small}, the large one's "
             f"{large}."
         )
-    how = {"entropy": "by entropy", "lowest": "by lowest entropy"}.get(chosen, "at random")
     guess = f"a guess is right on {100 / classes:.3g}%"
-    return Markdown(" ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {how}; {guess}.)")
+    return Markdown(
+        " ".join(sentences) + f" (Best validation accuracy, equal epochs, examples chosen {HOW[chosen]}; {guess}.)"
+    )
 
 
 def examples_ratio_finding(tables: dict[str, pd.DataFrame], dataset: str) -> Markdown:
@@ -53,7 +60,7 @@ def examples_ratio_finding(tables: dict[str, pd.DataFrame], dataset: str) -> Mar
     sentences = []
     for budget, name in (("epochs", "examples_ratio"), ("steps", "examples_ratio_at_equal_steps")):
         ratios = STATISTICS[name](Tables(dataset, {"example_efficiency": tables}))
-        known = ratio_interval(ratios.dropna())
-        bound = f" ({ratios.attrs['note']})" if ratios.attrs else ""
-        sentences.append(f"at equal {budget} " + (format_interval(known, "", None) + bound if known.n else "unknown"))
+        known = ratio_interval(ratios.values.dropna())
+        note = f" ({ratios.note})" * bool(ratios.note)
+        sentences.append(f"at equal {budget} " + (format_interval(known, "", None) + note if known.n else "unknown"))
     return Markdown(f"The large teacher's student needs so many times the examples: {'; '.join(sentences)}.")

@@ -1,5 +1,7 @@
 """Section 4.3 and figure 7: how tight are the clusters of the penultimate layer? (figures 5 and 7)"""
 
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -139,12 +141,25 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fixed random state makes UMAP run on one thread, and say so
-            import umap
-
+            umap = _import_umap(study.store.root)
             embedding = umap.UMAP(random_state=0).fit_transform(activations(study, teacher, epoch).numpy())
             return {"embedding": torch.from_numpy(embedding)}
 
     return study.measure("umap", config, compute)["embedding"]
+
+
+def _import_umap(writable: Path) -> ModuleType:
+    """umap-learn, whose compiled code is kept beside it or in the home folder; where neither can be written, here."""
+    try:
+        import umap
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        import numba
+
+        numba.config.CACHE_DIR = str(writable / "numba")
+        import umap
+    return umap
 
 
 def umap_points(study: Study) -> pd.DataFrame:

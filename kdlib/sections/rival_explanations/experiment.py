@@ -15,7 +15,7 @@ from ...training.config import Student, Teacher
 from ...training.losses import kd_gradient_norms
 from ...training.measures import cell_accuracies, nearest
 from ...training.models import ConvNet, build_model, training_operations
-from ...training.targets import confidence, scale_to_confidence
+from ...training.targets import TARGETS, confidence, scale_to_confidence
 from ...training.teachers import predict, responses
 from ..entropy import experiment as entropy
 from ..example_efficiency.experiment import sizes_at_equal_steps
@@ -92,7 +92,7 @@ def _controls(
         for temperature in extremes(study):
             yield "responses", capacity, temperature, {"t_squared": False}
             yield "t_squared", capacity, temperature, {"t_squared": True}
-        for kind in ("shuffled", "smoothed", "class_mean"):
+        for kind in (name for name in TARGETS if name != "responses"):
             yield kind, capacity, TEMPERATURE, {"targets": kind}
     yield "hard", "small", TEMPERATURE, {"alpha": 0.0}
     yield "equal_confidence", "large", TEMPERATURE, {"logit_scale": scale(study, seed)}

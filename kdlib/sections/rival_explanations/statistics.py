@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from pandas import DataFrame, Series
 
-from ...claims.registry import Tables, statistic
+from ...claims.registry import Statistic, Tables, statistic
 from ...claims.rows import (
+    NOTHING,
     PAIR,
     TEACHERS,
     at,
@@ -14,45 +15,43 @@ from ...claims.rows import (
     each_seed,
     joined,
     minus,
-    noted,
     ratio,
     spearman,
     two,
-    without_value,
 )
 
 TEMPERATURE = 9  # at which all controls are compared
 
 
 @statistic
-def loss_from_shuffling_similarity_at_equal_entropy(tables: Tables) -> Series:
+def loss_from_shuffling_similarity_at_equal_entropy(tables: Tables) -> Statistic:
     """Bias-corrected missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
     return _change(tables, "corrected", "small", of="responses", subtracted="shuffled")
 
 
 @statistic
-def missing_class_loss_from_shuffling(tables: Tables) -> Series:
+def missing_class_loss_from_shuffling(tables: Tables) -> Statistic:
     """Raw missing-class accuracy of the small teacher's students: its responses minus shuffled ones."""
     loss = _change(tables, "raw", "small", of="responses", subtracted="shuffled")
-    return noted(loss, "{:.1f}% against {:.1f}%".format(*loss.attrs.get("terms", (np.nan, np.nan))))
+    return loss.noted("{:.1f}% against {:.1f}%".format(*loss.terms)) if loss.terms else loss
 
 
 @statistic
-def missing_class_accuracy_of_hard_label_student(tables: Tables) -> Series:
+def missing_class_accuracy_of_hard_label_student(tables: Tables) -> Statistic:
     """Raw missing-class accuracy of students of hard labels alone, mean over missing classes."""
     cells = at(_cells(tables), control="hard")
     return each_seed(cells, lambda rows: rows["raw"].mean())
 
 
 @statistic
-def shuffled_student_minus_label_smoothing_student(tables: Tables) -> Series:
+def shuffled_student_minus_label_smoothing_student(tables: Tables) -> Statistic:
     """Test accuracy: similarity shuffled minus label smoothing of equal confidence, small teacher."""
 
     return minus(_full(tables), lambda rows: tuple(_accuracy(rows, "small", c) for c in ("shuffled", "smoothed")))
 
 
 @statistic
-def regularization_part_minus_distillation_part(tables: Tables) -> Series:
+def regularization_part_minus_distillation_part(tables: Tables) -> Statistic:
     """(Label smoothing minus hard labels) minus (responses minus label smoothing), large teacher's confidence.
 
     nan where the responses bring no gain over hard labels.
@@ -63,29 +62,30 @@ def regularization_part_minus_distillation_part(tables: Tables) -> Series:
         hard = _accuracy(rows, "small", "hard")
         return (smoothed - hard) - (responses - smoothed) if responses > hard else np.nan
 
-    return without_value(each_seed(_full(tables), value), "there the responses bring no gain over the labels alone")
+    return each_seed(_full(tables), value).explained("there the responses bring no gain over the labels alone")
 
 
 @statistic
-def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Series:
+def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Statistic:
     """Test accuracy of the student, small minus large teacher, where both first reach the same accuracy."""
     rows = _epochs(tables)
-    return noted(each_seed(rows, lambda rows: _at_equal_accuracy(rows, "student_accuracy")), _accuracies_matched(rows))
+    gap = each_seed(rows, lambda rows: _at_equal_accuracy(rows, "student_accuracy"))
+    return gap.noted(_accuracies_matched(rows))
 
 
 @statistic
-def correlation_of_nc1_with_missing_class_accuracy(tables: Tables) -> Series:
+def correlation_of_nc1_with_missing_class_accuracy(tables: Tables) -> Statistic:
     """Rank correlation over a seed's (teacher, setting) pairs of nc1 and the students' raw missing-class accuracy."""
     return _correlation_with_nc1(tables, "raw")
 
 
 @statistic
-def correlation_of_nc1_with_corrected_missing_class_accuracy(tables: Tables) -> Series:
+def correlation_of_nc1_with_corrected_missing_class_accuracy(tables: Tables) -> Statistic:
     """Rank correlation over a seed's (teacher, setting) pairs of nc1 and bias-corrected missing-class accuracy."""
     return _correlation_with_nc1(tables, "corrected")
 
 
-def _correlation_with_nc1(tables: Tables, column: str) -> Series:
+def _correlation_with_nc1(tables: Tables, column: str) -> Statistic:
     def value(rows: DataFrame) -> float:
         pairs = rows.groupby(["teacher", "setting"])[["nc1", column]].mean()
         return spearman(pairs["nc1"], pairs[column])
@@ -94,21 +94,21 @@ def _correlation_with_nc1(tables: Tables, column: str) -> Series:
 
 
 @statistic
-def assistant_student_minus_direct_student(tables: Tables) -> Series:
+def assistant_student_minus_direct_student(tables: Tables) -> Statistic:
     """Test accuracy of the student taught through an assistant minus that of the large teacher's own student."""
     table = tables["rival_explanations"]["assistants"]
     return each_seed(table, lambda rows: (rows["accuracy"] - rows["direct_accuracy"]).mean())
 
 
 @statistic
-def assistant_compute_ratio(tables: Tables) -> Series:
+def assistant_compute_ratio(tables: Tables) -> Statistic:
     """Operations of all training steps through an assistant over those of distilling directly."""
     table = tables["rival_explanations"]["assistants"]
     return each_seed(table, lambda rows: (rows["operations"] / rows["direct_operations"]).mean())
 
 
 @statistic
-def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
+def sweet_spot_student_minus_assistant_student(tables: Tables) -> Statistic:
     """Test accuracy: at the pair found within the computation that an assistant takes, minus through the assistant.
 
     The search takes batch sizes in growing order, one run each, and distils a student after every kept epoch.
@@ -116,7 +116,7 @@ def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
     table = tables["rival_explanations"]["assistants"]
     search = at(tables["sweet_spot"]["map"], student="general")
     if table.empty or search.empty:
-        return Series(dtype=float)
+        return NOTHING
     cost = table.iloc[0]
     pairs = search.groupby(PAIR)["validation_accuracy"].mean().sort_index()
     epochs = pairs.index.get_level_values("epoch").to_series(index=pairs.index)
@@ -124,15 +124,15 @@ def sweet_spot_student_minus_assistant_student(tables: Tables) -> Series:
     spent = (further * cost["teacher_epoch_operations"] + cost["student_operations"]).cumsum()
     seen = pairs[spent <= cost["operations"]]
     if seen.empty:
-        return Series(dtype=float)
+        return NOTHING
     batch_size, epoch = seen.idxmax()
     found = at(search, batch_size=batch_size, epoch=epoch).set_index("seed")["test_accuracy"]
-    gain = (found - table.set_index("seed")["accuracy"]).dropna()
-    return noted(gain, f"the pair found so is batch size {batch_size}, epoch {epoch}")
+    gain = Statistic((found - table.set_index("seed")["accuracy"]).dropna())
+    return gain.noted(f"the pair found so is batch size {batch_size}, epoch {epoch}")
 
 
 @statistic
-def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
+def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Statistic:
     """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared, small.
 
     nan where the accuracy does not fall under equation 4.
@@ -140,7 +140,7 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
     cells = at(tables["rival_explanations"]["cells"], teacher="small")
     low, high = cells["temperature"].min(), cells["temperature"].max()
     if low == high:
-        return Series(dtype=float)
+        return NOTHING
 
     def fall(rows: DataFrame, control: str) -> float:
         rows = at(rows, control=control)
@@ -151,22 +151,22 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Series:
 
 
 @statistic
-def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Series:
+def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Statistic:
     """Half of the raw gap small minus large, minus the gap after the bias correction."""
     cells = at(tables["rival_explanations"]["cells"], control="responses")
     return _half_minus(cells, lambda rows: tuple(difference(rows, c, "small", "large") for c in ("raw", "corrected")))
 
 
 @statistic
-def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Series:
+def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Statistic:
     """Half of the raw gap at the last epoch, minus the gap where both teachers first reach the same accuracy."""
     rows = _epochs(tables)
     found = _half_minus(rows, lambda rows: (_last_gap(rows), _at_equal_accuracy(rows, "raw")))
-    return noted(found, _accuracies_matched(rows))
+    return found.noted(_accuracies_matched(rows))
 
 
 @statistic
-def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Series:
+def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Statistic:
     """Half of the raw gap at the last epoch, minus the gap to the large teacher where its entropy is the small one's.
 
     That is the large teacher's epoch whose entropy is nearest to the small one's at its last; nan where the large one's
@@ -185,11 +185,11 @@ def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Series:
         return _last_gap(rows), last["raw"] - stopped["raw"]
 
     found = _half_minus(_epochs(tables), gaps)
-    return noted(found, f"the two entropies differ by up to {max(apart, default=np.nan):.2f} nats")
+    return found.noted(f"the two entropies differ by up to {max(apart, default=np.nan):.2f} nats")
 
 
 @statistic
-def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
+def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Statistic:
     """Half of the entropy's rise from the first to the second batch size, minus the rise with a scaled learning rate.
 
     After the last epoch; the scaled rate makes updates times learning rate equal for the two. The note says whether the
@@ -198,7 +198,7 @@ def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
     table = tables["rival_explanations"]["updates"]
     sizes = sorted(table["batch_size"].unique())
     if len(sizes) < 2:
-        return Series(dtype=float)
+        return NOTHING
     rates = sorted(table["learning_rate"].unique())
     last = at(table, epoch=table["epoch"].max())
 
@@ -214,13 +214,11 @@ def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Series:
         at(last, batch_size=sizes[1], learning_rate=rate)["validation_accuracy"].mean()
         for rate in (rates[0], rates[-1])
     )
-    return noted(
-        found, f"validation accuracy of that teacher {plain:.1f}%, with the learning rate scaled {scaled:.1f}%"
-    )
+    return found.noted(f"validation accuracy of that teacher {plain:.1f}%, with the learning rate scaled {scaled:.1f}%")
 
 
 @statistic
-def random_minus_entropy_selection(tables: Tables) -> Series:
+def random_minus_entropy_selection(tables: Tables) -> Statistic:
     """Validation accuracy at equal steps, examples chosen at random minus by entropy, mean over sizes and teachers."""
     table = tables["rival_explanations"]["selection"]
     table = table[table["teacher"] != "none"]
@@ -232,7 +230,7 @@ def random_minus_entropy_selection(tables: Tables) -> Series:
 
 
 @statistic
-def half_the_lead_by_entropy_minus_lead_at_random(tables: Tables) -> Series:
+def half_the_lead_by_entropy_minus_lead_at_random(tables: Tables) -> Statistic:
     """Half of the lead of the small teacher's student at equal steps, by entropy, minus its lead with random examples.
 
     Mean over sizes; nan where it has no lead with examples chosen by entropy.
@@ -246,7 +244,7 @@ def half_the_lead_by_entropy_minus_lead_at_random(tables: Tables) -> Series:
 
 
 @statistic
-def labels_alone_minus_taught_by_few_examples(tables: Tables) -> Series:
+def labels_alone_minus_taught_by_few_examples(tables: Tables) -> Statistic:
     """Validation accuracy at equal steps, random examples: labels alone minus taught, mean over sizes and teachers."""
     table = at(tables["rival_explanations"]["selection"], selection="random")
 
@@ -258,7 +256,7 @@ def labels_alone_minus_taught_by_few_examples(tables: Tables) -> Series:
 
 
 @statistic
-def class_mean_students_minus_half_of_the_responses(tables: Tables) -> Series:
+def class_mean_students_minus_half_of_the_responses(tables: Tables) -> Statistic:
     """Raw missing-class accuracy of students of class-mean soft labels minus half of that of the responses, small."""
 
     accuracies = two(_cells(tables), lambda rows: tuple(_raw(rows, "small", c) for c in ("class_mean", "responses")))
@@ -266,7 +264,7 @@ def class_mean_students_minus_half_of_the_responses(tables: Tables) -> Series:
 
 
 @statistic
-def class_mean_students_minus_midpoint_after_bias_correction(tables: Tables) -> Series:
+def class_mean_students_minus_midpoint_after_bias_correction(tables: Tables) -> Statistic:
     """Corrected accuracy of students of class-mean soft labels minus the mean of responses' and shuffled ones', small.
 
     nan where the responses give nothing beyond shuffled ones.
@@ -282,7 +280,7 @@ def class_mean_students_minus_midpoint_after_bias_correction(tables: Tables) -> 
 
 
 @statistic
-def half_the_gap_minus_gap_at_equal_confidence(tables: Tables) -> Series:
+def half_the_gap_minus_gap_at_equal_confidence(tables: Tables) -> Statistic:
     """Half of the raw gap at T = 9, minus the gap to the large teacher scaled to the small one's confidence."""
 
     def gaps(rows: DataFrame) -> tuple[float, ...]:
@@ -293,17 +291,17 @@ def half_the_gap_minus_gap_at_equal_confidence(tables: Tables) -> Series:
 
 
 @statistic
-def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Series:
+def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Statistic:
     """Soft-label gradient over hard-label gradient after the first step: lowest temperature over the highest."""
     table = tables["rival_explanations"]["gradients"]
     first = at(table, step=table["step"].min())
     low, high = first["temperature"].min(), first["temperature"].max()
     if low == high:
-        return Series(dtype=float)
+        return NOTHING
 
     def weights(rows: DataFrame) -> tuple[float, ...]:
         return tuple(
-            part["soft"].mean() / part["hard"].mean() for part in (at(rows, temperature=t) for t in (low, high))
+            ratio(part["soft"].mean(), part["hard"].mean()) for part in (at(rows, temperature=t) for t in (low, high))
         )
 
     found = two(first, weights)
@@ -311,7 +309,7 @@ def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Series:
 
 
 @statistic
-def label_smoothing_minus_responses(tables: Tables) -> Series:
+def label_smoothing_minus_responses(tables: Tables) -> Statistic:
     """Test accuracy of the small teacher's students: label smoothing of equal confidence minus its responses."""
 
     return minus(_full(tables), lambda rows: tuple(_accuracy(rows, "small", c) for c in ("smoothed", "responses")))
@@ -326,7 +324,9 @@ def _full(tables: Tables) -> DataFrame:
 
 
 def _epochs(tables: Tables) -> DataFrame:
-    return tables["rival_explanations"]["epochs"]
+    """The rows of seeds that have both teachers."""
+    rows = tables["rival_explanations"]["epochs"]
+    return rows[rows.groupby("seed")["teacher"].transform("nunique") == len(TEACHERS)]
 
 
 def _raw(rows: DataFrame, teacher: str, control: str) -> float:
@@ -337,12 +337,12 @@ def _accuracy(rows: DataFrame, teacher: str, control: str) -> float:
     return at(rows, teacher=teacher, control=control)["accuracy"].mean()
 
 
-def _change(tables: Tables, column: str, teacher: str, of: str, subtracted: str) -> Series:
+def _change(tables: Tables, column: str, teacher: str, of: str, subtracted: str) -> Statistic:
     cells = at(_cells(tables), teacher=teacher)
     return minus(cells, lambda rows: tuple(at(rows, control=control)[column].mean() for control in (of, subtracted)))
 
 
-def _half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Series:
+def _half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Statistic:
     """Half of the first minus the second of two numbers of each seed; nan where the first leaves nothing to explain."""
     found = two(rows, terms)
     return joined(found, (found["a"] / 2 - found["b"]).where(found["a"] > 0))

@@ -6,13 +6,13 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from ...claims.intervals import t_interval
-from ...claims.registry import Tables, statistic
-from ...claims.rows import PAIR, at, difference, each_seed, means, minus, noted, six, spearman, without_value
+from ...claims.registry import Statistic, Tables, statistic
+from ...claims.rows import NOTHING, PAIR, at, difference, each_seed, means, minus, single, six, spearman
 from ...training.measures import nearest
 
 
 @statistic
-def interior_optimal_batch_size(tables: Tables) -> Series:
+def interior_optimal_batch_size(tables: Tables) -> Statistic:
     """Validation accuracy at the best batch size between the grid's ends minus that at the better end; general student.
 
     Batch sizes, each at its best epoch, are chosen on the other seeds. Empty with fewer than three batch sizes.
@@ -20,7 +20,7 @@ def interior_optimal_batch_size(tables: Tables) -> Series:
     by_seed = _accuracy_by_seed(tables, "general")
     sizes = sorted(set(by_seed.index.get_level_values("batch_size")))
     if len(sizes) < 3:
-        return Series(dtype=float)
+        return NOTHING
 
     def gain(seed: int) -> float:
         others = by_seed.drop(columns=seed).mean(axis=1).dropna()
@@ -29,11 +29,11 @@ def interior_optimal_batch_size(tables: Tables) -> Series:
             return np.nan
         return by_seed.loc[others[~at_ends].idxmax(), seed] - by_seed.loc[others[at_ends].idxmax(), seed]
 
-    return Series({seed: gain(seed) for seed in by_seed.columns}, dtype=float)
+    return Statistic(Series({seed: gain(seed) for seed in by_seed.columns}, dtype=float))
 
 
 @statistic
-def correlation_of_epochs_to_confidence_with_batch_size(tables: Tables) -> Series:
+def correlation_of_epochs_to_confidence_with_batch_size(tables: Tables) -> Statistic:
     """Rank correlation of batch size and the first epoch whose confidence at T = 9 reaches a level that all reach."""
 
     def value(rows: DataFrame) -> float:
@@ -46,25 +46,25 @@ def correlation_of_epochs_to_confidence_with_batch_size(tables: Tables) -> Serie
 
 
 @statistic
-def correlation_of_entropy_with_batch_size(tables: Tables) -> Series:
+def correlation_of_entropy_with_batch_size(tables: Tables) -> Statistic:
     """Rank correlation of batch size and entropy at epoch 50, else at the nearest kept one, mean over the six T."""
     table = six(tables["sweet_spot"]["entropy"])
     if table.empty:
-        return Series(dtype=float)
+        return NOTHING
     return _mean_correlation(at(table, epoch=nearest(table["epoch"], 50)), "batch_size")
 
 
 @statistic
-def correlation_of_entropy_with_epochs(tables: Tables) -> Series:
+def correlation_of_entropy_with_epochs(tables: Tables) -> Statistic:
     """Rank correlation of epoch and entropy at batch size 4096, else at the nearest one, mean over the six T."""
     table = six(tables["sweet_spot"]["entropy"])
     if table.empty:
-        return Series(dtype=float)
+        return NOTHING
     return _mean_correlation(at(table, batch_size=nearest(table["batch_size"], 4096)), "epoch")
 
 
 @statistic
-def partial_correlation_of_entropy_with_batch_size_given_updates(tables: Tables) -> Series:
+def partial_correlation_of_entropy_with_batch_size_given_updates(tables: Tables) -> Statistic:
     """Partial rank correlation of entropy and batch size given the number of updates, all cells at T = 9."""
 
     def value(rows: DataFrame) -> float:
@@ -78,36 +78,35 @@ def partial_correlation_of_entropy_with_batch_size_given_updates(tables: Tables)
 
 
 @statistic
-def distance_of_the_best_pair_at_another_batch_size(tables: Tables) -> Series:
+def distance_of_the_best_pair_at_another_batch_size(tables: Tables) -> Statistic:
     """Mean accuracy of the best pair whose batch size is not the best pair's, minus the best pair's; general student.
 
     nan with one seed, since a single map says nothing of chance, and with one batch size.
     """
     by_seed = _accuracy_by_seed(tables, "general")
     if by_seed.empty:
-        return Series(dtype=float)
+        return NOTHING
     mean = by_seed.mean(axis=1)
     if by_seed.shape[1] < 2:
-        return Series([np.nan])
+        return single(np.nan)
     best_of_size = mean.loc[mean.groupby("batch_size").idxmax()].nlargest(2)
     if len(best_of_size) < 2:
-        return Series([np.nan])
+        return single(np.nan)
     best, other = best_of_size.index
     interval = t_interval(by_seed.loc[other] - by_seed.loc[best])
-    return noted(
-        Series([best_of_size[other] - best_of_size[best]]),
+    return single(best_of_size[other] - best_of_size[best]).noted(
         f"batch size {other[0]}, epoch {other[1]} against batch size {best[0]}, epoch {best[1]}",
         f"over seeds {interval}, each pair chosen on the same seeds",
     )
 
 
 @statistic
-def gain_from_the_students_own_pair(tables: Tables) -> Series:
+def gain_from_the_students_own_pair(tables: Tables) -> Statistic:
     """Validation accuracy at a student's own pair minus that at the other's, pairs chosen on the other seeds."""
     students = ("general", "baseline")
     general, baseline = (_accuracy_by_seed(tables, student) for student in students)
-    pairs = general.index.intersection(baseline.index)
-    by_seed = {"general": general.loc[pairs], "baseline": baseline.loc[pairs]}
+    pairs, seeds = (part.intersection(other) for part, other in zip(general.axes, baseline.axes, strict=True))
+    by_seed = {"general": general.loc[pairs, seeds], "baseline": baseline.loc[pairs, seeds]}
 
     def gain(seed: int) -> float:
         others = {student: table.drop(columns=seed).mean(axis=1).dropna() for student, table in by_seed.items()}
@@ -120,23 +119,21 @@ def gain_from_the_students_own_pair(tables: Tables) -> Series:
         ]
         return np.mean(gains)
 
-    return Series({seed: gain(seed) for seed in by_seed["general"].columns}, dtype=float)
+    return Statistic(Series({seed: gain(seed) for seed in seeds}, dtype=float))
 
 
 @statistic
-def baseline_student_gain(tables: Tables) -> Series:
+def baseline_student_gain(tables: Tables) -> Statistic:
     """Test accuracy of the single-layer student, large teacher at its sweet spot minus by default, mean over T."""
     rows = tables["sweet_spot"]["baseline"]
     gain = each_seed(rows, lambda rows: difference(rows, "accuracy", "large_sweet", "large"))
-    if len(gain):
-        sweet, large, none = (at(rows, teacher=t)["accuracy"].mean() for t in ("large_sweet", "large", "none"))
-        alone = "" if math.isnan(none) else f"; on the labels alone {none:.1f}%"
-        gain.attrs["note"] = f"{sweet:.1f}% against {large:.1f}%{alone}"
-    return gain
+    sweet, large, none = (at(rows, teacher=t)["accuracy"].mean() for t in ("large_sweet", "large", "none"))
+    alone = "" if math.isnan(none) else f"on the labels alone {none:.1f}%"
+    return gain.noted(f"{sweet:.1f}% against {large:.1f}%", alone)
 
 
 @statistic
-def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Series:
+def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Statistic:
     """Test accuracy of the single-layer student, sweet spot minus default, at each temperature; mean over seeds."""
     rows = tables["sweet_spot"]["baseline"]
     by_seed = {
@@ -147,7 +144,7 @@ def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Series:
 
 
 @statistic
-def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Series:
+def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Statistic:
     """Test accuracy of the single-layer student, sweet spot minus default, minus half of (small minus large).
 
     Means over T; nan where small is not above large.
@@ -158,11 +155,11 @@ def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Series:
         return difference(rows, "accuracy", "large_sweet", "large") - gap / 2 if gap > 0 else np.nan
 
     values = each_seed(tables["sweet_spot"]["baseline"], value)
-    return without_value(values, "there the small teacher is not ahead of the large one")
+    return values.explained("there the small teacher is not ahead of the large one")
 
 
 @statistic
-def student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Series:
+def student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Statistic:
     """Test accuracy: student of hard labels minus the midpoint of those of large and large_sweet, means over T.
 
     nan where the sweet spot brings no gain.
@@ -178,28 +175,24 @@ def student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Series:
 
 
 @statistic
-def missing_class_gain_at_the_sweet_spot(tables: Tables) -> Series:
+def missing_class_gain_at_the_sweet_spot(tables: Tables) -> Statistic:
     """Raw missing-class accuracy at T = 9, large teacher at its sweet spot minus by default, mean over classes."""
     return _missing_class_gain(tables, "raw")
 
 
 @statistic
-def corrected_missing_class_gain_at_the_sweet_spot(tables: Tables) -> Series:
+def corrected_missing_class_gain_at_the_sweet_spot(tables: Tables) -> Statistic:
     """Bias-corrected missing-class accuracy at T = 9, large teacher at its sweet spot minus by default."""
     return _missing_class_gain(tables, "corrected")
 
 
-def _missing_class_gain(tables: Tables, column: str) -> Series:
+def _missing_class_gain(tables: Tables, column: str) -> Statistic:
     rows = at(tables["sweet_spot"]["missing"], temperature=9)
     gain = each_seed(rows, lambda rows: difference(rows, column, "large_sweet", "large"))
-    pair = at(tables["sweet_spot"]["chosen"], student="general")
-    if len(gain) and len(pair):
-        sweet, large = (at(rows, teacher=teacher)[column].mean() for teacher in ("large_sweet", "large"))
-        right = pair["teacher_accuracy"].iloc[0]
-        gain.attrs["note"] = (
-            f"{sweet:.1f}% against {large:.1f}%; the teacher at the sweet spot is right on {right:.1f}%"
-        )
-    return gain
+    sweet, large = (at(rows, teacher=teacher)[column].mean() for teacher in ("large_sweet", "large"))
+    chosen = at(tables["sweet_spot"]["chosen"], student="general")["teacher_accuracy"]
+    right = [f"the teacher at the sweet spot is right on {accuracy:.1f}%" for accuracy in chosen]
+    return gain.noted(f"{sweet:.1f}% against {large:.1f}%", *right)
 
 
 def _accuracy_by_seed(tables: Tables, student: str) -> DataFrame:
@@ -208,7 +201,7 @@ def _accuracy_by_seed(tables: Tables, student: str) -> DataFrame:
     return rows.pivot_table(index=PAIR, columns="seed", values="validation_accuracy")
 
 
-def _mean_correlation(table: DataFrame, column: str) -> Series:
+def _mean_correlation(table: DataFrame, column: str) -> Statistic:
     """Rank correlation of a column and the entropy at each temperature, averaged over temperatures."""
     return each_seed(
         table,

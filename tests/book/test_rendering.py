@@ -1,0 +1,108 @@
+"""The book is replaced by a whole one only, and by one process at a time. Jupyter Book is stood in for."""
+
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from filelock import FileLock, Timeout
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
+from markdown_it.renderer import RendererHTML
+
+from kdlib.book import assembly
+from kdlib.data.registry import TAKEN
+from kdlib.errors import InputError
+from kdlib.report.formatting import as_written
+
+from ..conftest import ROOT
+
+TITLE = "Notes & coins <v2> | 5$ to 10$ [raw](x) {ref}`no` *my_set_ ~~a~~ {{b}} \\ H^2^ #1"
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A folder with a book, and a function that says what the next build does: its log, its exit code, its page."""
+    (tmp_path / "_build" / "html").mkdir(parents=True)
+    (tmp_path / "_build" / "html" / "index.html").write_text("the last good book")
+
+    def builds(log="", code=0, page=None):
+        def run(command, *, stdout, **_):
+            stdout.write(log)
+            if page:
+                made = command[command.index("--path-output") + 1]
+                (folder := assembly.Path(made) / "_build" / "html").mkdir(parents=True)
+                (folder / "index.html").write_text(page)
+            return subprocess.CompletedProcess(command, code)
+
+        monkeypatch.setattr(assembly.subprocess, "run", run)
+
+    return tmp_path, builds
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("reading\nindex.md:3: WARNING: no such target\ndone\n", "index.md:3: WARNING: no such target"),
+        ("reading\nTraceback\nKeyError: 'sections'\n", "KeyError: 'sections'"),
+    ],
+)
+def test_a_book_that_does_not_build_says_why_and_leaves_the_last_good_one(book, log, reason):
+    folder, builds = book
+    builds(log, code=1, page="half a book")
+    with pytest.raises(InputError) as raised:
+        assembly.render(folder / "_build" / "source", folder)
+    assert str(raised.value).splitlines()[-1] == reason
+    assert (folder / "_build" / "html" / "index.html").read_text() == "the last good book"
+
+
+def test_a_book_that_builds_takes_the_place_of_the_last(book):
+    folder, builds = book
+    (folder / "_build" / "html" / "gone.html").touch()
+    builds(page="a new book")
+    shown = assembly.render(folder / "_build" / "source", folder)
+    assert shown.read_text() == "a new book"
+    assert [path.name for path in shown.parent.iterdir()] == ["index.html"]
+    assert {path.name for path in (folder / "_build").iterdir()} == {"html", "book.log"}
+
+
+def test_a_book_set_aside_by_a_killed_process_comes_back(book):
+    folder, builds = book
+    (folder / "_build" / "html").rename(folder / "_build" / "html.last")
+    builds(code=1)
+    with pytest.raises(InputError):
+        assembly.render(folder / "_build" / "source", folder)
+    assert (folder / "_build" / "html" / "index.html").read_text() == "the last good book"
+
+
+def test_no_two_processes_build_in_one_tree(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    tried = []
+
+    def render(*_):
+        with pytest.raises(Timeout):
+            FileLock(tmp_path / "_build" / ".lock").acquire(timeout=0)
+        tried.append(True)
+
+    monkeypatch.setattr(assembly, "assemble", lambda *_: SimpleNamespace(titles={}, short_table=list))
+    monkeypatch.setattr(assembly, "render", render)
+    list(assembly.make())
+    assert tried
+    with FileLock(tmp_path / "_build" / ".lock").acquire(timeout=0):
+        pass
+
+
+@pytest.mark.parametrize("around", ["{}", "# Title {}", "- **{}**: x", "| [{}](#y) | z |\n|---|---|"])
+def test_a_title_is_shown_as_it_is_written(around):
+    extensions = {"dollarmath", "substitution", "attrs_inline", "html_image", "amsmath"}  # of _config.yml
+    parser = create_md_parser(MdParserConfig(enable_extensions=extensions | {"strikethrough"}), RendererHTML)
+    plain = "Plain"
+    shown, expected = (parser.render(around.format(text)) for text in (as_written(TITLE), plain))
+    escaped = TITLE.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert shown == expected.replace(plain, escaped)
+
+
+def test_what_the_book_and_the_results_hold_beside_data_sets_is_no_name_of_one():
+    beside = {path.stem for path in (ROOT / "book").iterdir() if path.suffix in ("", ".md") and path.name[0] not in "_."}
+    beside |= {path.name for path in (ROOT / "results").iterdir()}
+    published = {path.parent.name for path in (ROOT / "book").glob("*/*.ipynb")}
+    assert {"sections", "performance", "units"} <= beside - published <= TAKEN
