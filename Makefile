@@ -12,7 +12,7 @@ READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: book page test test-cluster faults serve clean help lint
+.PHONY: book page test test-long test-cluster faults serve clean help lint
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,8 +23,14 @@ book: $(READY) ## execute the notebooks (DATASETS, PROFILE) and build the book
 		--config datasets=$(DATASETS) profile=$(PROFILE)
 	@cat _build/book.txt
 
-test: $(READY) lint ## every test
-	python -m pytest --numprocesses auto --dist loadgroup -m "not cluster"
+# The tests are in an order in which workers end together (tests/conftest.py), which xdist would change.
+PYTEST := python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+
+test: $(READY) lint ## every test but the long ones and the cluster's
+	$(PYTEST) -m "not cluster and not long"
+
+test-long: $(READY) ## the benchmark end to end, and make book after kill -9
+	$(PYTEST) -m long
 
 test-cluster: $(READY) ## the workflow on a one-node SLURM of Debian's packages munge, slurmctld, slurmd, slurm-client
 	python -m pytest -m cluster -s tests/test_cluster.py

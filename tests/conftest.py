@@ -1,11 +1,15 @@
+import io
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +28,19 @@ def load(data_dir):
 
 kdlib.register_dataset("{name}", load, class_names=("red", "green", "blue"), title="{title}")
 """
+
+
+LONGEST = ("book", "kernel", "reference")  # groups of tests that one worker takes
+
+
+def pytest_collection_modifyitems(items):
+    """The longest groups come first, then what workers share out one by one, so that they end together."""
+
+    def rank(item) -> int:
+        group = item.get_closest_marker("xdist_group")
+        return LONGEST.index(group.args[0]) if group and group.args[0] in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
 
 
 def rules_in(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,38 +91,135 @@ def tiny_run(digits, tiny_teacher):
     return train_teacher(tiny_teacher, digits)
 
 
-# The rendered book, for test_pages.py and test_browser.py of book/: made once, by the worker that their group names.
+def command_line(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """kdlib in this process, which has imported torch already."""
+    from kdlib.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["kdlib", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return subprocess.CompletedProcess(arguments, ended.value.code or 0, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def one_kernel(**environment: str) -> Iterator[None]:
+    """Meanwhile papermill executes all notebooks in one kernel of this environment, which imports and compiles once.
+
+    None finds a name of the one before. That each runs in a kernel of its own too is seen where nbval executes it.
+    """
+    import nbformat
+    import papermill.cli
+    from jupyter_client import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+    from nbclient import NotebookClient
+
+    from kdlib.book import kernels
+
+    clearing = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%reset -f")])
+    execute = papermill.execute_notebook
+
+    def execute_here(*arguments, **options):
+        NotebookClient(clearing, km=manager).execute()
+        return execute(*arguments, **options, km=manager)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        for module in (papermill, papermill.cli):
+            patch.setattr(module, "execute_notebook", execute_here)
+        with kernels.surroundings(Path(environment["KDLIB_STORE"])) as given:
+            manager = AsyncKernelManager(**given)
+            run_sync(manager.start_kernel)()
+            try:
+                yield
+            finally:
+                run_sync(manager.shutdown_kernel)(now=True)
+
+
+# Pages of digits and of a user's own data set, and the rendered book: made once for all workers.
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory):
+def session_folder(tmp_path_factory, worker_id):
+    """A folder that all workers of this session share."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@contextmanager
+def made_once(place):
+    """Holds the others off; gives whether `place` is still to be made."""
+    with FileLock(place.with_suffix(".lock")):
+        yield not place.exists()
+
+
+@pytest.fixture(scope="session")
+def project(session_folder):
     """A copy of the sources, in which pages are made and the book is built."""
-    copy = tmp_path_factory.mktemp("project")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("book", "notebooks", "data/paper"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
-    (copy / "plugins").mkdir()
-    (copy / "plugins" / "colour_patches.py").write_text(
-        PLUGIN.format(name="colour_patches", title="Colour patches", examples=600, train=450)
-    )
+    copy = session_folder / "project"
+    with made_once(copy) as to_make:
+        if to_make:
+            copy.mkdir()
+            for name in ("_config.yml", "_toc.yml"):
+                shutil.copy(ROOT / name, copy)
+            for name in ("book", "notebooks", "data/paper"):
+                left_out = shutil.ignore_patterns("*.ipynb" if name == "book" else "_")
+                shutil.copytree(ROOT / name, copy / name, ignore=left_out)
+            (copy / "plugins").mkdir()
+            (copy / "plugins" / "colour_patches.py").write_text(
+                PLUGIN.format(name="colour_patches", title="Colour patches", examples=600, train=450)
+            )
     return copy
 
 
 @pytest.fixture(scope="session")
-def kdlib_in(project):
-    environment = os.environ | {
+def project_environment(project):
+    return {
         "KDLIB_ROOT": str(project),
         "KDLIB_STORE": str(project / "store"),
         "KDLIB_PLUGINS": str(project / "plugins"),
         "KDLIB_WORKERS": "1",
     }
 
+
+@pytest.fixture(scope="session")
+def kdlib_in(project, project_environment):
     def run(*arguments):
-        command = [sys.executable, "-m", "kdlib", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project)
+        command, places = [sys.executable, "-m", "kdlib", *arguments], os.environ | project_environment
+        return subprocess.run(command, capture_output=True, text=True, env=places, cwd=project)
 
     return run
+
+
+@contextmanager
+def plugins_forgotten():
+    """What a plug-in registers meanwhile is forgotten afterwards."""
+    from kdlib.data import plugins, registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_sources", registry._sources.copy())
+        patch.setattr(plugins, "_imported", plugins._imported.copy())
+        patch.setattr(sys, "path", sys.path.copy())
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits_pages(session_folder, project, project_environment):
+    """The folder of the six pages of digits at smoke size, made with the other data set's; a copy: those are edited."""
+    pages = session_folder / "digits-pages"
+    with made_once(pages) as to_make:
+        if to_make:
+            with plugins_forgotten(), one_kernel(**project_environment):
+                for dataset in ("digits", "colour_patches"):
+                    arguments = ("run", "all", "--dataset", dataset, "--profile", "smoke")
+                    done = command_line(*arguments, **project_environment)
+                    assert done.returncode == 0, done.stderr[-3000:]
+            shutil.copytree(project / "_build" / "pages" / "digits-smoke", pages)
+    return pages
 
 
 @pytest.fixture(scope="session")
@@ -113,10 +227,7 @@ def html(request):
     """The built book's folder: KDLIB_HTML, to try the browser's tests on another book, else one made here."""
     if there := os.environ.get("KDLIB_HTML"):
         return Path(there).resolve()
-    project, kdlib_in = (request.getfixturevalue(name) for name in ("project", "kdlib_in"))
-    for dataset in ("digits", "colour_patches"):
-        done = kdlib_in("run", "all", "--dataset", dataset, "--profile", "smoke")
-        assert done.returncode == 0, done.stderr[-3000:]
+    project, kdlib_in, _ = (request.getfixturevalue(name) for name in ("project", "kdlib_in", "digits_pages"))
     done = kdlib_in("book")
     assert done.returncode == 0, done.stderr[-3000:]
     return project / "_build" / "html"

@@ -8,6 +8,7 @@ from .faults import Copy, kill_engine, kill_workers
 
 
 @pytest.mark.book
+@pytest.mark.long
 def test_make_book_goes_on_after_kill_9_to_the_tables_of_an_undisturbed_computation(tmp_path):
     studies = {section: open_study(section, {"profile": "smoke"}) for section in SECTIONS}
     expected = {section: digest(study.tables()) for section, study in studies.items()}

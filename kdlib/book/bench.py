@@ -26,7 +26,8 @@ from ..claims.intervals import t_interval
 from ..training.models import build_model, training_operations
 from ..training.measures import cell_accuracies
 from ..training.measures import test_percent
-from ..data.files import TORCHVISION, unpack
+from ..data.files import unpack
+from ..data.sources import TORCHVISION
 from ..training.config import Student
 from ..training.students import distill
 from ..training.config import Teacher

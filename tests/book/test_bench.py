@@ -24,6 +24,7 @@ def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
     assert operations == pytest.approx(3 * 2 * 49 * 512 * 256 * 9, rel=0.02)
 
 
+@pytest.mark.long
 def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     write_kmnist(tmp_path)

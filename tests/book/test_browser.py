@@ -8,15 +8,18 @@ import itertools
 import os
 import shutil
 import threading
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
 pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
 WIDTHS = (360, 768, 1400)
 THEMES = ("light", "dark")
+AT_ONCE = 7  # pages that wait together
 CHROMIUM = os.environ.get("KDLIB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # Rules of axe-core that are not held against the book, each with its reason.
 SWITCHED_OFF: dict[str, str] = {}
@@ -111,21 +114,26 @@ def violations(page) -> list[str]:
 def test_every_page_is_clean_in_the_browser(browser, html, places, theme):
     """No error on the console, no request to others, nothing wider than the window, nothing that axe-core finds."""
     faults = []
-    for place in places:
-        with Visit(browser, html / place, theme) as visit:
-            visit.explorers()
-            assert visit.page.evaluate("document.documentElement.dataset.theme") == theme
+    for batch in (places[i : i + AT_ONCE] for i in range(0, len(places), AT_ONCE)):
+        with ExitStack() as stack:
+            visits = {place: stack.enter_context(Visit(browser, html / place, theme)) for place in batch}
+            for visit in visits.values():
+                visit.explorers()
+                assert visit.page.evaluate("document.documentElement.dataset.theme") == theme
             for width in WIDTHS:
-                visit.page.set_viewport_size({"width": width, "height": 900})
-                over = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-                faults += [f"{place}: {over} px too wide at {width}"] * (over > 0)
+                for place, visit in visits.items():
+                    visit.page.set_viewport_size({"width": width, "height": 900})
+                    over = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+                    faults += [f"{place}: {over} px too wide at {width}"] * (over > 0)
                 if width in (WIDTHS[0], WIDTHS[-1]):
-                    visit.page.wait_for_timeout(700)  # the theme lets boxes that scroll now be focused, a little later
-                    visit.settle()
-                    faults += [f"{place} at {width}: {violation}" for violation in violations(visit.page)]
-            faults += [f"{place}: console: {error}" for error in visit.errors]
-            outside = [url for url in visit.requests if not url.startswith(("file:", "data:", "blob:"))]
-            faults += [f"{place}: requests {url}" for url in outside]
+                    time.sleep(0.7)  # the theme lets boxes that scroll now be focused, a little later
+                    for place, visit in visits.items():
+                        visit.settle()
+                        faults += [f"{place} at {width}: {violation}" for violation in violations(visit.page)]
+            for place, visit in visits.items():
+                faults += [f"{place}: console: {error}" for error in visit.errors]
+                outside = [url for url in visit.requests if not url.startswith(("file:", "data:", "blob:"))]
+                faults += [f"{place}: requests {url}" for url in outside]
     assert not faults, "\n".join(faults[:40])
 
 
@@ -284,12 +292,13 @@ def test_search_finds_a_known_term(browser, served):
         assert visit.page.locator("#search-results li a", has_text="Glossary").count()
 
 
-def test_downloads_arrive_with_the_right_bytes(browser, served, html, places):
+def test_downloads_arrive_with_the_right_bytes(browser, served, html, documents):
     """Every link that says so, of every page."""
-    found: list[str] = []
-    for place in places:
-        with Visit(browser, f"{served}/{place.as_posix()}") as visit:
-            found += visit.page.locator("article a[download]").evaluate_all("(all) => all.map((a) => a.href)")
+    found = [
+        urljoin(f"{served}/{place.as_posix()}", link["href"])
+        for place, document in documents.items()
+        for link in document.select("article a[download]")
+    ]
     links = list(dict.fromkeys(found))
     assert {Path(link).suffix for link in links} >= {".csv", ".ipynb", ".py", ".zip", ".yml"}
     for start in range(0, len(links), 10):  # Chromium asks before a page's eleventh

@@ -136,25 +136,22 @@ def test_without_git_and_without_memory_a_difference_is_not_guessed_at(pair):
 
 @pytest.mark.book
 @pytest.mark.xdist_group("book")
-def test_one_command_shows_an_edited_notebook_as_a_page(project, kdlib_in, html):
+def test_one_command_shows_an_edited_notebook_as_a_page(project, kdlib_in, html, monkeypatch):
     """`html` made the other pages, and their units, before."""
-    text = project / "notebooks" / "missing_class.py"
-    before = [file.read_bytes() for file in (text, text.with_suffix(".ipynb"))]
+    edited = [project / "notebooks" / f"{name}.{file}" for name in (SECTION, "missing_class") for file in ("py", "ipynb")]
+    page = project / "_build" / "pages" / "digits-smoke" / f"{SECTION}.ipynb"
+    before = {path: path.read_bytes() for path in (*edited, page)}
+    monkeypatch.setenv("KDLIB_ROOT", str(project))
     try:
-        assert kdlib_in("page", "entropy", "--profile", "smoke").returncode == 0  # both files agree
-        edit(text, "## Class by class", "## Each class")
+        edit(project / "notebooks" / "missing_class.py", "## Class by class", "## Each class")
         refused = kdlib_in("page", "missing_class", "--profile", "smoke")
         assert refused.returncode == 2 and "differ from cell" in refused.stderr  # no commit, no memory
-    finally:
-        for file, content in zip((text, text.with_suffix(".ipynb")), before, strict=True):
-            file.write_bytes(content)
-    edit(project / "notebooks" / "entropy.py", "## The teachers", "## Both teachers")
-    try:
-        done = kdlib_in("page", "entropy", "--profile", "smoke")
+        assert editing.sync(SECTION) == ""  # both files agree, which is remembered
+        edit(project / "notebooks" / f"{SECTION}.py", "## The teachers", "## Both teachers")
+        done = kdlib_in("page", SECTION, "--profile", "smoke")
         assert done.returncode == 0, done.stderr
         shown = done.stdout.splitlines()[-1].removeprefix("The page: ")
         assert "Both teachers" in Path(shown).read_text()
     finally:
-        for file in ("py", "ipynb"):
-            shutil.copy(ROOT / "notebooks" / f"entropy.{file}", project / "notebooks")
-        kdlib_in("run", "entropy", "--profile", "smoke")
+        for path, content in before.items():
+            path.write_bytes(content)

@@ -1,6 +1,7 @@
 """Published pages and results belong together, every kind of rot is noticed, and a run can be held against them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from kdlib.claims.intervals import wilson_interval
 from kdlib.sections.opening import open_study
 from kdlib.study import store
 
-from ..conftest import ROOT, rules_in
+from ..conftest import ROOT, command_line, one_kernel, rules_in
 from ..sections.test_statistics import example_efficiency_tables
 
 pytestmark = pytest.mark.xdist_group("reference")
@@ -38,9 +39,10 @@ def published(tmp_path_factory):
     copy = tmp_path_factory.mktemp("reference")
     for name in ("book", "notebooks", "data/paper"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
-    for section in SECTIONS:
-        done = run(copy, "run", section, "--profile", "smoke", "--publish")
-        assert done.returncode == 0, done.stderr[-3000:]
+    with one_kernel(**environment(copy)):
+        for section in SECTIONS:
+            done = run(copy, "run", section, "--profile", "smoke", "--publish")
+            assert done.returncode == 0, done.stderr[-3000:]
     return copy
 
 
@@ -55,16 +57,17 @@ def project(published, tmp_path, monkeypatch):
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess:
-    import os
+    return command_line(*arguments, **environment(root))
 
-    environment = os.environ | {"KDLIB_ROOT": str(root), "KDLIB_STORE": str(root / "store"), "KDLIB_WORKERS": "1"}
-    command = [sys.executable, "-m", "kdlib", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
+
+def environment(root: Path) -> dict[str, str]:
+    return {"KDLIB_ROOT": str(root), "KDLIB_STORE": str(root / "store"), "KDLIB_WORKERS": "1"}
 
 
 def test_a_fresh_clone_verifies_in_seconds_and_lists_the_openings_of_the_test_split(project):
+    command = [sys.executable, "-m", "kdlib", "verify"]
     start = time.monotonic()
-    done = run(project, "verify")
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment(project), cwd=project)
     assert (done.returncode, done.stderr) == (0, "")
     assert time.monotonic() - start < 30
     opened = [line for line in done.stdout.splitlines() if line.startswith("test split opened by book/digits/")]

@@ -8,14 +8,16 @@ import sys
 
 import nbformat
 import papermill
+import papermill.cli
 import pytest
+from click.testing import CliRunner
 
 from kdlib.book import pages
 from kdlib.data.sources import TORCHVISION
 from kdlib.paths import data_dir
 from kdlib.sections import SECTIONS
 
-from ..conftest import ROOT
+from ..conftest import ROOT, one_kernel
 
 STRICTLY = ("--nbval", "-p", "tests.notebooks.strictly", "-p", "no:cacheprovider")
 REAL = ("mnist", "fashion_mnist", "cifar10")
@@ -110,32 +112,44 @@ def test_every_figure_has_a_caption_and_a_telling_alt_text(section):
     assert seen
 
 
+@pytest.fixture(scope="module")
+def kernel_store(tmp_path_factory):
+    """The store of the one kernel in which papermill executes notebooks: the sections share their teachers."""
+    store = tmp_path_factory.mktemp("kernel") / "store"
+    with one_kernel(KDLIB_STORE=str(store)):
+        yield store
+
+
+def run_again(page, store):
+    """nbval executes a page in a kernel of its own, and compares what each cell gives with what the page shows."""
+    # Whether progress is shown depends on the time that a run takes.
+    environment = {"KDLIB_STORE": str(store), "TQDM_DISABLE": "1"}
+    return run_cli("pytest", *STRICTLY, "--nbval-cell-timeout=300", "-q", str(page), **environment)
+
+
 @pytest.mark.parametrize("section", SECTIONS)
-def test_two_runs_in_separate_stores_give_the_same_cells(section, tmp_path, monkeypatch):
-    monkeypatch.setenv("TQDM_DISABLE", "1")  # whether progress is shown depends on the time that a run takes
-    page = pages.run(section, {"profile": "smoke"}, store=tmp_path / "a", output=tmp_path / f"{section}.ipynb")
-    assert pages.page_record(nbformat.read(page, as_version=4))["section"] == section
-    again = run_cli(
-        "pytest", *STRICTLY, "--nbval-cell-timeout=300", "-q", str(page),
-        KDLIB_STORE=str(tmp_path / "b"),
-    )  # fmt: skip
+def test_two_runs_in_separate_stores_give_the_same_cells(section, digits_pages, project, tmp_path):
+    page = digits_pages / f"{section}.ipynb"
+    content = pages.page_record(nbformat.read(page, as_version=4))
+    assert content["section"] == section
+    again = run_again(page, tmp_path / "store")
     assert again.returncode == 0, again.stdout[-3000:]
     assert " passed" in again.stdout
-    stores = [sorted(p.name for p in (tmp_path / s).rglob("*.safetensors")) for s in "ab"]
-    assert stores[0] == stores[1]
+    first, second = (set(place.glob("store/*/*.safetensors")) for place in (project, tmp_path))
+    assert {path.name for path in second} <= {path.name for path in first}  # where all sections were run
+    assert {path.stem for path in second if path.parent.name != "activations"} == set(content["units"])
 
 
-def test_a_cell_that_gives_something_else_is_noticed(tmp_path):
-    page = pages.run("missing_class", {"profile": "smoke"}, store=tmp_path / "a", output=tmp_path / "page.ipynb")
-    notebook = nbformat.read(page, as_version=4)
+def test_a_cell_that_gives_something_else_is_noticed(digits_pages, tmp_path):
+    notebook = nbformat.read(digits_pages / "missing_class.ipynb", as_version=4)
     tables = [
         o for c in notebook.cells for o in c.get("outputs", []) if "<table" in o.get("data", {}).get("text/html", "")
     ]
     tables[-1].data["text/html"] = tables[-1].data["text/html"].replace("small", "smell")
     tables[-1].data["text/plain"] = tables[-1].data["text/plain"].replace("small", "smell")
-    nbformat.write(notebook, page)
-    again = run_cli("pytest", *STRICTLY, "-q", str(page))
-    assert again.returncode == 1
+    nbformat.write(notebook, tmp_path / "page.ipynb")
+    again = run_again(tmp_path / "page.ipynb", tmp_path / "store")
+    assert again.returncode == 1 and "\n1 failed, " in again.stdout
 
 
 def small_page(folder, *cells):
@@ -168,15 +182,15 @@ def test_a_picture_that_differs_and_a_cell_that_was_never_executed_are_noticed(w
 
 @pytest.mark.parametrize("dataset", REAL)
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_notebook_runs_on_real_data(section, dataset, tmp_path_factory, monkeypatch):
+@pytest.mark.xdist_group("kernel")
+def test_a_notebook_runs_on_real_data(section, dataset, kernel_store, tmp_path):
     if not (data_dir() / TORCHVISION[dataset][1]).exists():
         pytest.skip(f"{dataset} is not in the data folder: `kdlib data {dataset} --download` or `--from DIR` gets it")
-    shared = tmp_path_factory.getbasetemp() / f"store-{dataset}"  # the sections share their teachers
     page = pages.run(
         section,
-        {"dataset": dataset, "profile": "smoke"},
-        store=shared,
-        output=tmp_path_factory.mktemp(f"{dataset}-{section}") / "page.ipynb",
+        {"dataset": dataset, "profile": "smoke", "examples": 200},
+        store=kernel_store,
+        output=tmp_path / "page.ipynb",
     )
     content = pages.page_record(nbformat.read(page, as_version=4))
     assert (content["dataset"], content["section"]) == (dataset, section)
@@ -204,11 +218,13 @@ def test_plain_papermill_accepts_its_strings_and_runs_from_any_folder(tmp_path):
         ("missing_classes", "[11]", "missing_classes=[11]: digits has classes 0 to 9"),
     ],
 )
-def test_plain_papermill_stops_at_a_bad_parameter_with_one_message_and_no_work(name, value, message, tmp_path):
-    done = run_cli(
-        "papermill", "notebooks/missing_class.ipynb", str(tmp_path / "out.ipynb"), "-p", "profile", "smoke",
-        "-p", name, value,
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert f"InputError: {message}" in done.stderr
-    assert not list((tmp_path / "store").rglob("*.safetensors"))
+@pytest.mark.xdist_group("kernel")
+def test_plain_papermill_stops_at_a_bad_parameter_with_one_message_and_no_work(
+    name, value, message, kernel_store, tmp_path
+):
+    before = sorted(kernel_store.rglob("*.safetensors"))
+    arguments = [str(ROOT / "notebooks/missing_class.ipynb"), str(tmp_path / "out.ipynb"), "-p", "profile", "smoke"]
+    done = CliRunner().invoke(papermill.cli.papermill, [*arguments, "-p", name, value])
+    assert done.exit_code != 0
+    assert str(done.exception).splitlines()[-1].startswith(f"InputError: {message}")
+    assert sorted(kernel_store.rglob("*.safetensors")) == before

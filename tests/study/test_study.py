@@ -24,23 +24,28 @@ def study(store, section="missing_class"):
     return kdlib.open_study(section, {}, dataset="digits", profile="smoke", seeds=1, store=kdlib.Store(store))
 
 
-def test_two_workers_give_the_tables_of_one_bit_for_bit(tmp_path, monkeypatch):
-    digests = []
-    for count in ("1", "2"):
-        monkeypatch.setenv("KDLIB_WORKERS", count)
-        digests.append(digest(study(tmp_path / count).tables()))
-    assert digests[0] == digests[1]
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """A study computed by one worker, and its tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KDLIB_WORKERS", "1")
+        one = study(tmp_path_factory.mktemp("computed"))
+        return one, one.tables()
 
 
-def test_what_is_in_the_store_is_not_computed_again(tmp_path, monkeypatch):
-    first = digest(study(tmp_path).tables())
+def test_two_workers_give_the_tables_of_one_bit_for_bit(computed, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    assert digest(study(tmp_path).tables()) == digest(computed[1])
+
+
+def test_what_is_in_the_store_is_not_computed_again(computed, monkeypatch):
     monkeypatch.setattr(teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained again"))
     monkeypatch.setattr(students, "distill_each", lambda *_: pytest.fail("a student was trained again"))
-    assert digest(study(tmp_path).tables()) == first
+    assert digest(study(computed[0].store.root).tables()) == digest(computed[1])
 
 
-def test_a_cell_computed_alone_is_the_cell_of_the_sweep(tmp_path):
-    whole = study(tmp_path / "a").tables()["cells"]
+def test_a_cell_computed_alone_is_the_cell_of_the_sweep(computed, tmp_path):
+    whole = computed[1]["cells"]
     alone = kdlib.open_study(
         "missing_class",
         {"temperatures": [9], "missing_classes": [6]},
@@ -108,10 +113,8 @@ def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypat
     assert len(here.umap_points()) == sum(len(penultimate_layer.shown_members(here)) for _ in range(4))
 
 
-def test_every_unit_says_what_it_opened_the_test_split_for(tmp_path):
-    one = study(tmp_path)
-    one.tables()
-    opened = {(about["kind"], tuple(about["test_openings"])) for about in one.provenance().values()}
+def test_every_unit_says_what_it_opened_the_test_split_for(computed):
+    opened = {(about["kind"], tuple(about["test_openings"])) for about in computed[0].provenance().values()}
     assert opened == {
         ("student", ("student: confusion matrix of the trained student",)),
         ("teacher", ("teacher: accuracy and responses at the last epoch",)),
@@ -157,10 +160,9 @@ def test_what_a_teacher_takes_in_the_store_is_known_beforehand_and_nothing_is_ne
     assert needed[0] > 64 * 2**20 > 2**20 == needed[1]
 
 
-def test_a_killed_worker_costs_what_it_had_in_hand_and_the_rest_goes_on(tmp_path, monkeypatch, capfd):
-    expected = digest(study(tmp_path / "a").tables())
+def test_a_killed_worker_costs_what_it_had_in_hand_and_the_rest_goes_on(computed, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("KDLIB_WORKERS", "2")
-    one = study(tmp_path / "b")
+    one = study(tmp_path)
     train, killed = one._parallel, []
 
     def kill_one(task, arguments, title):
@@ -171,7 +173,7 @@ def test_a_killed_worker_costs_what_it_had_in_hand_and_the_rest_goes_on(tmp_path
         train(task, arguments, title)
 
     monkeypatch.setattr(one, "_parallel", kill_one)
-    assert digest(one.tables()) == expected
+    assert digest(one.tables()) == digest(computed[1])
     assert killed and "a worker was killed; going on with what the store lacks" in capfd.readouterr().err
 
 
