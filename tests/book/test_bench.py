@@ -9,7 +9,7 @@ from kdlib.training import devices
 from kdlib.book import performance
 from kdlib.training.models import training_operations
 
-from ..data.test_data import write_usps
+from ..data.test_data import write_kmnist
 
 
 def test_operations_of_a_network_are_those_of_its_products():
@@ -27,10 +27,10 @@ def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
 @pytest.mark.long
 def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
-    write_usps(tmp_path)
+    write_kmnist(tmp_path)
     monkeypatch.setitem(bench.PARITY, "seeds", range(2))
     monkeypatch.setattr(bench, "ROUNDS", 1)
-    rows = list(bench.run("usps", "cpu"))
+    rows = list(bench.run("kmnist", "cpu"))
     assert [row["row"] for row in rows] == ["machine", *["teacher step", "parity", "parity"] * 2, *["sweep"] * 6]
     sweeps = rows[7:]
     assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
@@ -52,6 +52,6 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
 
     monkeypatch.setattr(performance, "_folder", lambda: tmp_path / "performance")
     assert "No benchmark is kept" in performance.report()
-    performance.save(rows, "usps")
+    performance.save(rows, "kmnist")
     report = performance.report()
-    assert report.startswith("## USPS on ") and report.count("<table") == 3
+    assert report.startswith("## KMNIST on ") and report.count("<table") == 3
