@@ -183,6 +183,8 @@ class Calibration:
 
         short, long = (_seconds(partial(train, steps), self.device) / count for steps in CALIBRATION_STEPS)
         step = (long - short) / (CALIBRATION_STEPS[1] - CALIBRATION_STEPS[0])
+        if step <= 0:  # other work on the machine made the shorter one the longer
+            step = long / CALIBRATION_STEPS[1]
         return max(0.0, short - CALIBRATION_STEPS[0] * step), step
 
 

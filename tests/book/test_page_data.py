@@ -13,7 +13,7 @@ from kdlib.errors import InputError
 
 def arrays(classes: int = 4):
     labels = np.arange(240) % classes
-    images = np.zeros((240, 6, 6), np.uint8) + labels[:, None, None].astype(np.uint8)
+    images = np.zeros((240, 6, 6), np.uint8) + 60 * labels[:, None, None].astype(np.uint8)
     return images, labels, images[:40], labels[:40]
 
 

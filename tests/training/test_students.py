@@ -60,7 +60,9 @@ def sweep(student):
         for alpha in (0.5, 0.99)
         for t_squared in (False, True)
     ]
-    without = [replace(student, steps=20, missing_class=c) for c in (0, 6)]
+    # Replicate 0 without class 0 has a gradient that is 0 but for rounding, which Adam scales up to a whole step: there
+    # two right trainings part.
+    without = [replace(student, steps=20, missing_class=c, replicate=1) for c in (0, 6)]
     few = [replace(student, steps=20, examples_per_class=5, selection=s) for s in ("entropy", "random")]
     return mixed + without + few
 
