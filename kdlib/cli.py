@@ -76,7 +76,7 @@ def data_command(
         from .data.dataset import load_dataset
 
         for known in registry.dataset_names():
-            if len(registry.lacking_files(known)) == len(registry.find_source(known).files) > 0:
+            if registry.is_absent(known):
                 typer.echo(f"{known:14} not here")
                 continue
             try:

@@ -1,19 +1,18 @@
 """Are the pages of the data that are at hand? A page of other data is stale, whatever its tables say."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from .. import paths
 from ..data import at_hand
 from ..errors import InputError
 from ..study.store import from_bytes, published_units
-from .pages import executed, page_record, read
+from .pages import records
 
 
 def problems() -> list[str]:
     """One line for each page of other data than those at hand, and for each data set that cannot be read."""
     found: dict[str, None] = {}  # what is wrong with a data set is said once
-    for where, record in _records():
+    for where, record in records():
         try:
             now = _now(record)
         except InputError as error:
@@ -30,21 +29,13 @@ def problems() -> list[str]:
 def not_compared() -> list[str]:
     """One line for each data set that has pages and is not here."""
     lacking: dict[str, int] = {}
-    for _, record in _records():
+    for _, record in records():
         try:
             if _now(record) is None:
                 lacking[record["dataset"]] = lacking.get(record["dataset"], 0) + 1
         except InputError:
             continue  # `problems` names it
     return [f"{name} is not here: its data were not compared with those of {n} pages" for name, n in lacking.items()]
-
-
-def _records() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each page is, and what it carries; those without a record `verification` names."""
-    for path in executed():
-        page = read(path)
-        if record := page and page_record(page):
-            yield str(path.relative_to(paths.project_root())), record
 
 
 def _now(record: dict[str, Any]) -> str | None:

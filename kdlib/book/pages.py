@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,14 @@ def page_record(page: nbformat.NotebookNode) -> dict[str, Any] | None:
             if MIME in output.get("data", {}):
                 return output["data"][MIME]
     return None
+
+
+def records() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path within the project and record of every executed page; pages without one `kdlib verify` names."""
+    for path in executed():
+        page = read(path)
+        if record := page and page_record(page):
+            yield str(path.relative_to(paths.project_root())), record
 
 
 def compared(dataset: str, profile: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:

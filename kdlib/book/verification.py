@@ -9,10 +9,10 @@ from .. import paths
 from ..errors import InputError
 from .record import computed_by, digest_of_texts
 from ..sections import SECTIONS
-from ..study.store import from_bytes, published_units
+from ..study.store import from_bytes, published_units, verified_units
 from . import newer_rules, page_data
 from .history import History
-from .pages import check_pair, executed, notebook_path, outputs_digest, page_record, read, source_digest
+from .pages import check_pair, executed, notebook_path, outputs_digest, page_record, read, records, source_digest
 
 
 def problems(history: History | None = None) -> list[str]:
@@ -24,24 +24,21 @@ def problems(history: History | None = None) -> list[str]:
 
 def notes(history: History | None = None) -> list[str]:
     """Lines on rules that are newer than some of a page's numbers, and on where that cannot be told: no problems."""
-    history, found = history or History(paths.project_root()), []
-    for path in executed():
-        page = read(path)  # one that cannot be read is named by `problems`
-        if content := page and page_record(page):
-            where = path.relative_to(paths.project_root())
-            found += [f"{where}: {line}" for line in newer_rules.lines(newer_rules.standing(content, history))]
-    return found
+    history = history or History(paths.project_root())
+    return [
+        f"{where}: {line}"
+        for where, content in records()
+        for line in newer_rules.lines(newer_rules.standing(content, history))
+    ]
 
 
 def openings() -> list[str]:
     """Lines that say which page opened a test split, and why."""
-    lines = []
-    for path in executed():
-        page = read(path)  # one that cannot be read is named by `problems`
-        content = page and page_record(page)
-        for reason in (content or {}).get("cost", {}).get("test_openings", []):
-            lines.append(f"{path.relative_to(paths.project_root())}: {reason}")
-    return lines
+    return [
+        f"{where}: {reason}"
+        for where, content in records()
+        for reason in content.get("cost", {}).get("test_openings", [])
+    ]
 
 
 def _of_notebooks() -> list[str]:
@@ -127,10 +124,9 @@ def _of_results() -> list[str]:
     damaged = []
     for file in sorted((root / "results" / "units").glob("*.parquet")):
         try:
-            sound = all(from_bytes(payload).key == key for key, payload in published_units(file).items())
+            verified_units(file)
         except (OSError, ValueError, KeyError):
-            sound = False
-        damaged += [] if sound else [f"{file.relative_to(root)} is damaged"]
+            damaged.append(f"{file.relative_to(root)} is damaged")
     folders = [path.parent for path in (root / "results").glob("*/*/*.csv")]
     return damaged + [
         f"{folder.relative_to(root)} belongs to no reference page"

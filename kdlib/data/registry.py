@@ -87,6 +87,11 @@ def lacking_files(name: str, root: Path | None = None) -> list[str]:
     return [file for file in find_source(name).files if not variants(root or paths.data_dir(), file)]
 
 
+def is_absent(name: str, root: Path | None = None) -> bool:
+    """True if a data set needs files and the data folder (default: `data/`, or KDLIB_DATA) holds none of them."""
+    return 0 < len(find_source(name).files) == len(lacking_files(name, root))
+
+
 def variants(root: Path, file: str) -> list[Path]:
     """Paths of a file as it is there: packed (.gz) or not, its IDX name with a dash or, as some unpack it, a dot."""
     names = dict.fromkeys((file, file.replace("-idx", ".idx")))
@@ -99,7 +104,7 @@ def check_files(name: str, root: Path | None = None) -> None:
     if not (lacking := lacking_files(name, root)):
         return
     what = f"data set {name!r} was not found under {root}"
-    if len(lacking) < len(find_source(name).files):
+    if not is_absent(name, root):
         what = f"data set {name!r} under {root} is incomplete, it lacks {', '.join(lacking)}"
     raise InputError(
         f"{what}. `kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "

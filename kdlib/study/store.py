@@ -104,6 +104,17 @@ def published_units(path: Path) -> dict[str, bytes]:
     return {row["key"]: row["payload"] for row in rows}
 
 
+def verified_units(path: Path) -> dict[str, bytes]:
+    """Bytes of every unit in a Parquet file of results/, by key, each of them verified.
+
+    Raises `OSError`, `ValueError` or `KeyError` if the file cannot be read or holds a damaged unit.
+    """
+    units = published_units(path)
+    for key, payload in units.items():
+        _verified(payload, key)
+    return units
+
+
 def _parts(rows: Iterable[dict[str, Any]], part_bytes: int) -> Iterator[list[dict[str, Any]]]:
     part, size = [], 0
     for row in rows:
@@ -210,7 +221,7 @@ class Store:
             yield {"key": key, "kind": unit.kind, "payload": payload}
 
     def _provenance_bytes(self, unit: Unit) -> bytes:
-        """Bytes of a unit without its tensors: those published already, since a new header has another order."""
+        """Bytes of a unit without its tensors: as published already, maybe from when headers had no fixed order."""
         bare = replace(unit, tensors={})
         with suppress(KeyError, ValueError):
             published = self._published[unit.key]
@@ -259,8 +270,7 @@ class Store:
         sound, damaged = [], []
         for file in self._imported_files():
             try:
-                for key, payload in published_units(file).items():
-                    _verified(payload, key)
+                verified_units(file)
             except (OSError, ValueError, KeyError) as error:
                 damaged.append((file, str(error)))
         for path in self.paths():
@@ -305,9 +315,7 @@ class Store:
         import pyarrow.parquet as parquet
 
         try:
-            units = published_units(file)
-            for key, payload in units.items():
-                _verified(payload, key)
+            units = verified_units(file)
             new = parquet.read_table(file).filter(pyarrow.array([key not in self._published for key in units]))
         except (OSError, ValueError, KeyError) as error:
             raise InputError(

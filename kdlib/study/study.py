@@ -53,7 +53,7 @@ class Study:
         self.settings, self.dataset, self.store, self.notes = settings, dataset, store, notes
         self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
         self.used: dict[str, dict[str, Any]] = {}  # see `provenance`
-        self.read: dict[str, Any] | None = None  # what the data set was loaded with
+        self.load_arguments: dict[str, Any] | None = None  # what the data set was loaded with
 
     @property
     def seeds(self) -> range:
