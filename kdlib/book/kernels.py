@@ -23,7 +23,7 @@ def surroundings(store: Path) -> Iterator[dict[str, Any]]:
     """While it lasts, kernels that are started use this store and this project. Gives papermill's further arguments.
 
     The kernel is of this Python, though a user may have registered another under the usual name; start-up files of
-    Python and IPython and a matplotlibrc, which would change a page, are not read. Everything that a kernel writes of
+    Python and IPython, a matplotlibrc and a backend of matplotlib, which would change a page, are passed over. Everything that a kernel writes of
     its own is in a folder that is removed at the end.
     """
     from traitlets.config import Config
@@ -43,6 +43,7 @@ def surroundings(store: Path) -> Iterator[dict[str, Any]]:
             "IPYTHONDIR": folder,
             "PYTHONSTARTUP": None,
             "MATPLOTLIBRC": str(rc),
+            "MPLBACKEND": None,
         }
         arguments = {"kernel_name": "python3"}
         if _fits(folder):

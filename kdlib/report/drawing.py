@@ -59,6 +59,12 @@ class StyledFigure(Figure):
         """Draw all artists with the book's settings, whatever a user's matplotlibrc holds."""
         super().draw(renderer)
 
+    def _repr_png_(self) -> bytes:
+        """The picture that a notebook shows where MPLBACKEND names another backend than the notebook's own."""
+        from IPython.core.pylabtools import print_figure
+
+        return print_figure(self, bbox_inches="tight")  # as that one does
+
 
 def subplots(rows: int, columns: int, height: float, **keywords: object) -> tuple[Figure, np.ndarray]:
     """A figure of the book's width with a grid of axes [rows, columns]; `height` in inches; closed in pyplot."""

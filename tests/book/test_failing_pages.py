@@ -66,7 +66,7 @@ def test_a_page_that_did_not_run_to_its_end_is_told_in_one_line_and_the_last_goo
 
 
 def test_a_users_own_set_up_changes_no_page(execute, tmp_path, monkeypatch):
-    """Start-up files of Python and IPython, another kernel of the usual name, a matplotlibrc, a long TMPDIR."""
+    """Start-up files of Python and IPython, another kernel of the usual name, matplotlib's settings, a long TMPDIR."""
     run, target = execute
     home, long = tmp_path / "home", tmp_path / ("t" * 90)
     long.mkdir()
@@ -87,13 +87,15 @@ def test_a_users_own_set_up_changes_no_page(execute, tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(home / "data"))
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
     monkeypatch.setenv("MATPLOTLIBRC", str(home / "matplotlibrc"))
+    monkeypatch.setenv("MPLBACKEND", "agg")  # as on many clusters: it shows no figure in a notebook
     monkeypatch.setenv("TMPDIR", str(long))
     monkeypatch.setattr(tempfile, "tempdir", None)
     said = "import sys, matplotlib\n"
-    said += "print(sys.executable, 'histsize' in globals(), 'another' in globals(), matplotlib.rcParams['text.usetex'])"
+    said += "print(sys.executable, 'histsize' in globals(), 'another' in globals(), matplotlib.rcParams['text.usetex'])\n"
+    said += "print('inline' in matplotlib.get_backend())"
     page = nbformat.read(run(said, RECORD), as_version=4)
     outputs = [o.text for cell in page.cells for o in cell.get("outputs", []) if o.output_type == "stream"]
-    assert outputs == [f"{sys.executable} False False False\n"]
+    assert outputs == [f"{sys.executable} False False False\nTrue\n"]
     assert list(long.iterdir()) == []
     assert not (target.parents[2] / "failed" / "digits-smoke" / target.name).exists()
 

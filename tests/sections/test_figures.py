@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.core.formatters import DisplayFormatter
 from IPython.core.pylabtools import print_figure
 
 from kdlib.book import figures
@@ -43,6 +44,12 @@ def test_names_of_curves_keep_apart_in_the_order_of_the_curves_and_inside_of_the
     assert all(above.y0 - below.y0 > 0.6 * below.height for below, above in zip(column, column[1:], strict=False))
     by_height = [ends[int(name.split()[1])] for name in names]
     assert by_height == sorted(by_height)
+
+
+def test_a_notebook_shows_a_figure_whatever_backend_matplotlib_has():
+    figure, _ = named([0.0, 1.0])
+    shown, _ = DisplayFormatter().format(figure)  # as IPython has it where no backend of a notebook was set up
+    assert shown["image/png"].startswith(b"\x89PNG")
 
 
 def test_a_name_that_nothing_crowds_stands_at_the_end_of_its_curve():
