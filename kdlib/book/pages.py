@@ -173,8 +173,7 @@ def compared(dataset: str, profile: str) -> tuple[dict[str, dict[str, Any]], dic
 
 def source_digest(section: str) -> str:
     """sha256 of a notebook's cells (not of its ids, which change when jupytext makes it anew)."""
-    notebook = nbformat.read(notebook_path(section), as_version=4)
-    return hashlib.sha256(json.dumps(as_text(notebook), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(cells_in(notebook_path(section)), sort_keys=True).encode()).hexdigest()
 
 
 def cells_of(notebook: nbformat.NotebookNode) -> list[list]:
@@ -189,7 +188,16 @@ def cells_in(half: Path) -> list[list]:
     """
     import jupytext
 
-    return as_text(jupytext.read(half))
+    try:
+        return as_text(jupytext.read(half))
+    except Exception as error:  # of jupytext, nbformat, json, yaml: it depends on where the file is spoiled
+        said = (" ".join(str(error).split()) or type(error).__name__)[:120]
+        other = half.with_suffix(".ipynb" if half.suffix == ".py" else ".py").name
+        to = "py:percent" if half.suffix == ".py" else "ipynb"
+        raise InputError(
+            f"notebooks/{half.name} cannot be read as a notebook ({said}). Did a merge leave conflict markers? "
+            f"Remove it, and `jupytext --to {to} notebooks/{other}` makes it anew"
+        ) from error
 
 
 def as_text(notebook: nbformat.NotebookNode) -> list[list]:
@@ -248,3 +256,4 @@ def _publish(page_path: Path, store: Store) -> None:
         if old.stem not in content["tables"]:
             old.unlink()
     paths.write_whole(reference, page_path.read_bytes())
+    Raises `InputError` for a file that is no notebook.

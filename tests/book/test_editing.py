@@ -9,7 +9,7 @@ import jupytext
 import nbformat
 import pytest
 
-from kdlib.book import editing, pages
+from kdlib.book import editing, pages, verification
 from kdlib.errors import InputError
 
 from ..conftest import ROOT
@@ -132,6 +132,46 @@ def test_without_git_and_without_memory_a_difference_is_not_guessed_at(pair):
     edit(pair[0], "## The teachers", "## Text")
     with pytest.raises(InputError, match="differ from cell"):
         editing.sync(SECTION)
+
+
+def conflict(file: Path) -> None:
+    """As git leaves it: markers on lines of their own."""
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([*lines[:4], "<<<<<<< HEAD\n", *lines[4:]]))
+
+
+def in_format(number: int):
+    return lambda file: file.write_text(file.read_text().replace('"nbformat": 4', f'"nbformat": {number}'))
+
+
+SPOILED = {
+    "conflict markers": (1, conflict),
+    "nothing": (1, lambda file: file.write_bytes(b"")),
+    "no notebook": (1, lambda file: file.write_text("[]")),
+    "another encoding": (1, lambda file: file.write_text(file.read_text(), encoding="utf-16")),
+    "an older format": (1, in_format(3)),
+    "a newer format": (1, in_format(5)),
+    "another encoding of the text": (0, lambda file: file.write_bytes(file.read_bytes() + b"# caf\xe9\n")),
+    "a spoiled header of the text": (0, lambda file: file.write_text(file.read_text().replace("#   jupytext:", "# <<<<"))),
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_file_that_is_no_notebook_is_one_error_whose_command_cures_it(pair, how, monkeypatch):
+    which, spoil = SPOILED[how]
+    good = pages.cells_in(pair[0])
+    spoil(pair[which])
+    for step in (pages.check_pair, editing.sync):
+        with pytest.raises(InputError, match=rf"^notebooks/{pair[which].name} cannot be read as a notebook \(.+\)") as told:
+            step(SECTION)
+    assert "\n" not in str(told.value)
+    assert [line for line in verification.problems() if SECTION in line] == [str(told.value)]
+    monkeypatch.chdir(pair[0].parent.parent)
+    pair[which].unlink()  # as it says
+    command = str(told.value).split("`")[1].split()
+    subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
+    pages.check_pair(SECTION)
+    assert pages.cells_in(pair[which]) == good
 
 
 @pytest.mark.book
