@@ -281,6 +281,26 @@ def test_an_error_inside_of_a_notebook_is_one_line_and_leaves_no_page(name, code
     assert list((tmp_path / "pages").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ("notebooks/entropy.ipynb", "notebooks/ holds the sources"),
+        ("book/digits/entropy.ipynb", "book/ holds the reference pages, which --publish writes"),
+        ("there", "allowed: a file whose name ends in .ipynb"),
+        ("there.ipynb", "allowed: a file whose name ends in .ipynb"),
+        ("page.html", "allowed: a file whose name ends in .ipynb"),
+    ],
+)
+def test_a_page_is_written_over_nothing_else(output, why, kdlib, project, monkeypatch):
+    for name in ("there", "there.ipynb"):
+        (project / name).mkdir()
+    monkeypatch.chdir(project)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    assert_one_line(kdlib("run", "entropy", "--profile", "smoke", "-o", output), f"-o {output} cannot be used")
+    assert why in kdlib("run", "entropy", "--profile", "smoke", "-o", project / output)[2]
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+
+
 def pair(root) -> list[list[tuple[str, str]]]:
     paths = (root / "notebooks" / f"entropy.{end}" for end in ("py", "ipynb"))
     return [[(cell.cell_type, cell.source) for cell in jupytext.read(path).cells] for path in paths]

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,10 @@ def run(
     """Execute a section's notebook with checked parameters. Returns the page's path.
 
     The page appears whole or not at all, and what was there before stays until then. Raises `InputError` before any
-    work for whatever cannot be used as asked; `NotebookError` where a cell fails or the page gives no record, which
-    leaves the page as far as it came in _build/failed.
+    work for whatever cannot be used as asked; `NotebookError` where a cell fails, the page gives no record, or it ran with
+    other parameters than were given, which leaves the page as far as it came in _build/failed.
     """
-    check(section, given, publish=publish)
+    check(section, given, output=output, publish=publish)
     import papermill
     from nbclient.exceptions import DeadKernelError
 
@@ -80,11 +81,14 @@ def run(
             quietly = {"progress_bar": False, "log_output": False}
             papermill.execute_notebook(str(source), str(partial), parameters, **quietly, **surroundings)
         page = nbformat.read(partial, as_version=4)
-        if (page_record(page) or {}).get("section") != section:
+        record = page_record(page) or {}
+        if record.get("section") != section:
             raise _failed(section, partial, failed)
         page = clean(page)
         page.metadata["kdlib"] = {
             "section": section,
+        if ignored := _ignored(parameters, asdict(study.settings), record["settings"]):
+            raise _failed(section, partial, failed, ignored=ignored)
             "source": source_digest(section),
             "outputs": outputs_digest(page),
         }
@@ -109,15 +113,28 @@ def run(
     return target
 
 
-def _failed(section: str, partial: Path, failed: Path, error: Exception | None = None) -> NotebookError:
-    """Keep a page that did not come to its end where no book looks for it; what is to be said of it."""
+def _ignored(parameters: dict[str, Any], asked: dict[str, Any], used: dict[str, Any]) -> str:
+    """Of what was given, what a page was not run with, in words; empty if there is nothing."""
+    asked = json.loads(json.dumps(asked))  # a record has lists for tuples
+    return ", ".join(f"{n}={used.get(n)!r} instead of {asked[n]!r}" for n in parameters if used.get(n) != asked[n])
+
+
+def _failed(
+    section: str, partial: Path, failed: Path, error: Exception | None = None, *, ignored: str = ""
+) -> NotebookError:
+    """Keep a page that did not come to its end, or ran otherwise than asked, where no book looks; what is to be said."""
     failed.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(partial, failed)
     return kernels.told(section, nbformat.read(failed, as_version=4), failed, error)
 
 
-def check(section: str, given: dict[str, Any], *, publish: bool) -> None:
-    """Raise `InputError` if the notebook's pair disagrees, or what is given makes no reference page."""
+    if ignored:
+        why = f"ran with {ignored}: a cell after the parameters sets this. The page: {failed}"
+        return NotebookError(f"notebooks/{section} {why}")
+def check(section: str, given: dict[str, Any], *, output: Path | None = None, publish: bool = False) -> None:
+    """Raise `InputError` if the notebook's pair disagrees, or what is asked for can be no page, or none there."""
+    if output is not None:
+        _check_output(output)
     # Which random numbers students share makes a run neither shorter nor another experiment.
     if publish and (extra := sorted(set(given) - {"dataset", "profile", "seeding"})):
         raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
@@ -125,6 +142,20 @@ def check(section: str, given: dict[str, Any], *, publish: bool) -> None:
 
 
 def clean(page: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    if not any("parameters" in cell.metadata.get("tags", []) for cell in nbformat.read(notebook_path(section), 4).cells):
+        raise InputError(
+            f"notebooks/{section} has no cell with the tag `parameters`, so that what is asked for would not reach it: "
+            "give the cell that sets them this tag"
+        )
+
+
+def _check_output(output: Path) -> None:
+    root, place = paths.project_root(), output.resolve()
+    if output.suffix != ".ipynb" or output.is_dir():
+        raise InputError(f"-o {output} cannot be used; allowed: a file whose name ends in .ipynb")
+    for folder, what in (("notebooks", "the sources"), ("book", "the reference pages, which --publish writes")):
+        if place.is_relative_to(root / folder):
+            raise InputError(f"-o {output} cannot be used: {folder}/ holds {what}. Name a file somewhere else")
     """A page without what differs from run to run: progress on standard error, papermill's times and paths."""
     papermill_metadata = page.metadata.pop("papermill", {})
     page.metadata["parameters"] = papermill_metadata.get("parameters", {})

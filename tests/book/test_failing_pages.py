@@ -14,7 +14,8 @@ from kdlib.errors import InputError, NotebookError
 
 SECTION = "missing_class"
 PARAMETERS = 'dataset: str = "digits"\nprofile: str = None'
-RECORD = f'from IPython.display import display\ndisplay({{"{MIME}": {{"section": "{SECTION}"}}}}, raw=True)'
+SETTINGS = '{"dataset": dataset, "profile": profile}'
+RECORD = f'from IPython.display import display\ndisplay({{"{MIME}": {{"section": "{SECTION}", "settings": {SETTINGS}}}}}, raw=True)'
 UNTIL_NOW = b"the last good page"
 
 
@@ -26,9 +27,9 @@ def execute(tmp_path, monkeypatch):
     target.parent.mkdir(parents=True)
     target.write_bytes(UNTIL_NOW)
 
-    def run(*sources):
+    def run(*sources, tag="parameters"):
         cells = [nbformat.v4.new_code_cell(source) for source in (PARAMETERS, *sources)]
-        cells[0].metadata["tags"] = ["parameters"]
+        cells[0].metadata["tags"] = [tag]
         kernel = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
         notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
         text, source = pages.notebook_pair(SECTION)
@@ -63,6 +64,21 @@ def test_a_page_that_did_not_run_to_its_end_is_told_in_one_line_and_the_last_goo
     assert target.read_bytes() == UNTIL_NOW and list(target.parent.iterdir()) == [target]
     assert cell in [c.source for c in nbformat.read(failed, as_version=4).cells]
     assert issubclass(NotebookError, InputError)  # so that the command line shows its message alone
+
+
+def test_a_page_that_ran_otherwise_than_asked_is_none(execute):
+    run, target = execute
+    with pytest.raises(NotebookError, match="missing_class ran with profile='quick' instead of 'smoke': a cell after"):
+        run('profile = "quick"', RECORD)
+    assert target.read_bytes() == UNTIL_NOW and list(target.parent.iterdir()) == [target]
+
+
+def test_a_notebook_that_parameters_cannot_reach_is_refused_before_any_work(execute, monkeypatch):
+    run, target = execute
+    monkeypatch.setattr("papermill.execute_notebook", lambda *args, **kwargs: pytest.fail("it was executed"))
+    with pytest.raises(InputError, match="has no cell with the tag `parameters`"):
+        run(RECORD, tag="hide-input")
+    assert target.read_bytes() == UNTIL_NOW
 
 
 def test_a_users_own_set_up_changes_no_page(execute, tmp_path, monkeypatch):
