@@ -24,7 +24,7 @@ from ..sections import SECTIONS, beyond_the_paper
 from ..study.settings import reductions
 from . import downloads, glossary, newer_rules, origins, performance, scoreboard
 from .history import History
-from .pages import executed, page_record, read
+from .pages import executed, page_record, read, unusable
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
 PROFILES = ("paper", "paper-cpu", "quick", "smoke")  # of several local runs the fuller is shown
@@ -117,14 +117,12 @@ def find_pages() -> list[Page]:
 
 
 def read_page(path: Path) -> Page:
-    """An executed notebook and its record."""
-    root, notebook = paths.project_root(), read(path)
-    record = notebook and page_record(notebook)
-    if record is None:
-        raise InputError(
-            f"{path.relative_to(root)} has no record: it did not run to its end. Remove it, or run it again"
-        )
-    return Page(path, notebook, record, reference=path.is_relative_to(root / "book"))
+    """An executed notebook and its record. Raises `InputError` for one that is no page of this book."""
+    notebook = read(path)
+    if reason := unusable(path, notebook):
+        raise InputError(reason)
+    reference = path.is_relative_to(paths.project_root() / "book")
+    return Page(path, notebook, page_record(notebook), reference)
 
 
 def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:

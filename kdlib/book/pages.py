@@ -16,12 +16,15 @@ import nbformat
 from .. import paths
 from ..errors import InputError, NotebookError, StoreError
 from . import MIME
+from ..sections import SECTIONS
 from ..study.store import Store
 from . import kernels
 
 # What is kept of a cell's metadata, as jupytext.toml has it. `kdlib` says what the cell takes from the run: `tables`,
 # their names, and `cells_again`, whether each cell of its table is given the command that trains its students again.
 CELL_METADATA = ("tags", "mystnb", "kdlib")
+# What the record of a page has in every version that the book can show; `record.record` says what each is.
+RECORDED = {"section", "dataset", "title", "family", "settings", "notes", "tables", "digest", "units", "cost"}
 
 
 def notebook_path(section: str) -> Path:
@@ -84,11 +87,11 @@ def run(
         record = page_record(page) or {}
         if record.get("section") != section:
             raise _failed(section, partial, failed)
+        if ignored := _ignored(parameters, asdict(study.settings), record["settings"]):
+            raise _failed(section, partial, failed, ignored=ignored)
         page = clean(page)
         page.metadata["kdlib"] = {
             "section": section,
-        if ignored := _ignored(parameters, asdict(study.settings), record["settings"]):
-            raise _failed(section, partial, failed, ignored=ignored)
             "source": source_digest(section),
             "outputs": outputs_digest(page),
         }
@@ -125,12 +128,12 @@ def _failed(
     """Keep a page that did not come to its end, or ran otherwise than asked, where no book looks; what is to be said."""
     failed.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(partial, failed)
-    return kernels.told(section, nbformat.read(failed, as_version=4), failed, error)
-
-
     if ignored:
         why = f"ran with {ignored}: a cell after the parameters sets this. The page: {failed}"
         return NotebookError(f"notebooks/{section} {why}")
+    return kernels.told(section, nbformat.read(failed, as_version=4), failed, error)
+
+
 def check(section: str, given: dict[str, Any], *, output: Path | None = None, publish: bool = False) -> None:
     """Raise `InputError` if the notebook's pair disagrees, or what is asked for can be no page, or none there."""
     if output is not None:
@@ -139,9 +142,6 @@ def check(section: str, given: dict[str, Any], *, output: Path | None = None, pu
     if publish and (extra := sorted(set(given) - {"dataset", "profile", "seeding"})):
         raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
     check_pair(section)
-
-
-def clean(page: nbformat.NotebookNode) -> nbformat.NotebookNode:
     if not any("parameters" in cell.metadata.get("tags", []) for cell in nbformat.read(notebook_path(section), 4).cells):
         raise InputError(
             f"notebooks/{section} has no cell with the tag `parameters`, so that what is asked for would not reach it: "
@@ -156,6 +156,9 @@ def _check_output(output: Path) -> None:
     for folder, what in (("notebooks", "the sources"), ("book", "the reference pages, which --publish writes")):
         if place.is_relative_to(root / folder):
             raise InputError(f"-o {output} cannot be used: {folder}/ holds {what}. Name a file somewhere else")
+
+
+def clean(page: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A page without what differs from run to run: progress on standard error, papermill's times and paths."""
     papermill_metadata = page.metadata.pop("papermill", {})
     page.metadata["parameters"] = papermill_metadata.get("parameters", {})
@@ -176,24 +179,56 @@ def page_record(page: nbformat.NotebookNode) -> dict[str, Any] | None:
     return None
 
 
+def unusable(path: Path, page: nbformat.NotebookNode | None) -> str | None:
+    """Why an executed notebook is no page of this book, and what to do; None for one that is.
+
+    Arguments: `page`, what `read` gave of it. A page lies in one place: a copy beside it, as Jupyter makes them, would
+    be shown in its stead though it is older.
+    """
+    root = paths.project_root()
+    where = path.relative_to(root)
+    if page is None:
+        return f"{where} cannot be read: it is cut short or no notebook (`kdlib run` makes it anew, or remove it)"
+    record = page_record(page)
+    if record is None:
+        why = "its outputs were cleared, or it did not run to its end"
+        return f"{where} has no record: {why} (`kdlib run` makes it anew, or remove it)"
+    if lacking := RECORDED - set(record):
+        why = f"another version of kdlib made it, without {', '.join(sorted(lacking))}"
+        return f"{where} cannot be used: {why} (`kdlib run` makes it anew, or remove it)"
+    dataset, section = record["dataset"], record["section"]
+    if section not in SECTIONS:
+        return f"{where} is of a section {section!r}, which this version does not have: remove it"
+    if path.is_relative_to(root / "book"):
+        place = root / "book" / dataset / f"{section}.ipynb"
+    else:
+        place = pages_dir() / f"{dataset}-{record['settings']['profile']}" / f"{section}.ipynb"
+    if path != place:
+        return f"{where} lies where no page belongs, its place is {place.relative_to(root)}: move it away, or remove it"
+    return None
+
+
 def records() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Path within the project and record of every executed page; pages without one `kdlib verify` names."""
+    """Path within the project and record of every page of the book; `kdlib verify` names those that are `unusable`."""
     for path in executed():
         page = read(path)
-        if record := page and page_record(page):
-            yield str(path.relative_to(paths.project_root())), record
+        if not unusable(path, page):
+            yield str(path.relative_to(paths.project_root())), page_record(page)
 
 
 def compared(dataset: str, profile: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """By section, what the local pages of a data set and profile carry, and what the reference pages do.
 
-    Raises `InputError` where there are none of either.
+    Raises `InputError` where there are none of either, and for one that is `unusable`.
     """
     local, reference = pages_dir() / f"{dataset}-{profile}", paths.project_root() / "book" / dataset
     found = []
     for folder, lacking in ((local, f"no page in {local}"), (reference, f"no reference page in book/{dataset}")):
-        records = (page_record(nbformat.read(path, as_version=4)) for path in sorted(folder.glob("*.ipynb")))
-        found.append({record["section"]: record for record in records if record})
+        there = {path: read(path) for path in executed() if path.parent == folder}
+        for path, page in there.items():
+            if reason := unusable(path, page):
+                raise InputError(reason)
+        found.append({path.stem: page_record(page) for path, page in there.items()})
         if not found[-1]:
             raise InputError(
                 f"{lacking}: `kdlib run all --dataset {dataset} --profile {profile}` makes the pages that are "
@@ -216,6 +251,7 @@ def cells_in(half: Path) -> list[list]:
     """`cells_of` what a half of a notebook says in the end: as text, read back.
 
     Text cannot hold all that an .ipynb file can (an empty line at the end of a cell, a line `# %%` inside one).
+    Raises `InputError` for a file that is no notebook.
     """
     import jupytext
 
@@ -287,4 +323,3 @@ def _publish(page_path: Path, store: Store) -> None:
         if old.stem not in content["tables"]:
             old.unlink()
     paths.write_whole(reference, page_path.read_bytes())
-    Raises `InputError` for a file that is no notebook.

@@ -1,5 +1,6 @@
 """`kdlib verify`: do notebooks, pages, tables, units and rules belong together? Reads files; trains nothing."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ from ..sections import SECTIONS
 from ..study.store import from_bytes, published_units, verified_units
 from . import newer_rules, page_data
 from .history import History
-from .pages import check_pair, executed, notebook_path, outputs_digest, page_record, read, records, source_digest
+from .pages import (
+    check_pair,
+    executed,
+    notebook_path,
+    outputs_digest,
+    page_record,
+    read,
+    records,
+    source_digest,
+    unusable,
+)
 
 
 def problems(history: History | None = None) -> list[str]:
@@ -56,15 +67,13 @@ def _of_notebooks() -> list[str]:
 
 
 def _of_page(path: Path, history: History) -> list[str]:
-    where, found = path.relative_to(paths.project_root()), []
-    page = read(path)
-    if page is None:
-        return [f"{where} cannot be read: it is cut short or no notebook (`kdlib run` makes it anew)"]
+    where, found, page = path.relative_to(paths.project_root()), [], read(path)
+    if reason := unusable(path, page):
+        return [reason]
     content, stamp = page_record(page), page.metadata.get("kdlib", {})
-    if content is None:
-        return [f"{where} has no record: its outputs were cleared, or it did not run to its end"]
-    if stamp.get("source") != source_digest(content["section"]):
-        found.append(f"{where} is stale: its notebook has changed since (`kdlib run` makes it anew)")
+    with suppress(InputError):  # of a notebook that cannot be read, which `_of_notebooks` tells
+        if stamp.get("source") != source_digest(content["section"]):
+            found.append(f"{where} is stale: its notebook has changed since (`kdlib run` makes it anew)")
     if stamp.get("outputs") != outputs_digest(page):
         found.append(f"{where} was edited after it ran (`kdlib run` makes it anew)")
     if content["digest"] != digest_of_texts(content["tables"]):

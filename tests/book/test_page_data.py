@@ -30,8 +30,13 @@ def pages_of(tmp_path, monkeypatch):
     loads(arrays)
     for examples, section in ((None, "entropy"), (120, "missing_class")):
         data = load_dataset("mine", examples=examples).digest
-        settings = {"examples": examples, "test_examples": None}
-        record = {"dataset": "mine", "section": section, "settings": settings, "data": data}
+        settings = {"profile": "smoke", "examples": examples, "test_examples": None}
+        record = dict.fromkeys(pages.RECORDED) | {
+            "dataset": "mine",
+            "section": section,
+            "settings": settings,
+            "data": data,
+        }
         output = nbformat.v4.new_output("display_data", {MIME: record})
         cell = nbformat.v4.new_code_cell("", outputs=[output])
         path = pages.pages_dir() / "mine-smoke" / f"{section}.ipynb"

@@ -19,8 +19,8 @@ import pytest
 import torch
 from scipy import stats
 
-from kdlib import load_claims
-from kdlib.book import against_reference, verification
+from kdlib import InputError, load_claims
+from kdlib.book import against_reference, assembly, pages, verification
 from kdlib.claims import comparison
 from kdlib.claims.intervals import wilson_interval
 from kdlib.sections.opening import open_study
@@ -156,6 +156,22 @@ def cleared_outputs(project: Path) -> None:
     edit_page(project, lambda page: [cell.update(outputs=[]) for cell in page.cells if cell.cell_type == "code"])
 
 
+def copied_page(project: Path) -> None:
+    folder = project / "book" / "digits"
+    shutil.copy(folder / "entropy.ipynb", folder / "entropy-Copy1.ipynb")
+
+
+def page_of_another_branch(project: Path) -> None:
+    def change(page: nbformat.NotebookNode) -> None:
+        verification.page_record(page)["section"] = "missing_classes"
+
+    edit_page(project, change)
+
+
+def page_of_another_version(project: Path) -> None:
+    edit_page(project, lambda page: verification.page_record(page).pop("cost"))
+
+
 def changed_claim(project: Path) -> None:
     change_rule(project, "entropy/claims.yml", "side: less", "side: greater")
 
@@ -210,6 +226,9 @@ def removed_page(project: Path) -> None:
         (stale_page, "book/digits/missing_class.ipynb is stale"),
         (cut_page, "book/digits/entropy.ipynb cannot be read"),
         (cleared_outputs, "book/digits/missing_class.ipynb has no record"),
+        (copied_page, "book/digits/entropy-Copy1.ipynb lies where no page belongs, its place is book/digits/entropy.ipynb"),
+        (page_of_another_branch, "book/digits/missing_class.ipynb is of a section 'missing_classes'"),
+        (page_of_another_version, "book/digits/missing_class.ipynb cannot be used: another version of kdlib made it, without"),
         (changed_claim, "book/digits/entropy.ipynb was judged by other rules"),
         (changed_control, "book/digits/missing_class.ipynb was judged by other rules"),
         (another_commit, "results/digits/missing_class.parquet: its units name other commits or rules"),
@@ -224,6 +243,17 @@ def test_every_kind_of_rot_is_noticed(rot, message, project):
     assert verification.problems() == []
     rot(project)
     assert any(line.startswith(message) for line in verification.problems())
+
+
+@pytest.mark.parametrize(
+    "rot", [cut_page, cleared_outputs, copied_page, page_of_another_branch, page_of_another_version]
+)
+def test_the_book_takes_no_page_but_its_own_and_says_which(rot, project):
+    assert len(assembly.find_pages()) == len(SECTIONS)
+    rot(project)
+    with pytest.raises(InputError, match=r"^book/digits/\S+\.ipynb .*\bremove it"):
+        assembly.find_pages()
+    assert len(list(pages.records())) == len(SECTIONS) - (rot is not copied_page)
 
 
 def test_a_comment_among_the_rules_is_no_rot(project):
