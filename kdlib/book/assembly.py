@@ -237,4 +237,4 @@ def _list_of_pages(pages: list[Page]) -> str:
 
 def _replace(path: Path, marker: str, text: str) -> None:
     if path.exists():
-        path.write_text(path.read_text(encoding="utf-8").replace(marker, text))
+        path.write_text(path.read_text(encoding="utf-8").replace(marker, text), encoding="utf-8")
