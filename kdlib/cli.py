@@ -13,7 +13,7 @@ import typer
 
 from .data import files, registry, sources
 from .errors import InputError, StoreError
-from .paths import data_dir, project_root
+from .paths import at_home, data_dir, project_root
 from .sections import SECTIONS
 from .sections.asked import parameters_of
 from .study import settings
@@ -46,7 +46,10 @@ ParameterOption = Annotated[
         "-p", "--parameter", help="name=value, a parameter of the notebook, such as seeds=2; once for each parameter"
     ),
 ]
-StoreOption = Annotated[Path | None, typer.Option(help="folder of the store (default: KDLIB_STORE, else store/)")]
+PATH = {"parser": at_home, "metavar": "PATH"}  # a shell leaves the ~ of `--store=~/x` alone
+StoreOption = Annotated[
+    Path | None, typer.Option(**PATH, help="folder of the store (default: KDLIB_STORE, else store/)")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="for a program to read")]
 
 
@@ -65,7 +68,7 @@ def data_command(
         str | None, typer.Argument(help="one of those that --list names; without it, they are listed")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="copy it from this folder, which has torchvision's layout")
+        Path | None, typer.Option("--from", **PATH, help="copy it from this folder, which has torchvision's layout")
     ] = None,
     download: Annotated[bool, typer.Option(help="fetch it from its publisher")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="list all known data sets, and which are here")] = False,
@@ -220,7 +223,8 @@ def run(
     parameter: ParameterOption = None,
     store: StoreOption = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="file of the page, an .ipynb (default: under _build/pages/)")
+        Path | None,
+        typer.Option("-o", "--output", **PATH, help="file of the page, an .ipynb (default: under _build/pages/)"),
     ] = None,
     publish: Annotated[bool, typer.Option(help="write the reference page and its results, of a whole profile")] = False,
 ) -> None:
@@ -263,7 +267,7 @@ def page(
 def book(
     build: Annotated[bool, typer.Option(help="render it as HTML, or only assemble its sources")] = True,
     output: Annotated[
-        Path | None, typer.Option(help="folder in which _build/html is made (default: the project)")
+        Path | None, typer.Option(**PATH, help="folder in which _build/html is made (default: the project)")
     ] = None,
 ) -> None:
     """Make the book of all executed pages, as HTML that can be read without a network."""
@@ -366,7 +370,7 @@ def store_verify(store: StoreOption = None) -> None:
 
 @store_app.command("export")
 def store_export(
-    folder: Annotated[Path, typer.Argument(help="folder for the files, without an earlier export")],
+    folder: Annotated[Path, typer.Argument(**PATH, help="folder for the files, without an earlier export")],
     part: Annotated[int, typer.Option(help="size of a file in MiB, about", min=1)] = 64,
     store: StoreOption = None,
 ) -> None:
@@ -377,7 +381,8 @@ def store_export(
 
 @store_app.command("import")
 def store_import(
-    files: Annotated[list[Path], typer.Argument(help="files of `kdlib store export`")], store: StoreOption = None
+    files: Annotated[list[Path], typer.Argument(**PATH, help="files of `kdlib store export`")],
+    store: StoreOption = None,
 ) -> None:
     """Take what another machine exported: notebooks read it, and train nothing of it again."""
     place = Store(store)

@@ -1,7 +1,6 @@
 """Plug-ins: files of a folder that are imported once in each process; they register data sets and networks."""
 
 import importlib.util
-import os
 import sys
 import traceback
 from importlib.machinery import PathFinder
@@ -17,7 +16,7 @@ _running: list[Path] = []  # those being imported, the innermost last
 
 def folder() -> Path:
     """KDLIB_PLUGINS, else `plugins/` in the project."""
-    return Path(os.environ.get("KDLIB_PLUGINS") or paths.project_root() / "plugins").resolve()
+    return paths.plugins_dir().resolve()
 
 
 def load(place: Path | None = None) -> None:

@@ -163,7 +163,7 @@ class Store:
 
     def __init__(self, root: Path | str | None = None, results: Path | str | None = None) -> None:
         self.rules: Mapping[str, str] = {}
-        self.root = Path(root) if root else paths.store_dir()
+        self.root = paths.at_home(root) if root else paths.store_dir()
         self.results = Path(results) if results else paths.project_root() / "results"
 
     def path(self, kind: str, config: dict[str, Any]) -> Path:

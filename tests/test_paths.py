@@ -1,0 +1,50 @@
+"""Where things lie is said by the environment or on the command line, in the forms in which people write folders."""
+
+from pathlib import Path
+
+import pytest
+
+from kdlib import Store, paths
+from kdlib.data import plugins
+from kdlib.study.store import Unit
+
+from .conftest import command_line
+
+PLACES = {
+    "KDLIB_ROOT": paths.project_root,
+    "KDLIB_DATA": paths.data_dir,
+    "KDLIB_STORE": paths.store_dir,
+    "KDLIB_PLUGINS": plugins.folder,
+}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    place = tmp_path / "home"
+    place.mkdir()
+    monkeypatch.setenv("HOME", str(place))
+    monkeypatch.chdir(tmp_path)
+    return place
+
+
+@pytest.mark.parametrize("variable", PLACES)
+def test_an_empty_variable_is_one_that_is_not_set(variable, home, monkeypatch):
+    monkeypatch.delenv("KDLIB_ROOT")
+    monkeypatch.delenv(variable, raising=False)
+    usual = PLACES[variable]()
+    monkeypatch.setenv(variable, "")
+    assert PLACES[variable]() == usual != Path.cwd()
+
+
+@pytest.mark.parametrize("variable", PLACES)
+def test_a_tilde_that_no_shell_has_expanded_is_the_home_folder(variable, home, monkeypatch):
+    monkeypatch.setenv(variable, "~/a place")
+    assert PLACES[variable]() == home / "a place"
+
+
+def test_a_tilde_after_an_equals_sign_is_the_home_folder(home):
+    Store("~/store").put(Unit("measure", {"measure": "a"}, {}))
+    assert command_line("store", "verify", "--store=~/store").stdout.startswith("1 sound")
+    assert command_line("store", "export", "~/units", "--store=~/store").returncode == 0
+    assert [path.name for path in (home / "units").iterdir()] == ["units-001.parquet"]
+    assert [path.name for path in home.parent.iterdir()] == ["home"]
