@@ -1,6 +1,7 @@
 """Data sets as tensors in memory: a stratified validation split held out of train, a test split that logs its use."""
 
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +106,17 @@ def load_dataset(
     `test_examples`, at most so many of the test split, stratified, at least one of each class; `device` that holds the
     tensors.
     10% of the training examples, stratified and seeded, become the validation split.
-    Raises `InputError` if the set is unknown, missing, damaged or smaller than asked.
+    Raises `InputError` if the set is unknown, missing, damaged or smaller than asked, or the device not there.
     """
+    for what, size in (("examples", examples), ("test_examples", test_examples)):
+        if size is not None and (not isinstance(size, Integral) or size < 1):
+            raise InputError(f"{what}={size!r} cannot be used; allowed: a whole number from 1, or None for all")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device={device!r} cannot be used: {str(error).splitlines()[0]}") from error
     source = find_source(name)
-    root = Path(root) if root else paths.data_dir()
+    root = paths.at_home(root) if root else paths.data_dir()
     check_files(name, root)
     arrays, readings = read_arrays(name, source, root)
     train_x, train_y, test_x, test_y = arrays

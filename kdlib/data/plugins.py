@@ -7,11 +7,13 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from .. import paths
+from ..errors import InputError
 
 _imported: set[Path] = set()
 _failed: dict[Path, tuple[tuple[int, int], str]] = {}  # what each file was when it failed, and its error
 _told: set[str] = set()
 _running: list[Path] = []  # those being imported, the innermost last
+_registered: dict[str, Path] = {}  # what plug-ins have registered, and which of them did
 
 
 def folder() -> Path:
@@ -22,11 +24,12 @@ def folder() -> Path:
 def load(place: Path | None = None) -> None:
     """Import every `*.py` of a folder (default: `folder()`) that was not imported in this process.
 
-    They can import each other, and whatever can be imported where kdlib can. One that fails stops no other, and is
-    tried again once it is changed; `failures` says which are left, and `warn` tells of them.
+    Hidden files, as editors and macOS leave them, are none. They can import each other, and whatever can be imported
+    where kdlib can. One that fails stops no other, and is tried again once it is changed; `failures` says which are
+    left, and `warn` tells of them.
     """
     place = place or folder()
-    for path in sorted(place.glob("*.py")):
+    for path in sorted(path for path in place.glob("*.py") if not path.name.startswith(".")):
         state = path.stat()
         changed = state.st_mtime_ns, state.st_size
         if path in _imported or (path in _failed and _failed[path][0] == changed):
@@ -54,6 +57,19 @@ def warn() -> None:
 def running() -> Path | None:
     """The plug-in that is being imported just now."""
     return _running[-1] if _running else None
+
+
+def claim(what: str) -> None:
+    """Note what the plug-in that is being imported registers; nothing outside of plug-ins.
+
+    Raises `InputError` where another file of the same folder has registered it: which of them is meant nobody can know.
+    """
+    if (here := running()) is None:
+        return
+    there = _registered.get(what, here)
+    if there != here and there.parent == here.parent and there.exists():
+        raise InputError(f"{what} is registered by {there.name} too: keep one of the files, or give it another name")
+    _registered[what] = here
 
 
 def told(error: BaseException, path: Path | None = None) -> str:

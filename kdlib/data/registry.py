@@ -1,6 +1,6 @@
 """Which data sets are known, by name, and how each is read. Nothing is read here; needs neither torch nor numpy."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -50,16 +50,28 @@ def register_dataset(
     [N, C, H, W] or [N, H, W, C], uint8 or floats in [0, 1]; labels are integers from 0 (`forms.read` says what else is
     understood). `family`: the data set of table 7 whose networks it uses. `class_names`, one a label, and `title` are
     shown as they are written. Raises `InputError` for a name that is no lower-case identifier, or that the book, a
-    command or another data set of kdlib has.
+    command, another data set of kdlib or another plug-in has, and for class names without an order.
     """
-    if not name.isidentifier() or not name.islower() or name.startswith("_"):
+    if not isinstance(name, str) or not name.isidentifier() or not name.islower() or name.startswith("_"):
         raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
     if name in TAKEN or (name in _sources and _sources[name].builtin):
         what = "a data set that kdlib knows" if name in _sources else "taken by the book or a command"
         raise InputError(f"a data set cannot be named {name!r}: that is {what}. Give yours a name of its own")
-    if title is not None and len(title.splitlines()) != 1:
+    if not callable(load):
+        raise InputError(f"load must be a function of the data folder that returns four arrays, got {load!r}")
+    if title is not None and (not isinstance(title, str) or len(title.splitlines()) != 1):
         raise InputError(f"the title of a data set must be one line, got {title!r}")
+    if isinstance(class_names, str | Mapping | Set):  # their order is not the labels'
+        raise InputError(
+            f"class_names must be a list, a name for each label from 0, got {type(class_names).__name__} "
+            f"{class_names!r}. Of a dictionary from labels to names: [names[label] for label in sorted(names)]"
+        )
     names = None if class_names is None else tuple(map(str, class_names))
+    try:
+        plugins.claim(f"data set {name!r}")
+    except InputError:
+        _sources.pop(name, None)  # unknown, with the reason, until one of the files is gone
+        raise
     _sources[name] = Source(load, family, names, title or name, plugin=plugins.running() is not None)
 
 

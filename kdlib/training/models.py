@@ -144,10 +144,15 @@ _networks: dict[str, Architecture] = {}
 def register_network(name: str, architecture: Architecture) -> None:
     """Register an architecture under a name, for `build_model` and as `network` of a `Teacher` or a `Student`.
 
-    Raises `InputError` for the name of a role of Table 7, or of the assistant.
+    Raises `InputError` for the name of a role of Table 7, of the assistant, or of another plug-in's network.
     """
     if name in (*ROLES, "assistant"):
         raise InputError(f"a network cannot be registered as {name!r}: that is a role; choose another name")
+    try:
+        plugins.claim(f"network {name!r}")
+    except InputError:
+        _networks.pop(name, None)
+        raise
     _networks[name] = architecture
 
 

@@ -192,10 +192,33 @@ def test_a_name_that_means_something_else_is_refused_where_it_is_registered(name
     assert registry._sources.get(name) is before
 
 
-@pytest.mark.parametrize("title", ["", "one\ntwo"])
+@pytest.mark.parametrize("title", ["", "one\ntwo", 5])
 def test_a_title_is_one_line(title):
     with pytest.raises(InputError, match="must be one line"):
         register_dataset("made_up", lambda root: arrays(), title=title)
+
+
+@pytest.mark.parametrize("names", [{0: "cat", 1: "dog", 2: "owl"}, {"cat", "dog", "owl"}, "cdo"], ids=type)
+def test_names_of_classes_need_an_order(names):
+    with pytest.raises(InputError, match=f"a name for each label from 0, got {type(names).__name__}"):
+        register_dataset("made_up", lambda root: arrays(), class_names=names)
+    assert "made_up" not in registry._sources
+
+
+@pytest.mark.parametrize("load", [None, "data.npz", arrays()], ids=type)
+def test_arrays_or_a_path_in_the_place_of_a_loader_are_refused(load):
+    with pytest.raises(InputError, match="load must be a function of the data folder"):
+        register_dataset("made_up", load)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"examples": "100"}, {"examples": 100.0}, {"test_examples": -3}, {"test_examples": 0}, {"device": "gpu"}]
+)
+def test_a_size_that_is_none_and_a_device_that_is_none_are_refused_before_anything_is_read(asked, monkeypatch):
+    [(name, value)] = asked.items()
+    monkeypatch.setitem(registry._sources, "digits", registry.Source(lambda root: pytest.fail("it was read")))
+    with pytest.raises(InputError, match=f"{name}={value!r} cannot be used"):
+        load_dataset("digits", **asked)
 
 
 @pytest.mark.parametrize(

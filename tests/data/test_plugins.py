@@ -10,6 +10,7 @@ import pytest
 import kdlib
 from kdlib import InputError, Store, load_dataset, open_study, register_dataset
 from kdlib.data import plugins, registry
+from kdlib.training import models
 
 from ..conftest import ROOT
 
@@ -75,6 +76,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_sources", dict(registry._sources))
     monkeypatch.setattr(plugins, "_failed", {})
     monkeypatch.setattr(plugins, "_told", set())
+    monkeypatch.setattr(models, "_networks", dict(models._networks))
     monkeypatch.setattr(sys, "path", sys.path[:])
     before = set(sys.modules)
     place = tmp_path / "plugins"
@@ -138,6 +140,34 @@ def test_a_plugin_that_cannot_be_imported_says_its_own_error_and_stops_only_what
     assert len(told.splitlines()) == 1  # at the first time, and not again
     with pytest.raises(InputError, match=f"unknown data set 'mine'; .*{re.escape(BROKEN[text])}"):
         load_dataset("mine")
+
+
+REGISTERED = {
+    "data set": ("kdlib.register_dataset('mine', lambda root: made())", lambda: load_dataset("mine")),
+    "network": ("kdlib.register_network('mine', kdlib.Architecture((4,)))", lambda: kdlib.build_model("mine")),
+}
+
+
+@pytest.mark.parametrize("kind", REGISTERED)
+def test_of_two_plugins_that_register_one_name_neither_is_taken_for_the_other(kind, folder):
+    """A copy of a plug-in, kept beside it: which of both was imported last must decide nothing."""
+    text, use = REGISTERED[kind]
+    for name in ("mine.py", "mine_old.py"):
+        (folder / name).write_text(MADE + text)
+    plugins.load()
+    with pytest.raises(InputError, match=f"unknown {kind} 'mine'.*{kind} 'mine' is registered by mine.py too"):
+        use()
+
+
+@pytest.mark.parametrize("name", ["._mine.py", ".#mine.py"], ids=["of macOS", "of Emacs"])
+def test_hidden_files_beside_plugins_are_none(name, folder, capsys):
+    (folder / "mine.py").write_text(MADE + "kdlib.register_dataset('mine', lambda root: made())")
+    if name == "._mine.py":
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    else:
+        (folder / name).symlink_to("somebody@somewhere.123:456")  # a lock, which leads nowhere
+    assert load_dataset("mine").classes == 5
+    assert capsys.readouterr().err == ""
 
 
 def test_a_plugin_that_is_mended_is_tried_again_in_the_same_process(folder):
