@@ -5,7 +5,7 @@ would wait for it.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -74,6 +74,12 @@ def all_finite(name: str, values: Tensor) -> None:
         )
 
 
+def is_dataset(dataset: Any) -> None:
+    """Raise `InputError` for what is no data set, such as the name of one."""
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"a data set is needed, such as kdlib.load_dataset('digits'), got {dataset!r}")
+
+
 def of_every_example(name: str, logits: Tensor, dataset: Dataset) -> None:
     """Raise `InputError` where logits are not [N, C] for the N train and validation examples of a data set."""
     tensors: dict[str, Any] = {name: (logits, f"{len(dataset.labels)} {dataset.classes}")}
@@ -94,18 +100,32 @@ def whole(name: str, value: Any, low: int, high: int | None = None) -> None:
 
 
 def positive(name: str, value: float) -> None:
-    """Raise `InputError` for a number that is not positive and finite."""
-    if not (value > 0 and math.isfinite(value)):
-        raise InputError(f"{name} must be positive and finite, got {value}")
+    """Raise `InputError` for what is no number, or not positive and finite."""
+    if not _holds(lambda: value > 0 and math.isfinite(value)):
+        raise InputError(f"{name} must be positive and finite, got {value!r}")
 
 
 def finite(name: str, value: float) -> None:
-    """Raise `InputError` for a number that is not finite."""
-    if not math.isfinite(value):
-        raise InputError(f"{name} must be finite, got {value}")
+    """Raise `InputError` for what is no number, or not finite."""
+    if not _holds(lambda: math.isfinite(value)):
+        raise InputError(f"{name} must be finite, got {value!r}")
 
 
 def fraction(name: str, value: float) -> None:
-    """Raise `InputError` for a number outside of [0, 1]."""
-    if not 0 <= value <= 1:
-        raise InputError(f"{name} must lie in [0, 1], got {value}")
+    """Raise `InputError` for what is no number, or outside of [0, 1]."""
+    if not _holds(lambda: 0 <= value <= 1):
+        raise InputError(f"{name} must lie in [0, 1], got {value!r}")
+
+
+def flag(name: str, value: Any) -> None:
+    """Raise `InputError` for what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} {value!r} cannot be used; allowed: True or False")
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    """Whether a condition holds; of text, lists and None no condition on a number does."""
+    try:
+        return condition()
+    except (TypeError, ValueError):
+        return False

@@ -23,8 +23,8 @@ def soft_labels(logits: Tensor, temperature: float | Tensor) -> Tensor:
     Returns: probabilities [..., C].
     """
     axes(logits=(logits, "... C"), least={"C": 1})
-    for bound in temperature.aminmax() if isinstance(temperature, Tensor) else [temperature]:
-        positive("temperature", float(bound))
+    for bound in map(float, temperature.aminmax()) if isinstance(temperature, Tensor) else [temperature]:
+        positive("temperature", bound)
     return F.softmax(logits / temperature, dim=-1)
 
 

@@ -123,6 +123,9 @@ def distill(
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
     Raises `InputError` before any training for what cannot be trained as asked.
     """
+    if isinstance(students, Student):
+        raise InputError("students must be a list, also of a single one")
+    arguments.is_dataset(dataset)
     students = list(students)
     each = [logits] * len(students) if isinstance(logits, Tensor) else list(logits)
     check(students, dataset, each, engine)
@@ -148,7 +151,7 @@ def _distill_each(
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
     for positions in stacks(students, dataset):
         stack = [students[i] for i in positions]
-        wanted = [target_logits(students[i], dataset, logits[i].to(dataset.images.device)) for i in positions]
+        wanted = [target_logits(students[i], dataset, logits[i].detach().to(dataset.images.device)) for i in positions]
         schedules = [make_schedule(student, dataset, z) for student, z in zip(stack, wanted, strict=True)]
         trained = train(stack, dataset, wanted, schedules, choose_engine(stack[0], dataset, engine))
         for i, schedule, (history, model) in zip(positions, schedules, trained, strict=True):
@@ -190,6 +193,8 @@ def _check_student(student: Student, dataset: Dataset, available: list[int]) -> 
         arguments.whole("steps", student.steps, 1)
     for name in ("epochs", "batch_size"):
         arguments.whole(name, getattr(student, name), 1)
+    arguments.whole("replicate", student.replicate, 0)
+    arguments.flag("t_squared", student.t_squared)
     for name in ("temperature", "learning_rate"):
         arguments.positive(name, getattr(student, name))
     arguments.finite("logit_scale", student.logit_scale)

@@ -48,7 +48,7 @@ def train_teacher(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | N
     model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
     optimizer = adam(list(model.parameters()), teacher.learning_rate)
     order = torch.Generator().manual_seed(teacher.seed)
-    loss = None if teacher_logits is None else _distillation(teacher, dataset, teacher_logits.to(device))
+    loss = None if teacher_logits is None else _distillation(teacher, dataset, teacher_logits.detach().to(device))
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -79,7 +79,9 @@ def train_teacher(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | N
 
 
 def _check(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None) -> None:
+    arguments.is_dataset(dataset)
     find_architecture(teacher.network, dataset.family)
+    arguments.whole("seed", teacher.seed, 0, 2**63 - 1)
     for name in ("epochs", "batch_size"):
         arguments.whole(name, getattr(teacher, name), 1)
     for name in ("learning_rate", "temperature"):
@@ -87,6 +89,8 @@ def _check(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None) ->
     arguments.fraction("alpha", teacher.alpha)
     arguments.one_of("precision", teacher.precision, PRECISIONS)
     for name in ("kept_epochs", "checkpoints"):
+        if not isinstance(getattr(teacher, name), tuple | list):
+            raise InputError(f"{name} {getattr(teacher, name)!r} cannot be used; allowed: a tuple of epochs")
         for epoch in getattr(teacher, name):
             arguments.whole(f"an epoch in {name}", epoch, 1, teacher.epochs)
     if (teacher.taught_by is None) != (teacher_logits is None):

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -176,8 +177,15 @@ STUDENTS = {
     "epochs": ({"epochs": 0}, "epochs 0 cannot be used; allowed: a whole number from 1"),
     "batch size": ({"batch_size": 1.5}, "batch_size 1.5 cannot be used; allowed: a whole number from 1"),
     "temperature": ({"temperature": 0.0}, "temperature must be positive and finite, got 0.0"),
+    "temperature as text": ({"temperature": "3"}, "temperature must be positive and finite, got '3'"),
+    "no temperature": ({"temperature": None}, "temperature must be positive and finite, got None"),
+    "temperatures": ({"temperature": [3, 9]}, r"temperature must be positive and finite, got \[3, 9\]"),
+    "factor": ({"t_squared": "yes"}, "t_squared 'yes' cannot be used; allowed: True or False"),
+    "replicate": ({"replicate": 0.5}, "replicate 0.5 cannot be used; allowed: a whole number from 0"),
     "learning rate": ({"learning_rate": math.nan}, "learning_rate must be positive and finite, got nan"),
     "scale": ({"logit_scale": math.inf}, "logit_scale must be finite, got inf"),
+    "scale as text": ({"logit_scale": "2"}, "logit_scale must be finite, got '2'"),
+    "no alpha": ({"alpha": None}, r"alpha must lie in \[0, 1\], got None"),
     "alpha": ({"alpha": 1.5}, r"alpha must lie in \[0, 1\], got 1.5"),
 }
 LOGITS = {
@@ -227,12 +235,37 @@ def test_an_engine_that_does_not_exist_is_refused_before_training(digits, tiny_r
         distill([STUDENT], digits, responses(tiny_run), engine="fast")
 
 
+def test_a_student_for_a_list_and_a_name_for_a_data_set_are_refused(digits, tiny_run, nothing_is_trained):
+    with pytest.raises(InputError, match="students must be a list"):
+        distill(STUDENT, digits, responses(tiny_run))
+    for call in (lambda: distill([STUDENT], "digits", responses(tiny_run)), lambda: train_teacher(TEACHER, "digits")):
+        with pytest.raises(
+            InputError, match="a data set is needed, such as kdlib.load_dataset\\('digits'\\), got 'digits'"
+        ):
+            call()
+
+
+@pytest.mark.parametrize("engine", ["loop", "stacked"])
+def test_logits_that_know_how_they_came_about_are_numbers_like_others(engine, digits, tiny_run):
+    """Those of a network of one's own, where `torch.no_grad` was forgotten."""
+    logits = responses(tiny_run)
+    of_a_graph = logits.clone().requires_grad_() * 1
+    plain, other = (distill([STUDENT], digits, z, engine=engine)[0] for z in (logits, of_a_graph))
+    assert all(torch.equal(plain[name], other[name]) and not other[name].requires_grad for name in plain)
+    assistant = replace(TEACHER, network="assistant", taught_by=TEACHER, epochs=1)
+    runs = [train_teacher(assistant, digits, z) for z in (logits, of_a_graph)]
+    assert torch.equal(runs[0]["logits"], runs[1]["logits"])
+
+
 TEACHERS = {
     "network": ({"network": "huge"}, "unknown network 'huge'; allowed: large_teacher"),
     "precision": ({"precision": "fp8"}, "precision 'fp8' cannot be used; allowed: fp32, bf16"),
     "epochs": ({"epochs": 0}, "epochs 0 cannot be used; allowed: a whole number from 1"),
     "batch size": ({"batch_size": 0}, "batch_size 0 cannot be used; allowed: a whole number from 1"),
     "learning rate": ({"learning_rate": -1e-3}, "learning_rate must be positive and finite, got -0.001"),
+    "no seed": ({"seed": None}, "seed None cannot be used; allowed: a whole number from 0"),
+    "seed of numpy": ({"seed": np.int64(1)}, r"seed np.int64\(1\) cannot be used"),
+    "kept as a number": ({"kept_epochs": 1}, "kept_epochs 1 cannot be used; allowed: a tuple of epochs"),
     "kept": ({"kept_epochs": (1, 3)}, "an epoch in kept_epochs 3 cannot be used; allowed: a whole number from 1 to 2"),
     "weights": ({"checkpoints": (0,)}, "an epoch in checkpoints 0 cannot be used; allowed: a whole number from 1 to 2"),
 }
