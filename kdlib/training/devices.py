@@ -196,7 +196,8 @@ def _processor() -> str:
     """Name of the processor and the instructions that PyTorch uses: with others, last bits differ."""
     info, name = Path("/proc/cpuinfo"), platform.processor() or "unknown processor"
     if info.exists():
-        lines = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        text = info.read_text(encoding="utf-8", errors="replace")
+        lines = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
         name = lines[0] if lines else name
     return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 

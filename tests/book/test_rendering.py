@@ -1,6 +1,9 @@
 """The book is replaced by a whole one only, and by one process at a time. Jupyter Book is stood in for."""
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -106,3 +109,16 @@ def test_what_the_book_and_the_results_hold_beside_data_sets_is_no_name_of_one()
     beside |= {path.name for path in (ROOT / "results").iterdir()}
     published = {path.parent.name for path in (ROOT / "book").glob("*/*.ipynb")}
     assert {"sections", "performance", "units"} <= beside - published <= TAKEN
+
+
+def test_the_books_texts_are_the_same_in_every_locale(tmp_path):
+    code = "import sys, pathlib; from kdlib.book import assembly; assembly.assemble([], pathlib.Path(sys.argv[1]))"
+    in_ascii = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    made = []
+    for name, locale in (("utf-8", {"PYTHONUTF8": "1"}), ("ascii", in_ascii)):
+        command = [sys.executable, "-c", code, str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | locale, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        files = [path for path in (tmp_path / name).rglob("*") if path.is_file()]
+        made.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
+    assert made[0] == made[1] and Path("book/index.md") in made[0]
