@@ -346,13 +346,13 @@ def store_rm(
     store: StoreOption = None,
 ) -> None:
     """Remove what was computed, by key: it is computed again when it is needed."""
-    chosen = []
+    chosen = set()
     known = list(Store(store).paths())
     for key in keys:
         found = [path for path in known if path.stem.startswith(key)]
         if len(found) != 1:
             raise InputError(f"key {key!r} names {len(found)} units; `kdlib store ls` lists them")
-        chosen += found
+        chosen.update(found)
     for path in chosen:
         path.unlink()
     typer.echo(f"{len(chosen)} removed")

@@ -148,7 +148,7 @@ def test_the_store_is_listed_verified_and_removed_from_by_key(kdlib, tmp_path):
     assert_one_line(kdlib("store", "rm", "zz"), "key 'zz' names 0 units; `kdlib store ls` lists them")
     assert_one_line(kdlib("store", "rm", keys[0], ""), f"key '' names {len(keys)} units")
     assert [path.stem for path in store.paths()] == keys
-    assert kdlib("store", "rm", keys[0][:12], keys[1]) == (0, "2 removed\n", "")
+    assert kdlib("store", "rm", keys[0][:12], keys[1], keys[0]) == (0, "2 removed\n", "")
     assert [path.stem for path in store.paths()] == keys[2:]
 
 
@@ -180,6 +180,10 @@ BAD = {
     "both": (
         ["compute", "entropy", "--dataset", "digits", "-p", "dataset=mnist"],
         "--dataset digits and -p dataset=mnist disagree: give one of them",
+    ),
+    "one twice": (
+        ["compute", "entropy", "-p", "seeds=1", "-p", "seeds=2"],
+        "-p seeds=2 and -p seeds=1 disagree: give one of them",
     ),
     "both profiles": (
         ["run", "entropy", "--profile", "smoke", "-p", "profile=quick"],

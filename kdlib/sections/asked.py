@@ -57,7 +57,9 @@ def parse_parameters(
             raise InputError(f"-p {text!r} is not name=value")
         known = {name for s in SECTIONS.values() for name in s.parameters}
         if strict or name not in known or name in SECTIONS[section].parameters:
-            given[name] = None if value.lower() in ("null", "none") else value
+            read = None if value.lower() in ("null", "none") else value
+            if given.setdefault(name, read) != read:
+                raise InputError(f"-p {name}={value} and -p {name}={given[name]} disagree: give one of them")
     for name, value in (("dataset", dataset), ("profile", profile)):
         if value is not None and given.get(name, value) != value:
             raise InputError(f"--{name} {value} and -p {name}={given[name]} disagree: give one of them")
