@@ -1,5 +1,8 @@
 """The three ways to get the environment agree: pyproject.toml, constraints.txt, environment.yml."""
 
+import shutil
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -37,3 +40,15 @@ def test_conda_installs_the_same_through_pip():
     assert pip == ["-c constraints.txt", f"-e .[{','.join(PROJECT['optional-dependencies'])}]"]
     python = next(item for item in environment["dependencies"] if str(item).startswith("python="))
     assert Version(python.removeprefix("python=")) in Requirement(f"python{PROJECT['requires-python']}").specifier
+
+
+def test_an_environment_that_others_share_through_a_link_is_not_emptied(tmp_path):
+    """`venv --clear` would follow the link; what it leads to is out of date as soon as pyproject.toml is newer."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "kept").touch()
+    (tmp_path / ".venv").symlink_to("shared")
+    made = subprocess.run(["make", "book", f"PYTHON={sys.executable}"], cwd=tmp_path, capture_output=True, text=True)
+    assert made.returncode and ".venv is a link to shared, which would be emptied" in made.stdout
+    assert [path.name for path in (tmp_path / "shared").iterdir()] == ["kept"]
