@@ -1,5 +1,7 @@
 """The three ways to get the environment agree: pyproject.toml, constraints.txt, environment.yml."""
 
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -37,3 +39,16 @@ def test_conda_installs_the_same_through_pip():
     assert pip == ["-c constraints.txt", f"-e .[{','.join(PROJECT['optional-dependencies'])}]"]
     python = next(item for item in environment["dependencies"] if str(item).startswith("python="))
     assert Version(python.removeprefix("python=")) in Requirement(f"python{PROJECT['requires-python']}").specifier
+
+
+@pytest.mark.parametrize("program", ["import kdlib", "from kdlib.cli import main; main()"])
+def test_on_windows_the_import_says_in_its_last_line_where_it_runs_and_what_to_do(program):
+    program = f"import sys; sys.platform = 'win32'; {program}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("ImportError: kdlib needs Linux or macOS: on Windows, install it")
+
+
+def test_the_readme_names_the_systems_that_it_runs_on():
+    needed = (ROOT / "README.md").read_text().partition("## Two commands\n\n")[2].partition("```")[0]
+    assert all(system in needed for system in ("Linux", "macOS", "on Windows, within WSL"))

@@ -15,9 +15,12 @@ _told: set[str] = set()
 _running: list[Path] = []  # those being imported, the innermost last
 
 
-def folder() -> Path:
-    """KDLIB_PLUGINS, else `plugins/` in the project."""
-    return Path(os.environ.get("KDLIB_PLUGINS") or paths.project_root() / "plugins").resolve()
+def folder() -> Path | None:
+    """Folder of the plug-ins: KDLIB_PLUGINS, else `plugins/` in the project; None where kdlib is installed alone."""
+    if given := os.environ.get("KDLIB_PLUGINS"):
+        return Path(given).resolve()
+    root = paths.checkout()
+    return root and (root / "plugins").resolve()
 
 
 def load(place: Path | None = None) -> None:
@@ -27,7 +30,7 @@ def load(place: Path | None = None) -> None:
     tried again once it is changed; `failures` says which are left, and `warn` tells of them.
     """
     place = place or folder()
-    for path in sorted(place.glob("*.py")):
+    for path in sorted(place.glob("*.py")) if place else ():
         state = path.stat()
         changed = state.st_mtime_ns, state.st_size
         if path in _imported or (path in _failed and _failed[path][0] == changed):
