@@ -58,7 +58,7 @@ def main() -> None:
         typer.echo(f"kdlib: {error}", err=True)
         raise SystemExit(2 if isinstance(error, InputError) else 3) from None
     except ModuleNotFoundError as error:
-        if error.name.partition(".")[0] == __package__:
+        if not error.name or error.name.partition(".")[0] == __package__:
             raise
         typer.echo(f"kdlib: {error.name} is not installed: `pip install -e '.[book]'` in the project does it", err=True)
         raise SystemExit(2) from None

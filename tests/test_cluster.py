@@ -16,6 +16,26 @@ from .cluster import Cluster, missing_programs
 from .faults import Copy
 
 pytestmark = pytest.mark.cluster
+SECTION = "missing_class"
+# A plug-in: it notes each unit that is computed, and holds all until it is let go on.
+OBSERVED = """
+import time
+from pathlib import Path
+from kdlib import Store
+
+here, put = Path(__file__).parent, Store.put
+
+
+def observed(store, unit):
+    with open(here / "computed", "a") as log:
+        print(unit.key, file=log)
+    while not (here / "go-on").exists():
+        time.sleep(0.2)
+    return put(store, unit)
+
+
+Store.put = observed
+"""
 QUICKLY = ("--latency-wait", "5", "--seconds-between-status-checks", "2")
 
 
@@ -85,21 +105,25 @@ def test_a_cancelled_job_is_submitted_again_and_repeats_no_finished_unit(copy, c
     print("1 fault tried, 1 survived")
 
 
-def test_after_kill_9_of_the_engine_the_same_command_goes_on_and_no_unit_is_computed_twice(copy, cluster, expected):
-    """Jobs that the first engine left go on running, while the second submits them again."""
+def test_after_kill_9_of_the_engine_the_same_command_goes_on_and_no_unit_is_computed_twice(copy, cluster):
+    """Jobs that the first engine left go on running, while the second engine has submitted them again."""
+    (copy.folder / "plugins").mkdir()
+    (copy.folder / "plugins" / "observed.py").write_text(OBSERVED)
+    copy.command.insert(3, f"_build/pages/digits-smoke/{SECTION}.ipynb")
     first = copy.start()
-    running_jobs(cluster, copy, first)
+    while not (computed := copy.folder / "plugins" / "computed").exists():
+        assert first.poll() is None, copy.tail()
+        time.sleep(0.2)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    left = cluster.call("squeue", "--noheader", "--format=%i").split()
-    assert left
-    second, written = copy.start(), {}
-    while second.poll() is None:
-        for unit in copy.units().items():  # of one that is written again the inode changes
-            written.setdefault(unit[0], set()).add(unit[1])
-        time.sleep(0.05)
-    assert second.returncode == 0, copy.tail()
-    assert copy.digests() == expected
-    assert set(written) == set(copy.units())
-    assert [name for name, times in written.items() if len(times) > 1] == []
+    assert cluster.call("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
+    second, deadline = copy.start(), time.monotonic() + 600
+    while not any("waiting for it" in log.read_text() for log in copy.folder.glob(".snakemake/slurm_logs/**/*.log")):
+        assert second.poll() is None and time.monotonic() < deadline, copy.tail()
+        time.sleep(1)
+    (copy.folder / "plugins" / "go-on").touch()
+    assert second.wait() == 0, copy.tail()
+    assert copy.digests() == {SECTION: digest(open_study(SECTION, {"profile": "smoke"}).tables())}
+    units = computed.read_text().split()
+    assert len(units) == len(set(units)) == len(copy.units())
     print("1 fault tried, 1 survived")
