@@ -1,5 +1,6 @@
 """The three ways to get the environment agree: pyproject.toml, constraints.txt, environment.yml."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -52,3 +53,18 @@ def test_on_windows_the_import_says_in_its_last_line_where_it_runs_and_what_to_d
 def test_the_readme_names_the_systems_that_it_runs_on():
     needed = (ROOT / "README.md").read_text().partition("## Two commands\n\n")[2].partition("```")[0]
     assert all(system in needed for system in ("Linux", "macOS", "on Windows, within WSL"))
+
+
+def test_an_environment_behind_a_link_is_not_made_anew(tmp_path):
+    """`venv --clear` would empty it, whoever else uses it."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    others = tmp_path / "others"
+    (others / "bin").mkdir(parents=True)
+    (tmp_path / ".venv").symlink_to(others)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\n[ $2 = venv ] && rm -r .venv/bin\n")
+    python.chmod(0o755)
+    done = subprocess.run(["make", ".venv/ready", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode and done.stderr.startswith(".venv is a link to another environment: remove the link")
+    assert (others / "bin").is_dir()
