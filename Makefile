@@ -54,10 +54,11 @@ serve: book ## show the book at http://localhost:PORT
 clean: ## remove what was built; the store, the data sets and .venv stay
 	rm -rf _build .snakemake .pytest_cache .ruff_cache
 
-# Made from nothing when a set-up was cut short: a half-installed package looks installed.
+# Made from nothing when a set-up was cut short: a half-installed package looks installed. Never through a link, which
+# would empty the environment of another project.
 $(READY): pyproject.toml constraints.txt
+	@if [ -L $(VENV) ]; then echo "$(VENV) is a link to $$(readlink $(VENV)), which would be emptied: bring that one up to date (make, where it lies) and touch $(READY), or remove the link" >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (make PYTHON=...)")'
-	@test ! -L $(VENV) || { echo "$(VENV) is a link to $$(readlink $(VENV)), which would be emptied: bring that one up to date (make, where it lies) and touch $(READY), or remove the link"; exit 1; }
 	@echo "Making the environment in $(VENV) (some minutes, about 2 GB)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,dev]'

@@ -3,8 +3,12 @@
 Each name is imported when it is first asked for: what needs no torch, such as `kdlib --help`, does not wait for it.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError("kdlib needs Linux or macOS: on Windows, install it within WSL (`wsl --install`)")
 
 from . import sections  # says where the statistics are
 

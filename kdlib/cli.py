@@ -60,6 +60,11 @@ def main() -> None:
     except (InputError, StoreError, OSError) as error:
         typer.echo(f"kdlib: {error}", err=True)
         raise SystemExit(2 if isinstance(error, InputError) else 3) from None
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == __package__:
+            raise
+        typer.echo(f"kdlib: {error.name} is not installed: `pip install -e '.[book]'` in the project does it", err=True)
+        raise SystemExit(2) from None
 
 
 @app.command("data")
@@ -106,6 +111,7 @@ def data_command(
 @app.command("models")
 def models_command(as_json: JsonOption = False) -> None:
     """Show the networks of the paper's table 7: their parameter counts here beside the printed ones."""
+    project_root()
     from .sections.entropy.tables import table7_rows
 
     rows = table7_rows()
@@ -201,6 +207,8 @@ def bench(
         allowed = ", ".join(sources.TORCHVISION)
         raise InputError(f"bench needs a data set of torchvision's, got {dataset!r}; allowed: {allowed}")
     check("device", device)
+    if save:
+        project_root()
     registry.check_files(dataset)
     from .book import performance
 
@@ -229,6 +237,7 @@ def run(
     publish: Annotated[bool, typer.Option(help="write the reference page and its results, of a whole profile")] = False,
 ) -> None:
     """Execute a section's notebook (or all), and train what it lacks: its page for the book."""
+    project_root()
     if section == "all" and output is not None:
         raise InputError("-o names one page: give it with one section, and leave it out with all")
     given = parameters_of(section, dataset, profile, parameter)
@@ -254,6 +263,7 @@ def page(
     watch: Annotated[bool, typer.Option(help="again at every save, until interrupted")] = False,
 ) -> None:
     """Show an edited notebook as a page of the book; of its jupytext pair the file that changed is taken."""
+    project_root()
     if section not in SECTIONS:
         raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
     given = parameters_of(section, dataset, profile, parameter)[section]
@@ -271,6 +281,7 @@ def book(
     ] = None,
 ) -> None:
     """Make the book of all executed pages, as HTML that can be read without a network."""
+    project_root()
     from .book import assembly
 
     for line in assembly.make(build=build, output=output):
@@ -283,10 +294,11 @@ def verify() -> None:
 
     That is each opening of a test split, and each rule that the git history shows to be newer than a page's numbers.
     """
+    root = project_root()
     from .book import page_data, verification
     from .book.history import History
 
-    history = History(project_root())
+    history = History(root)
     for line in verification.openings():
         typer.echo(f"test split opened by {line}")
     for line in (*verification.notes(history), *page_data.not_compared()):
@@ -307,6 +319,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Hold the pages that you ran against the reference: what differs by more than teacher seeds explain?"""
+    project_root()
     registry.find_source(dataset)
     profile = profile or settings.default_profile()
     settings.profile_values(profile, dataset)

@@ -8,6 +8,10 @@ class InputError(ValueError):
         return [f"InputError: {self}"]  # in a notebook, the message alone: the call stack tells a user nothing
 
 
+class DataNotFoundError(InputError):
+    """A known data set of which no file lies in the data folder: where it was looked for, and what gets it."""
+
+
 class NotebookError(InputError):
     """A notebook that did not run to its end: which cell and line, and what was raised there."""
 

@@ -1,35 +1,55 @@
-"""Where things lie: the project's root, the data sets, the store. Independent of the working directory."""
+"""Where things lie: the project's checkout, the data sets, the store.
+
+Within a checkout, or with an editable install of one, none of it depends on the working directory. Installed without
+one, as a wheel is, data sets and store lie in the working directory: never beside the package.
+"""
 
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from .errors import InputError
 
-def project_root() -> Path:
-    """Root folder of the project: KDLIB_ROOT, else the nearest one above the working directory, else the source's."""
+
+def checkout() -> Path | None:
+    """Root folder of the project: KDLIB_ROOT, else the nearest one above the working directory, else the source's.
+
+    None where kdlib is installed without the project.
+    """
     if given := _named("KDLIB_ROOT"):
         return given.resolve()
-    here = Path.cwd().resolve()
-    for folder in (here, *here.parents):
+    here, source = Path.cwd().resolve(), Path(__file__).resolve().parent.parent
+    for folder in (here, *here.parents, source):
         if (folder / "_toc.yml").is_file() and (folder / "kdlib").is_dir():
             return folder
-    return Path(__file__).resolve().parent.parent
+    return None
+
+
+def project_root() -> Path:
+    """Root folder of the project, as `checkout` finds it. Raises `InputError` where there is none."""
+    if root := checkout():
+        return root
+    raise InputError(
+        "this needs the project itself (notebooks, the paper's printed numbers, the history of the rules), and kdlib "
+        "is installed without it: clone the repository and run this in the clone, or set KDLIB_ROOT to one"
+    )
 
 
 def data_dir() -> Path:
-    """Folder of the data sets: KDLIB_DATA, else `data/` in the project."""
-    return _named("KDLIB_DATA") or project_root() / "data"
+    """Folder of the data sets: KDLIB_DATA, else `data/` in the project, or in the working directory without one."""
+    return _named("KDLIB_DATA") or (checkout() or Path.cwd()) / "data"
 
 
 def store_dir() -> Path:
-    """Folder of the store: KDLIB_STORE, else `store/` in the project."""
-    return _named("KDLIB_STORE") or project_root() / "store"
+    """Folder of the store: KDLIB_STORE, else `store/` in the project, or in the working directory without one."""
+    return _named("KDLIB_STORE") or (checkout() or Path.cwd()) / "store"
 
 
-def plugins_dir() -> Path:
-    """Folder of a user's plug-ins: KDLIB_PLUGINS, else `plugins/` in the project."""
-    return _named("KDLIB_PLUGINS") or project_root() / "plugins"
+def plugins_dir() -> Path | None:
+    """Folder of a user's plug-ins: KDLIB_PLUGINS, else `plugins/` in the project; None where there is no project."""
+    project = checkout()
+    return _named("KDLIB_PLUGINS") or (project and project / "plugins")
 
 
 def paper_dir() -> Path:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
+JOBS_A_CORE = 3  # so that jobs of two engines run side by side, as on a cluster of many nodes
 # Where SLURM's programs look in the end: Snakemake clears a job's SLURM variables, SLURM_CONF too.
 FOUND_BY_JOBS = Path("/run/slurm/conf/slurm.conf")
 CONFIGURATION = """
@@ -35,6 +36,7 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=500000
+SlurmdParameters=config_overrides
 MpiDefault=none
 ReturnToService=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory={memory} State=UNKNOWN
@@ -65,7 +67,7 @@ class Cluster:
             CONFIGURATION.format(
                 host=host,
                 folder=self.folder,
-                cores=len(os.sched_getaffinity(0)),
+                cores=JOBS_A_CORE * len(os.sched_getaffinity(0)),
                 memory=int(0.9 * memory),
                 controller_port=controller_port,
                 node_port=node_port,

@@ -247,6 +247,12 @@ def test_the_command_itself_ends_with_one_line_and_no_traceback(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_package_that_is_not_installed_is_one_line_that_says_what_brings_it(kdlib, monkeypatch):
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    result = kdlib("run", "entropy", "--profile", "smoke")
+    assert_one_line(result, "papermill is not installed: `pip install -e '.[book]'`")
+
+
 def test_an_option_and_a_parameter_that_agree_are_accepted(kdlib):
     assert kdlib("compute", "missing_class", "--dataset", "digits", "-p", "dataset=digits", *SMALL)[0] == 0
 

@@ -1,6 +1,7 @@
 """The workflow on a real one-node SLURM: the tables of a local run, also when a job is cancelled on the way."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,26 @@ from .cluster import Cluster, missing_programs
 from .faults import Copy
 
 pytestmark = pytest.mark.cluster
+SECTION = "missing_class"
+# A plug-in: it notes each unit that is computed, and holds all until it is let go on.
+OBSERVED = """
+import time
+from pathlib import Path
+from kdlib import Store
+
+here, put = Path(__file__).parent, Store.put
+
+
+def observed(store, unit):
+    with open(here / "computed", "a") as log:
+        print(unit.key, file=log)
+    while not (here / "go-on").exists():
+        time.sleep(0.2)
+    return put(store, unit)
+
+
+Store.put = observed
+"""
 QUICKLY = ("--latency-wait", "5", "--seconds-between-status-checks", "2")
 
 
@@ -55,23 +76,54 @@ def expected(tmp_path_factory):
     return {section: digest(open_study(section, {"profile": "smoke"}).tables()) for section in SECTIONS}
 
 
+def running_jobs(cluster, copy, engine) -> list[str]:
+    """Waits until jobs run and have finished units; their ids."""
+    running: list[str] = []
+    while engine.poll() is None and not (running and len(copy.units()) > 2):
+        running = cluster.call("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
+        time.sleep(0.2)
+    return running
+
+
 def test_the_whole_paper_on_slurm_has_the_tables_of_a_local_run(copy, expected):
     code, _ = copy.make()
     assert code == 0, copy.tail()
-    assert "SLURM jobid" in copy.log.read_text()
+    log = copy.log.read_text()
+    assert "SLURM jobid" in log and "Unable to guess SLURM account" in log
     assert copy.digests() == expected
     assert (copy.folder / "_build" / "html" / "index.html").exists()
 
 
 def test_a_cancelled_job_is_submitted_again_and_repeats_no_finished_unit(copy, cluster, expected):
     process = copy.start()
-    running: list[str] = []
-    while process.poll() is None and not (running and len(copy.units()) > 2):
-        running = cluster.call("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
-        time.sleep(0.2)
+    running = running_jobs(cluster, copy, process)
     finished = copy.units()
     subprocess.run(["scancel", running[0]], env=cluster.environment, check=True)
     assert process.wait() == 0, copy.tail()
     assert copy.digests() == expected
     assert {name: copy.units()[name] for name in finished} == finished
+    print("1 fault tried, 1 survived")
+
+
+def test_after_kill_9_of_the_engine_the_same_command_goes_on_and_no_unit_is_computed_twice(copy, cluster):
+    """Jobs that the first engine left go on running, while the second engine has submitted them again."""
+    (copy.folder / "plugins").mkdir()
+    (copy.folder / "plugins" / "observed.py").write_text(OBSERVED)
+    copy.command.insert(3, f"_build/pages/digits-smoke/{SECTION}.ipynb")
+    first = copy.start()
+    while not (computed := copy.folder / "plugins" / "computed").exists():
+        assert first.poll() is None, copy.tail()
+        time.sleep(0.2)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert cluster.call("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
+    second, deadline = copy.start(), time.monotonic() + 600
+    while not any("waiting for it" in log.read_text() for log in copy.folder.glob(".snakemake/slurm_logs/**/*.log")):
+        assert second.poll() is None and time.monotonic() < deadline, copy.tail()
+        time.sleep(1)
+    (copy.folder / "plugins" / "go-on").touch()
+    assert second.wait() == 0, copy.tail()
+    assert copy.digests() == {SECTION: digest(open_study(SECTION, {"profile": "smoke"}).tables())}
+    units = computed.read_text().split()
+    assert len(units) == len(set(units)) == len(copy.units())
     print("1 fault tried, 1 survived")

@@ -42,6 +42,19 @@ def test_conda_installs_the_same_through_pip():
     assert Version(python.removeprefix("python=")) in Requirement(f"python{PROJECT['requires-python']}").specifier
 
 
+@pytest.mark.parametrize("program", ["import kdlib", "from kdlib.cli import main; main()"])
+def test_on_windows_the_import_says_in_its_last_line_where_it_runs_and_what_to_do(program):
+    program = f"import sys; sys.platform = 'win32'; {program}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("ImportError: kdlib needs Linux or macOS: on Windows, install it")
+
+
+def test_the_readme_names_the_systems_that_it_runs_on():
+    needed = (ROOT / "README.md").read_text().partition("## Two commands\n\n")[2].partition("```")[0]
+    assert all(system in needed for system in ("Linux", "macOS", "on Windows, within WSL"))
+
+
 def test_an_environment_that_others_share_through_a_link_is_not_emptied(tmp_path):
     """`venv --clear` would follow the link; what it leads to is out of date as soon as pyproject.toml is newer."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
@@ -50,5 +63,5 @@ def test_an_environment_that_others_share_through_a_link_is_not_emptied(tmp_path
     (tmp_path / "shared" / "kept").touch()
     (tmp_path / ".venv").symlink_to("shared")
     made = subprocess.run(["make", "book", f"PYTHON={sys.executable}"], cwd=tmp_path, capture_output=True, text=True)
-    assert made.returncode and ".venv is a link to shared, which would be emptied" in made.stdout
+    assert made.returncode and ".venv is a link to shared, which would be emptied" in made.stderr
     assert [path.name for path in (tmp_path / "shared").iterdir()] == ["kept"]

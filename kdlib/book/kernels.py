@@ -69,7 +69,7 @@ def told(section: str, page: nbformat.NotebookNode, where: Path, error: Exceptio
 
     Arguments: `page`, as far as it was executed; `where` it lies; `error`, of a kernel that gave no answer.
     """
-    number, at, last = 0, "", None
+    number, at, last = 0, "before its first cell", None
     for cell in page.cells:
         # What papermill adds is no cell of the notebook.
         added = {"injected-parameters", "papermill-error-cell-tag"} & set(cell.metadata.get("tags", []))
@@ -83,7 +83,10 @@ def told(section: str, page: nbformat.NotebookNode, where: Path, error: Exceptio
         message = f"{raised[0].ename}: {raised[0].evalue}".rstrip(": ")
         said = f", line {line[1]}: {message}" if line else f": {message}"
     elif error is not None:
-        said = f": the kernel died ({error}); it may have run out of memory: KDLIB_WORKERS=1 needs least"
+        why = "it may have run out of memory: KDLIB_WORKERS=1 needs least"
+        if last is None:
+            why = "`python -m ipykernel_launcher --version` shows what keeps it from starting"
+        said = f": the kernel died ({error}); {why}"
     else:
         said = " is its last, and it gives no record: the book needs `kdlib.record(study, tables)` there"
     return NotebookError(f"notebooks/{section}, {at}{said}. The page so far: {where}")

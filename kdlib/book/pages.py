@@ -67,7 +67,6 @@ def run(
     """
     check(section, given, output=output, publish=publish)
     import papermill
-    from nbclient.exceptions import DeadKernelError
 
     from ..sections.opening import open_study
 
@@ -103,7 +102,7 @@ def run(
         if error.ename == "StoreError":
             raise StoreError(error.evalue) from None
         raise _failed(section, partial, failed) from None
-    except DeadKernelError as error:
+    except RuntimeError as error:  # nbclient's of a kernel that died, jupyter_client's of one that never answered
         raise _failed(section, partial, failed, error) from None
     except OSError as error:
         raise StoreError(f"the page {target} cannot be written: {error.strerror}. Make room, and run again.") from error

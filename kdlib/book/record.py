@@ -55,6 +55,7 @@ def record(study: Study, tables: dict[str, pd.DataFrame]) -> Record:
             "data": study.dataset.digest,
             "settings": asdict(study.settings),
             "notes": study.notes,
+            "clipped": sorted(study.clipped),
             "tables": {name: table.to_csv(index=False) for name, table in tables.items()},
             "digest": digest(tables),
             "rules": rules.digest(rules.read(), study.section),

@@ -251,7 +251,7 @@ class Scoreboard:
         by_profile: dict[str, list[str]] = {}
         for r in own:
             cut = by_profile.setdefault(r["settings"]["profile"], [])
-            cut += reductions(r["settings"], (*SECTIONS[r["section"]].parameters, "test_examples"), r["notes"])
+            cut += reductions(r["settings"], (*SECTIONS[r["section"]].parameters, "test_examples"), r.get("clipped", ()))
         sentences = [
             f"Profile `{profile}`" + (f" ({', '.join(dict.fromkeys(cut))})." if cut else ".")
             for profile, cut in by_profile.items()

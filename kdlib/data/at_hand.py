@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from ..errors import InputError
+from ..errors import DataNotFoundError
 from .dataset import load_dataset
 from .registry import dataset_names
 
@@ -17,7 +17,5 @@ def digest(name: str, examples: int | None = None, test_examples: int | None = N
         return None
     try:
         return load_dataset(name, examples=examples, test_examples=test_examples, clip=True).digest
-    except InputError as error:
-        if "was not found under" in str(error):
-            return None
-        raise
+    except DataNotFoundError:
+        return None

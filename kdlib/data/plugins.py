@@ -16,9 +16,10 @@ _running: list[Path] = []  # those being imported, the innermost last
 _registered: dict[str, Path] = {}  # what plug-ins have registered, and which of them did
 
 
-def folder() -> Path:
-    """KDLIB_PLUGINS, else `plugins/` in the project."""
-    return paths.plugins_dir().resolve()
+def folder() -> Path | None:
+    """KDLIB_PLUGINS, else `plugins/` in the project; None where kdlib is installed without the project."""
+    place = paths.plugins_dir()
+    return place and place.resolve()
 
 
 def load(place: Path | None = None) -> None:
@@ -29,7 +30,8 @@ def load(place: Path | None = None) -> None:
     left, and `warn` tells of them.
     """
     place = place or folder()
-    for path in sorted(path for path in place.glob("*.py") if not path.name.startswith(".")):
+    files = sorted(path for path in place.glob("*.py") if not path.name.startswith(".")) if place else ()
+    for path in files:
         state = path.stat()
         changed = state.st_mtime_ns, state.st_size
         if path in _imported or (path in _failed and _failed[path][0] == changed):

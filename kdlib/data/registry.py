@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import paths
-from ..errors import InputError
+from ..errors import DataNotFoundError, InputError
 from . import plugins
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class Source:
 
 _sources: dict[str, Source] = {}
 # Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
-TAKEN = {"all", "bibliography", "glossary", "index", "open_questions", "paper", "performance", "run_statistics"}
-TAKEN |= {"scoreboard", "sections", "units"}
+TAKEN = {"all", "bibliography", "glossary", "habits", "index", "open_questions", "paper", "performance"}
+TAKEN |= {"run_statistics", "scoreboard", "sections", "units"}
 
 
 def register_dataset(
@@ -111,14 +111,17 @@ def variants(root: Path, file: str) -> list[Path]:
 
 
 def check_files(name: str, root: Path | None = None) -> None:
-    """Raise `InputError` where a file of a data set is missing: where it was looked for, and what gets it."""
+    """Raise `InputError` where a file of a data set is missing: where it was looked for, and what gets it.
+
+    It is a `DataNotFoundError` where none of its files is there.
+    """
     root = root or paths.data_dir()
     if not (lacking := lacking_files(name, root)):
         return
-    what = f"data set {name!r} was not found under {root}"
+    error, what = DataNotFoundError, f"data set {name!r} was not found under {root}"
     if not is_absent(name, root):
-        what = f"data set {name!r} under {root} is incomplete, it lacks {', '.join(lacking)}"
-    raise InputError(
+        error, what = InputError, f"data set {name!r} under {root} is incomplete, it lacks {', '.join(lacking)}"
+    raise error(
         f"{what}. `kdlib data {name} --from DIR` copies it from a folder in torchvision's layout, "
         f"`kdlib data {name} --download` fetches it; KDLIB_DATA names another folder."
     )

@@ -41,15 +41,14 @@ def open_study(
     }
     shared = like is not None and like.load_arguments == load_arguments
     dataset = like.dataset if shared else load_dataset(**load_arguments)
-    settings, notes = _fit(settings, dataset, by_hand)
-    notes += limits(dataset)
+    settings, clipped = _fit(settings, dataset, by_hand)
     devices.make_deterministic(device)
-    store = store or Store()
-    store.rules = rules.digests()
+    store = (store or Store()).recording(rules.digests())
     definition = _definition(section)
-    first = Study(definition, settings, dataset, store, notes)  # of its own: what it reads counts as used by no page
+    about = (definition, settings, dataset, store, clipped, limits(dataset))
+    first = Study(*about)  # of its own: what it reads counts as used by no page
     store.check_room(_room_needed(first, *first.units()))
-    study = Study(definition, settings, dataset, store, notes)
+    study = Study(*about)
     study.load_arguments = load_arguments
     return study
 
@@ -76,18 +75,19 @@ def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> in
     return sum(teachers.stored_bytes(run, study.dataset) for run in new) + (64 if new or lacking else 1) * 2**20
 
 
-def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Settings, list[str]]:
-    """Clip the profile's grids to what the data set has; refuse what was asked for by hand and is not there."""
-    notes = []
+def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Settings, dict[str, str]]:
+    """Clip the profile's grids to what the data set has; refuse what was asked for by hand and is not there.
+
+    Returns the settings, and for each grid that was clipped, by name, what is left and why.
+    """
+    clipped = {}
     settings = replace(settings, examples=len(dataset.labels) if dataset.subset else None)
-    if settings.examples:
-        notes.append(f"{settings.examples} training examples, a stratified subset")
     if any(c >= dataset.classes for c in settings.missing_classes):
         if "missing_classes" in by_hand:
             asked, last = list(settings.missing_classes), dataset.classes - 1
             raise InputError(f"missing_classes={asked}: {dataset.name} has classes 0 to {last}")
         there = tuple(c for c in settings.missing_classes if c < dataset.classes)
-        notes.append(f"missing_classes clipped to {', '.join(map(str, there)) or 'every class'}")
+        clipped["missing_classes"] = ", ".join(map(str, there)) or "every class"
         settings = replace(settings, missing_classes=there)
     available = int(torch.bincount(dataset.labels[dataset.train]).min())
     for name, limit, what in (
@@ -100,7 +100,7 @@ def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Setti
         if name in by_hand:
             raise InputError(f"{name}={list(values)}: {dataset.name} has {limit} {what}")
         kept = tuple(v for v in values if v <= limit) or (limit,)
-        notes.append(f"{name} clipped to {', '.join(map(str, kept))}: there are {limit} {what}")
+        clipped[name] = f"{', '.join(map(str, kept))}: there are {limit} {what}"
         settings = replace(settings, **{name: kept})
     pairs, limit = settings.spread_settings, len(dataset.train)
     if any(batch_size > limit for batch_size, _ in pairs):
@@ -108,6 +108,6 @@ def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Setti
             raise InputError(f"spread_settings={list(map(list, pairs))}: {dataset.name} has {limit} training examples")
         pairs = tuple(pair for pair in pairs if pair[0] <= limit) or ((limit, pairs[0][1]),)
         shown = ", ".join(f"{batch_size} × {epochs}" for batch_size, epochs in pairs)
-        notes.append(f"spread_settings clipped to {shown}: there are {limit} training examples")
+        clipped["spread_settings"] = f"{shown}: there are {limit} training examples"
         settings = replace(settings, spread_settings=pairs)
-    return settings, notes
+    return settings, clipped

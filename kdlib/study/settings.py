@@ -3,6 +3,7 @@
 import html
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -79,15 +80,18 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
 
     Arguments: `parameters`, such as a notebook's `globals()`; names that start with `_`, what IPython puts there and
     what cannot be a parameter (modules, functions, tables of an earlier run) are passed over, any other unknown name is
-    an error. So is of a notebook's variables one that a cell of parameters sets, or papermill, or any cell if it
-    nearly is a parameter's name; others are the reader's own. Values may be strings that read as a value ("1e-3",
-    "[3, 9]"), as papermill's `-p` gives them. None means: the profile's. `given` adds to `parameters`.
+    an error. So is of a notebook's variables one that a cell of parameters sets, or papermill; others are the reader's
+    own, and standard error names those that are nearly a parameter's name. Values may be strings that read as a value
+    ("1e-3", "[3, 9]"), as papermill's `-p` gives them. None means: the profile's. `given` adds to `parameters`.
     `allowed`: the names that make sense (default: every field of `Settings`).
     Raises `InputError`: what was wrong, and what is allowed. Whether a device is on this machine is not looked at.
     """
     allowed = tuple(allowed or (f.name for f in fields(Settings)))
     named = {k: v for k, v in {**parameters, **given}.items() if k in allowed or not _belongs_to_notebook(k, v)}
     own = _readers_own(parameters, allowed) - set(given)
+    for name in sorted(own & set(named)):
+        if near := get_close_matches(name, allowed, 1, 0.85):
+            print(f"{name} is a variable of your own, and no parameter; {near[0]} is one", file=sys.stderr)
     named = {k: v for k, v in named.items() if k not in own}
     unknown = sorted(set(named) - set(allowed))
     if unknown:
@@ -128,13 +132,12 @@ def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Iterabl
     return [name for name in names if name not in WITHOUT_EFFECT and ours[name] != theirs[name]]
 
 
-def reductions(values: Mapping[str, Any], names: Iterable[str], notes: Iterable[str] = ()) -> list[str]:
+def reductions(values: Mapping[str, Any], names: Iterable[str], clipped: Iterable[str] = ()) -> list[str]:
     """Differences of a run from profile `paper`, in words: "3 of 5 teacher seeds", "alpha 0.5, not 0.99".
 
-    Arguments: `values`, a run's resolved settings; `names` of those that its section uses; `notes` of its study: a grid
-    that was clipped to what the data set has is no reduction.
+    Arguments: `values`, a run's resolved settings; `names` of those that its section uses; `clipped`, names of the
+    grids that were clipped to what the data set has, which is no reduction.
     """
-    clipped = {note.partition(" clipped")[0] for note in notes if " clipped" in note}
     full, found = profile_values("paper", values["dataset"]), []
     full["sweet_spot_epochs"] = full["sweet_spot_epochs"] or full["teacher_epochs"]
     values = BEFORE | dict(values)
@@ -212,15 +215,11 @@ def _readers_own(variables: Mapping[str, Any], allowed: tuple[str, ...]) -> set[
     """
     if "__builtins__" not in variables and "In" not in variables:
         return set()
-    cells = [text for text in variables.get("In") or () if isinstance(text, str)]
-    meant, elsewhere = set(), set()
-    for text in cells:
+    meant = set()
+    for text in variables.get("In") or ():
         names = set(re.findall(r"(?:^|;\s*)(\w+)\s*(?::[^=\n]+)?=(?!=)", text, re.MULTILINE))
-        own_cell = not (names & {*allowed} or text.startswith("# Parameters"))  # papermill's begins with these words
-        (elsewhere if own_cell else meant).update(names)
-    if "In" not in variables:  # of another kernel, or a script
-        elsewhere = set(variables)
-    meant |= {name for name in elsewhere if get_close_matches(name, allowed, 1, 0.85)}
+        if names & {*allowed} or text.startswith("# Parameters"):  # papermill's cell begins with these words
+            meant |= names
     return set(variables) - {*allowed} - meant
 
 

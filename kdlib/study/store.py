@@ -15,7 +15,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # it takes long to import, and names and sizes of units are w
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
 RECIPE_VERSIONS = {"teacher": 1, "responses": 1, "student": 1, "measure": 1, "activations": 1}
+IN_HAND = "in-hand"  # folder of the store in which processes say what they are computing
+LEASE = 180  # seconds without a sign of life after which a process elsewhere counts as dead: file systems cache times
 IMPORTED = "taken-in"  # folder of the store that holds another machine's units
 PROVENANCE_ONLY = {"teacher"}  # kinds too large to publish or to send: their provenance is, without their tensors
 
@@ -157,14 +159,25 @@ def _checksum(header: dict[str, str], tensors: dict[str, "Tensor"]) -> str:
 class Store:
     """Units on disk: the writable folder `root`, above the read-only layers `results/` and imported files.
 
-    A unit that any of them holds is not computed again. `rules`: digests of all sections' rules, which each unit that
-    is computed for this store records; whoever opens a study sets it.
+    A unit that any of them holds is not computed again; without the project there are no `results/`. `rules`: digests
+    of all sections' rules, which each unit that is computed for this store records.
     """
 
-    def __init__(self, root: Path | str | None = None, results: Path | str | None = None) -> None:
-        self.rules: Mapping[str, str] = {}
+    def __init__(
+        self,
+        root: Path | str | None = None,
+        results: Path | str | None = None,
+        *,
+        rules: Mapping[str, str] | None = None,
+    ) -> None:
+        self.rules = rules or {}
         self.root = paths.at_home(root) if root else paths.store_dir()
-        self.results = Path(results) if results else paths.project_root() / "results"
+        project = paths.checkout()
+        self.results = Path(results) if results else project and project / "results"
+
+    def recording(self, rules: Mapping[str, str]) -> "Store":
+        """Another view of the same folders, whose new units record these digests of rules."""
+        return Store(self.root, self.results, rules=rules)
 
     def path(self, kind: str, config: dict[str, Any]) -> Path:
         """File of a unit in the writable folder, whether it is there or not."""
@@ -234,14 +247,42 @@ class Store:
         self._write(self.path(unit.kind, unit.config), to_bytes(unit))
         return unit
 
+    @contextmanager
+    def alone(self, what: str, identity: dict[str, Any]) -> Iterator[None]:
+        """While it lasts, no other process that shares this store computes what has this identity, on any machine.
+
+        A second one says `what` it waits for on standard error, until the first has ended or was killed; then it finds
+        in the store what that one has finished.
+        """
+        from filelock import SoftFileLease, Timeout
+
+        name = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
+        place = self.root / IN_HAND / f"{name}.lock"
+        lease = SoftFileLease(place, lease_duration=LEASE)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            lease.acquire(timeout=1)
+        except Timeout:
+            print(f"{what}: another process computes the same; waiting for it", file=sys.stderr)
+            lease.acquire(poll_interval=1)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            yield
+        finally:
+            lease.release()
+
     def _write(self, path: Path, content: bytes) -> None:
         try:
             paths.write_whole(path, content)
         except OSError as error:
-            raise StoreError(
-                f"the store {self.root} cannot be written: {error.strerror}. What is in it stays valid; make room "
-                "or choose another (KDLIB_STORE, --store), and run again to go on."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"the store {self.root} cannot be written: {error.strerror}. What is in it stays valid; make room or "
+            "choose another (KDLIB_STORE, --store), and run again to go on."
+        )
 
     def check_room(self, needed: int) -> None:
         """Check that the store can be written and has `needed` bytes of room; else raise `InputError`."""
@@ -335,7 +376,8 @@ class Store:
     @cached_property
     def _published(self) -> dict[str, bytes]:
         units: dict[str, bytes] = {}
-        for file in (*sorted(self.results.glob("*/*.parquet")), *self._imported_files()):
+        published = sorted(self.results.glob("*/*.parquet")) if self.results else []
+        for file in (*published, *self._imported_files()):
             try:
                 units |= published_units(file)
             except (OSError, ValueError, KeyError) as error:

@@ -4,7 +4,7 @@ import html
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pickle import PicklingError
 from typing import Any
@@ -42,18 +42,31 @@ class Section:
 class Study:
     """Settings, data set and store of a section, with the means to compute its units and tables.
 
-    `notes` says what was clipped to fit the data set, and what it cannot show (`limits`); `used` holds the units that
-    were read or computed so far.
+    `clipped` says for each grid that was clipped to fit the data set, by name, what is left of it; `limits`, what the
+    data set cannot show; `used` holds the units that were read or computed so far.
     """
 
     def __init__(
-        self, definition: Section, settings: Settings, dataset: Dataset, store: Store, notes: list[str]
+        self,
+        definition: Section,
+        settings: Settings,
+        dataset: Dataset,
+        store: Store,
+        clipped: dict[str, str],
+        limits: list[str],
     ) -> None:
         self.definition, self.section = definition, definition.name
-        self.settings, self.dataset, self.store, self.notes = settings, dataset, store, notes
+        self.settings, self.dataset, self.store = settings, dataset, store
+        self.clipped, self.limits = clipped, limits
         self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
         self.used: dict[str, dict[str, Any]] = {}  # see `provenance`
         self.load_arguments: dict[str, Any] | None = None  # what the data set was loaded with
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader is to know of the data: a subset, clipped grids, what the data set cannot show."""
+        subset = [f"{self.settings.examples} training examples, a stratified subset"] * bool(self.settings.examples)
+        return [*subset, *(f"{name} clipped to {left}" for name, left in self.clipped.items()), *self.limits]
 
     @property
     def seeds(self) -> range:
@@ -75,8 +88,13 @@ class Study:
         return self.definition.units(self)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The section's tidy tables, one row for each cell and teacher seed."""
-        return self.definition.tables(self)
+        """The section's tidy tables, one row for each cell and teacher seed.
+
+        Of processes that compute the same on one store, one does so and the others wait for it.
+        """
+        identity = {"section": self.section, "data": self.dataset.digest, "settings": asdict(self.settings)}
+        with self.store.alone(self.section, identity):
+            return self.definition.tables(self)
 
     def __getattr__(self, name: str) -> Callable[[], Any]:
         """A method that the section defines beside its tables; `AttributeError` for any other name."""

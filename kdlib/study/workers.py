@@ -43,7 +43,7 @@ class TaskContext:
     root: str
     digest: str  # of the data set
     rules: Mapping[str, str]  # see `Store`
-    plugins: Path  # this folder and the next: a worker that lives on would go by an older environment
+    plugins: Path | None  # this folder and the next: a worker that lives on would go by an older environment
     data: Path
 
     def open(self) -> tuple[Store, Dataset]:
@@ -72,9 +72,7 @@ class TaskContext:
             self.set_dataset(found)
         dataset = _opened[self.digest, s.device]
         devices.make_deterministic(dataset.images.device)
-        store = Store(self.root)
-        store.rules = self.rules
-        return store, dataset
+        return Store(self.root, rules=self.rules), dataset
 
     def set_dataset(self, dataset: Dataset) -> None:
         """Use a data set that is in memory already for all tasks in this process."""
@@ -100,13 +98,17 @@ def run_in_worker(task: Callable, *arguments: Any) -> None:
 
 
 def train_and_store(context: TaskContext, teacher: Teacher) -> None:
-    """Task: train a teacher, and store its run."""
-    _train(*context.open(), teacher)
+    """Task: train a teacher that the store lacks, and store its run."""
+    get_or_train_teacher(*context.open(), teacher)
 
 
 def get_or_train_teacher(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
     """The unit of a teacher's run (see `teachers.train_teacher`), trained if the store lacks it."""
-    return store.get("teacher", teacher.config(dataset)) or _train(store, dataset, teacher)
+    config = teacher.config(dataset)
+    if unit := store.get("teacher", config):
+        return unit
+    with store.alone(f"{teacher.network} {teacher.seed}", {"teacher": config}):
+        return store.get("teacher", config) or _train(store, dataset, teacher)  # by the process that was waited for
 
 
 def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:

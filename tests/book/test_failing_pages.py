@@ -81,6 +81,17 @@ def test_a_notebook_that_parameters_cannot_reach_is_refused_before_any_work(exec
     assert target.read_bytes() == UNTIL_NOW
 
 
+def test_a_kernel_that_dies_before_the_first_cell_is_told_in_one_line(execute, monkeypatch):
+    run, target = execute
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(NotebookError) as raised:
+        run("pass")
+    message = str(raised.value)
+    assert message.startswith(f"notebooks/{SECTION}, before its first cell: the kernel died (") and "\n" not in message
+    assert "`python -m ipykernel_launcher --version`" in message
+    assert target.read_bytes() == UNTIL_NOW and list(target.parent.iterdir()) == [target]
+
+
 def test_a_users_own_set_up_changes_no_page(execute, tmp_path, monkeypatch):
     """Start-up files of Python and IPython, another kernel of the usual name, matplotlib's settings, a long TMPDIR."""
     run, target = execute

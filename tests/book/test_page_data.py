@@ -8,7 +8,7 @@ from kdlib import load_dataset
 from kdlib.book import page_data, pages, verification
 from kdlib.book.record import MIME
 from kdlib.data import at_hand, registry
-from kdlib.errors import InputError
+from kdlib.errors import DataNotFoundError, InputError
 
 
 def arrays(classes: int = 4):
@@ -47,7 +47,7 @@ def pages_of(tmp_path, monkeypatch):
 
 
 def missing():
-    raise InputError("data set 'mine' was not found under data")
+    raise DataNotFoundError("nowhere")
 
 
 def damaged():

@@ -53,6 +53,22 @@ def test_every_page_of_the_contents_exists():
         assert any((ROOT / f"{file}{suffix}").is_file() for suffix in ("", ".md", ".ipynb")), file
 
 
+def test_each_habit_is_held_by_tests_that_exist_and_by_the_versions_that_are_pinned():
+    text, known = (BOOK / "habits.md").read_text(), {}
+    habits = text.split("\n### ")[1:]
+    assert len(habits) > 20
+    for habit in habits:
+        assert (held := re.findall(r"^- `(tests/[\w/]+\.py)::(test_\w+)`$", habit, re.M)), habit
+        for file, name in held:
+            if file not in known:
+                known[file] = re.findall(r"^def (test_\w+)\(", (ROOT / file).read_text(), re.M)
+            assert name in known[file], name
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    named = re.findall(r"`([\w-]+) (\d+(?:\.\d+)+)`", text)
+    assert len(named) > 8 and [pair for pair in named if pins[pair[0]] != pair[1]] == []
+    assert all((ROOT / script).is_file() for script in re.findall(r"`(findings/\S+)`", text))
+
+
 def test_every_written_page_is_in_the_contents():
     assert {named(page).removesuffix(".md") for page in PAGES} <= set(toc_files(TOC))
 

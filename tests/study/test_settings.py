@@ -10,6 +10,7 @@ import torch
 
 import kdlib
 from kdlib import InputError, Settings, Store, open_study, resolve
+from kdlib.book.record import record
 from kdlib.data import registry
 from kdlib.sections import SECTIONS
 from kdlib.study.settings import differing, profile_names, profile_values, reductions
@@ -255,9 +256,19 @@ PARAMETERS = 'dataset: str = "digits"\nprofile: str = None'
         ([PARAMETERS, "# Parameters\nprofile = 'smoke'", "%time limit = 3"], {"limit": 3}),
     ],
 )
-def test_a_readers_own_variables_are_no_parameters(cells, variables):
+def test_a_readers_own_variables_are_no_parameters(cells, variables, capsys):
     assert resolve({**NOTEBOOK, "In": ["", *cells], **variables}) == resolve(SMOKE)
     assert resolve({**NOTEBOOK, **variables}) == resolve(SMOKE)  # another kernel, which keeps no history
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "near"), [("seed", 0, "seeds"), ("temperature", [9], "temperatures"), ("temprature", 9, "temp")]
+)
+def test_a_readers_own_variable_that_is_nearly_a_parameter_is_told_and_stops_nothing(name, value, near, capsys):
+    for history in ({"In": ["", PARAMETERS, f"{name} = {value}"]}, {}):
+        assert resolve({**NOTEBOOK, **history, name: value}) == resolve(SMOKE)
+        assert capsys.readouterr().err.startswith(f"{name} is a variable of your own, and no parameter; {near}")
 
 
 @pytest.mark.parametrize(
@@ -265,8 +276,9 @@ def test_a_readers_own_variables_are_no_parameters(cells, variables):
     [
         (["# Parameters\ntemprature = [9]"], "temprature"),  # as papermill writes what it was given
         (["# Parameters\nwarmth = [9]"], "warmth"),
+        (["# Parameters\nseed = [9]", "seed = [9]"], "seed"),
         ([PARAMETERS + "\nwarmth: list = [9]  # by hand"], "warmth"),
-        ([PARAMETERS, "temprature = [9]"], "temprature"),
+        ([PARAMETERS, "profile = 'smoke'\ntemprature = [9]"], "temprature"),
     ],
 )
 def test_a_misspelt_parameter_of_a_notebook_is_found(cells, name):
@@ -318,7 +330,8 @@ def test_more_than_the_paper_has_is_no_fraction_of_it_and_what_a_data_set_lacks_
     assert reductions(more, NAMES) == ["seeds 10, not 5"]
     study = open_study("example_efficiency", {}, dataset="digits", profile="paper")
     assert any("examples_per_class clipped" in note for note in study.notes)
-    assert reductions(asdict(study.settings), SECTIONS["example_efficiency"].parameters, study.notes) == []
+    assert record(study, {}).content["clipped"] == ["examples_per_class"]
+    assert reductions(asdict(study.settings), SECTIONS["example_efficiency"].parameters, study.clipped) == []
 
 
 def test_a_record_from_before_a_parameter_was_there_is_compared_by_what_held_then():

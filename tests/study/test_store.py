@@ -286,7 +286,7 @@ def test_a_full_disk_loses_nothing_and_the_next_run_goes_on(small_disk):
 
 def a_study_without_check(study):
     """A study of before the disk filled."""
-    return type(study)(study.definition, study.settings, study.dataset, study.store, [])
+    return type(study)(study.definition, study.settings, study.dataset, study.store, {}, [])
 
 
 def test_too_little_room_is_said_before_any_work(small_disk):
@@ -297,26 +297,55 @@ def test_too_little_room_is_said_before_any_work(small_disk):
     assert list((small_disk / "store").iterdir()) == []
 
 
-def test_two_processes_on_one_store_both_succeed_with_the_tables_of_one_alone(tmp_path):
-    code = f"""
-import sys, kdlib
+COMPUTE = f"""
+import sys, time, kdlib
 from kdlib.book.record import digest
+put = kdlib.Store.put
+def slowly(store, unit):
+    print(unit.key, flush=True)
+    time.sleep(0.2)
+    return put(store, unit)
+kdlib.Store.put = slowly
 study = kdlib.open_study("missing_class", {SMALL!r}, store=kdlib.Store(sys.argv[1]))
 print(digest(study.tables()))
 """
 
-    def start(place: str) -> subprocess.Popen:
-        command = [sys.executable, "-c", code, str(tmp_path / place)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    processes = [start("shared"), start("shared"), start("alone")]
-    outputs = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], outputs
-    digests = {out for out, _ in outputs}
-    assert len(digests) == 1 and len(digests.pop().strip()) == 64
+def start(place) -> subprocess.Popen:
+    """A process that computes a section; it says the key of each unit, then the tables' digest."""
+    command = [sys.executable, "-c", COMPUTE, str(place)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def said(process: subprocess.Popen) -> tuple[list[str], str]:
+    """Keys of the units that a process has computed, and its tables' digest."""
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    *units, tables = out.split()
+    return units, tables
+
+
+def test_of_two_processes_on_one_store_each_unit_is_computed_by_one_with_the_tables_of_one_alone(tmp_path):
+    processes = [start(tmp_path / place) for place in ("shared", "shared", "alone")]
+    (first, tables), (second, same), (alone, expected) = map(said, processes)
+    assert tables == same == expected
+    assert sorted(first + second) == sorted(alone) and len(alone) > 4
     sound, damaged = Store(tmp_path / "shared").verify()
     assert damaged == []
     assert {p.name for p in sound} == {p.name for p in Store(tmp_path / "alone").paths()}
+
+
+def test_a_process_that_waits_for_a_killed_one_goes_on_from_what_that_one_has_finished(tmp_path):
+    killed = start(tmp_path / "store")
+    finished, _ = (killed.stdout.readline().strip() for _ in range(2))  # the second is not written yet
+    killed.send_signal(signal.SIGSTOP)  # so that it is still there when the other comes
+    waiting = start(tmp_path / "store")
+    while not waiting.stderr.readline().startswith("missing_class: another process computes the same; waiting for it"):
+        assert waiting.poll() is None
+    killed.kill()
+    killed.communicate()
+    units, _ = said(waiting)
+    assert units and finished not in units
 
 
 def publish(results: Path, *rows: dict) -> None:

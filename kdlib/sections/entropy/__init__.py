@@ -1,1 +1,0 @@
-"""What do a teacher's responses hold?"""

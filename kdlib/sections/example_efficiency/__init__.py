@@ -1,1 +1,0 @@
-"""How many examples does distillation need?"""

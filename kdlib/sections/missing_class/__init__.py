@@ -1,1 +1,0 @@
-"""Can a student recognise a class that it never saw?"""

@@ -1,1 +1,0 @@
-"""How tight are the clusters of the penultimate layer?"""

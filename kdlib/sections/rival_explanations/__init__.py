@@ -1,1 +1,0 @@
-"""Could something else explain what was found?"""

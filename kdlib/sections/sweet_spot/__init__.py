@@ -1,1 +1,0 @@
-"""Is there a sweet spot of batch size and epochs?"""
