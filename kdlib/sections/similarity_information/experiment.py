@@ -94,14 +94,17 @@ def temperatures(study: Study) -> tuple[float, ...]:
 
 
 def sets_of_people(study: Study) -> tuple[str, ...]:
-    """Sets of people's labels that can be used: all if what they gave is stored, else those in the data folder."""
+    """Sets of people's labels that can be used: all if what they gave is stored, else those in the data folder.
+
+    Raises `InputError` for one in the data folder that is not the published one: before any teacher is trained.
+    """
     if study.dataset.name != "cifar10":
         return ()
     every = tuple(HUMAN_LABELS)
     stored = study.has_measure("people", yardsticks.between_people_config(every))
     if stored and all(study.has_measure("similarity_people", _config(study, r, n)) for r in runs(study) for n in every):
         return every
-    return tuple(name for name in every if human_labels.is_here(name))
+    return tuple(name for name in every if human_labels.is_here(name) and human_labels.checked(name))
 
 
 def measure(study: Study, run: Run) -> dict[str, Tensor]:
@@ -280,7 +283,7 @@ class _Rows:
                 own, of_class = pairs.pop("images").tolist()
                 cosines["cifar10h/itself"] = {"cosine": own, "class_mean_cosine": of_class}
         nothing = dict.fromkeys(("cosine", "class_mean_cosine"), float("nan"))
-        for pair, found in pairs.items():
+        for pair, found in sorted(pairs.items()):  # a stored unit keeps no order
             first, second = pair.split("/")
             row = {"yardstick": first, "other": second} | _correlations(found)
             self.rows["yardsticks"].append(row | cosines.get(pair, nothing))
