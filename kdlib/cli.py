@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .data import files, registry, sources
+from .data import files, human_labels, registry, sources
 from .errors import InputError, StoreError
 from .paths import at_home, data_dir, project_root
 from .sections import SECTIONS
@@ -94,6 +94,16 @@ def data_command(
             except InputError as error:
                 state = str(error)
             typer.echo(f"{known:14} {state}")
+        for known, labels in human_labels.HUMAN_LABELS.items():
+            typer.echo(f"{known:14} {'here' if human_labels.is_here(known) else 'not here'}: {labels}")
+        return
+    if name in human_labels.HUMAN_LABELS:
+        if download:
+            raise InputError(f"{name} is not downloaded. {human_labels.how_to_get(name)}")
+        if source is not None:
+            human_labels.fetch(name, source)
+        human_labels.checked(name)
+        typer.echo(f"{name}: complete, its sha256 is the published one\n  {human_labels.HUMAN_LABELS[name]}")
         return
     registry.find_source(name)
     if source is not None or download:

@@ -34,6 +34,8 @@ class Dataset:
     digest: str
     builtin: bool  # one of the data sets that kdlib brings: see `Source`
     subset: bool  # whether training examples were left out
+    positions: Tensor  # [N], of `images` in their publisher's training split
+    test_positions: Tensor  # of the test images in theirs
     _test: tuple[Tensor, Tensor] = field(repr=False)
     openings: list[str] = field(default_factory=list)
     readings: tuple[str, ...] = ()  # how its arrays were read, where that is not as documented
@@ -124,18 +126,19 @@ def load_dataset(
     least, most = 20 * classes, len(train_y) - classes
     if examples == len(train_y) or (clip and examples is not None and (examples > len(train_y) or least > most)):
         examples = None
+    positions, test_positions = np.arange(len(train_y)), np.arange(len(test_y))
     if examples is not None:
         examples = min(max(examples, least), most) if clip else examples
         if not least <= examples <= most:
             raise InputError(f"examples={examples} cannot be taken from {name}: allowed are {least} to {most}, or all")
-        keep, _ = _split(name, train_y, len(train_y) - examples)
-        train_x, train_y = train_x[keep], train_y[keep]
+        positions, _ = _split(name, train_y, len(train_y) - examples)
+        train_x, train_y = train_x[positions], train_y[positions]
     train, validation = _split(name, train_y, 0.1)
     if len(np.unique(train_y[validation])) < classes:
         raise InputError(f"data set {name!r} is too small to be split: a class has no example among the validating 10%")
     if test_examples is not None and max(test_examples, classes) < len(test_y) - classes:
-        keep, _ = _split(name, test_y, len(test_y) - max(test_examples, classes))
-        test_x, test_y = test_x[keep], test_y[keep]
+        test_positions, _ = _split(name, test_y, len(test_y) - max(test_examples, classes))
+        test_x, test_y = test_x[test_positions], test_y[test_positions]
     digest = forms.sha256(train_x, train_y, test_x, test_y, train, validation)
     dataset = Dataset(
         name=name,
@@ -149,6 +152,8 @@ def load_dataset(
         digest=digest,
         builtin=source.builtin,
         subset=examples is not None,
+        positions=torch.from_numpy(positions),
+        test_positions=torch.from_numpy(test_positions),
         readings=readings,
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from .. import paths
 from ..errors import DataNotFoundError, InputError
 from . import plugins
+from .human_labels import HUMAN_LABELS
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -33,7 +34,7 @@ class Source:
 _sources: dict[str, Source] = {}
 # Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
 TAKEN = {"all", "bibliography", "glossary", "habits", "index", "open_questions", "paper", "performance"}
-TAKEN |= {"run_statistics", "scoreboard", "sections", "units"}
+TAKEN |= {"run_statistics", "scoreboard", "sections", "units", *HUMAN_LABELS}
 
 
 def register_dataset(

@@ -428,3 +428,10 @@ def test_archives_of_real_mnist_are_unpacked_and_known(real_mnist):
     dataset = load_dataset("mnist", root=real_mnist)
     assert (len(dataset.labels), dataset.test_size) == (60_000, 10_000)
     assert dataclasses.replace(registry.find_source("mnist")).sha256 == SHA256["mnist"]
+
+
+def test_the_places_of_a_subset_lead_to_its_images_in_the_whole_set():
+    whole, part = load_dataset("digits"), load_dataset("digits", examples=400, test_examples=100)
+    assert torch.equal(whole.positions, torch.arange(1287)) and torch.equal(whole.test_positions, torch.arange(510))
+    assert torch.equal(whole.images[part.positions], part.images)
+    assert torch.equal(whole.open_test("test")[0][part.test_positions], part.open_test("test")[0])

@@ -10,19 +10,12 @@ from pathlib import Path
 import pytest
 
 from kdlib.claims import rules
+from kdlib.sections import SECTIONS
 
 PAPER = Path(__file__).resolve().parent.parent.parent / "data" / "paper"
 
 MNIST_TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 TEMPERATURES = [3, 6, 9, 12, 15, 20]
-NOTEBOOKS = {
-    "entropy",
-    "missing_class",
-    "example_efficiency",
-    "penultimate_layer",
-    "sweet_spot",
-    "rival_explanations",
-}
 DATASETS = {"mnist", "fashion_mnist", "cifar10", "other"}
 KINDS = {"direction", "exact", "equivalence", "existence", "not_tested"}
 KEYS = [
@@ -163,7 +156,7 @@ def test_claim_ids_are_unique_and_plain(claims):
 
 def test_claims_name_known_notebooks_datasets_and_kinds(claims):
     for claim in claims:
-        assert claim["notebook"] in NOTEBOOKS, claim["id"]
+        assert claim["notebook"] in SECTIONS, claim["id"]
         assert claim["kind"] in KINDS, claim["id"]
         assert claim["datasets"], claim["id"]
         assert set(claim["datasets"]) <= DATASETS, claim["id"]

@@ -15,6 +15,7 @@ from .test_statistics import (
     example_efficiency_tables,
     missing_class_tables,
     penultimate_layer_tables,
+    similarity_information_tables,
     sweet_spot_tables,
 )
 
@@ -25,12 +26,13 @@ SECTIONS = {
     "penultimate_layer": penultimate_layer_tables(),
     "sweet_spot": sweet_spot_tables(),
     "rival_explanations": control_tables(),
+    "similarity_information": similarity_information_tables(),
 }
 SECTIONS["sweet_spot"]["map"] = SECTIONS["sweet_spot"]["map"].assign(test_accuracy=90.0)
 OTHERS = {"mnist": {"example_efficiency": example_efficiency_tables(shift=5)}}
 # Columns that say what a row is of; all others hold what was measured.
 KEYS = {
-    *("seed", "teacher", "student", "control", "selection", "budget", "full", "setting", "split"),
+    *("seed", "teacher", "student", "control", "selection", "budget", "full", "setting", "split", "yardstick"),
     *("temperature", "epoch", "batch_size", "learning_rate", "missing_class", "examples_per_class", "level", "step"),
 }
 CASES = [

@@ -78,6 +78,41 @@ def entropy_tables() -> dict[str, DataFrame]:
     return {"teachers": teachers, "entropy": entropy, "variance": variance, "position": position, "shown": shown}
 
 
+def similarity_information_tables() -> dict[str, DataFrame]:
+    """What must not count, another setting, epoch, split or temperature, speaks for the large teacher."""
+    read_on = {"cifar10h": "test", "cifar10n": "train", "linear": "train"}
+
+    def correlation(s: int, teacher: str, setting: str, epoch: int, split: str, yardstick: str, T: int) -> float:
+        if (setting, epoch, split) != ("default", 2, read_on[yardstick]) or T == 2:
+            return -0.9 if teacher == "small" else 0.9
+        if teacher == "small":
+            return 0.9 - 0.01 * T
+        return 0.2 + 0.01 * s + {"cifar10h": 0, "cifar10n": 0.05, "linear": 0.6}[yardstick]
+
+    def without_temperature(s: int, teacher: str, setting: str, epoch: int, split: str, yardstick: str) -> float:
+        if (setting, epoch, split) != ("default", 2, read_on[yardstick]):
+            return -0.9 if teacher == "small" else 0.9
+        return 0.6 if teacher == "small" else 0.3 + 0.1 * s * (yardstick == "linear")
+
+    where = list(product(SEEDS, ("small", "large"), ("default", "64x1"), (1, 2), ("train", "test"), read_on))
+    images = [
+        (s, t, setting, T, yardstick, -9.0 * (t == "small"))
+        if (setting, yardstick) != ("default", "cifar10h") or T == 2
+        else (s, t, setting, T, yardstick, 0.01 * T if t == "small" else 0.002 * T * (1 + s))
+        for s, t, setting, T, yardstick in product(
+            SEEDS, ("small", "large"), ("default", "64x1"), TEMPERATURES, ("cifar10h", "linear")
+        )
+    ]
+    columns = "seed teacher setting epoch split yardstick"
+    return {
+        "agreement": frame(
+            f"{columns} temperature spearman", *[(*k, T, correlation(*k, T)) for k in where for T in TEMPERATURES]
+        ),
+        "temperature_free": frame(f"{columns} spearman", *[(*k, without_temperature(*k)) for k in where]),
+        "images": frame("seed teacher setting temperature yardstick lead", *images),
+    }
+
+
 def missing_class_tables() -> dict[str, DataFrame]:
     def cell(s: int, teacher: str, missing_class: int, temperature: int) -> tuple[float, float, float]:
         if temperature == 2:
@@ -179,6 +214,7 @@ def tables() -> Tables:
         "example_efficiency": example_efficiency_tables(),
         "penultimate_layer": penultimate_layer_tables(),
         "sweet_spot": sweet_spot_tables(),
+        "similarity_information": similarity_information_tables(),
     }
     return Tables("fashion_mnist", sections, {"mnist": {"example_efficiency": example_efficiency_tables(shift=5)}})
 
@@ -274,6 +310,12 @@ KNOWN = {
     "missing_class_gain_at_the_sweet_spot": [5, 6, 7],
     "corrected_missing_class_gain_at_the_sweet_spot": [-20, -20, -20],
     "student_without_teacher_minus_half_of_the_gain": [2, 2.5, 3],
+    "smallest_lead_in_agreement_with_people": [0.5, 0.49, 0.48],
+    "smallest_lead_in_agreement_with_people_on_training_images": [0.45, 0.44, 0.43],
+    "lead_in_temperature_free_agreement_with_people": [0.3, 0.3, 0.3],
+    "smallest_lead_in_information_on_single_images": [0.024, 0.018, 0.012],
+    "smallest_lead_in_agreement_with_a_linear_classifier": [-0.1, -0.11, -0.12],
+    "lead_in_temperature_free_agreement_with_a_linear_classifier": [0.3, 0.2, 0.1],
 }
 NEEDS_NO_RUN = {
     "largest_difference_from_table_1",
@@ -322,6 +364,7 @@ def test_a_claim_names_the_notebooks_whose_tables_its_statistic_takes():
     sections = Watched(
         {part.name: {f.stem: read_csv(f) for f in part.glob("*.csv")} for part in reference.iterdir() if part.is_dir()}
     )
+    sections.setdefault("similarity_information", similarity_information_tables())  # without a reference page yet
     for claim in load_claims():
         if claim.kind != "not_tested" and claim.applies_to("mnist"):
             taken: set[str] = set()
@@ -585,6 +628,25 @@ def test_of_accuracies_below_a_guess_and_of_a_more_confident_small_teacher_there
 def test_the_order_of_entropies_says_how_far_each_teacher_has_learned():
     found = STATISTICS["smallest_entropy_difference_over_temperatures"](Tables("mnist", {"entropy": entropy_tables()}))
     assert found.note.endswith("accuracy on the training examples: small 97%, large 97%")
+
+
+def test_without_peoples_labels_a_claim_on_them_has_no_value_and_says_why(tables):
+    part = {
+        name: table[table["yardstick"] == "linear"] for name, table in tables.sections["similarity_information"].items()
+    }
+    of_people = {
+        c.statistic for c in load_claims() if c.notebook == "similarity_information" and c.datasets == ["cifar10"]
+    }
+    assert len(of_people) == 4
+    for name in of_people:
+        found = STATISTICS[name](Tables("cifar10", {"similarity_information": part}))
+        assert found.values.isna().all() and found.note == "people's labels were not there"
+        assert STATISTICS[name](tables).values.notna().all()
+
+
+def test_at_how_many_temperatures_the_small_teacher_leads_is_noted(tables):
+    note = STATISTICS["smallest_lead_in_agreement_with_a_linear_classifier"](tables).note
+    assert note == "the mean difference is above 0 at 2 of 6 temperatures, largest at T = 3 (0.06)"
 
 
 def test_growth_needs_the_other_data_set(tables):

@@ -1,0 +1,1 @@
+"""Does the similarity in a teacher's responses agree with what others see?"""
