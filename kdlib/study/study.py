@@ -20,6 +20,7 @@ from ..errors import InputError, StoreError
 from ..progress import progress
 from ..training import models, students
 from ..training.config import Student, Teacher
+from ..training.systems import registry as systems
 from . import workers
 from .settings import Settings
 from .store import Store, Unit, unit_key
@@ -278,6 +279,7 @@ class Study:
             self.settings,
             None if source.builtin or source.plugin else source,
             models.registered_networks(),
+            systems.registered_systems(),
             str(self.store.root),
             self.dataset.digest,
             self.store.rules,

@@ -11,6 +11,7 @@ from ..errors import InputError
 from .choices import SEEDINGS
 from .identity import added_field, canonical_json, identity_fields
 from .models import network_identity
+from .systems.registry import find_system, parameters_in_order, system_identity
 
 
 @dataclass(frozen=True)
@@ -66,17 +67,35 @@ class Student:
     logit_scale: float = 1.0  # of the teacher's logits
     replicate: int = 0
     seeding: str = added_field("common", before="configuration")  # which random numbers it shares: see `seed`
-    loss: str = added_field("equation_4")  # one of `losses.LOSSES`
+    system: str = added_field("rbkd")  # one of `systems.registry.systems()`, by which it is taught
+    parameters: tuple[tuple[str, float], ...] = added_field(())  # of the system, also given as a mapping
+
+    def __post_init__(self) -> None:
+        if self.parameters:  # in one form for each meaning
+            object.__setattr__(self, "parameters", parameters_in_order(self.system, self.parameters))
 
     @property
     def needs_responses(self) -> bool:
-        """True if the teacher's responses decide anything: the KL term, or which examples are chosen."""
-        return self.alpha != 0 or (self.examples_per_class is not None and self.selection != "random")
+        """True if the teacher's responses decide anything: the system's term, or which examples are chosen."""
+        system = find_system(self.system)
+        teaches = "responses" in system.needs and not ("alpha" in system.fields and self.alpha == 0)
+        return teaches or (self.examples_per_class is not None and self.selection != "random")
+
+    @property
+    def response_epochs(self) -> tuple[int, ...]:
+        """Epochs of the teacher whose logits are averaged into what is distilled: one, but for systems of several."""
+        system = find_system(self.system)
+        if not system.epochs:
+            return (self.teacher_epoch,)
+        parameters = {name: system.values_of(self)[name] for name in system.defaults("targets")}
+        return system.epochs(self.teacher.epochs_with_responses, self.teacher_epoch, **parameters)
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The student's identity as a dictionary for JSON: the store derives the key of its unit from it."""
         network = network_identity(self.network, dataset.family, dataset.builtin)
-        return {**identity_fields(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
+        system = system_identity(self.system)
+        own = {**identity_fields(self), **network, **system}
+        return {**own, "teacher": self.teacher.config(dataset), "data": dataset.digest}
 
     def seed(self) -> int:
         """The seed of a student's initial weights, of the order of its examples and of all else that is random in it.

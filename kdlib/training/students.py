@@ -16,21 +16,25 @@ from . import arguments, stacked
 from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, requested_engine
 from .config import Schedule, Student
 from .devices import adam, autocast, bf16_emulation, has_bf16_instructions
-from .losses import entropy, find_loss, soft_labels
+from .losses import entropy, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, is_tiny
+from .systems.objective import Objective
+from .systems.registry import find_system, systems
 from .targets import TARGETS
 from .teachers import predict
 
 
 def target_logits(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
-    """The logits [N, C] whose soft labels a student is trained on: its teacher's, scaled, or a control's of them.
+    """The logits [N, C] that teach a student: its teacher's, scaled, or what a control or its system makes of them.
 
     Arguments: `logits` [N, C], the teacher's of all examples by index. Raises `InputError` for unknown `targets`.
     """
     if student.targets not in TARGETS:
         raise InputError(f"unknown targets {student.targets!r}; allowed: {', '.join(TARGETS)}")
-    return TARGETS[student.targets](student.logit_scale * logits, dataset, student)
+    found = TARGETS[student.targets](student.logit_scale * logits, dataset, student)
+    prepare = find_system(student.system).prepare
+    return prepare(found, dataset, student) if prepare else found
 
 
 def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
@@ -64,8 +68,8 @@ def batch_size_and_steps(student: Student, dataset: Dataset) -> tuple[int, int]:
 
 
 def stack_key(student: Student, dataset: Dataset) -> tuple:
-    """Key that is equal for students of one stack: network, loss, epochs, rate, precision, batch size and steps."""
-    alike = (student.network, student.loss, student.epochs, student.learning_rate, student.precision)
+    """Key that is equal for students of one stack: network, system, epochs, rate, precision, batch size and steps."""
+    alike = (student.network, student.system, student.epochs, student.learning_rate, student.precision)
     return (*alike, *batch_size_and_steps(student, dataset))
 
 
@@ -96,16 +100,18 @@ def train_one(
     device = dataset.images.device
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
     optimizer = adam(list(model.parameters()), student.learning_rate)
-    loss = find_loss(student.loss)
+    objective = Objective([student], dataset.labels, [logits], len(schedule.batches))
     for step, batch in enumerate(schedule.batches, start=1):
         with bf16_emulation(device, student.precision):
             with autocast(device, student.precision):
                 outputs = model(dataset.images[batch])
-            value = loss.value(outputs.float(), logits[batch], dataset.labels[batch], **loss.settings_of(student))
+            value = objective.value(outputs.float(), batch)
             optimizer.zero_grad()
             value.backward()
         optimizer.step()
+        objective.advance(outputs.detach().float()[None], batch[None])
         if step in schedule.validate_after:
+            objective.end_epoch()
             callback(model)
     return model
 
@@ -177,6 +183,7 @@ def _check_student(student: Student, dataset: Dataset, available: list[int]) -> 
     for name, allowed in (
         ("precision", PRECISIONS),
         ("targets", TARGETS),
+        ("system", systems()),
         ("selection", SELECTIONS),
         ("seeding", SEEDINGS),
     ):
