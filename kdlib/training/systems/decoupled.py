@@ -65,7 +65,7 @@ def refined(
     beta: Number,
     confidence_temperature: Number,
 ) -> Tensor:
-    """RLD: the student's confidence in the label follows the teacher's largest probability (Sun et al. 2024).
+    """RLD: the student's confidence in the label follows the teacher's largest probability (Sun et al. 2025).
 
     Its similarity follows the teacher's among those classes alone that the teacher ranks below the label.
     """
@@ -183,7 +183,7 @@ SYSTEMS = (
     System(
         name="rld",
         title="Refined logit distillation",
-        reference="sun2024refined",
+        reference="sun2025refined",
         kind="B",
         loss=refined,
         parameters=(
