@@ -1,6 +1,7 @@
 """`kdlib systems`: the distillation systems with their parameters and origins, as a table and as JSON."""
 
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from ..training.systems.registry import systems
@@ -21,7 +22,11 @@ def _row(system: System) -> dict[str, Any]:
         "keeps_a_state": system.state is not None,
         "only_another_teacher": system.only_teaches_otherwise,
     }
-    parameters = [asdict(p) | {"most": None if p.most == float("inf") else p.most} for p in system.parameters]
+    ends = ("least", "most")
+    parameters = [
+        asdict(p) | {end: getattr(p, end) if isfinite(getattr(p, end)) else None for end in ends}
+        for p in system.parameters
+    ]
     return {name: getattr(system, name) for name in plain} | flags | {"parameters": parameters}
 
 

@@ -160,7 +160,7 @@ class Study:
     def train_teachers(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
         wanted = list(dict.fromkeys(wanted))
-        if above := [t.taught_by for t in wanted if t.taught_by and not self.is_stored(t)]:
+        if above := [before for t in wanted if not self.is_stored(t) for before in t.builds_on]:
             self.train_teachers(above)
         self._compute_missing(workers.train_and_store, lambda: [t for t in wanted if not self.is_stored(t)], "teachers")
 

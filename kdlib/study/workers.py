@@ -115,9 +115,12 @@ def get_or_train_teacher(store: Store, dataset: Dataset, teacher: Teacher) -> Un
 
 
 def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
-    taught_by = teacher.taught_by and get_or_train_teacher(store, dataset, teacher.taught_by)
-    teacher_logits = teachers.responses(taught_by.tensors) if taught_by else None
-    compute = partial(teachers.train_teacher, teacher, dataset, teacher_logits)
+    def run_of(other: Teacher | None) -> dict[str, Tensor] | None:
+        return get_or_train_teacher(store, dataset, other).tensors if other else None
+
+    taught_by, first_run = run_of(teacher.taught_by), run_of(teacher.continues)
+    teacher_logits = None if taught_by is None else teachers.responses(taught_by)
+    compute = partial(teachers.train_teacher, teacher, dataset, teacher_logits, first_run)
     return compute_and_store(store, "teacher", teacher.config(dataset), dataset, compute)
 
 

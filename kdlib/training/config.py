@@ -29,15 +29,28 @@ class Teacher:
     alpha: float = 0.99  # of that distillation
     kept_epochs: tuple[int, ...] = ()  # epochs whose responses are kept; empty: all
     checkpoints: tuple[int, ...] = ()  # epochs whose weights are kept; empty: the last
+    label_smoothing: float = added_field(0.0)  # of its hard labels, by equation 1
+    class_distance: float = added_field(0.0)  # weight of the class-distance term: see `systems.clusters`
+    continues: "Teacher | None" = added_field(None)  # from whose last weights it goes on: it is fine-tuned
+    information: float = added_field(0.0)  # weight of the conditional mutual information: see `systems.clusters`
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The run's identity as a dictionary for JSON: the store derives the key of its unit from it."""
 
         def identity(teacher: Teacher) -> dict[str, Any]:
-            return {**identity_fields(teacher), **network_identity(teacher.network, dataset.family, dataset.builtin)}
+            before = {name: getattr(teacher, name) for name in ("taught_by", "continues")}
+            return {
+                **identity_fields(teacher),
+                **network_identity(teacher.network, dataset.family, dataset.builtin),
+                **{name: identity(other) for name, other in before.items() if other},
+            }
 
-        taught_by = self.taught_by and identity(self.taught_by)
-        return {**identity(self), "taught_by": taught_by, "dataset": dataset.name, "data": dataset.digest}
+        return {**identity(self), "dataset": dataset.name, "data": dataset.digest}
+
+    @property
+    def builds_on(self) -> tuple["Teacher", ...]:
+        """Teachers that must be trained before this one: that which it is distilled from, that which it fine-tunes."""
+        return tuple(teacher for teacher in (self.taught_by, self.continues) if teacher)
 
     @property
     def epochs_with_responses(self) -> tuple[int, ...]:

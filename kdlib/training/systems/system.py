@@ -36,7 +36,8 @@ class Parameter:
         if isinstance(value, Tensor):
             return
         if not (isinstance(value, int | float) and math.isfinite(value) and self.least <= value <= self.most):
-            ends = f"a number from {self.least:g}" + (f" to {self.most:g}" if self.most < math.inf else "")
+            low = f" from {self.least:g}" if self.least > -math.inf else ""
+            ends = f"a number{low}" + (f" to {self.most:g}" if self.most < math.inf else "")
             raise InputError(f"{system}: {self.name}={value!r} cannot be used; allowed: {ends}")
 
 

@@ -86,6 +86,28 @@ def nearest_to_mean(accuracies: dict[str, float], teacher: float, student: float
     return min(accuracies, key=lambda name: abs(accuracies[name] - (teacher + student) / 2))
 
 
+def tighter_clusters(teacher: Any, epoch: int, *, temperature: float, alpha: float, distance: float) -> tuple:
+    """A teacher of its own that is trained with the class-distance term at a weight, and its last epoch."""
+    return replace(teacher, class_distance=float(distance), kept_epochs=(), checkpoints=()), teacher.epochs
+
+
+def more_information(
+    teacher: Any, epoch: int, *, temperature: float, alpha: float, information: float, share: float, rate: float
+) -> tuple:
+    """The teacher after it was fine-tuned to more conditional mutual information, and its last epoch."""
+    tuned = replace(
+        teacher,
+        continues=teacher,
+        taught_by=None,
+        information=float(information),
+        epochs=max(1, math.ceil(share * teacher.epochs)),
+        learning_rate=rate * teacher.learning_rate,
+        kept_epochs=(),
+        checkpoints=(),
+    )
+    return tuned, tuned.epochs
+
+
 def evenly_spaced(kept: tuple[int, ...], epoch: int, *, snapshots: float) -> tuple[int, ...]:
     """Epochs at even distances up to one that is the last, among those whose responses were kept; at most so many."""
     there = [e for e in kept if e <= epoch]
@@ -184,6 +206,37 @@ SYSTEMS = (
         reading="epochs that are evenly spaced among those that were kept",
         needs=("responses", "epochs"),
         epochs=evenly_spaced,
+    ),
+    taught(
+        name="class_distance",
+        title="Class-distance teacher, transferred by its responses, in our reading",
+        reference="kim2017transferring",
+        kind="C",
+        parameters=(Parameter("distance", 0.1, "our choice: no weight could be read", of="teacher"),),
+        main="distance",
+        grid=(0.01, 0.1, 1.0),
+        verified="the teacher's loss in screenshots of the paper",
+        reading="which other mean, the bound, the scale; the responses teach, where the source transfers features",
+        needs=("responses", "labels", "weights"),
+        path=tighter_clusters,
+    ),
+    taught(
+        name="mcmi",
+        title="Teacher of more conditional mutual information",
+        reference="ye2024bayes",
+        kind="C",
+        parameters=(
+            Parameter("information", -0.15, "its public code's file names", of="teacher", least=-math.inf),
+            Parameter("share", 0.4, "20 epochs, as a share of the 50 of our teachers", of="teacher", least=0.001),
+            Parameter("rate", 0.1, "our choice, of the teacher's own", of="teacher", least=1e-6),
+        ),
+        main="information",
+        grid=(-0.05, -0.15, -0.45),
+        verified="loss and weight in the public code",
+        reading="centroids are the class means after the epoch before, not a slow average that starts uniform; the "
+        "learning rate is constant",
+        needs=("responses", "labels", "weights"),
+        path=more_information,
     ),
     taught(
         name="centroids",
