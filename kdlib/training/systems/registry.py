@@ -75,6 +75,27 @@ def parameters_in_order(system: str, given: Mapping[str, float] | tuple) -> tupl
     return tuple(sorted((name, float(value)) for name, value in values.items() if value != defaults[name]))
 
 
+def arranged(
+    system: str,
+    teacher: Any,
+    epoch: int,
+    temperature: float,
+    alpha: float,
+    parameters: Mapping[str, float] | tuple,
+) -> tuple[Any, int, str, tuple[tuple[str, float], ...]]:
+    """Teacher, epoch, system and parameters of a student that is taught by a system, given those that it starts from.
+
+    A system that only changes who teaches makes another teacher or takes another epoch, and its student is one of
+    equation 4: "rbkd". Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
+    """
+    found, given = find_system(system), dict(parameters_in_order(system, parameters))
+    if not found.path:
+        return teacher, epoch, system, tuple(given.items())
+    values = found.defaults("teacher") | given
+    teacher, epoch = found.path(teacher, epoch, temperature=temperature, alpha=alpha, **values)
+    return teacher, epoch, "rbkd", ()
+
+
 def system_loss(
     system: str,
     student_logits: Tensor,

@@ -27,7 +27,7 @@ class Parameter:
     name: str
     default: float
     origin: str
-    of: str = "term"  # "total": it weighs the term against the hard labels; "targets", "teacher": it decides these
+    of: str = "term"  # "total": it weighs the term and the hard labels; else what it decides: targets, teacher, loop
     least: float = 0.0
     most: float = math.inf
 
@@ -94,7 +94,7 @@ class System:
     needs: tuple[str, ...] = ("responses",)  # of responses, labels, epochs, weights
     timed: bool = False  # its loss depends on the progress of the training, from 0 to 1
     coupled: bool = False  # an example's term depends on the others of its batch
-    divided: bool = False  # the student's parameters and operations are divided between two networks
+    divided: bool = False  # the general student is divided between two networks: see `divided`
     state: State | None = None
     gradient: Gradient | None = None  # None: by autograd over the logits
     prepare: Callable[[Tensor, Any, Any], Tensor] | None = None  # (logits [N, C], data set, student) -> targets [N, C]

@@ -126,7 +126,7 @@ def through_assistants(teacher: Any, epoch: int, *, temperature: float, alpha: f
 
 def own_architecture(teacher: Any, epoch: int, *, temperature: float, alpha: float) -> tuple:
     """TF-KD self's teacher: a network of the general student's own architecture, trained as the teacher is."""
-    own = replace(teacher, network="general_student", kept_epochs=(), checkpoints=())
+    own = replace(teacher, network="general_student", kept_epochs=(teacher.epochs,), checkpoints=())
     return own, own.epochs
 
 
@@ -206,6 +206,20 @@ SYSTEMS = (
         reading="epochs that are evenly spaced among those that were kept",
         needs=("responses", "epochs"),
         epochs=evenly_spaced,
+    ),
+    taught(
+        name="residual",
+        title="Residual distillation on responses, in our reading",
+        reference="gao2020residual",
+        kind="C",
+        parameters=(
+            Parameter("joint", 0.0, "1: both networks at once; our choice is one after the other", of="loop", most=1.0),
+            Parameter("squared", 0.0, "1: the second by squared error; our choice is equation 4", of="loop", most=1.0),
+            Parameter("ensemble", 0.0, "1: the control, two independent networks", of="loop", most=1.0),
+        ),
+        verified="the abstract: an assistant learns the residual, at no greater total cost, in two variants",
+        reading="on logits instead of feature maps; widths, losses and what is summed; its term is of the sum",
+        divided=True,
     ),
     taught(
         name="class_distance",
