@@ -157,6 +157,13 @@ def test_a_path_of_length_0_is_direct_distillation_bit_for_bit(digits, tiny_teac
     assert students.make_schedule(direct, digits, logits).batches.shape == (5, 32)
 
 
+def test_a_path_whose_assistant_answers_as_the_teacher_does_is_direct_distillation(digits, tiny_teacher, logits):
+    direct = Student(tiny_teacher, 2, 9.0, steps=20, batch_size=32)
+    by_path = replace(direct, teacher=path(tiny_teacher, ("assistant",), temperature=9.0, alpha=0.99))
+    first, second = distill([direct, by_path], digits, logits)
+    assert direct != by_path and all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_without_soft_labels_all_paths_are_equal(digits, tiny_teacher, logits):
     direct = Student(tiny_teacher, 2, 9.0, steps=20, batch_size=32, alpha=0.0)
     by_path = replace(direct, teacher=path(tiny_teacher, ("assistant",), temperature=9.0, alpha=0.0))

@@ -25,6 +25,7 @@ class Objective:
         self.system = find_system(students[0].system)
         self.labels, self.logits, self.steps = labels, logits, steps
         self.values = [self.system.values_of(s) | {"temperature": s.temperature} for s in students]
+        self.of_term = ("temperature", *self.system.defaults("term"))
         self.taken = torch.zeros((), device=labels.device)  # steps so far
         self.state = None
         if kind := self.system.state:
@@ -98,7 +99,7 @@ class Objective:
         return values["hard"] * hard(outputs, labels) + values["weight"] * self._warmed_up(values) * term
 
     def _of_term(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: values[name] for name in ("temperature", *self.system.defaults("term"))}
+        return {name: values[name] for name in self.of_term}
 
     def _warmed_up(self, values: Mapping[str, Any]) -> Tensor | float:
         """Share of the term's weight that holds at this step."""
