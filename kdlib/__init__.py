@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     )
     from .training.models import TABLE7, Architecture, build_model, count_parameters, register_network
     from .training.students import distill
+    from .training.systems.registry import register_system, system_loss
+    from .training.systems.system import Gradient, Parameter, State, System
     from .training.teachers import responses, train_teacher
 
 __version__ = "0.1.0"
@@ -63,6 +65,8 @@ _PLACES = {
     "variance_in_response within_between_scatter",
     "training.models": "TABLE7 Architecture build_model count_parameters register_network",
     "training.students": "distill",
+    "training.systems.registry": "register_system system_loss",
+    "training.systems.system": "Gradient Parameter State System",
     "training.teachers": "responses train_teacher",
 }
 _MODULE = {name: module for module, names in _PLACES.items() for name in names.split()}

@@ -134,6 +134,18 @@ def models_command(as_json: JsonOption = False) -> None:
         typer.echo(f"{row['dataset']:14} {row['network']:17} {row['parameters']:>11,} {paper:>12}  {row['identified']}")
 
 
+@app.command("systems")
+def systems_command(as_json: JsonOption = False) -> None:
+    """List the distillation systems: parameters with defaults, what is tuned; with --json, origins and readings too."""
+    from .data import plugins
+    from .report import systems
+
+    plugins.load()
+    plugins.warn()
+    found = systems.rows()
+    typer.echo(json.dumps(found, indent=1) if as_json else systems.text(found))
+
+
 @app.command()
 def compute(
     section: Section,

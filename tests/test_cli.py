@@ -18,6 +18,7 @@ from kdlib.data import registry
 from kdlib.data.paper import paper_table
 from kdlib.data.sources import FILES
 from kdlib.sections import SECTIONS
+from kdlib.training.systems.registry import systems
 
 from .conftest import ROOT
 
@@ -78,6 +79,18 @@ def test_models_in_words_names_every_network_and_what_is_not_legible(kdlib):
     _, out, _ = kdlib("models")
     assert len(out.splitlines()) == 13
     assert "not legible" in out and "large_teacher" in out
+
+
+def test_systems_lists_every_one_with_its_parameters_and_for_programs_their_origins(kdlib):
+    code, out, _ = kdlib("systems")
+    named = [line.split()[0] for line in out.splitlines()[1:] if not line.startswith("class")]
+    assert code == 0 and named == list(systems())
+    assert "beta* 8" in out and "B: another loss" in out
+    rows = {row["name"]: row for row in json.loads(kdlib("systems", "--json")[1])}
+    assert list(rows) == named and rows["dkd"]["closed_form_gradient"] and not rows["dist"]["closed_form_gradient"]
+    assert rows["dist"]["couples_the_batch"] and rows["ctkd"]["keeps_a_state"] and rows["takd"]["only_another_teacher"]
+    for row in rows.values():
+        assert row["verified"] and all(p["origin"] for p in row["parameters"])
 
 
 def test_data_lists_every_data_set_and_which_are_here(kdlib, tmp_path, monkeypatch):

@@ -140,7 +140,8 @@ def _name(student: Student) -> str:
         f"{per_class} examples a class by {student.selection}" if per_class else "",
         f"{student.steps} steps" if student.steps else "",
         student.targets if student.targets != "responses" else "",
-        student.loss if student.loss != "equation_4" else "",
+        student.system if student.system != "rbkd" else "",
+        ", ".join(f"{name} {value:g}" for name, value in student.parameters),
         "scaled logits" if student.logit_scale != 1 else "",
     ]
     return ", ".join(filter(None, parts))

@@ -67,11 +67,11 @@ def missing_by_section(studies: Sequence[Study]) -> list[tuple[list[Unit], list[
 def teacher_runs(studies: Sequence[Study]) -> list[Teacher]:
     """All teachers behind the sections' tables, stored or not, in an order that does not depend on the store.
 
-    Without assistants, whose training waits for that of others.
+    Without assistants and fine-tuned ones, whose training waits for that of others.
     """
     for study in studies:
         study.units()
-    return list(dict.fromkeys(run for study in studies for run in study.teachers if not run.taught_by))
+    return list(dict.fromkeys(run for study in studies for run in study.teachers if not run.builds_on))
 
 
 def make_plan(studies: Sequence[Study]) -> Plan:

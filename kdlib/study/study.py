@@ -18,8 +18,9 @@ from ..data import plugins, registry
 from ..data.dataset import Dataset
 from ..errors import InputError, StoreError
 from ..progress import progress
-from ..training import models, students
+from ..training import costs, models, students
 from ..training.config import Student, Teacher
+from ..training.systems import registry as systems
 from . import workers
 from .settings import Settings
 from .store import Store, Unit, unit_key
@@ -155,7 +156,8 @@ class Study:
     def student(self, teacher: Teacher, temperature: float, epoch: int | None = None, **changes: Any) -> Student:
         """Configuration of a student of a teacher's responses after an epoch (default: the last).
 
-        It has the study's settings but for `changes`, fields of `Student`.
+        It has the study's settings but for `changes`, fields of `Student`. Of a `system` that only changes who teaches,
+        an earlier epoch or another teacher that is made of this one, it is that one's student by equation 4.
         """
         s = self.settings
         values = {
@@ -167,7 +169,22 @@ class Study:
             "precision": s.precision,
             "seeding": s.seeding,
         }
-        return Student(teacher, epoch or teacher.epochs, float(temperature), **(values | changes))
+        values |= changes
+        epoch = epoch or teacher.epochs
+        if "system" in values:
+            teacher, epoch, values["system"], values["parameters"] = systems.arranged(
+                values["system"], teacher, epoch, float(temperature), values["alpha"], values.get("parameters", ())
+            )
+            self.teachers |= dict.fromkeys((teacher, *teacher.builds_on))
+        return Student(teacher, epoch, float(temperature), **values)
+
+    def operations(self, student: Student, given: Iterable[Teacher] = ()) -> dict[str, int]:
+        """Operations of a student's whole training: `total`, and `given_teacher`, with teachers that are there already.
+
+        Arguments: `given`, these teachers.
+        """
+        total, less = (costs.system_operations(student, self.dataset, g) for g in ((), tuple(given)))
+        return {"total": total, "given_teacher": less}
 
     def is_stored(self, unit: Teacher | Student) -> bool:
         """True if the store holds a teacher's run or a student's result."""
@@ -177,7 +194,7 @@ class Study:
     def train_teachers(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
         wanted = list(dict.fromkeys(wanted))
-        if above := [t.taught_by for t in wanted if t.taught_by and not self.is_stored(t)]:
+        if above := [before for t in wanted if not self.is_stored(t) for before in t.builds_on]:
             self.train_teachers(above)
         self._compute_missing(workers.train_and_store, lambda: [t for t in wanted if not self.is_stored(t)], "teachers")
 
@@ -296,6 +313,7 @@ class Study:
             self.settings,
             None if source.builtin or source.plugin else source,
             models.registered_networks(),
+            systems.registered_systems(),
             str(self.store.root),
             self.dataset.digest,
             self.store.rules,

@@ -18,6 +18,8 @@ from ..errors import InputError
 from ..training import devices, models, students, teachers
 from ..training.config import Student, Teacher
 from ..training.models import Architecture
+from ..training.systems import registry as registry_of_systems
+from ..training.systems.system import System
 from .checks import asked_workers
 from .settings import Settings
 from .store import Store, Unit
@@ -40,6 +42,7 @@ class TaskContext:
     settings: Settings
     source: registry.Source | None  # None: brought by kdlib, or registered by a plug-in
     networks: dict[str, Architecture]
+    systems: dict[str, System]
     root: str
     digest: str  # of the data set
     rules: Mapping[str, str]  # see `Store`
@@ -55,6 +58,8 @@ class TaskContext:
         plugins.load(self.plugins)
         for name, architecture in self.networks.items():
             models.register_network(name, architecture)
+        for system in self.systems.values():
+            registry_of_systems.register_system(system)
         s = self.settings
         if (self.digest, s.device) not in _opened:
             _opened.clear()  # before the next is read: one at a time in memory
@@ -112,9 +117,12 @@ def get_or_train_teacher(store: Store, dataset: Dataset, teacher: Teacher) -> Un
 
 
 def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
-    taught_by = teacher.taught_by and get_or_train_teacher(store, dataset, teacher.taught_by)
-    teacher_logits = teachers.responses(taught_by.tensors) if taught_by else None
-    compute = partial(teachers.train_teacher, teacher, dataset, teacher_logits)
+    def run_of(other: Teacher | None) -> dict[str, Tensor] | None:
+        return get_or_train_teacher(store, dataset, other).tensors if other else None
+
+    taught_by, first_run = run_of(teacher.taught_by), run_of(teacher.continues)
+    teacher_logits = None if taught_by is None else teachers.responses(taught_by)
+    compute = partial(teachers.train_teacher, teacher, dataset, teacher_logits, first_run)
     return compute_and_store(store, "teacher", teacher.config(dataset), dataset, compute)
 
 
@@ -122,15 +130,21 @@ def responses(store: Store, dataset: Dataset, student: Student) -> Tensor:
     """Logits [N, C] of a student's teacher, which is trained if the store lacks them; zeros where it needs none."""
     if not student.needs_responses:
         return torch.zeros(len(dataset.labels), dataset.classes)
-    if sent := store.get("responses", _responses_config(student, dataset)):
+    each = [_responses_after(store, dataset, student.teacher, epoch) for epoch in student.response_epochs]
+    return each[0] if len(each) == 1 else torch.stack(each).mean(0)
+
+
+def _responses_after(store: Store, dataset: Dataset, teacher: Teacher, epoch: int) -> Tensor:
+    if sent := store.get("responses", _responses_config(teacher, epoch, dataset)):
         return sent.tensors["logits"].float()
-    run = get_or_train_teacher(store, dataset, student.teacher).tensors
-    return teachers.responses(run, student.teacher_epoch).clone()  # of all epochs this one alone stays in memory
+    run = get_or_train_teacher(store, dataset, teacher).tensors
+    return teachers.responses(run, epoch).clone()  # of all epochs this one alone stays in memory
 
 
 def has_responses(store: Store, dataset: Dataset, student: Student) -> bool:
     """True if a student can be trained without its teacher: it needs no responses, or they are a unit of their own."""
-    return not student.needs_responses or store.has("responses", _responses_config(student, dataset))
+    configs = (_responses_config(student.teacher, epoch, dataset) for epoch in student.response_epochs)
+    return not student.needs_responses or all(store.has("responses", config) for config in configs)
 
 
 def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int) -> Unit:
@@ -142,12 +156,12 @@ def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int
     logits = teachers.responses(run.tensors, epoch)
     short = logits.bfloat16()
     kept = (short if torch.equal(short.float(), logits) else logits).clone()
-    config = {"teacher": teacher.config(dataset), "epoch": epoch}
+    config = _responses_config(teacher, epoch, dataset)
     return store.put(Unit("responses", config, {"logits": kept}, run.provenance))
 
 
-def _responses_config(student: Student, dataset: Dataset) -> dict[str, Any]:
-    return {"teacher": student.teacher.config(dataset), "epoch": student.teacher_epoch}
+def _responses_config(teacher: Teacher, epoch: int, dataset: Dataset) -> dict[str, Any]:
+    return {"teacher": teacher.config(dataset), "epoch": epoch}
 
 
 def distill_and_store(context: TaskContext, group: list[Student]) -> None:
@@ -155,9 +169,9 @@ def distill_and_store(context: TaskContext, group: list[Student]) -> None:
     store, dataset = context.open()
     read: dict[tuple, Tensor] = {}  # each teacher's responses are read once
     for s in group:
-        if (s.teacher, s.teacher_epoch, s.needs_responses) not in read:
-            read[s.teacher, s.teacher_epoch, s.needs_responses] = responses(store, dataset, s)
-    logits = [read[s.teacher, s.teacher_epoch, s.needs_responses] for s in group]
+        if (s.teacher, s.response_epochs, s.needs_responses) not in read:
+            read[s.teacher, s.response_epochs, s.needs_responses] = responses(store, dataset, s)
+    logits = [read[s.teacher, s.response_epochs, s.needs_responses] for s in group]
     start, opened = time.perf_counter(), len(dataset.openings)
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all

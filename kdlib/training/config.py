@@ -11,6 +11,7 @@ from ..errors import InputError
 from .choices import SEEDINGS
 from .identity import added_field, canonical_json, identity_fields
 from .models import network_identity
+from .systems.registry import find_system, parameters_in_order, system_identity
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,28 @@ class Teacher:
     alpha: float = 0.99  # of that distillation
     kept_epochs: tuple[int, ...] = ()  # epochs whose responses are kept; empty: all
     checkpoints: tuple[int, ...] = ()  # epochs whose weights are kept; empty: the last
+    label_smoothing: float = added_field(0.0)  # of its hard labels, by equation 1
+    class_distance: float = added_field(0.0)  # weight of the class-distance term: see `systems.clusters`
+    continues: "Teacher | None" = added_field(None)  # from whose last weights it goes on: it is fine-tuned
+    information: float = added_field(0.0)  # weight of the conditional mutual information: see `systems.clusters`
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The run's identity as a dictionary for JSON: the store derives the key of its unit from it."""
 
         def identity(teacher: Teacher) -> dict[str, Any]:
-            return {**identity_fields(teacher), **network_identity(teacher.network, dataset.family, dataset.builtin)}
+            before = {name: getattr(teacher, name) for name in ("taught_by", "continues")}
+            return {
+                **identity_fields(teacher),
+                **network_identity(teacher.network, dataset.family, dataset.builtin),
+                **{name: identity(other) for name, other in before.items() if other},
+            }
 
-        taught_by = self.taught_by and identity(self.taught_by)
-        return {**identity(self), "taught_by": taught_by, "dataset": dataset.name, "data": dataset.digest}
+        return {**identity(self), "dataset": dataset.name, "data": dataset.digest}
+
+    @property
+    def builds_on(self) -> tuple["Teacher", ...]:
+        """Teachers that must be trained before this one: that which it is distilled from, that which it fine-tunes."""
+        return tuple(teacher for teacher in (self.taught_by, self.continues) if teacher)
 
     @property
     def epochs_with_responses(self) -> tuple[int, ...]:
@@ -66,17 +80,35 @@ class Student:
     logit_scale: float = 1.0  # of the teacher's logits
     replicate: int = 0
     seeding: str = added_field("common", before="configuration")  # which random numbers it shares: see `seed`
-    loss: str = added_field("equation_4")  # one of `losses.LOSSES`
+    system: str = added_field("rbkd")  # one of `systems.registry.systems()`, by which it is taught
+    parameters: tuple[tuple[str, float], ...] = added_field(())  # of the system, also given as a mapping
+
+    def __post_init__(self) -> None:
+        if self.parameters:  # in one form for each meaning
+            object.__setattr__(self, "parameters", parameters_in_order(self.system, self.parameters))
 
     @property
     def needs_responses(self) -> bool:
-        """True if the teacher's responses decide anything: the KL term, or which examples are chosen."""
-        return self.alpha != 0 or (self.examples_per_class is not None and self.selection != "random")
+        """True if the teacher's responses decide anything: the system's term, or which examples are chosen."""
+        system = find_system(self.system)
+        teaches = "responses" in system.needs and not ("alpha" in system.fields and self.alpha == 0)
+        return teaches or (self.examples_per_class is not None and self.selection != "random")
+
+    @property
+    def response_epochs(self) -> tuple[int, ...]:
+        """Epochs of the teacher whose logits are averaged into what is distilled: one, but for systems of several."""
+        system = find_system(self.system)
+        if not system.epochs:
+            return (self.teacher_epoch,)
+        parameters = {name: system.values_of(self)[name] for name in system.defaults("targets")}
+        return system.epochs(self.teacher.epochs_with_responses, self.teacher_epoch, **parameters)
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The student's identity as a dictionary for JSON: the store derives the key of its unit from it."""
         network = network_identity(self.network, dataset.family, dataset.builtin)
-        return {**identity_fields(self), **network, "teacher": self.teacher.config(dataset), "data": dataset.digest}
+        system = system_identity(self.system)
+        own = {**identity_fields(self), **network, **system}
+        return {**own, "teacher": self.teacher.config(dataset), "data": dataset.digest}
 
     def seed(self) -> int:
         """The seed of a student's initial weights, of the order of its examples and of all else that is random in it.

@@ -1,18 +1,13 @@
 """Soft labels and the losses of the paper's section 3 (equations 1 to 4). Pure functions of tensors.
 
-The public ones raise `InputError`, a `ValueError`, for shapes, types and numbers that they do not take. `LOSSES` holds
-what students can be trained with; nothing else lists them.
+The public ones raise `InputError`, a `ValueError`, for shapes, types and numbers that they do not take. What else
+students can be trained with is in `systems`.
 """
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import InputError
 from .arguments import axes, fraction, label_range, positive
 
 
@@ -159,34 +154,3 @@ def entropy(probabilities: Tensor) -> Tensor:
     """Entropy of each distribution in nats (paper, section 4.1): [..., C] -> [...], with 0 log 0 = 0."""
     axes(probabilities=(probabilities, "... C"), least={"C": 1})
     return torch.special.entr(probabilities).sum(-1)
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A loss of students: its value, which the loop takes, and its gradient in closed form, which a stack takes.
-
-    `settings` names the fields of `Student` that all three functions get by keyword. `value(student logits [B, C],
-    teacher logits [B, C], labels [B])` is a scalar, the mean over the batch, its settings numbers. The others see K
-    students at once, their settings tensors [K, 1, 1]: `targets(teacher logits [K, N, C], labels [K, N])` gives
-    [K, N, C], what of the gradient does not depend on the student; `gradient(student logits [K, B, C], targets
-    [K, B, C])` gives each value's gradient by the student's logits, [K, B, C].
-    """
-
-    settings: tuple[str, ...]
-    value: Callable[..., Tensor]
-    targets: Callable[..., Tensor]
-    gradient: Callable[..., Tensor]
-
-    def settings_of(self, student: Any) -> dict[str, Any]:
-        """The loss's settings by name, as a student has them."""
-        return {name: getattr(student, name) for name in self.settings}
-
-
-LOSSES = {"equation_4": Loss(("temperature", "alpha", "t_squared"), equation_4, kd_targets, kd_gradient)}
-
-
-def find_loss(name: str) -> Loss:
-    """Entry of `LOSSES` for the `loss` of a student. Raises `InputError` for a name that is not there."""
-    if name not in LOSSES:
-        raise InputError(f"unknown loss {name!r}; allowed: {', '.join(LOSSES)}")
-    return LOSSES[name]

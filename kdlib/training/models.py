@@ -126,11 +126,28 @@ TABLE7: dict[str, dict[str, Architecture]] = {
         "baseline_student": BASELINE,
     },
 }
-# Between the large teacher and the general student in size; the paper names none (Mirzadeh et al. 2020, section 3).
-ASSISTANTS = {
-    "mnist": Architecture((64, 128)),
-    "fashion_mnist": Architecture((64, 128, 256)),
-    "cifar10": Architecture((128, 256, 256)),
+# Networks that other systems need. Assistants are between the large teacher and the general student in size, the second
+# nearer to it; the paper names none (Mirzadeh et al. 2020, section 3). The two parts of a divided student have together
+# at most its parameters and operations.
+FURTHER: dict[str, dict[str, Architecture]] = {
+    "mnist": {
+        "assistant": Architecture((64, 128)),
+        "second_assistant": Architecture((32, 64)),
+        "main_part": Architecture((12, 24)),
+        "residual_part": Architecture((5, 10)),
+    },
+    "fashion_mnist": {
+        "assistant": Architecture((64, 128, 256)),
+        "second_assistant": Architecture((64, 128)),
+        "main_part": Architecture((24, 48)),
+        "residual_part": Architecture((13, 26)),
+    },
+    "cifar10": {
+        "assistant": Architecture((128, 256, 256)),
+        "second_assistant": Architecture((64, 128)),
+        "main_part": Architecture((24, 48)),
+        "residual_part": Architecture((12, 24)),
+    },
 }
 ROLES = ("large_teacher", "small_teacher", "general_student", "baseline_student")
 INPUT_SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -144,9 +161,9 @@ _networks: dict[str, Architecture] = {}
 def register_network(name: str, architecture: Architecture) -> None:
     """Register an architecture under a name, for `build_model` and as `network` of a `Teacher` or a `Student`.
 
-    Raises `InputError` for the name of a role of Table 7, of the assistant, or of another plug-in's network.
+    Raises `InputError` for the name of a role of Table 7, of kdlib's own networks beside it, or of another plug-in's.
     """
-    if name in (*ROLES, "assistant"):
+    if name in (*ROLES, *FURTHER["mnist"]):
         raise InputError(f"a network cannot be registered as {name!r}: that is a role; choose another name")
     try:
         plugins.claim(f"network {name!r}")
@@ -157,7 +174,7 @@ def register_network(name: str, architecture: Architecture) -> None:
 
 
 def find_architecture(name: str, family: str = "mnist") -> Architecture:
-    """The architecture registered under a name, else that of the role `name` in table 7's `family`, or its assistant.
+    """The architecture registered under a name, else that of the role `name` in table 7's `family`, or beside it.
 
     Raises `InputError` for an unknown family or name.
     """
@@ -165,12 +182,11 @@ def find_architecture(name: str, family: str = "mnist") -> Architecture:
         return _networks[name]
     if family not in TABLE7:
         raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(TABLE7)}")
-    if name == "assistant":
-        return ASSISTANTS[family]
-    if name not in TABLE7[family]:
-        known = ", ".join((*ROLES, *_networks))
-        raise InputError(f"unknown network {name!r}; allowed: {known}{plugins.failures()}")
-    return TABLE7[family][name]
+    known = TABLE7[family] | FURTHER[family]
+    if name not in known:
+        allowed = ", ".join((*known, *_networks))
+        raise InputError(f"unknown network {name!r}; allowed: {allowed}{plugins.failures()}")
+    return known[name]
 
 
 def registered_networks() -> dict[str, Architecture]:

@@ -15,8 +15,8 @@ from .config import Schedule, Student
 from .devices import GraphedStep, adam, bf16_emulation
 from .flat import flatten
 from .im2col import Im2col, block_windows, can_use_blocks, convolve_blocks
-from .losses import find_loss
 from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, is_tiny
+from .systems.objective import Objective
 
 CPU_STACK = 12  # most students in a stack where a step is overhead; beyond a dozen a CPU gains nothing
 CUDA_STACK = 128  # most students in a stack on CUDA
@@ -27,7 +27,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def train(
     students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
 ) -> tuple[list[Tensor], list[ConvNet]]:
-    """Train students that share network, loss, batch size, number of steps, learning rate and precision.
+    """Train students that share network, system, batch size, number of steps, learning rate and precision.
 
     Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student.
     Returns each student's validation accuracies (fractions, one for each validation), and its network.
@@ -46,12 +46,8 @@ def train(
 
     inputs = _inputs(dataset, strides, DTYPES[students[0].precision])
     on_blocks = can_use_blocks(strides, *dataset.shape[1:])
-    loss = find_loss(students[0].loss)
-    settings = {
-        name: torch.tensor([getattr(s, name) for s in students], device=device)[:, None, None] for name in loss.settings
-    }
-    targets = loss.targets(torch.stack(logits), dataset.labels.expand(len(students), -1), **settings)  # K N C
-    rows = torch.arange(len(students), device=device)[:, None]
+    objective = Objective(students, dataset.labels, logits, len(schedules[0].batches))
+    objective.stack()
     batches = torch.stack([schedule.batches for schedule in schedules], dim=1)  # steps K B
 
     def count_correct(part: Tensor) -> Tensor:
@@ -60,7 +56,7 @@ def train(
 
     def train_step(batch: Tensor) -> None:
         outputs = _forward(weights, _gather(inputs, batch), strides, on_blocks)
-        outputs.backward(loss.gradient(outputs.detach().float(), targets[rows, batch], **settings).to(outputs.dtype))
+        outputs.backward(objective.gradient(outputs.detach().float(), batch).to(outputs.dtype))
         optimizer.step()
         vector.grad.zero_()
 
@@ -70,6 +66,7 @@ def train(
         for step, batch in enumerate(batches, start=1):
             run_step(batch)
             if step in schedules[0].validate_after:
+                objective.end_epoch()
                 with torch.no_grad():
                     correct = sum(count_correct(part) for part in dataset.validation.split(batches.shape[-1]))
                 history.append(correct / len(dataset.validation))

@@ -8,7 +8,7 @@ them equal to it. In fp32 a CPU's convolutions of larger images are as fast as a
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.dataset import Dataset, select_examples
 from ..errors import InputError
@@ -16,21 +16,26 @@ from . import arguments, stacked
 from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, requested_engine
 from .config import Schedule, Student
 from .devices import adam, autocast, bf16_emulation, has_bf16_instructions
-from .losses import entropy, find_loss, soft_labels
+from .losses import entropy, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, is_tiny
+from .systems.divided import train_divided
+from .systems.objective import Objective
+from .systems.registry import find_system, systems
 from .targets import TARGETS
 from .teachers import predict
 
 
 def target_logits(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
-    """The logits [N, C] whose soft labels a student is trained on: its teacher's, scaled, or a control's of them.
+    """The logits [N, C] that teach a student: its teacher's, scaled, or what a control or its system makes of them.
 
     Arguments: `logits` [N, C], the teacher's of all examples by index. Raises `InputError` for unknown `targets`.
     """
     if student.targets not in TARGETS:
         raise InputError(f"unknown targets {student.targets!r}; allowed: {', '.join(TARGETS)}")
-    return TARGETS[student.targets](student.logit_scale * logits, dataset, student)
+    found = TARGETS[student.targets](student.logit_scale * logits, dataset, student)
+    prepare = find_system(student.system).prepare
+    return prepare(found, dataset, student) if prepare else found
 
 
 def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
@@ -64,8 +69,8 @@ def batch_size_and_steps(student: Student, dataset: Dataset) -> tuple[int, int]:
 
 
 def stack_key(student: Student, dataset: Dataset) -> tuple:
-    """Key that is equal for students of one stack: network, loss, epochs, rate, precision, batch size and steps."""
-    alike = (student.network, student.loss, student.epochs, student.learning_rate, student.precision)
+    """Key that is equal for students of one stack: network, system, epochs, rate, precision, batch size and steps."""
+    alike = (student.network, student.system, student.epochs, student.learning_rate, student.precision)
     return (*alike, *batch_size_and_steps(student, dataset))
 
 
@@ -86,26 +91,30 @@ def make_schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedul
 
 
 def train_one(
-    student: Student, dataset: Dataset, logits: Tensor, schedule: Schedule, callback: Callable[[ConvNet], None]
-) -> ConvNet:
+    student: Student, dataset: Dataset, logits: Tensor, schedule: Schedule, callback: Callable[[nn.Module], None]
+) -> nn.Module:
     """Train one student with Adam on its loss, in the plain loop that is the reference; returns its network.
 
     Arguments: `logits` [N, C], its target logits of all examples; `callback` is given the network after each step of
     the schedule's `validate_after`.
     """
+    if find_system(student.system).divided:
+        return train_divided(student, dataset, logits, schedule, callback)
     device = dataset.images.device
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
     optimizer = adam(list(model.parameters()), student.learning_rate)
-    loss = find_loss(student.loss)
+    objective = Objective([student], dataset.labels, [logits], len(schedule.batches))
     for step, batch in enumerate(schedule.batches, start=1):
         with bf16_emulation(device, student.precision):
             with autocast(device, student.precision):
                 outputs = model(dataset.images[batch])
-            value = loss.value(outputs.float(), logits[batch], dataset.labels[batch], **loss.settings_of(student))
+            value = objective.value(outputs.float(), batch)
             optimizer.zero_grad()
             value.backward()
         optimizer.step()
+        objective.advance(outputs.detach().float()[None], batch[None])
         if step in schedule.validate_after:
+            objective.end_epoch()
             callback(model)
     return model
 
@@ -180,10 +189,13 @@ def _check_student(student: Student, dataset: Dataset, available: list[int]) -> 
     for name, allowed in (
         ("precision", PRECISIONS),
         ("targets", TARGETS),
+        ("system", systems()),
         ("selection", SELECTIONS),
         ("seeding", SEEDINGS),
     ):
         arguments.one_of(name, getattr(student, name), allowed)
+    if find_system(student.system).divided and student.network != "general_student":
+        raise InputError(f"{student.system} divides the general student, not {student.network!r}")
     if student.missing_class is not None:
         arguments.whole("missing_class", student.missing_class, 0, dataset.classes - 1)
     if student.examples_per_class is not None:
@@ -203,7 +215,7 @@ def _check_student(student: Student, dataset: Dataset, available: list[int]) -> 
 
 def train(
     students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule], engine: str
-) -> Iterator[tuple[Tensor, ConvNet]]:
+) -> Iterator[tuple[Tensor, nn.Module]]:
     """Train students of one stack by one of `ENGINES`; yield each one's validation accuracies and its network.
 
     Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student.
@@ -247,7 +259,8 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
     size, _ = batch_size_and_steps(student, dataset)
     if in_fp32 and not stacked.slices_aligned(architecture, dataset.shape, dataset.classes, size):
         return "loop"
-    return engine if stacked.can_stack(architecture) else "loop"
+    stackable = stacked.can_stack(architecture) and not find_system(student.system).divided
+    return engine if stackable else "loop"
 
 
 def stacks(students: Sequence[Student], dataset: Dataset, min_size: int = 1) -> list[list[int]]:
@@ -265,7 +278,7 @@ def stacks(students: Sequence[Student], dataset: Dataset, min_size: int = 1) -> 
     return found
 
 
-def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, schedule: Schedule) -> tuple[Tensor, ConvNet]:
+def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, schedule: Schedule) -> tuple[Tensor, nn.Module]:
     images, labels = dataset.images[dataset.validation], dataset.labels[dataset.validation]
     history: list[float] = []
     model = train_one(
@@ -274,7 +287,7 @@ def _train_in_loop(student: Student, dataset: Dataset, logits: Tensor, schedule:
     return torch.tensor(history), model
 
 
-def _evaluate(student: Student, dataset: Dataset, model: ConvNet) -> dict[str, Tensor]:
+def _evaluate(student: Student, dataset: Dataset, model: nn.Module) -> dict[str, Tensor]:
     images, labels = dataset.open_test("student: confusion matrix of the trained student")
     logits = predict(model, images)
     plain = confusion(logits, labels)

@@ -6,13 +6,13 @@ student's `targets` has; nothing else lists them.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.dataset import Dataset
-from .config import Student
 from .losses import soft_labels
 
 
@@ -78,8 +78,8 @@ def scale_to_confidence(logits: Tensor, labels: Tensor, temperature: float, targ
     return 10**high
 
 
-# What a student is taught, [N, C], of its teacher's logits [N, C] by index.
-TARGETS: dict[str, Callable[[Tensor, Dataset, Student], Tensor]] = {
+# What a student (a `Student`) is taught, [N, C], of its teacher's logits [N, C] by index.
+TARGETS: dict[str, Callable[[Tensor, Dataset, Any], Tensor]] = {
     "responses": lambda logits, dataset, student: logits,
     "shuffled": lambda logits, dataset, student: shuffle_similarity(logits, dataset.labels, student.seed()),
     "smoothed": lambda logits, dataset, student: smooth_similarity(logits, dataset.labels, student.temperature),

@@ -15,6 +15,7 @@ from .config import Teacher
 from .devices import GraphedStep, adam, autocast, bf16_emulation
 from .losses import equation_4
 from .models import ConvNet, build_model, fastest_memory_format, find_architecture
+from .systems.clusters import BOUND, class_distance, conditional_information, distance_between, sums_by_class
 
 # Larger batches accumulate gradients over parts of this size: exact, bounded in memory, and on a CPU faster, since a
 # part's activations stay in the cache.
@@ -33,22 +34,33 @@ def stored_bytes(teacher: Teacher, dataset: Dataset) -> int:
     return 4 * (responses * dataset.classes + weights * len(teacher.checkpoints or (teacher.epochs,)))
 
 
-def train_teacher(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None = None) -> dict[str, Tensor]:
+def train_teacher(
+    teacher: Teacher,
+    dataset: Dataset,
+    teacher_logits: Tensor | None = None,
+    first_run: dict[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """Train a teacher with Adam on cross-entropy, on the device that holds the data set.
 
     Arguments: `teacher_logits` [N, C], for an assistant the logits of its `taught_by`, by index; then the loss is
-    equation 4 (Mirzadeh et al. 2020, section 3).
+    equation 4 (Mirzadeh et al. 2020, section 3). `first_run`, for a fine-tuned teacher the tensors of its `continues`.
     Returns named tensors: `logits` [kept epochs, N, C] of train and validation examples by index, `epochs` [kept],
     `train_accuracy` and `validation_accuracy` [kept] (fractions), `test_logits` [N_test, C] of the last epoch, and
     `weights/<epoch>/<parameter>` of the checkpoints.
     Raises `InputError` before any training for what cannot be trained as asked.
     """
-    _check(teacher, dataset, teacher_logits)
+    _check(teacher, dataset, teacher_logits, first_run)
     device = dataset.images.device
-    model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
+    if first_run is None:
+        model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
+    else:
+        model = load_teacher(teacher.continues, first_run, dataset).train()
     optimizer = adam(list(model.parameters()), teacher.learning_rate)
     order = torch.Generator().manual_seed(teacher.seed)
-    loss = None if teacher_logits is None else _distillation(teacher, dataset, teacher_logits.detach().to(device))
+    taught = None if teacher_logits is None else teacher_logits.detach().to(device)
+    loss = TeacherLoss(teacher, dataset, model, taught)
+    if first_run is not None:
+        loss.end_epoch()
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -61,6 +73,7 @@ def train_teacher(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | N
         for epoch in progress(range(1, teacher.epochs + 1), title):
             for batch in _batches(dataset.train, teacher.batch_size, order):
                 step(batch)
+            loss.end_epoch()
             if epoch in teacher.epochs_with_responses:
                 logits.append(predict(model, dataset.images, teacher.precision))
                 correct = logits[-1].argmax(-1) == dataset.labels
@@ -78,7 +91,9 @@ def train_teacher(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | N
     }
 
 
-def _check(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None) -> None:
+def _check(
+    teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None, first_run: dict[str, Tensor] | None
+) -> None:
     arguments.is_dataset(dataset)
     find_architecture(teacher.network, dataset.family)
     arguments.whole("seed", teacher.seed, 0, 2**63 - 1)
@@ -86,7 +101,12 @@ def _check(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None) ->
         arguments.whole(name, getattr(teacher, name), 1)
     for name in ("learning_rate", "temperature"):
         arguments.positive(name, getattr(teacher, name))
-    arguments.fraction("alpha", teacher.alpha)
+    for name in ("alpha", "label_smoothing"):
+        arguments.fraction(name, getattr(teacher, name))
+    for name in ("class_distance", "information"):
+        arguments.finite(name, getattr(teacher, name))
+    if teacher.class_distance and teacher.information:
+        raise InputError("teacher: class_distance and information cannot both be given; allowed: one of them")
     arguments.one_of("precision", teacher.precision, PRECISIONS)
     for name in ("kept_epochs", "checkpoints"):
         if not isinstance(getattr(teacher, name), tuple | list):
@@ -95,6 +115,8 @@ def _check(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None) ->
             arguments.whole(f"an epoch in {name}", epoch, 1, teacher.epochs)
     if (teacher.taught_by is None) != (teacher_logits is None):
         raise InputError("teacher: `teacher_logits` belong to an assistant, and to no other")
+    if (teacher.continues is None) != (first_run is None):
+        raise InputError("teacher: `first_run` belongs to a teacher that is fine-tuned, and to no other")
     if teacher_logits is not None:
         arguments.of_every_example("teacher_logits", teacher_logits, dataset)
         arguments.all_finite("teacher_logits", teacher_logits)
@@ -142,35 +164,72 @@ def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Ten
     yield from shuffled.split(size)
 
 
-def _distillation(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    def loss(logits: Tensor, part: Tensor) -> Tensor:
-        labels = dataset.labels[part]
-        settings = {"temperature": teacher.temperature, "alpha": teacher.alpha, "t_squared": False}
-        return equation_4(logits, teacher_logits[part], labels, **settings)
+class TeacherLoss:
+    """Loss that a teacher minimises: cross-entropy or equation 4, and a term that moves the clusters of the classes.
 
-    return loss
+    That term's means by class, and its weight, are tensors that change in place at the end of each epoch: a step can be
+    captured in a CUDA graph. Until there are means, after the first epoch from scratch, the weight is 0.
+    """
+
+    def __init__(self, teacher: Teacher, dataset: Dataset, model: ConvNet, teacher_logits: Tensor | None) -> None:
+        self.teacher, self.dataset, self.model, self.teacher_logits = teacher, dataset, model, teacher_logits
+        self.strength = teacher.class_distance or teacher.information
+        width = model.head.in_features if teacher.class_distance else dataset.classes
+        self.means = torch.zeros(dataset.classes, width, device=dataset.images.device)  # of features, or responses
+        self.weight, self.bound = torch.zeros(2, device=dataset.images.device)
+
+    def __call__(self, features: Tensor, logits: Tensor, part: Tensor) -> Tensor:
+        """Mean loss over examples: features [B, D], logits [B, C], indices `part` [B] -> scalar."""
+        teacher, labels = self.teacher, self.dataset.labels[part]
+        if self.teacher_logits is None:
+            value = F.cross_entropy(logits, labels, label_smoothing=teacher.label_smoothing)
+        else:
+            settings = {"temperature": teacher.temperature, "alpha": teacher.alpha, "t_squared": False}
+            value = equation_4(logits, self.teacher_logits[part], labels, **settings)
+        if teacher.class_distance:
+            value = value + self.weight * class_distance(features, labels, self.means, self.bound).mean()
+        if teacher.information:
+            value = value + self.weight * conditional_information(logits, labels, self.means).mean()
+        return value
+
+    def end_epoch(self) -> None:
+        """Renew the means by class over the training set; with the first ones the term begins to weigh."""
+        if not self.strength:
+            return
+        teacher, dataset, sums = self.teacher, self.dataset, 0
+        for part in dataset.train.split(MICRO_BATCH[dataset.images.device.type]):
+            seen = self.model.features if teacher.class_distance else self.model
+            values = predict(seen, dataset.images[part], teacher.precision)
+            values = values if teacher.class_distance else values.softmax(-1)
+            sums = sums + sums_by_class(values, dataset.labels[part], dataset.classes)
+        counts = torch.bincount(dataset.labels[dataset.train], minlength=dataset.classes)
+        self.means.copy_(sums / counts[:, None])
+        if self.weight == 0:
+            self.weight.fill_(self.strength)
+            self.bound.fill_(BOUND * distance_between(self.means))
 
 
 def train_step(
-    model: nn.Module,
+    model: ConvNet,
     optimizer: torch.optim.Optimizer,
     dataset: Dataset,
     batch: Tensor,
     precision: str,
-    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> None:
     """Take one optimiser step on a batch, its gradients accumulated over micro-batches.
 
-    Arguments: `batch` [B], indices into the data set; `loss(logits, indices)`, a mean over its examples (None:
-    cross-entropy with the labels).
+    Arguments: `batch` [B], indices into the data set; `loss(features, logits, indices)`, a mean over its examples
+    (None: cross-entropy with the labels).
     """
-    loss = loss or (lambda logits, part: F.cross_entropy(logits, dataset.labels[part]))
+    loss = loss or (lambda features, logits, part: F.cross_entropy(logits, dataset.labels[part]))
     optimizer.zero_grad()
     for part in batch.split(micro_batch_size(model, batch.device)):
         with bf16_emulation(batch.device, precision):
             with autocast(batch.device, precision):
-                logits = model(_layout(dataset.images[part]))
-            (loss(logits.float(), part) * (len(part) / len(batch))).backward()
+                features = model.features(_layout(dataset.images[part]))
+                logits = model.head(features)
+            (loss(features.float(), logits.float(), part) * (len(part) / len(batch))).backward()
     optimizer.step()
 
 

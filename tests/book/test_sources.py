@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from kdlib.sections import SECTIONS
+from kdlib.training.systems.registry import systems
 
 ROOT = Path(__file__).parent.parent.parent
 BOOK = ROOT / "book"
@@ -80,6 +81,11 @@ def test_citations_have_an_entry(page):
         key.strip() for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", page.read_text()) for key in keys.split(",")
     }
     assert cited <= entries
+
+
+def test_every_distillation_system_has_an_entry_in_the_bibliography():
+    entries = set(re.findall(r"^@\w+\{([^,\s]+),", (BOOK / "references.bib").read_text(), re.M))
+    assert {system.reference for system in systems().values()} <= entries
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -21,6 +21,12 @@ FUNCTIONS = {
         ),
         {"student_logits": "BC", "teacher_logits": "BC", "labels": "B"},
     ),
+    "system_loss": (
+        lambda student_logits, teacher_logits, labels: kdlib.system_loss(
+            "dkd", student_logits, teacher_logits, labels, temperature=9
+        ),
+        {"student_logits": "BC", "teacher_logits": "BC", "labels": "B"},
+    ),
     "label_smoothing_loss": (
         lambda logits, labels: kdlib.label_smoothing_loss(logits, labels, 0.6),
         {"logits": "BC", "labels": "B"},

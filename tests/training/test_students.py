@@ -19,7 +19,7 @@ from kdlib import (
 )
 from kdlib.training import stacked, students, teachers
 from kdlib.training.choices import ENGINES, SELECTIONS
-from kdlib.training.losses import LOSSES, Loss, kd_divergence
+from kdlib.training.losses import kd_divergence
 from kdlib.training.models import Architecture
 from kdlib.training.students import (
     choose_engine,
@@ -106,34 +106,17 @@ def test_a_stack_of_strided_and_unstrided_convolutions_and_dense_layers_is_the_l
         torch.testing.assert_close(predict(model, digits.images), predict(alone, digits.images), rtol=1e-5, atol=1e-5)
 
 
-def test_a_loss_is_its_entry_alone_both_engines_train_with_it(student, logits, digits, monkeypatch):
-    squares = Loss(
-        settings=("alpha",),
-        value=lambda ours, theirs, labels, alpha: alpha * (ours - theirs).square().sum(-1).mean(),
-        targets=lambda theirs, labels, alpha: theirs,
-        gradient=lambda ours, targets, alpha: 2 * alpha * (ours - targets) / ours.shape[-2],
-    )
-    monkeypatch.setitem(LOSSES, "squares", squares)
-    swept = [replace(student, steps=20, loss=loss, alpha=a) for loss in ("equation_4", "squares") for a in (0.5, 0.9)]
-    assert stacks(swept, digits) == [[0, 1], [2, 3]]  # a stack has one loss
-    results = {engine: distill(swept, digits, logits, engine=engine) for engine in ENGINES}
-    for loop, stack in zip(*(results[engine] for engine in ENGINES), strict=True):
-        torch.testing.assert_close(loop["validation_accuracy"], stack["validation_accuracy"], rtol=0, atol=0.02)
-    plain, squared = (r["validation_accuracy"] for r in results["stacked"][1::2])
-    assert not torch.equal(plain, squared)
-
-
 def test_targets_are_their_entry_alone(student, logits, digits, monkeypatch):
     monkeypatch.setitem(TARGETS, "reversed", lambda logits, dataset, student: logits.flip(-1))
     changed = replace(student, targets="reversed", logit_scale=2.0)
     assert torch.equal(target_logits(changed, digits, logits), 2 * logits.flip(-1))
 
 
-def test_an_unknown_loss_and_unknown_targets_are_refused_with_what_is_allowed(student, logits, digits):
+def test_an_unknown_system_and_unknown_targets_are_refused_with_what_is_allowed(student, logits, digits):
     with pytest.raises(InputError, match="unknown targets 'none'; allowed: responses, shuffled, "):
         target_logits(replace(student, targets="none"), digits, logits)
-    with pytest.raises(InputError, match="unknown loss 'none'; allowed: equation_4"):
-        distill([replace(student, loss="none")], digits, logits)
+    with pytest.raises(InputError, match="system 'none' cannot be used; allowed: rbkd, "):
+        distill([replace(student, system="none")], digits, logits)
 
 
 @pytest.mark.parametrize("network", ["general_student", "baseline_student"])

@@ -1,0 +1,141 @@
+"""Which systems there are, by name, and each one's term as a public function."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data import plugins
+from ...errors import InputError
+from ..arguments import axes, label_range, one_of, positive
+from . import decoupled, scale_free, scheduled, taught, teacher_free
+from .system import KINDS, System
+
+BUILTIN = {
+    system.name: system
+    for module in (taught, teacher_free, scheduled, decoupled, scale_free)
+    for system in module.SYSTEMS
+}
+_registered: dict[str, System] = {}
+
+
+def register_system(system: System) -> None:
+    """Make a distillation system known by its name, as `system` of a `Student` and to `system_loss`.
+
+    Raises `InputError` for the name of a system that kdlib brings, and for an entry that does not hold together.
+    """
+    if system.name in BUILTIN:
+        raise InputError(f"a system cannot be registered as {system.name!r}: kdlib brings it. Give yours another name")
+    if not system.name.isidentifier():
+        raise InputError(f"a system's name must be an identifier, got {system.name!r}")
+    one_of("the kind of a system", system.kind, KINDS)
+    one_of("the main parameter of a system", system.main, system.defaults())
+    system.check_parameters(system.defaults())
+    _registered[system.name] = system
+
+
+def find_system(name: str) -> System:
+    """The distillation system of a name. Raises `InputError` for an unknown one, naming those that there are."""
+    known = systems()
+    if name not in known:
+        raise InputError(
+            f"unknown system {name!r}; allowed: {', '.join(known)} "
+            f"(kdlib.register_system in a file of plugins/ adds your own){plugins.failures()}"
+        )
+    return known[name]
+
+
+def systems() -> dict[str, System]:
+    """All distillation systems by name: those that kdlib brings, then those that were registered."""
+    return BUILTIN | _registered
+
+
+def registered_systems() -> dict[str, System]:
+    """Distillation systems that were given to `register_system`, by name."""
+    return dict(_registered)
+
+
+def system_identity(name: str) -> dict[str, Any]:
+    """The part of a student's identity that describes its system beside the name: a registered one's version."""
+    return {} if name in BUILTIN else {"system_version": find_system(name).version}
+
+
+def parameters_in_order(system: str, given: Mapping[str, float] | tuple) -> tuple[tuple[str, float], ...]:
+    """Parameters of a system in one form for each meaning: sorted by name, as floats, without those at their defaults.
+
+    Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
+    """
+    found = find_system(system)
+    values = dict(given)
+    found.check_parameters(values)
+    if doubled := [name for name in values if name in found.fields]:
+        raise InputError(f"{doubled[0]} is a field of Student: give it there, not among the parameters of {system}")
+    defaults = found.defaults()
+    return tuple(sorted((name, float(value)) for name, value in values.items() if value != defaults[name]))
+
+
+def arranged(
+    system: str,
+    teacher: Any,
+    epoch: int,
+    temperature: float,
+    alpha: float,
+    parameters: Mapping[str, float] | tuple,
+) -> tuple[Any, int, str, tuple[tuple[str, float], ...]]:
+    """Teacher, epoch, system and parameters of a student that is taught by a system, given those that it starts from.
+
+    A system that only changes who teaches makes another teacher or takes another epoch, and its student is one of
+    equation 4: "rbkd". Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
+    """
+    found, given = find_system(system), dict(parameters_in_order(system, parameters))
+    if not found.path:
+        return teacher, epoch, system, tuple(given.items())
+    values = found.defaults("teacher") | given
+    teacher, epoch = found.path(teacher, epoch, temperature=temperature, alpha=alpha, **values)
+    return teacher, epoch, "rbkd", ()
+
+
+def system_loss(
+    system: str,
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    progress: float = 0.0,
+    state: Tensor | None = None,
+    **parameters: float | Tensor,
+) -> Tensor:
+    """Distillation term of a system for each example, in nats where it is a divergence: as its source defines it.
+
+    T^2 is in it where the source has it. What a system only teaches otherwise has equation 4 of the paper as its term,
+    `teacher_logits` being what it teaches. The weights of term and hard labels in a student's loss are not part of it.
+
+    Arguments: both logits [B, C], `labels` [B]; `temperature` > 0; `progress` of the training from 0 to 1, and `state`
+    (default: that of the first step), for systems that have them; `parameters` as `kdlib systems` lists them, numbers
+    or tensors [B]. Returns [B]. Raises `InputError` for another name, parameter, shape, type or range.
+    """
+    found = find_system(system)
+    axes(
+        student_logits=(student_logits, "B C"),
+        teacher_logits=(teacher_logits, "B C"),
+        labels=(labels, "B"),
+        least={"B": 1, "C": 2},
+    )
+    label_range(labels, student_logits.shape[1])
+    positive("temperature", temperature)
+    if not 0 <= progress <= 1:
+        raise InputError(f"progress must lie in [0, 1], got {progress}")
+    values = found.defaults("term")
+    if unknown := [name for name in parameters if name not in values]:
+        allowed = ", ".join(values) or "none"
+        raise InputError(f"the term of {system} has no parameter {unknown[0]!r}; allowed: {allowed}")
+    found.check_parameters(parameters)
+    values |= {k: v[:, None] if isinstance(v, Tensor) and v.dim() == 1 else v for k, v in parameters.items()}
+    if found.timed:
+        values["progress"] = torch.tensor(progress, device=student_logits.device)
+    if found.state:
+        start = found.state.start(student_logits.shape[1])
+        values["state"] = start.to(student_logits) if state is None else state
+    return found.loss(student_logits, teacher_logits, labels, temperature=temperature, **values)[:, 0]

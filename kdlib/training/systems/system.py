@@ -1,0 +1,125 @@
+"""What a distillation system is: its loss, its parameters with their origins, what it needs, what is our reading of it.
+
+Losses see the logits of one student [B, C] or of K students at once [K, B, C]. Quantities of an example keep the class
+axis, [..., B, 1], and parameters are numbers or tensors that broadcast against them.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ...errors import InputError
+
+KINDS = {
+    "A": "another target, prepared once",
+    "B": "another loss of the logits and labels",
+    "C": "another training loop, teacher or network",
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that a system has beside the temperature: its default, where that is from, and what is allowed."""
+
+    name: str
+    default: float
+    origin: str
+    of: str = "term"  # "total": it weighs the term and the hard labels; else what it decides: targets, teacher, loop
+    least: float = 0.0
+    most: float = math.inf
+
+    def check(self, system: str, value: Any) -> None:
+        """Raise `InputError` for a value that is no number in the parameter's range."""
+        if isinstance(value, Tensor):
+            return
+        if not (isinstance(value, int | float) and math.isfinite(value) and self.least <= value <= self.most):
+            low = f" from {self.least:g}" if self.least > -math.inf else ""
+            ends = f"a number{low}" + (f" to {self.most:g}" if self.most < math.inf else "")
+            raise InputError(f"{system}: {self.name}={value!r} cannot be used; allowed: {ends}")
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor that a system keeps of each student during its training; no part of the trained student.
+
+    `start(classes)` gives its first value. A `learned` one is moved by Adam at the student's learning rate, by the
+    loss's gradient; another is changed in place by `count(state, student logits, labels)` at each step and by
+    `turn(state)` at the end of each epoch, both of which see K students at once, [K, ...].
+    """
+
+    start: Callable[[int], Tensor]
+    learned: bool = False
+    count: Callable[[Tensor, Tensor, Tensor], None] | None = None
+    turn: Callable[[Tensor], None] | None = None
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """A term's gradient in closed form, in two parts: what no student enters, and the rest.
+
+    `fixed(teacher logits [..., N, C], labels [..., N], temperature=, **parameters)` [..., N, C] is computed once for
+    all examples. `by_logits(student logits [..., B, C], fixed [..., B, C], labels [..., B], temperature=,
+    **parameters)` [..., B, C] is the gradient of the term's mean over the batch.
+    """
+
+    fixed: Callable[..., Tensor]
+    by_logits: Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class System:
+    """A way to teach a student, as its source defines it, in the form that both engines train with.
+
+    `loss(student logits, teacher logits, labels, temperature=, **parameters)` gives the distillation term of each
+    example, [..., B, 1]; a system with a `state` or that is `timed` gets `state` or `progress` too. With parameters
+    "of total" a student's loss is hard * cross-entropy + weight * term, the weight rising from 0 over the share
+    `warmup` of the training; without any, it is the term.
+    """
+
+    name: str
+    title: str
+    reference: str  # key in the book's bibliography
+    kind: str  # one of `KINDS`
+    loss: Callable[..., Tensor]
+    parameters: tuple[Parameter, ...]
+    main: str  # the parameter that is tuned on validation
+    grid: tuple[float, ...]  # its values there
+    verified: str  # what of it was read where
+    reading: str = ""  # what is this companion's own reading or choice
+    temperature: float | None = None  # as published; None: that of the study
+    fields: tuple[str, ...] = ()  # parameters that are fields of `Student`
+    needs: tuple[str, ...] = ("responses",)  # of responses, labels, epochs, weights
+    timed: bool = False  # its loss depends on the progress of the training, from 0 to 1
+    coupled: bool = False  # an example's term depends on the others of its batch
+    divided: bool = False  # the general student is divided between two networks: see `divided`
+    state: State | None = None
+    gradient: Gradient | None = None  # None: by autograd over the logits
+    prepare: Callable[[Tensor, Any, Any], Tensor] | None = None  # (logits [N, C], data set, student) -> targets [N, C]
+    epochs: Callable[..., tuple[int, ...]] | None = None  # (kept epochs, epoch, ...) -> those whose logits are averaged
+    path: Callable[..., tuple[Any, int]] | None = None  # (teacher, epoch, ...) -> the teacher and epoch that teach
+    version: int = 1  # to be raised where what it computes changes: part of the identity of a plug-in's students
+
+    def defaults(self, *of: str) -> dict[str, float]:
+        """Default values of the parameters by name; with arguments, of those that belong to these parts alone."""
+        return {p.name: p.default for p in self.parameters if not of or p.of in of}
+
+    def check_parameters(self, given: Mapping[str, Any]) -> None:
+        """Raise `InputError` for parameters that the system does not have, or values that it does not take."""
+        known = {p.name: p for p in self.parameters}
+        if unknown := [name for name in given if name not in known]:
+            allowed = ", ".join(known) or "none"
+            raise InputError(f"{self.name} has no parameter {unknown[0]!r}; allowed: {allowed}")
+        for name, value in given.items():
+            known[name].check(self.name, value)
+
+    def values_of(self, student: Any) -> dict[str, Any]:
+        """All parameters by name as a student has them: its own, its fields, else the defaults."""
+        return self.defaults() | dict(student.parameters) | {name: getattr(student, name) for name in self.fields}
+
+    @property
+    def only_teaches_otherwise(self) -> bool:
+        """True if the student itself is trained by equation 4 as ever, from another teacher or another epoch."""
+        return self.path is not None

@@ -1,0 +1,103 @@
+"""A study's students by distillation systems: who teaches them, what is trained for them, and what that costs."""
+
+import pytest
+import torch
+
+import kdlib
+from kdlib import InputError, Parameter, System, register_system
+from kdlib.sections.rival_explanations import experiment as rival_explanations
+from kdlib.training.systems import registry
+from kdlib.training.systems.registry import systems
+
+TEMPERATURE = 4.0
+
+
+@pytest.fixture
+def study(tmp_path):
+    settings = {"profile": "smoke", "seeds": 1, "teacher_epochs": 2, "student_epochs": 1}
+    return kdlib.open_study("missing_class", settings, dataset="digits", store=kdlib.Store(tmp_path))
+
+
+def test_every_system_trains_a_student_from_what_the_store_lacks_and_then_lacks_nothing(study, monkeypatch):
+    teacher = study.teacher("large", 0)
+    wanted = [study.student(teacher, TEMPERATURE, system=name) for name in systems()]
+    results = study.student_results(wanted)
+    for student, result in zip(wanted, results, strict=True):
+        assert result["confusion"].sum() == study.dataset.test_size and study.is_stored(student)
+        assert student.system == "rbkd" or student.config(study.dataset)["system"] == student.system
+    monkeypatch.setattr(study, "_compute_missing", lambda *_: pytest.fail("something was trained again"))
+    again = study.student_results(wanted)
+    assert all(torch.equal(a["confusion"], b["confusion"]) for a, b in zip(results, again, strict=True))
+
+
+def test_a_system_that_only_changes_who_teaches_has_students_of_equation_4(study):
+    teacher = study.teacher("large", 0)
+    taught = {name: study.student(teacher, TEMPERATURE, system=name) for name, s in systems().items() if s.path}
+    assert all(student.system == "rbkd" and not student.parameters for student in taught.values())
+    assert taught["half_way_checkpoint"] == study.student(teacher, TEMPERATURE, epoch=1)
+    assert taught["takd"].teacher.taught_by == teacher
+    assert taught["tfkd_self"].teacher.network == "general_student"
+    assert taught["class_distance"].teacher.class_distance == 0.1
+    assert taught["mcmi"].teacher.continues == teacher and taught["mcmi"].teacher.information == -0.15
+
+
+def test_the_parameters_of_a_path_are_given_as_any_others(study):
+    teacher = study.teacher("large", 0)
+    twice = study.student(teacher, TEMPERATURE, system="takd", parameters={"assistants": 2}).teacher
+    assert (twice.network, twice.taught_by.network) == ("second_assistant", "assistant")
+    assert twice.taught_by.taught_by == teacher
+    direct = study.student(teacher, TEMPERATURE, system="takd", parameters={"assistants": 0})
+    assert direct == study.student(teacher, TEMPERATURE)
+    strong = study.student(teacher, TEMPERATURE, system="class_distance", parameters={"distance": 1.0})
+    assert strong.teacher.class_distance == 1.0
+    tuned = study.student(teacher, TEMPERATURE, system="dkd", parameters={"beta": 2.0})
+    assert tuned.parameters == (("beta", 2.0),)
+    with pytest.raises(InputError, match="takd: assistants=3 cannot be used; allowed: a number from 0 to 2"):
+        study.student(teacher, TEMPERATURE, system="takd", parameters={"assistants": 3})
+    with pytest.raises(InputError, match="unknown system 'kd2'"):
+        study.student(teacher, TEMPERATURE, system="kd2")
+
+
+def test_takds_assistant_is_that_of_the_rival_explanations(study):
+    found = study.student(study.teacher("large", 0), rival_explanations.TEMPERATURE, system="takd")
+    assert found == rival_explanations._through(study, rival_explanations._assistant(study, 0))
+
+
+def test_snapshots_are_the_mean_of_the_logits_after_their_epochs(study):
+    teacher = study.teacher("large", 0)
+    student = study.student(teacher, TEMPERATURE, system="snapshots", parameters={"snapshots": 2})
+    assert student.response_epochs == (1, 2)
+    run = study.teacher_result(teacher)
+    assert torch.equal(study.responses(student), run["logits"].mean(0))
+    one = study.student(teacher, TEMPERATURE, system="snapshots", parameters={"snapshots": 1})
+    assert torch.equal(study.responses(one), run["logits"][-1])
+
+
+def test_what_a_system_costs_is_told_with_the_teachers_training_and_without_it(study):
+    teacher = study.teacher("large", 0)
+    for name, own in (("dkd", False), ("label_smoothing", True), ("takd", False), ("tfkd_self", True)):
+        cost = study.operations(study.student(teacher, TEMPERATURE, system=name), given=[teacher])
+        assert (cost["total"] == cost["given_teacher"]) == own, name
+    dkd, takd = (study.operations(study.student(teacher, TEMPERATURE, system=n), [teacher]) for n in ("dkd", "takd"))
+    assert takd["given_teacher"] > dkd["given_teacher"]
+
+
+def test_a_system_registered_here_alone_is_trained_in_workers(study, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    monkeypatch.setattr(registry, "_registered", {})
+    register_system(
+        System(
+            name="squares",
+            title="Squared differences",
+            reference="bucila2006compression",
+            kind="B",
+            loss=lambda z, v, y, *, temperature: (z - v).square().sum(-1, keepdim=True),
+            parameters=(Parameter("weight", 1.0, "this test", of="total"), Parameter("hard", 0.0, "it", of="total")),
+            main="weight",
+            grid=(0.5, 1.0, 2.0),
+            verified="nothing",
+        )
+    )
+    teacher = study.teacher("small", 0)
+    wanted = [study.student(teacher, t, system="squares") for t in (1.0, 2.0, 3.0, 4.0, 5.0)]
+    assert all(r["confusion"].sum() == study.dataset.test_size for r in study.student_results(wanted))

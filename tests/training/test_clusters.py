@@ -1,0 +1,158 @@
+"""Teachers whose loss moves the clusters of their classes, that are smoothed, or that go on from another."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from kdlib import InputError, Teacher, configure_cpu, responses, train_teacher, within_between_scatter
+from kdlib.training import teachers
+from kdlib.training.systems import clusters
+from kdlib.training.teachers import load_teacher, predict
+
+B, C, D = 12, 4, 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    configure_cpu(1)
+
+
+def draw() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Features [B, D], labels [B], and means [C, D]."""
+    source = torch.Generator().manual_seed(0)
+    features, means = (torch.randn(n, D, generator=source, dtype=torch.float64) for n in (B, C))
+    return features, torch.arange(B) % C, means
+
+
+def test_class_distance_pulls_to_the_own_mean_and_pushes_from_the_nearest_other_within_the_bound():
+    features, labels, means = draw()
+    distances = torch.cdist(features, means).square() / D
+    own = distances[range(B), labels]
+    others = distances.masked_fill(F.one_hot(labels, C).bool(), torch.inf)
+    bound = others.amin(1).median().item()
+    inside = others.amin(1) < bound
+    assert 0 < inside.sum() < B
+    expected = own - others.amin(1).clamp(max=bound)
+    features.requires_grad_()
+    found = clusters.class_distance(features, labels, means, bound)
+    torch.testing.assert_close(found, expected)
+    (gradient,) = torch.autograd.grad(found.sum(), features)
+    pull = 2 * (features - means[labels]) / D
+    push = -2 * (features - means[others.argmin(1)]) / D
+    beyond = others.amin(1) > bound
+    torch.testing.assert_close(gradient[inside], (pull + push)[inside])
+    torch.testing.assert_close(gradient[beyond], pull[beyond])
+
+
+def test_class_distance_with_a_bound_of_0_is_the_center_loss():
+    features, labels, means = draw()
+    expected = (features - means[labels]).square().sum(1) / D
+    torch.testing.assert_close(clusters.class_distance(features, labels, means, 0.0), expected)
+
+
+def test_the_distance_between_means_is_that_of_all_pairs():
+    _, _, means = draw()
+    pairs = torch.pdist(means).square() / D
+    torch.testing.assert_close(clusters.distance_between(means), pairs.mean())
+
+
+def test_conditional_information_is_the_divergence_from_the_classs_centroid():
+    logits = 3 * torch.randn(B, C, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels = torch.arange(B) % C
+    p = logits.softmax(-1)
+    centroids = torch.stack([p[labels == c].mean(0) for c in range(C)])
+    found = clusters.conditional_information(logits, labels, centroids)
+    torch.testing.assert_close(found, (p * (p / centroids[labels]).log()).sum(-1))
+    assert (found >= 0).all()
+    alone = clusters.conditional_information(logits[:C], labels[:C], p[:C])  # each class has one member
+    torch.testing.assert_close(alone, torch.zeros(C, dtype=torch.float64))
+    huge = clusters.conditional_information(1e4 * logits.float(), labels, torch.eye(C))
+    assert huge.isfinite().all()
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return Teacher("small_teacher", seed=0, epochs=4, batch_size=64)
+
+
+@pytest.fixture(scope="module")
+def plain_run(plain, digits):
+    return train_teacher(plain, digits)
+
+
+def scatter(teacher: Teacher, run: dict, digits) -> float:
+    model = load_teacher(teacher, run, digits)
+    return within_between_scatter(predict(model.features, digits.images), digits.labels)
+
+
+def test_clusters_get_tighter_with_the_weight_of_the_class_distance(plain, plain_run, digits):
+    tighter = [replace(plain, class_distance=weight) for weight in (1.0, 10.0)]
+    found = [scatter(teacher, train_teacher(teacher, digits), digits) for teacher in tighter]
+    assert scatter(plain, plain_run, digits) > found[0] > found[1]
+
+
+def test_until_there_are_means_a_class_distance_teacher_is_the_plain_one(plain, plain_run, digits):
+    run = train_teacher(replace(plain, class_distance=10.0, epochs=2), digits)
+    assert torch.equal(responses(run, 1), responses(plain_run, 1))
+    assert not torch.equal(responses(run, 2), responses(plain_run, 2))
+
+
+def test_means_by_class_are_those_of_the_training_set_after_the_epoch(plain, plain_run, digits):
+    model = load_teacher(plain, plain_run, digits)
+    loss = teachers.TeacherLoss(replace(plain, class_distance=0.5), digits, model, None)
+    loss.end_epoch()
+    features = predict(model.features, digits.images[digits.train])
+    for c in range(10):
+        torch.testing.assert_close(loss.means[c], features[digits.labels[digits.train] == c].mean(0))
+    assert loss.weight == 0.5 and loss.bound > 0
+    bound = loss.bound.clone()
+    loss.model.head.weight.data.zero_()
+    loss.end_epoch()
+    assert torch.equal(loss.bound, bound)
+
+
+def test_a_smoothed_teacher_is_less_sure_and_smoothing_by_0_is_the_plain_teacher_bit_for_bit(plain, plain_run, digits):
+    assert replace(plain, label_smoothing=0.0).config(digits) == plain.config(digits)
+    smoothed = train_teacher(replace(plain, label_smoothing=0.3), digits)
+    sure, less = (responses(run).softmax(-1).amax(-1).mean() for run in (plain_run, smoothed))
+    assert less < sure - 0.1
+
+
+def test_fine_tuning_raises_the_information_between_image_and_response(plain, plain_run, digits):
+    tuned = replace(plain, continues=plain, epochs=3)
+    assert tuned.config(digits)["continues"]["epochs"] == 4
+
+    def information(weight: float) -> torch.Tensor:
+        run = train_teacher(replace(tuned, information=weight), digits, first_run=plain_run)
+        logits, labels = responses(run)[digits.train], digits.labels[digits.train]
+        centroids = clusters.sums_by_class(logits.softmax(-1), labels, 10) / torch.bincount(labels)[:, None]
+        return clusters.conditional_information(logits, labels, centroids).mean()
+
+    assert information(-0.15) > information(0.0)
+
+
+def test_fine_tuning_without_a_weight_is_plain_training_from_there(plain, plain_run, digits):
+    tuned = train_teacher(replace(plain, continues=plain, epochs=1), digits, first_run=plain_run)
+    model = load_teacher(plain, plain_run, digits).train()
+    optimizer = teachers.adam(list(model.parameters()), plain.learning_rate)
+    order = torch.randperm(len(digits.train), generator=torch.Generator().manual_seed(plain.seed))
+    for batch in digits.train[order].split(plain.batch_size):
+        optimizer.zero_grad()
+        F.cross_entropy(model(digits.images[batch]), digits.labels[batch]).backward()
+        optimizer.step()
+    assert torch.equal(responses(tuned), predict(model, digits.images))
+
+
+def test_what_a_teacher_builds_on_is_asked_for(plain, plain_run, digits):
+    tuned = replace(plain, continues=plain)
+    assert tuned.builds_on == (plain,) and plain.builds_on == ()
+    with pytest.raises(InputError, match="`first_run` belongs to a teacher that is fine-tuned"):
+        train_teacher(tuned, digits)
+    with pytest.raises(InputError, match="`first_run` belongs to a teacher that is fine-tuned"):
+        train_teacher(plain, digits, first_run=plain_run)
+    with pytest.raises(InputError, match="class_distance and information cannot both be given"):
+        train_teacher(replace(plain, class_distance=1.0, information=1.0), digits)
+    with pytest.raises(InputError, match="label_smoothing must lie in"):
+        train_teacher(replace(plain, label_smoothing=1.5), digits)
