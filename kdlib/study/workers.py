@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,13 +20,13 @@ from ..training.config import Student, Teacher
 from ..training.models import Architecture
 from .checks import asked_workers
 from .settings import Settings
-from .store import Store, Unit
+from .store import Store, Unit, unit_key
 
 
 def worker_count(device: str = "auto") -> int:
     """Number of worker processes: KDLIB_WORKERS, else one for each CPU core; always one on an accelerator.
 
-    Raises `InputError` for a KDLIB_WORKERS that is no whole number from 1.
+    Raises `InputError` for a KDLIB_WORKERS that is no whole number from 1. A campaign has several share an accelerator.
     """
     if devices.find_device(device).type != "cpu":
         return 1
@@ -87,16 +87,24 @@ class TaskContext:
 _opened: dict[tuple[str, str], Dataset] = {}
 
 
-def run_in_worker(task: Callable, *arguments: Any) -> None:
+def run_task(task: Callable, *arguments: Any) -> float:
+    """Run a task in this process; returns the seconds that it took."""
+    start = time.perf_counter()
+    task(*arguments)
+    return time.perf_counter() - start
+
+
+def run_in_worker(task: Callable, context: TaskContext, argument: Any, position: int) -> tuple[int, float]:
     """Run a task in a worker process, which lives on for the next task: the data set is read once.
 
+    Returns the argument's `position`, and the seconds that the task took.
     joblib takes the freed memory that `devices.configure_cpu` keeps for a leak, and would replace the process again and
     again.
     """
     from joblib.externals.loky import process_executor
 
     process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
-    task(*arguments)
+    return position, run_task(task, context, argument)
 
 
 def train_and_store(context: TaskContext, teacher: Teacher) -> None:
@@ -126,36 +134,75 @@ def responses(store: Store, dataset: Dataset, student: Student) -> Tensor:
     return teachers.responses(run, student.teacher_epoch).clone()  # of all epochs this one alone stays in memory
 
 
+def responses_of_each(store: Store, dataset: Dataset, group: Sequence[Student]) -> list[Tensor]:
+    """Logits [N, C] for each student as `responses` gives them; each teacher's run, of many epochs, is read once."""
+    found: dict[tuple, Tensor] = {}
+    run: tuple[Teacher, dict[str, Tensor]] | None = None  # one at a time in memory
+    for s in group:
+        key = (s.teacher, s.teacher_epoch) if s.needs_responses else ()
+        if key in found:
+            continue
+        if has_responses(store, dataset, s):
+            found[key] = responses(store, dataset, s)
+            continue
+        if run is None or run[0] != s.teacher:
+            run = (s.teacher, get_or_train_teacher(store, dataset, s.teacher).tensors)
+        found[key] = teachers.responses(run[1], s.teacher_epoch).clone()
+    return [found[(s.teacher, s.teacher_epoch) if s.needs_responses else ()] for s in group]
+
+
 def has_responses(store: Store, dataset: Dataset, student: Student) -> bool:
     """True if a student can be trained without its teacher: it needs no responses, or they are a unit of their own."""
     return not student.needs_responses or store.has("responses", _responses_config(student, dataset))
 
 
-def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int) -> Unit:
+def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int, *further: int) -> Unit:
     """Store a teacher's responses after an epoch as a unit of their own, small enough to be sent to another machine.
 
     Where every logit is a number of bf16, as after training in bf16, they are stored as such: half of the room.
+    `further` epochs are stored likewise, from one reading of the run. Returns the unit of the first.
     """
     run = store.get("teacher", teacher.config(dataset))
-    logits = teachers.responses(run.tensors, epoch)
-    short = logits.bfloat16()
-    kept = (short if torch.equal(short.float(), logits) else logits).clone()
-    config = {"teacher": teacher.config(dataset), "epoch": epoch}
-    return store.put(Unit("responses", config, {"logits": kept}, run.provenance))
+    stored = []
+    for each in (epoch, *further):
+        logits = teachers.responses(run.tensors, each)
+        short = logits.bfloat16()
+        kept = (short if torch.equal(short.float(), logits) else logits).clone()
+        stored.append(
+            store.put(Unit("responses", _responses_of(teacher, each, dataset), {"logits": kept}, run.provenance))
+        )
+    return stored[0]
+
+
+def responses_to_send(store: Store, dataset: Dataset, students: Iterable[Student]) -> list[str]:
+    """Keys of the units of responses that students need, in their order; those of teachers that are here are stored.
+
+    Students whose teacher's responses are nowhere are passed over.
+    """
+    wanted = {(s.teacher, s.teacher_epoch): None for s in students if s.needs_responses}
+    missing: dict[Teacher, list[int]] = {}
+    for teacher, epoch in wanted:
+        if not store.has("responses", _responses_of(teacher, epoch, dataset)):
+            missing.setdefault(teacher, []).append(epoch)
+    for teacher, epochs in missing.items():
+        if store.has("teacher", teacher.config(dataset)):
+            store_responses(store, dataset, teacher, *epochs)
+    configs = [_responses_of(*pair, dataset) for pair in wanted]
+    return [unit_key("responses", config) for config in configs if store.has("responses", config)]
 
 
 def _responses_config(student: Student, dataset: Dataset) -> dict[str, Any]:
-    return {"teacher": student.teacher.config(dataset), "epoch": student.teacher_epoch}
+    return _responses_of(student.teacher, student.teacher_epoch, dataset)
+
+
+def _responses_of(teacher: Teacher, epoch: int, dataset: Dataset) -> dict[str, Any]:
+    return {"teacher": teacher.config(dataset), "epoch": epoch}
 
 
 def distill_and_store(context: TaskContext, group: list[Student]) -> None:
     """Task: distil students of a group, and store each result as soon as it is there."""
     store, dataset = context.open()
-    read: dict[tuple, Tensor] = {}  # each teacher's responses are read once
-    for s in group:
-        if (s.teacher, s.teacher_epoch, s.needs_responses) not in read:
-            read[s.teacher, s.teacher_epoch, s.needs_responses] = responses(store, dataset, s)
-    logits = [read[s.teacher, s.teacher_epoch, s.needs_responses] for s in group]
+    logits = responses_of_each(store, dataset, group)
     start, opened = time.perf_counter(), len(dataset.openings)
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
