@@ -260,7 +260,8 @@ def campaign(
         lines, lacking = needed.report()
         typer.echo("\n".join(lines))
         if lacking:
-            raise InputError(f"this machine lacks {', '.join(lacking)}")
+            typer.echo(f"kdlib: this machine lacks {', '.join(lacking)}", err=True)
+            raise typer.Exit(1)
         from .training import devices
 
         where = devices.find_device(device)

@@ -28,6 +28,7 @@ BY_NAME = {
         for path in PACKAGE.glob(f"sections/*/{part}.py")
     },
     "": set(),  # the package itself, which nothing inside of it imports
+    "needs": set(),  # what is required: no module of the package
 }
 
 OUTERMOST = ("papermill", "jupytext", "nbformat", "nbclient", "jupyter_book", "snakemake", "typer")

@@ -71,7 +71,7 @@ def run(
     """
     seconds = ends - time.monotonic()
     where = devices.find_device(device)
-    machine = {"device": str(where), **devices.environment(where)}
+    machine = devices.environment(where)
     log = Log(out / REPORT)
     folders = [out, *sources]
     earlier = _earlier(folders, machine)
@@ -159,7 +159,10 @@ def _bench_line(row: dict[str, Any]) -> str:
 
 
 def _earlier(folders: Iterable[Path], machine: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """What earlier campaigns measured on the same kind of machine with this code, and need not be measured again."""
+    """What earlier campaigns measured on the same kind of machine with this code, and need not be measured again.
+
+    A parity that was not checked to its end is checked again; of a benchmark what there is has to do.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for folder in folders:
         try:
@@ -167,9 +170,11 @@ def _earlier(folders: Iterable[Path], machine: Mapping[str, Any]) -> dict[str, l
         except (OSError, ValueError):
             continue
         if all(report.get("machine", {}).get(part) == machine[part] for part in SAME_MACHINE):
-            for name in ("parity", "bench"):
-                if report.get(name) and not any("ended" in row for row in report[name]):
-                    found[name] = report[name]
+            rows = {name: report.get(name, []) for name in ("parity", "bench")}
+            if rows["parity"] and not any("ended" in row for row in rows["parity"]):
+                found["parity"] = rows["parity"]
+            if any("row" in row for row in rows["bench"]):
+                found["bench"] = rows["bench"]
     return found
 
 

@@ -34,7 +34,7 @@ def files() -> dict[tuple[str, str], Path]:
     return {key: path for key, path in wanted.items() if path.exists()}
 
 
-def load_yaml(text: str) -> Any:
+def _load_yaml(text: str) -> Any:
     """What a YAML text says, read by the library's compiled loader where there is one: ten times as fast."""
     import yaml  # not before it is used: `python -m kdlib campaign --needs` says whether it is here
 
@@ -43,7 +43,7 @@ def load_yaml(text: str) -> Any:
 
 def parse(text: str, section: str) -> list[Entry]:
     """The entries of a file that stands in a section's folder, each with its `notebook`."""
-    return [{"notebook": section, **entry} for entry in load_yaml(text) or []]
+    return [{"notebook": section, **entry} for entry in _load_yaml(text) or []]
 
 
 def read() -> Rules:
@@ -51,7 +51,7 @@ def read() -> Rules:
     found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for (section, kind), path in files().items():
         found[kind] += parse(path.read_text(encoding="utf-8"), section)
-    place = {name: i for i, name in enumerate(load_yaml(ORDER.read_text(encoding="utf-8")))}
+    place = {name: i for i, name in enumerate(_load_yaml(ORDER.read_text(encoding="utf-8")))}
     found["claims"].sort(key=lambda entry: place.get(entry["id"], len(place)))
     return found
 
