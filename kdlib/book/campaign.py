@@ -34,7 +34,7 @@ from ..study.study import Study
 from ..training import devices, parity
 from ..training.config import Student
 from ..training.models import build_model, training_operations
-from . import bench
+from . import bench, performance
 
 REPORT = "campaign.json"
 FILES, FILE_BYTES = 8, 16 << 20  # what comes back from a lent machine: the report is one of the files
@@ -85,7 +85,7 @@ def run(
         share = min(PARITY_SECONDS, PARITY_SHARE * seconds)
         yield from _measured(log, "parity", share, _parity_line, parity_checks, first, device)
     if "bench" not in earlier and first in TORCHVISION:
-        yield from _measured(log, "bench", BENCH_SHARE * seconds, _bench_line, bench.run, first, device)
+        yield from _measured(log, "bench", BENCH_SHARE * seconds, performance.line, bench.run, first, device)
     studies = [study for own in given.values() for study in open_studies(own, store)]
     yield from _compute(studies, ends, log, parcels)
 
@@ -115,7 +115,7 @@ def rows_within(
             yield receiver.recv()
         yield {"ended": f"after its {seconds:.0f} s"}
     except EOFError:
-        process.join()
+        process.join(10)
         if process.exitcode:
             yield {"ended": f"its process died (exit code {process.exitcode})"}
     finally:
@@ -150,12 +150,6 @@ def _parity_line(row: dict[str, Any]) -> str:
     said = {True: "holds", False: "DOES NOT HOLD", None: "not on this device"}[row["holds"]]
     more = {k: v for k, v in row.items() if k not in ("check", "holds", "seconds")}
     return f"{row['check']}: {said} ({', '.join(f'{k} {v}' for k, v in more.items())}; {row['seconds']} s)"
-
-
-def _bench_line(row: dict[str, Any]) -> str:
-    from . import performance
-
-    return performance.line(row)
 
 
 def _earlier(folders: Iterable[Path], machine: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
