@@ -6,6 +6,8 @@ after its input was checked.
 
 import json
 import shlex
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,7 @@ from .paths import at_home, data_dir, project_root
 from .sections import SECTIONS
 from .sections.asked import parameters_of
 from .study import settings
-from .study.checks import check
+from .study.checks import check, duration
 from .study.store import Store, from_bytes
 
 app = typer.Typer(
@@ -160,8 +162,13 @@ def compute(
     fresh: Annotated[
         bool, typer.Option(help="train stored students again; exit code 1 if one comes out unexpectedly")
     ] = False,
+    within: Annotated[
+        str | None,
+        typer.Option(help="8m, 90s or 1h30m: do what decides most, in the order that `plan` shows, and end in time"),
+    ] = None,
 ) -> None:
     """Train what a section (or all) still lacks, without its notebook; what was stopped goes on where it was."""
+    started = time.monotonic()
     if only not in (None, "teachers"):
         raise InputError(f"--only {only!r} cannot be used; allowed: teachers")
     index, slash, count = part.partition("/")
@@ -171,6 +178,9 @@ def compute(
         raise InputError("--part divides teachers: give --only teachers with it")
     if only and fresh:
         raise InputError("--fresh trains students again: leave out --only teachers")
+    seconds = duration(within) if within else None
+    if seconds and (only or fresh):
+        raise InputError("--within has an order of its own: leave out --only and --fresh")
     given = parameters_of(section, dataset, profile, parameter)
     from .sections.opening import open_studies
     from .study.plan import teacher_runs
@@ -187,6 +197,12 @@ def compute(
         runs = teacher_runs(studies)[int(index) - 1 :: int(count)]
         studies[0].train_teachers(runs)
         typer.echo(f"{len(runs)} teachers in {studies[0].store.root}")
+        return
+    if seconds:
+        from .sections import order
+
+        for line in order.until(studies, started + seconds):
+            typer.echo(line)
         return
     for study in studies:
         study.tables()
@@ -205,15 +221,23 @@ def plan(
     """Say what a section (or all) still lacks, and what time and memory it will take on this machine."""
     given = parameters_of(section, dataset, profile, parameter)
     from .report import plans
+    from .sections import order
     from .sections.opening import open_studies
 
     studies = open_studies(given, store)
+    stages = order.stages(studies)
     command = ["kdlib", "compute", section, "--dataset", studies[0].dataset.name]
     command += ["--profile", studies[0].settings.profile]
     command += [word for text in parameter or [] for word in ("-p", text)]
     command += ["--store", str(store)] if store else []
-    report = plans.report(studies, shlex.join(command))
-    typer.echo(json.dumps(report, indent=1) if as_json else plans.text(report))
+    report = plans.report(studies, shlex.join(command)) | {"order": [asdict(stage) for stage in stages]}
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+        return
+    typer.echo(plans.text(report))
+    typer.echo("with --within, in this order (the first teacher seeds of a section, then one more):")
+    for line in order.text(stages):
+        typer.echo(f"  {line}")
 
 
 @app.command()
@@ -243,6 +267,53 @@ def bench(
         typer.echo(json.dumps(rows, indent=1))
     if save:
         typer.echo(f"kept in {performance.save(rows, dataset)}", err=True)
+
+
+@app.command()
+def campaign(
+    out: Annotated[
+        Path | None, typer.Option(help="folder that comes back from the machine: at most 8 small files")
+    ] = None,
+    within: Annotated[str, typer.Option(help="the time there is, such as 9m")] = "9m",
+    dataset: Annotated[str, typer.Option(help="one or several, such as mnist,fashion_mnist")] = "mnist",
+    profile: Annotated[str, typer.Option(help=f"how much is run: {', '.join(settings.profile_names())}")] = "paper",
+    parameter: ParameterOption = None,
+    source: Annotated[
+        list[Path] | None, typer.Option("--from", help="folder of an earlier campaign, to go on from; may be repeated")
+    ] = None,
+    store: StoreOption = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
+    needs: Annotated[bool, typer.Option("--needs", help="only say whether this machine has what it needs")] = False,
+) -> None:
+    """Use a GPU that is at hand for some minutes: parity, benchmark, units in order of value; exported as they come."""
+    started = time.monotonic()
+    if needs:
+        from . import needs as needed
+
+        lines, lacking = needed.report()
+        typer.echo("\n".join(lines))
+        if lacking:
+            typer.echo(f"kdlib: this machine lacks {', '.join(lacking)}", err=True)
+            raise typer.Exit(1)
+        from .training import devices
+
+        where = devices.find_device(device)
+        about = devices.environment(where)
+        typer.echo(f"{where}: {about['device']}; code {about['commit']} (KDLIB_COMMIT names it where there is no .git)")
+        for name in dataset.split(","):
+            registry.check_files(name)
+            typer.echo(f"{name}: here")
+        return
+    if out is None:
+        raise InputError("--out FOLDER is needed: what comes back from the machine")
+    seconds = duration(within)
+    check("device", device)
+    parameters = [*(parameter or []), f"device={device}"]
+    given = {name: parameters_of("all", name, profile, parameters) for name in dataset.split(",")}
+    from .book import campaign as work
+
+    for line in work.run(given, out, started + seconds, sources=source or [], store=store, device=device):
+        typer.echo(line)
 
 
 @app.command()

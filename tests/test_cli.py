@@ -211,6 +211,8 @@ BAD = {
         "--part '3/2' cannot be used; allowed: i/n",
     ),
     "part of all": (["compute", "entropy", "--part", "1/2"], "give --only teachers with it"),
+    "within": (["compute", "entropy", "--within", "soon"], "'soon' is no duration; allowed: "),
+    "within fresh": (["compute", "entropy", "--within", "8m", "--fresh"], "leave out --only and --fresh"),
     "plan": (["plan", "entropy", "-p", "temprature=9"], "unknown parameter temprature; allowed: dataset"),
     "bench": (
         ["bench", "--dataset", "digits"],
@@ -375,6 +377,22 @@ def test_the_parts_of_the_teachers_are_disjoint_and_all_of_them(kdlib, tmp_path)
     assert [len(part) for part in parts] == [2, 2]
     assert kdlib("compute", "entropy", "--profile", "smoke")[0] == 0
     assert {p for p in (tmp_path / "store").rglob("*.safetensors") if p.parent.name == "teacher"} == parts[0] | parts[1]
+
+
+def test_within_a_time_what_it_allows_is_computed_and_the_rest_is_named(kdlib, tmp_path):
+    code, out, _ = kdlib("compute", "missing_class", *SMALL, "--within", "1s")
+    assert code == 0 and "left: digits: " in out and out.endswith("The same command goes on.\n")
+    code, out, _ = kdlib("compute", "missing_class", *SMALL, "--within", "1h")
+    assert (code, out) == (0, "digits missing_class: the first 1 of its seeds are done\nnothing is left\n")
+    stored = set((tmp_path / "store").rglob("*.safetensors"))
+    assert kdlib("compute", "missing_class", *SMALL)[0] == 0
+    assert set((tmp_path / "store").rglob("*.safetensors")) == stored
+
+
+def test_a_plan_shows_the_order_in_which_a_deadline_would_be_used(kdlib):
+    order = json.loads(kdlib("plan", "missing_class", *SMALL, "--json")[1])["order"]
+    assert order == [{"dataset": "digits", "section": "missing_class", "seeds": 1, "reason": "headline"}]
+    assert "headline, seed 1: missing_class\n" in kdlib("plan", "missing_class", *SMALL)[1]
 
 
 def test_a_plan_says_what_is_missing_and_gives_the_command_for_it(kdlib, tmp_path):

@@ -16,8 +16,8 @@ from .conftest import ROOT
 PACKAGE = ROOT / "kdlib"
 # Each folder or module of the package may import those before it.
 DIRECTION = (
-    *("errors", "paths", "progress", "data", "training", "study", "claims", "report", "sections", "book", "cli"),
-    *("__init__", "__main__"),
+    *("needs", "errors", "paths", "progress", "data", "training", "study", "claims", "report", "sections"),
+    *("book", "cli", "__init__", "__main__"),
 )
 MOST_SIDE_BY_SIDE = 14
 # Where modules are imported by a name that is made up: what they import then.
@@ -28,6 +28,7 @@ BY_NAME = {
         for path in PACKAGE.glob(f"sections/*/{part}.py")
     },
     "": set(),  # the package itself, which nothing inside of it imports
+    "needs": set(),  # what is required: no module of the package
 }
 
 OUTERMOST = ("papermill", "jupytext", "nbformat", "nbclient", "jupyter_book", "snakemake", "typer")

@@ -5,11 +5,13 @@ students are trained and the whole is extrapolated from them; the table says so.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..paths import data_dir
+from ..study.plan import make_plan
+from ..study.store import Store
 from ..training.choices import PRECISIONS
 from ..training import devices, teachers
 from ..data.dataset import Dataset, load_dataset
@@ -29,16 +34,19 @@ from ..training.measures import test_percent
 from ..data.files import unpack
 from ..data.sources import TORCHVISION
 from ..training.config import Student
-from ..training.students import distill
+from ..training.students import batch_size_and_steps, distill
 from ..training.config import Teacher
 
 TABLE4 = {"students": 120, "epochs": 20}  # what is extrapolated to: ten classes, six temperatures, two teachers
 BATCH = 128
+WAYS = ("user", *PRECISIONS)  # in which a teacher's step is timed
 ROUNDS = 3  # of a teacher's step
 PARITY = {"seeds": range(5), "examples": 4000, "epochs": 4}
 SAMPLE = ((0, 3.0), (4, 9.0), (8, 20.0))  # missing class and temperature of the students that are trained, each teacher
 PRODUCT, ACCELERATORS_PRODUCT = 2048, 8192  # side of the matrices whose product is the measure of a device
 TEMPERATURES = (3.0, 6.0, 9.0, 12.0, 15.0, 20.0)  # of table 4
+USER_STEPS = 100  # of a user's loop on an accelerator, where an epoch of its loaders takes minutes: scaled to the whole
+FIRST_STEPS = 10  # before them, in which its loaders start
 CAPACITIES = ("small_teacher", "large_teacher")
 NETWORKS = ("general_student", "baseline_student")
 
@@ -50,6 +58,11 @@ class Job:
     dataset: str
     device: str
     epochs: int
+
+    @property
+    def on_cpu(self) -> bool:
+        """True without an accelerator."""
+        return self.device == "cpu"
 
     @property
     def data(self) -> Dataset:
@@ -67,23 +80,26 @@ class Job:
 
 
 def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterator[dict[str, Any]]:
-    """Yield one row after another: the machine, its teachers, and the two sweeps of students.
+    """Yield one row after another: the machine, its teachers, the two sweeps of students, and what bf16 changes.
 
+    On an accelerator also an estimate for the paper's whole grid. What matters most comes first: a run may be ended.
     Arguments: `dataset`, one of torchvision's, from where a user's loop reads it; `epochs` of each trained student.
     Raises `InputError` for a data set or device that is not here.
     """
     job = Job(dataset, str(devices.find_device(device)), epochs)
     machine = in_fresh_process(machine_rates, job)
     yield machine
-    runs = {}
     for capacity in CAPACITIES:
         row = teacher_step(job, capacity)
         yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
-        yield precision_parity(job, capacity)
-        runs[capacity] = in_fresh_process(train, job, capacity)
-        yield student_parity(job, capacity, runs[capacity])
+    runs = {capacity: in_fresh_process(train, job, capacity) for capacity in CAPACITIES}
     for network in NETWORKS:
         yield from sweep(job, network, runs)
+    if not job.on_cpu:
+        yield in_fresh_process(grid_estimate, job)
+    for capacity in CAPACITIES:
+        yield precision_parity(job, capacity)
+        yield student_parity(job, capacity, runs[capacity])
 
 
 def in_fresh_process(measure: Callable, *arguments: object) -> Any:
@@ -117,11 +133,13 @@ def teacher_step(job: Job, capacity: str) -> dict[str, Any]:
     """Time a teacher's training step on one thread, as a user writes it (fp32, PyTorch's defaults) and as kdlib does.
 
     Each way is timed in turn, `ROUNDS` times, in processes of its own; seconds are the median over rounds. A step's
-    operations: forward and twice as many backward, without the gradient by the images.
+    operations: forward and twice as many backward, without the gradient by the images. On an accelerator, where a
+    process takes longer to start than to measure, all is timed in one, the user's way before anything is set for ours.
     """
-    rounds = [
-        {way: in_fresh_process(_step_seconds, job, capacity, way) for way in ("user", *PRECISIONS)} for _ in range(ROUNDS)
-    ]
+    if job.on_cpu:
+        rounds = [{way: in_fresh_process(_step_seconds, job, capacity, way) for way in WAYS} for _ in range(ROUNDS)]
+    else:
+        rounds = in_fresh_process(_all_step_seconds, job, capacity)
     operations = in_fresh_process(_step_operations, job, capacity)
     gains = sorted(one["user"] / one["bf16"] for one in rounds)
     return {
@@ -131,6 +149,11 @@ def teacher_step(job: Job, capacity: str) -> dict[str, Any]:
         "seconds": {way: float(np.median([one[way] for one in rounds])) for way in rounds[0]},
         "gain": [float(np.median(gains)), gains[0], gains[-1]],
     }
+
+
+def _all_step_seconds(job: Job, capacity: str) -> list[dict[str, float]]:
+    found = {way: [_step_seconds(job, capacity, way) for _ in range(ROUNDS)] for way in WAYS}
+    return [dict(zip(WAYS, each, strict=True)) for each in zip(*found.values(), strict=True)]
 
 
 def _step_seconds(job: Job, capacity: str, way: str) -> float:
@@ -233,25 +256,39 @@ def train(job: Job, capacity: str) -> dict[str, Tensor]:
 
 
 def sweep(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> Iterator[dict[str, Any]]:
-    """Rows (a) to (c) for one kind of student: seconds of the trained students, extrapolated to all of table 4's."""
+    """Rows (a) to (c) for one kind of student: seconds of the trained students, extrapolated to all of table 4's.
+
+    `student_step_seconds` is the time of a student's step in each way; where a user's loop was measured on some steps
+    alone, `steps` says on how many, and it has no accuracies.
+    """
+    length = np.mean([batch_size_and_steps(s, job.data)[1] for s in job.students(CAPACITIES[0], network)]) / job.epochs
+    table4_steps = TABLE4["students"] * TABLE4["epochs"] * length
     found: dict[str, dict[str, Any]] = {}
     for way, cached in (("user", False), ("cached", True)):
         parts = [in_fresh_process(time_user_loop, job, capacity, runs[capacity], network, cached) for capacity in CAPACITIES]
         found[way] = {name: [value for part in parts for value in part[name]] for name in parts[0]}
+        found[way]["trained"] = len(found[way]["seconds"])
+        if not job.on_cpu:
+            found[way]["steps"] = USER_STEPS
         per_student = float(np.mean(found[way]["seconds"])) * TABLE4["epochs"] / job.epochs
         found[way]["table4_seconds"] = TABLE4["students"] * per_student
     found["kdlib"] = time_kdlib(job, network, runs)
     for way, row in found.items():
-        differences = [
-            ours - theirs for ours, theirs in zip(row["accuracies"], found["user"]["accuracies"], strict=True)
-        ]
         gain = found["user"]["table4_seconds"] / row["table4_seconds"]
-        interval = t_interval(differences)
+        step = row["table4_seconds"] / table4_steps
         yield (
-            {"row": "sweep", "way": way, "network": network, "gain": gain, "trained": len(row["accuracies"])}
+            {"row": "sweep", "way": way, "network": network, "gain": gain, "student_step_seconds": step}
             | row
-            | {"accuracy_difference": [interval.mean, interval.low, interval.high]}
+            | {"accuracy_difference": _accuracy_difference(row["accuracies"], found["user"]["accuracies"])}
         )
+
+
+def _accuracy_difference(ours: list[float], theirs: list[float]) -> list[float] | None:
+    """Mean and interval of accuracies minus those of the user's loop, None where that was not trained to its end."""
+    if not theirs:
+        return None
+    interval = t_interval([a - b for a, b in zip(ours, theirs, strict=True)])
+    return [interval.mean, interval.low, interval.high]
 
 
 def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str, cached: bool) -> dict[str, list[Any]]:
@@ -259,12 +296,15 @@ def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str
 
     `cached`: the teacher's logits were computed once. Returns for each student `seconds` of its training and
     `accuracies` (percent, test split), and `threads_and_workers`, the loader's fastest, found by 30 steps with each.
+    On an accelerator the seconds are those of `USER_STEPS` steps, scaled to all of them, and there are no accuracies.
     """
     device, dataset = torch.device(job.device), job.data
     teacher = teachers.load_teacher(job.teacher(capacity), run, dataset).to(memory_format=torch.contiguous_format)
-    examples = _ExamplesWithLogits(job.dataset, teachers.predict(teacher, dataset.images).cpu() if cached else None)
+    examples = _ExamplesWithLogits(job, teachers.predict(teacher, dataset.images).cpu() if cached else None)
 
-    def train(student: Student, threads: int, workers: int, steps: int | None = None) -> tuple[float, float]:
+    def train(
+        student: Student, threads: int, workers: int, steps: int | None = None, skipped: int = 0
+    ) -> tuple[float, float]:
         torch.set_num_threads(threads)
         start = time.perf_counter()
         kept = dataset.train[dataset.labels[dataset.train] != student.missing_class]
@@ -291,6 +331,8 @@ def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str
                 loss.backward()
                 optimizer.step()
                 loss.item()  # for the log that a user keeps
+                if step == skipped:
+                    start = time.perf_counter()
                 if step == steps:
                     break
         seconds = time.perf_counter() - start
@@ -300,8 +342,16 @@ def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str
     students = job.students(capacity, network)
     choices = [(threads, workers) for threads in sorted({1, devices.cores()}) for workers in (0, 2)]
     best = min(choices, key=lambda choice: train(students[0], *choice, steps=30)[0])
-    seconds, accuracies = zip(*(train(student, *best) for student in students), strict=True)
-    return {"seconds": list(seconds), "accuracies": list(accuracies), "threads_and_workers": [best]}
+    chosen = {"threads_and_workers": [best], "examples_from": [examples.source]}
+    if job.on_cpu:
+        seconds, accuracies = zip(*(train(student, *best) for student in students), strict=True)
+        return {"seconds": list(seconds), "accuracies": list(accuracies)} | chosen
+    last = FIRST_STEPS + USER_STEPS
+    seconds = [
+        train(student, *best, steps=last, skipped=FIRST_STEPS)[0] * batch_size_and_steps(student, dataset)[1] / USER_STEPS
+        for student in students
+    ]
+    return {"seconds": seconds, "accuracies": []} | chosen
 
 
 def time_kdlib(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
@@ -333,6 +383,7 @@ def time_kdlib(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> di
         "seconds": [trained],
         "responses_seconds": passed,
         "accuracies": accuracies,
+        "trained": len(accuracies),
         "workers": workers,
         "timed": count,
         "table4_seconds": passed + TABLE4["students"] / count * trained,
@@ -373,18 +424,42 @@ def _workers(job: Job) -> int:
     return devices.cores() if job.device == "cpu" else 1
 
 
+def grid_estimate(job: Job) -> dict[str, Any]:
+    """Row of an estimate: what the paper's whole grid takes here, from timed steps of each kind of training.
+
+    It is `kdlib plan all --profile paper` for a store that has nothing yet; nothing of the grid is trained.
+    """
+    from ..sections.asked import parameters_of
+    from ..sections.opening import open_studies
+
+    studies = open_studies(parameters_of("all", job.dataset, "paper", [f"device={job.device}"]), None)
+    with TemporaryDirectory() as empty:
+        for study in studies:
+            study.store = Store(empty, results=empty)
+        plan = make_plan(studies)
+    counts = Counter(type(unit).__name__.lower() for unit in plan.costs)
+    seeds = studies[0].settings.seeds
+    return {"row": "grid", "seconds": plan.seconds, "workers": plan.workers, "seeds": seeds, "units": dict(counts)}
+
+
 class _ExamplesWithLogits(torch.utils.data.Dataset):
-    """torchvision's training split with its transform, and the teacher's logits by index (0 without)."""
+    """torchvision's training split with its transform, and the teacher's logits by index (0 without).
 
-    def __init__(self, name: str, logits: Tensor | None) -> None:
-        from torchvision import datasets, transforms
+    Where torchvision is not installed, the images as tensors in memory instead, which is faster; `source` says which.
+    """
 
-        from ..paths import data_dir
-
-        kind, _, train, _ = TORCHVISION[name]
-        unpack(name, data_dir())
-        self.images = getattr(datasets, kind)(str(data_dir()), transform=transforms.ToTensor(), **train)
+    def __init__(self, job: Job, logits: Tensor | None) -> None:
         self.logits = logits
+        try:
+            from torchvision import datasets, transforms
+        except ImportError:
+            self.source = "tensors"
+            self.images = list(zip(job.data.images.cpu(), job.data.labels.tolist(), strict=True))
+            return
+        self.source = "torchvision"
+        kind, _, train, _ = TORCHVISION[job.dataset]
+        unpack(job.dataset, data_dir())
+        self.images = getattr(datasets, kind)(str(data_dir()), transform=transforms.ToTensor(), **train)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, Tensor | int]:
         image, label = self.images[index]

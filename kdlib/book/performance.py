@@ -8,6 +8,7 @@ from typing import Any
 from . import bench
 from .. import paths
 from ..data.registry import find_source
+from ..progress import format_duration
 from .origins import html_table
 
 WAYS = {
@@ -39,12 +40,25 @@ def line(row: dict[str, Any]) -> str:
     if row["row"] == "parity":
         parts = "; ".join(f"{name} {_difference(found)}" for name, found in row["differences"].items())
         return f"{row['network']:13} bf16 minus fp32, {row['examples']} examples, {row['epochs']} epochs: {parts}"
-    low, high = row["accuracy_difference"][1:]
+    if row["row"] == "grid":
+        units = ", ".join(f"{count} {kind}s" for kind, count in row["units"].items())
+        return (
+            f"estimate for the paper's whole grid with {row['seeds']} teacher seeds ({units}): "
+            f"{format_duration(row['seconds'])}, {row['workers']} process"
+        )
+    difference = ""
+    if row["accuracy_difference"]:
+        difference = "; accuracy minus (a)'s [{:+.2f}, {:+.2f}] points".format(*row["accuracy_difference"][1:])
     return (
-        f"{row['network']:16} {WAYS[row['way']]}: table 4 in {row['table4_seconds'] / 60:.3g} min (extrapolated from "
-        f"{row.get('timed', row['trained'])} students), {row['gain']:.1f}x; "
-        f"accuracy minus (a)'s [{low:+.2f}, {high:+.2f}] points"
+        f"{row['network']:16} {WAYS[row['way']]}: table 4 in {row['table4_seconds'] / 60:.3g} min ({_measured_on(row)}), "
+        f"{row['gain']:.1f}x{difference}"
     )
+
+
+def _measured_on(row: dict[str, Any]) -> str:
+    """From what a row of a sweep was extrapolated to all of table 4."""
+    students = row.get("timed", row["trained"])
+    return f"{row['steps']} steps of {students} students, scaled" if "steps" in row else f"extrapolated from {students} students"
 
 
 def report() -> str:
@@ -111,10 +125,15 @@ def _sweep(row: dict[str, Any]) -> list[dict[str, str]]:
             "way": WAYS[row["way"]],
             "minutes": f"{row['table4_seconds'] / 60:.3g}",
             "gain": f"{row['gain']:.1f}x",
-            "accuracy minus (a)'s (points)": "{:+.2f} [{:+.2f}, {:+.2f}]".format(*row["accuracy_difference"]),
-            "extrapolated from": f"{row.get('timed', row['trained'])} students",
+            "accuracy minus (a)'s (points)": _accuracies_beside_the_users(row),
+            "from": _measured_on(row),
         }
     ]
+
+
+def _accuracies_beside_the_users(row: dict[str, Any]) -> str:
+    difference = row["accuracy_difference"]
+    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*difference) if difference else "–"
 
 
 TABLES = {"teacher step": (_teacher_step, 1), "parity": (_parity, 4), "sweep": (_sweep, 2)}  # columns of words

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..claims.claims import VERDICTS, Claim, Verdict, count_verdicts, evaluate, load_claims
 from ..claims.controls import Control, find, findings
+from ..claims.headlines import HEADLINES
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
 from .record import read_tables
 from ..sections import SECTIONS
@@ -24,61 +25,6 @@ from . import downloads, origins
 SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
 
-# The paper in a dozen sentences, each with the claims that decide it (the first that applies to a data set), and with
-# what is measured.
-HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
-    "A larger teacher's responses have less entropy, at every temperature.": (
-        ("entropy-order",),
-        "small minus large teacher, at the temperature where each seed has it smallest",
-    ),
-    "Students of the small teacher recognise a class that they never saw; those of the large teacher do not.": (
-        ("missing-mnist", "missing-fashion", "missing-cifar10"),
-        "accuracy on that class, small minus large teacher",
-    ),
-    "The higher the entropy, the better the missing class is recognised.": (
-        ("entropy-is-similarity",),
-        "rank correlation of the teacher's entropy with accuracy on that class, over teachers and temperatures; "
-        "a higher temperature also takes weight from the soft labels",
-    ),
-    "With equally many examples and epochs the small teacher's student does better.": (
-        ("efficiency-order",),
-        "accuracy, small minus large teacher; examples of highest entropy",
-    ),
-    "With equally many examples and steps the small teacher's student does better (our reading).": (
-        ("efficiency-order-equal-steps",),
-        "accuracy, small minus large teacher; examples of highest entropy",
-    ),
-    "For equal accuracy the large teacher's student needs 10 (MNIST), 15 (Fashion-MNIST) and 18 (CIFAR-10) times the "
-    "examples.": (
-        ("efficiency-10x", "efficiency-15x", "efficiency-18x"),
-        "examples of highest entropy needed, large over small teacher, at equal epochs",
-    ),
-    "The same at equal steps (our reading).": (
-        ("efficiency-equal-steps",),
-        "examples of highest entropy needed, large over small teacher, at equal steps",
-    ),
-    "The large teacher's clusters in the penultimate layer are tighter.": (
-        ("tighter-clusters",),
-        "scatter within classes, small over large teacher",
-    ),
-    "Larger batches raise the entropy of the large teacher's responses.": (
-        ("entropy-up-with-batch",),
-        "rank correlation of batch size with entropy",
-    ),
-    "They do so beyond what fewer updates explain (our reading).": (
-        ("entropy-batch-beyond-updates",),
-        "the same, given the number of updates",
-    ),
-    "At its sweet spot the large teacher teaches the single-layer student better.": (
-        ("baseline-student",),
-        "accuracy at the sweet spot minus without, mean over temperatures",
-    ),
-    "The gap in capacity is not the root cause: teachers of equal accuracy teach alike, within half a point (our "
-    "reading).": (
-        ("gap-not-root-cause",),
-        "student's accuracy, small minus large teacher",
-    ),
-}
 FIRST_SEEDS = 3  # that every page had at first: of a data set carried on to more, the scoreboard says what that changed
 MATRIX_SIGNS = (
     "*n*: teacher seeds. *Paper*: the size that it gives. –: not judged on this data set. *But see*: a control that "

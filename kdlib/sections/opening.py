@@ -56,8 +56,9 @@ def open_study(
 def open_studies(given: Mapping[str, Mapping[str, Any]], store: Path | None) -> list[Study]:
     """The studies of sections with their parameters by name: all are checked before anything is computed."""
     studies: list[Study] = []
+    shared = Store(store)  # reads what is published once
     for name, own in given.items():
-        studies.append(open_study(name, own, store=Store(store), like=studies[0] if studies else None))
+        studies.append(open_study(name, own, store=shared, like=studies[0] if studies else None))
     return studies
 
 

@@ -28,6 +28,16 @@ def asked_workers() -> int | None:
     return int(text) if text else None
 
 
+def duration(text: str) -> float:
+    """Seconds of a duration such as "90s", "8m" or "1h30m". Raises `InputError` for anything else, and for none."""
+    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    hours, minutes, seconds = (int(part or 0) for part in (parts.groups() if parts else "000"))
+    seconds += 60 * minutes + 3600 * hours
+    if not seconds:
+        raise InputError(f"{text!r} is no duration; allowed: hours, minutes and seconds, such as 90s, 8m or 1h30m")
+    return float(seconds)
+
+
 def _literal(value: Any) -> Any:
     """papermill passes `1e-3` and `[3, 9]` as strings: read them as what they say."""
     if isinstance(value, str):

@@ -13,7 +13,7 @@ import torch
 from .. import paths
 from ..training import stacked, students, teachers
 from ..training.config import Schedule, Student, Teacher
-from ..training.devices import peak_memory, timings
+from ..training.devices import GraphedStep, peak_memory, timings
 from ..training.models import build_model, find_architecture
 from ..training.teachers import MICRO_BATCH
 from .store import unit_key
@@ -156,7 +156,11 @@ class Calibration:
         model = self._model(network)
         optimizer = teachers.adam(list(model.parameters()), 1e-3)
         batch = self.dataset.train[:size]
-        return _seconds(lambda: teachers.train_step(model, optimizer, self.dataset, batch, precision), self.device)
+        step = GraphedStep(lambda part: teachers.train_step(model, optimizer, self.dataset, part, precision), batch)
+        if self.device.type == "cuda":  # what comes before the first replay is not what training consists of
+            for _ in range(GraphedStep.WARMUP_CALLS + 1):
+                step(batch)
+        return _seconds(lambda: step(batch), self.device)
 
     def _time_predict(self, network: str, precision: str) -> float:
         """Seconds that predicting takes for each image."""

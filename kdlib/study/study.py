@@ -22,6 +22,7 @@ from ..training import costs, models, students
 from ..training.config import Student, Teacher
 from ..training.systems import registry as systems
 from . import workers
+from .deadline import Deadline, OutOfTime, Queue
 from .settings import Settings
 from .store import Store, Unit, unit_key
 
@@ -62,6 +63,9 @@ class Study:
         self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
         self.used: dict[str, dict[str, Any]] = {}  # see `provenance`
         self.load_arguments: dict[str, Any] | None = None  # what the data set was loaded with
+        self.workers: int | None = None  # processes that train; None: `workers.worker_count`
+        self.deadline: Deadline | None = None  # then what is not expected to end in time raises `OutOfTime`
+        self.cost: Callable[[Teacher | Student], float] = lambda unit: 0.0  # estimated seconds, for the deadline
 
     @property
     def notes(self) -> list[str]:
@@ -200,6 +204,7 @@ class Study:
 
     def teacher_result(self, teacher: Teacher) -> dict[str, Tensor]:
         """A teacher's tensors (see `train_teacher`), trained if the store lacks them."""
+        self.train_teachers([teacher])
         return self._use(workers.get_or_train_teacher(self.store, self.dataset, teacher))
 
     def responses(self, student: Student) -> Tensor:
@@ -225,15 +230,13 @@ class Study:
         """
         identity = self._measure_identity(name, config)
         unit = self.store.get("measure", identity)
-        if unit is None:
-            unit = workers.compute_and_store(self.store, "measure", identity, self.dataset, compute)
-        return self._use(unit)
+        return self._use(unit or self._compute("measure", name, identity, compute))
 
     def activations(self, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """Named tensors from which a figure is drawn, stored so that it needs no teacher; in no page's record."""
         identity = self._measure_identity("activations", config)
         unit = self.store.get("activations", identity)
-        return (unit or workers.compute_and_store(self.store, "activations", identity, self.dataset, compute)).tensors
+        return (unit or self._compute("activations", "activations", identity, compute)).tensors
 
     def has_measure(self, name: str, config: dict[str, Any]) -> bool:
         """True if a measure is stored, so that its teacher is not needed."""
@@ -274,6 +277,21 @@ class Study:
                 found[unit_key("teacher", config)] = {"kind": "teacher", "what": teacher.network, **provenance}
         return found
 
+    def _compute(
+        self, kind: str, name: str, identity: dict[str, Any], compute: Callable[[], dict[str, Tensor]]
+    ) -> Unit:
+        """A unit of a kind, computed in this process, and stored."""
+        found: list[Unit] = []
+
+        def task() -> None:
+            found.append(workers.compute_and_store(self.store, kind, identity, self.dataset, compute))
+
+        queue = Queue(self.deadline, name, [0.0])
+        for position in queue:
+            queue.done(position, workers.run_task(task))
+        queue.check_all_begun()
+        return found[0]
+
     def _measure_identity(self, name: str, config: dict[str, Any]) -> dict[str, Any]:
         return {"measure": name, "data": self.dataset.digest, **config}
 
@@ -305,9 +323,6 @@ class Study:
     def _parallel(self, task: Callable, arguments: list, title: str) -> None:
         if not arguments:
             return
-        from joblib import Parallel, delayed
-        from joblib.externals.loky import get_reusable_executor
-
         source = registry.find_source(self.settings.dataset)
         context = workers.TaskContext(
             self.settings,
@@ -320,16 +335,30 @@ class Study:
             plugins.folder(),
             paths.data_dir().resolve(),
         )
-        count = min(workers.worker_count(self.settings.device), len(arguments))
+        count = min(self.workers or workers.worker_count(self.settings.device), len(arguments))
+        queue = Queue(self.deadline, title, [self._estimate(argument, count) for argument in arguments])
         if count == 1:
             context.set_dataset(self.dataset)
-            for argument in progress(arguments, title):
-                task(context, argument)
-            return
-        jobs = (delayed(workers.run_in_worker)(task, context, argument) for argument in arguments)
+            for position in progress(queue, title, len(arguments)):
+                queue.done(position, workers.run_task(task, context, arguments[position]))
+        else:
+            self._in_workers(partial(workers.run_in_worker, task, context), arguments, count, queue)
+        queue.check_all_begun()
+
+    def _in_workers(
+        self, run: Callable[[Any, int], tuple[int, float]], arguments: list, count: int, queue: Queue
+    ) -> None:
+        """Call `run(argument, position)` in `count` processes, for every argument that the queue lets begin."""
+        from joblib import Parallel, delayed
+        from joblib.externals.loky import get_reusable_executor
+
+        # With a deadline a task's turn is decided as late as can be: when a worker is free.
+        how = {"pre_dispatch": count, "batch_size": 1} if self.deadline else {}
+        jobs = (delayed(run)(arguments[k], k) for k in queue)
         try:
-            for _ in progress(Parallel(count, return_as="generator_unordered")(jobs), title, len(arguments)):
-                pass
+            results = Parallel(count, return_as="generator_unordered", **how)(jobs)
+            for done in progress(results, queue.kind, len(arguments)):
+                queue.done(*done)
         except (BrokenProcessPool, PicklingError) as error:
             if isinstance(error, BrokenProcessPool) and "task has failed to un-serialize" not in str(error):
                 raise
@@ -337,6 +366,14 @@ class Study:
                 f"data set {self.dataset.name!r} was registered in this process, and its loader cannot be sent to "
                 "workers: put it into a file of plugins/, which they import by themselves, or set KDLIB_WORKERS=1"
             ) from error
-        except StoreError:
+        except (StoreError, OutOfTime):
             get_reusable_executor().shutdown(kill_workers=True)  # else each complains when the process ends
             raise
+
+    def _estimate(self, argument: Any, count: int) -> float:
+        """Estimated seconds of a task among `count` at once: on an accelerator each has its share alone."""
+        if self.deadline is None:
+            return 0.0
+        units = argument if isinstance(argument, list) else [argument]
+        seconds = sum(self.cost(unit) for unit in units if isinstance(unit, Teacher | Student))
+        return seconds if self.dataset.images.device.type == "cpu" else seconds * count

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,13 +22,13 @@ from ..training.systems import registry as registry_of_systems
 from ..training.systems.system import System
 from .checks import asked_workers
 from .settings import Settings
-from .store import Store, Unit
+from .store import Store, Unit, unit_key
 
 
 def worker_count(device: str = "auto") -> int:
     """Number of worker processes: KDLIB_WORKERS, else one for each CPU core; always one on an accelerator.
 
-    Raises `InputError` for a KDLIB_WORKERS that is no whole number from 1.
+    Raises `InputError` for a KDLIB_WORKERS that is no whole number from 1. A campaign has several share an accelerator.
     """
     if devices.find_device(device).type != "cpu":
         return 1
@@ -90,16 +90,24 @@ class TaskContext:
 _opened: dict[tuple[str, str], Dataset] = {}
 
 
-def run_in_worker(task: Callable, *arguments: Any) -> None:
+def run_task(task: Callable, *arguments: Any) -> float:
+    """Run a task in this process; returns the seconds that it took."""
+    start = time.perf_counter()
+    task(*arguments)
+    return time.perf_counter() - start
+
+
+def run_in_worker(task: Callable, context: TaskContext, argument: Any, position: int) -> tuple[int, float]:
     """Run a task in a worker process, which lives on for the next task: the data set is read once.
 
+    Returns the argument's `position`, and the seconds that the task took.
     joblib takes the freed memory that `devices.configure_cpu` keeps for a leak, and would replace the process again and
     again.
     """
     from joblib.externals.loky import process_executor
 
     process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
-    task(*arguments)
+    return position, run_task(task, context, argument)
 
 
 def train_and_store(context: TaskContext, teacher: Teacher) -> None:
@@ -130,8 +138,9 @@ def responses(store: Store, dataset: Dataset, student: Student) -> Tensor:
     """Logits [N, C] of a student's teacher, which is trained if the store lacks them; zeros where it needs none."""
     if not student.needs_responses:
         return torch.zeros(len(dataset.labels), dataset.classes)
-    each = [_responses_after(store, dataset, student.teacher, epoch) for epoch in student.response_epochs]
-    return each[0] if len(each) == 1 else torch.stack(each).mean(0)
+    return _mean_responses(
+        _responses_after(store, dataset, student.teacher, epoch) for epoch in student.response_epochs
+    )
 
 
 def _responses_after(store: Store, dataset: Dataset, teacher: Teacher, epoch: int) -> Tensor:
@@ -141,23 +150,70 @@ def _responses_after(store: Store, dataset: Dataset, teacher: Teacher, epoch: in
     return teachers.responses(run, epoch).clone()  # of all epochs this one alone stays in memory
 
 
+def responses_of_each(store: Store, dataset: Dataset, group: Sequence[Student]) -> list[Tensor]:
+    """Logits [N, C] for each student as `responses` gives them; each teacher's run, of many epochs, is read once."""
+    found: dict[tuple, Tensor] = {}
+    run: tuple[Teacher, dict[str, Tensor]] | None = None  # one at a time in memory
+
+    def key(student: Student) -> tuple:
+        return (student.teacher, student.response_epochs) if student.needs_responses else ()
+
+    for s in group:
+        if key(s) in found:
+            continue
+        if has_responses(store, dataset, s):
+            found[key(s)] = responses(store, dataset, s)
+            continue
+        if run is None or run[0] != s.teacher:
+            run = (s.teacher, get_or_train_teacher(store, dataset, s.teacher).tensors)
+        found[key(s)] = _mean_responses(teachers.responses(run[1], epoch).clone() for epoch in s.response_epochs)
+    return [found[key(s)] for s in group]
+
+
+def _mean_responses(each: Iterable[Tensor]) -> Tensor:
+    """Mean logits of the epochs whose responses a student is taught; one epoch's bit for bit."""
+    each = list(each)
+    return each[0] if len(each) == 1 else torch.stack(each).mean(0)
+
+
 def has_responses(store: Store, dataset: Dataset, student: Student) -> bool:
     """True if a student can be trained without its teacher: it needs no responses, or they are a unit of their own."""
     configs = (_responses_config(student.teacher, epoch, dataset) for epoch in student.response_epochs)
     return not student.needs_responses or all(store.has("responses", config) for config in configs)
 
 
-def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int) -> Unit:
+def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int, *further: int) -> Unit:
     """Store a teacher's responses after an epoch as a unit of their own, small enough to be sent to another machine.
 
     Where every logit is a number of bf16, as after training in bf16, they are stored as such: half of the room.
+    `further` epochs are stored likewise, from one reading of the run. Returns the unit of the first.
     """
     run = store.get("teacher", teacher.config(dataset))
-    logits = teachers.responses(run.tensors, epoch)
-    short = logits.bfloat16()
-    kept = (short if torch.equal(short.float(), logits) else logits).clone()
-    config = _responses_config(teacher, epoch, dataset)
-    return store.put(Unit("responses", config, {"logits": kept}, run.provenance))
+    stored = []
+    for each in (epoch, *further):
+        logits = teachers.responses(run.tensors, each)
+        short = logits.bfloat16()
+        kept = (short if torch.equal(short.float(), logits) else logits).clone()
+        config = _responses_config(teacher, each, dataset)
+        stored.append(store.put(Unit("responses", config, {"logits": kept}, run.provenance)))
+    return stored[0]
+
+
+def responses_to_send(store: Store, dataset: Dataset, students: Iterable[Student]) -> list[str]:
+    """Keys of the units of responses that students need, in their order; those of teachers that are here are stored.
+
+    Students whose teacher's responses are nowhere are passed over.
+    """
+    wanted = {(s.teacher, epoch): None for s in students if s.needs_responses for epoch in s.response_epochs}
+    missing: dict[Teacher, list[int]] = {}
+    for teacher, epoch in wanted:
+        if not store.has("responses", _responses_config(teacher, epoch, dataset)):
+            missing.setdefault(teacher, []).append(epoch)
+    for teacher, epochs in missing.items():
+        if store.has("teacher", teacher.config(dataset)):
+            store_responses(store, dataset, teacher, *epochs)
+    configs = [_responses_config(*pair, dataset) for pair in wanted]
+    return [unit_key("responses", config) for config in configs if store.has("responses", config)]
 
 
 def _responses_config(teacher: Teacher, epoch: int, dataset: Dataset) -> dict[str, Any]:
@@ -167,11 +223,7 @@ def _responses_config(teacher: Teacher, epoch: int, dataset: Dataset) -> dict[st
 def distill_and_store(context: TaskContext, group: list[Student]) -> None:
     """Task: distil students of a group, and store each result as soon as it is there."""
     store, dataset = context.open()
-    read: dict[tuple, Tensor] = {}  # each teacher's responses are read once
-    for s in group:
-        if (s.teacher, s.response_epochs, s.needs_responses) not in read:
-            read[s.teacher, s.response_epochs, s.needs_responses] = responses(store, dataset, s)
-    logits = [read[s.teacher, s.response_epochs, s.needs_responses] for s in group]
+    logits = responses_of_each(store, dataset, group)
     start, opened = time.perf_counter(), len(dataset.openings)
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all

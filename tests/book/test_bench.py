@@ -1,5 +1,7 @@
 """The benchmark: it runs end to end, counts operations right, and compares like with like."""
 
+import sys
+
 import pytest
 import torch
 
@@ -24,6 +26,36 @@ def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
     assert operations == pytest.approx(3 * 2 * 49 * 512 * 256 * 9, rel=0.02)
 
 
+@pytest.mark.parametrize("source", ["torchvision", "tensors"])
+def test_on_an_accelerator_a_users_loop_is_timed_on_some_steps_and_scaled(source, tmp_path, monkeypatch):
+    """With torchvision's examples, or tensors where it is not installed; no accuracy is told of a part of a training."""
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    write_kmnist(tmp_path)
+    if source == "tensors":
+        monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setattr(bench, "USER_STEPS", 1)
+    monkeypatch.setattr(bench, "FIRST_STEPS", 1)
+    monkeypatch.setattr(bench, "BATCH", 8)
+    monkeypatch.setattr(bench.Job, "on_cpu", False)
+    monkeypatch.setattr(devices, "cores", lambda: 1)
+    job = bench.Job("kmnist", "cpu", 1)
+    found = bench.time_user_loop(job, "small_teacher", bench.train(job, "small_teacher"), "baseline_student", True)
+    assert found["accuracies"] == [] and found["examples_from"] == [source]
+    assert len(found["seconds"]) == len(bench.SAMPLE) and min(found["seconds"]) > 0
+
+
+def test_a_row_that_was_scaled_from_some_steps_says_so():
+    row = {"row": "sweep", "way": "user", "network": "general_student", "table4_seconds": 60.0, "gain": 1.0}
+    row |= {"steps": 100, "trained": 6, "accuracy_difference": None, "accuracies": []}
+    assert "(100 steps of 6 students, scaled)" in performance.line(row) and "points" not in performance.line(row)
+    assert performance._sweep(row)[0]["from"] == "100 steps of 6 students, scaled"
+
+
+def test_the_estimate_for_the_whole_grid_calls_itself_one():
+    row = {"row": "grid", "seconds": 7200.0, "workers": 1, "seeds": 5, "units": {"teacher": 50, "student": 10_000}}
+    assert performance.line(row).startswith("estimate for the paper's whole grid with 5 teacher seeds (50 teachers, ")
+
+
 @pytest.mark.long
 def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
@@ -31,8 +63,9 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     monkeypatch.setitem(bench.PARITY, "seeds", range(2))
     monkeypatch.setattr(bench, "ROUNDS", 1)
     rows = list(bench.run("kmnist", "cpu"))
-    assert [row["row"] for row in rows] == ["machine", *["teacher step", "parity", "parity"] * 2, *["sweep"] * 6]
-    sweeps = rows[7:]
+    kinds = ["machine", *["teacher step"] * 2, *["sweep"] * 6, *["parity"] * 4]
+    assert [row["row"] for row in rows] == kinds
+    sweeps = rows[3:9]
     assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
     assert rows[0]["kind"] == ("cpu" if devices.has_bf16_instructions(torch.device("cpu")) else "cpu-without-bf16")
     assert rows[0]["bf16"] > rows[0]["fp32"] / 3, "no product of bf16 is left to slow loops"

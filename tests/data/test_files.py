@@ -50,7 +50,24 @@ def archives(theirs, monkeypatch):
         path.unlink()
         known.append((packed.name, md5(packed)))
     monkeypatch.setattr(datasets.KMNIST, "resources", known)
+    monkeypatch.setitem(files.ARCHIVE_MD5, "kmnist", tuple(own for _, own in known))
     return theirs
+
+
+@pytest.mark.parametrize("name", files.IN_IDX)
+def test_the_checksums_of_archives_are_those_that_torchvision_has(name):
+    from torchvision import datasets
+
+    theirs = dict(getattr(datasets, files.TORCHVISION[name][0]).resources)
+    names = [f"{file.rpartition('/')[2]}.gz" for file in files.FILES[name]]
+    assert dict(zip(names, files.ARCHIVE_MD5[name], strict=True)) == theirs
+
+
+def test_archives_are_read_and_checked_without_torchvision(archives, monkeypatch):
+    """As on a bare machine with a GPU, to which the archives alone were carried."""
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert len(load_dataset("kmnist", root=archives).labels) > 0
+    assert files.checked_by("kmnist", archives) == "the md5 of its archives are the publisher's"
 
 
 @pytest.fixture

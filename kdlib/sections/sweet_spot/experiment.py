@@ -145,10 +145,10 @@ def _curves_config(study: Study, teacher: Teacher) -> dict[str, Any]:
 
 def _curves(study: Study, teacher: Teacher) -> dict[str, torch.Tensor]:
     dataset, run = study.dataset, study.teacher_result(teacher)
-    train = dataset.train.cpu()
-    labels = dataset.labels.cpu()[train][:, None]
+    train = dataset.train
+    labels = dataset.labels[train][:, None]
     means = []
-    for logits in run["logits"]:
+    for logits in run["logits"].to(dataset.images.device):
         by_temperature = [soft_labels(logits[train], t) for t in study.settings.temperatures]
         means.append([[entropy(p).mean().item(), p.gather(1, labels).mean().item()] for p in by_temperature])
     return {"means": torch.tensor(means), "validation_accuracy": run["validation_accuracy"]}
