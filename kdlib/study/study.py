@@ -69,7 +69,7 @@ class Study:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader is to know of the data: a subset, clipped grids, what the data set cannot show."""
+        """Sentences on what the data allow: the subset taken, grids that were clipped, what the set cannot show."""
         subset = [f"{self.settings.examples} training examples, a stratified subset"] * bool(self.settings.examples)
         return [*subset, *(f"{name} clipped to {left}" for name, left in self.clipped.items()), *self.limits]
 
