@@ -15,6 +15,7 @@ import nbformat
 from .. import paths
 from ..errors import InputError, NotebookError, StoreError
 from . import MIME
+from ..sections.asked import checked
 from ..study.store import Store
 from . import kernels
 
@@ -65,18 +66,15 @@ def run(
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from ..sections.opening import open_study
-
-    source = notebook_path(section)
-    study = open_study(section, given, store=Store(store))
-    name = f"{study.settings.dataset}-{study.settings.profile}"
+    source, settings = notebook_path(section), checked(section, given)  # against its data set the notebook does it
+    name = f"{settings.dataset}-{settings.profile}"
     target = Path(output) if output else pages_dir() / name / f"{section}.ipynb"
     failed = paths.project_root() / "_build" / "failed" / name / f"{section}.ipynb"
     partial = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
-    parameters = {"dataset": study.settings.dataset, "profile": study.settings.profile, **given}
+    parameters = {"dataset": settings.dataset, "profile": settings.profile, **given}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with kernels.surroundings(study.store.root.resolve()) as surroundings:
+        with kernels.surroundings(Store(store).root.resolve()) as surroundings:
             quietly = {"progress_bar": False, "log_output": False}
             papermill.execute_notebook(str(source), str(partial), parameters, **quietly, **surroundings)
         page = nbformat.read(partial, as_version=4)
