@@ -17,6 +17,7 @@ from .. import paths
 from ..errors import InputError, NotebookError, StoreError
 from . import MIME
 from ..sections import SECTIONS
+from ..sections.asked import checked
 from ..study.store import Store
 from . import kernels
 
@@ -68,25 +69,22 @@ def run(
     check(section, given, output=output, publish=publish)
     import papermill
 
-    from ..sections.opening import open_study
-
-    source = notebook_path(section)
-    study = open_study(section, given, store=Store(store))
-    name = f"{study.settings.dataset}-{study.settings.profile}"
+    source, settings = notebook_path(section), checked(section, given)  # against its data set the notebook does it
+    name = f"{settings.dataset}-{settings.profile}"
     target = Path(output) if output else pages_dir() / name / f"{section}.ipynb"
     failed = paths.project_root() / "_build" / "failed" / name / f"{section}.ipynb"
     partial = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
-    parameters = {"dataset": study.settings.dataset, "profile": study.settings.profile, **given}
+    parameters = {"dataset": settings.dataset, "profile": settings.profile, **given}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with kernels.surroundings(study.store.root.resolve()) as surroundings:
+        with kernels.surroundings(Store(store).root.resolve()) as surroundings:
             quietly = {"progress_bar": False, "log_output": False}
             papermill.execute_notebook(str(source), str(partial), parameters, **quietly, **surroundings)
         page = nbformat.read(partial, as_version=4)
         record = page_record(page) or {}
         if record.get("section") != section:
             raise _failed(section, partial, failed)
-        if ignored := _ignored(parameters, asdict(study.settings), record["settings"]):
+        if ignored := _ignored(parameters, asdict(settings), record):
             raise _failed(section, partial, failed, ignored=ignored)
         page = clean(page)
         page.metadata["kdlib"] = {
@@ -115,10 +113,14 @@ def run(
     return target
 
 
-def _ignored(parameters: dict[str, Any], asked: dict[str, Any], used: dict[str, Any]) -> str:
-    """Of what was given, what a page was not run with, in words; empty if there is nothing."""
-    asked = json.loads(json.dumps(asked))  # a record has lists for tuples
-    return ", ".join(f"{n}={used.get(n)!r} instead of {asked[n]!r}" for n in parameters if used.get(n) != asked[n])
+def _ignored(parameters: dict[str, Any], asked: dict[str, Any], record: dict[str, Any]) -> str:
+    """Of what was given, what a page was not run with, in words; empty if there is nothing.
+
+    A grid that the data set clips is no such thing.
+    """
+    asked, used = json.loads(json.dumps(asked)), record["settings"]  # a record has lists for tuples
+    names = [name for name in parameters if name not in record.get("clipped", ()) and used.get(name) != asked[name]]
+    return ", ".join(f"{name}={used.get(name)!r} instead of {asked[name]!r}" for name in names)
 
 
 def _failed(

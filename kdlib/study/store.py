@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -98,8 +98,15 @@ def from_bytes(payload: bytes) -> Unit:
 def published_units(path: Path) -> dict[str, bytes]:
     """Bytes of every unit in a Parquet file of results/, by key, not verified yet.
 
-    Raises `OSError`, `ValueError` or `KeyError` if the file cannot be read.
+    A file that has not changed is read once by a process. Raises `OSError`, `ValueError` or `KeyError` if it cannot be
+    read.
     """
+    file = path.stat()
+    return _units_in(path, file.st_ino, file.st_size, file.st_mtime_ns).copy()
+
+
+@lru_cache(maxsize=64)
+def _units_in(path: Path, *_: int) -> dict[str, bytes]:
     import pyarrow.parquet as parquet
 
     rows = parquet.read_table(path, columns=["key", "payload"]).to_pylist()
@@ -111,7 +118,7 @@ def verified_units(path: Path) -> dict[str, bytes]:
 
     Raises `OSError`, `ValueError` or `KeyError` if the file cannot be read or holds a damaged unit.
     """
-    units = published_units(path)
+    units = _units_in.__wrapped__(path)  # as they are on the disk now
     for key, payload in units.items():
         _verified(payload, key)
     return units

@@ -8,7 +8,6 @@ import itertools
 import os
 import shutil
 import threading
-import time
 from contextlib import ExitStack, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -78,6 +77,11 @@ class Visit:
     def __exit__(self, *_) -> None:
         self.context.close()
 
+    def show(self, theme: str) -> None:
+        """As when the reader's system changes to another theme."""
+        self.page.emulate_media(color_scheme=theme)
+        self.page.wait_for_function("(theme) => document.documentElement.dataset.theme === theme", arg=theme)
+
     def settle(self) -> None:
         """On a busy machine "a little later" is later: wait for it; what never comes is axe-core's to report."""
         from playwright.sync_api import TimeoutError as TooLate
@@ -110,31 +114,38 @@ def violations(page) -> list[str]:
     return [f"{v['id']}: {node['html'][:160]} ({node['target']})" for v in found for node in v["nodes"]]
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_every_page_is_clean_in_the_browser(browser, html, places, theme):
-    """No error on the console, no request to others, nothing wider than the window, nothing that axe-core finds."""
+def test_every_page_is_clean_in_the_browser(browser, html, places):
+    """No error on the console, no request to others, nothing wider than the window, nothing that axe-core finds.
+
+    In either theme, between which the reader's system may change while a page is open.
+    """
     faults = []
     for batch in (places[i : i + AT_ONCE] for i in range(0, len(places), AT_ONCE)):
         with ExitStack() as stack:
-            visits = {place: stack.enter_context(Visit(browser, html / place, theme)) for place in batch}
+            visits = {place: stack.enter_context(Visit(browser, html / place)) for place in batch}
             for visit in visits.values():
                 visit.explorers()
-                assert visit.page.evaluate("document.documentElement.dataset.theme") == theme
-            for width in WIDTHS:
+            for theme, width in itertools.product(THEMES, WIDTHS):
                 for place, visit in visits.items():
                     visit.page.set_viewport_size({"width": width, "height": 900})
+                    visit.show(theme)
                     over = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-                    faults += [f"{place}: {over} px too wide at {width}"] * (over > 0)
+                    faults += [f"{place}: {over} px too wide at {width}, {theme}"] * (over > 0)
                 if width in (WIDTHS[0], WIDTHS[-1]):
-                    time.sleep(0.7)  # the theme lets boxes that scroll now be focused, a little later
                     for place, visit in visits.items():
                         visit.settle()
-                        faults += [f"{place} at {width}: {violation}" for violation in violations(visit.page)]
+                        faults += [f"{place} at {width}, {theme}: {violation}" for violation in violations(visit.page)]
             for place, visit in visits.items():
                 faults += [f"{place}: console: {error}" for error in visit.errors]
                 outside = [url for url in visit.requests if not url.startswith(("file:", "data:", "blob:"))]
                 faults += [f"{place}: requests {url}" for url in outside]
     assert not faults, "\n".join(faults[:40])
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_page_opens_in_the_theme_of_the_readers_system(browser, html, theme):
+    with Visit(browser, html / "book" / "index.html", theme) as visit:
+        assert visit.page.evaluate("document.documentElement.dataset.theme") == theme
 
 
 def test_axe_would_notice_a_fault(browser, html):
@@ -147,11 +158,11 @@ def test_text_pages_are_visible_within_a_second_and_a_half(browser, html):
     pages = [html / "book" / f"{name}.html" for name in ("index", "scoreboard", "glossary", "sections/missing_class")]
     for path in pages:
         times = []
-        for _ in range(3):  # the best of three: the machine is shared
+        while not times or (times[-1] >= 1500 and len(times) < 3):  # again, since others may use the machine
             with Visit(browser, path) as visit:
                 visit.page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
                 times.append(visit.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
-        assert min(times) < 1500, (path.name, times)
+        assert times[-1] < 1500, (path.name, times)
 
 
 def picture(figure) -> str:

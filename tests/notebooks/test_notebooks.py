@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ from ..conftest import ROOT, one_kernel
 
 STRICTLY = ("--nbval", "-p", "tests.notebooks.strictly", "-p", "no:cacheprovider")
 REAL = ("mnist", "fashion_mnist", "cifar10")
+LEAST = {"profile": "smoke", "examples": 200, "teacher_epochs": 1, "student_epochs": 1}  # of a notebook on real data
 pytestmark = pytest.mark.notebook
 
 
@@ -120,36 +122,20 @@ def kernel_store(tmp_path_factory):
         yield store
 
 
-def run_again(page, store):
-    """nbval executes a page in a kernel of its own, and compares what each cell gives with what the page shows."""
-    # Whether progress is shown depends on the time that a run takes.
-    environment = {"KDLIB_STORE": str(store), "TQDM_DISABLE": "1"}
-    return run_cli("pytest", *STRICTLY, "--nbval-cell-timeout=300", "-q", str(page), **environment)
-
-
 @pytest.mark.parametrize("section", SECTIONS)
 def test_two_runs_in_separate_stores_give_the_same_cells(section, digits_pages, project, tmp_path):
+    """nbval executes a page in a kernel of its own, and compares what each cell gives with what the page shows."""
     page = digits_pages / f"{section}.ipynb"
     content = pages.page_record(nbformat.read(page, as_version=4))
     assert content["section"] == section
-    again = run_again(page, tmp_path / "store")
+    # Whether progress is shown depends on the time that a run takes.
+    environment = {"KDLIB_STORE": str(tmp_path / "store"), "TQDM_DISABLE": "1"}
+    again = run_cli("pytest", *STRICTLY, "--nbval-cell-timeout=300", "-q", str(page), **environment)
     assert again.returncode == 0, again.stdout[-3000:]
     assert " passed" in again.stdout
     first, second = (set(place.glob("store/*/*.safetensors")) for place in (project, tmp_path))
     assert {path.name for path in second} <= {path.name for path in first}  # where all sections were run
     assert {path.stem for path in second if path.parent.name != "activations"} == set(content["units"])
-
-
-def test_a_cell_that_gives_something_else_is_noticed(digits_pages, tmp_path):
-    notebook = nbformat.read(digits_pages / "missing_class.ipynb", as_version=4)
-    tables = [
-        o for c in notebook.cells for o in c.get("outputs", []) if "<table" in o.get("data", {}).get("text/html", "")
-    ]
-    tables[-1].data["text/html"] = tables[-1].data["text/html"].replace("small", "smell")
-    tables[-1].data["text/plain"] = tables[-1].data["text/plain"].replace("small", "smell")
-    nbformat.write(notebook, tmp_path / "page.ipynb")
-    again = run_again(tmp_path / "page.ipynb", tmp_path / "store")
-    assert again.returncode == 1 and "\n1 failed, " in again.stdout
 
 
 def small_page(folder, *cells):
@@ -162,22 +148,34 @@ def small_page(folder, *cells):
 
 
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAWk1v8QAAAABJRU5ErkJggg=="
-SHOWN = (
-    f"class P:\n    def _repr_png_(self):\n        return {PICTURE!r}\n    def __repr__(self):\n        return 'P'\nP()"
+SHOWN = """
+class Shown:
+    def __init__(self, **shown):
+        self.shown = shown
+    def _repr_mimebundle_(self, **_):
+        return self.shown
+Shown(**{})
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "noticed"), [("nothing", []), ("a picture", ["0"]), ("a table", ["1"]), ("never executed", ["2"])]
 )
-
-
-@pytest.mark.parametrize("wrong", ["nothing", "a picture", "never executed"])
-def test_a_picture_that_differs_and_a_cell_that_was_never_executed_are_noticed(wrong, tmp_path):
-    data = {"image/png": PICTURE, "text/plain": "P"}
+def test_what_differs_and_a_cell_that_was_never_executed_are_noticed(wrong, noticed, tmp_path):
+    picture = {"image/png": PICTURE, "text/plain": "P"}
+    table = {"text/html": "<table><tr><td>small</td></tr></table>", "text/plain": "small"}
+    sources = [SHOWN.format(shown) for shown in (picture, table)]
     if wrong == "a picture":
-        data["image/png"] = PICTURE.replace("Wk1v8Q", "WkZv8Q")
-    notebook, page = small_page(tmp_path, (SHOWN, data), ("1 + 1", {"text/plain": "2"}))
+        picture["image/png"] = PICTURE.replace("Wk1v8Q", "WkZv8Q")
+    if wrong == "a table":
+        table["text/html"] = table["text/html"].replace("small", "smell")
+    notebook, page = small_page(tmp_path, (sources[0], picture), (sources[1], table), ("1 + 1", {"text/plain": "2"}))
     if wrong == "never executed":
-        notebook.cells[1].update(execution_count=None, outputs=[])
+        notebook.cells[2].update(execution_count=None, outputs=[])
     nbformat.write(notebook, page)
     again = run_cli("pytest", *STRICTLY, "-q", str(page))
-    assert again.returncode == (wrong != "nothing"), again.stdout[-2000:]
+    assert again.returncode == bool(noticed), again.stdout[-2000:]
+    assert re.findall(r"^(?:FAILED|ERROR) .*::Cell (\d)", again.stdout, re.MULTILINE) == noticed
 
 
 @pytest.mark.parametrize("dataset", REAL)
@@ -186,12 +184,8 @@ def test_a_picture_that_differs_and_a_cell_that_was_never_executed_are_noticed(w
 def test_a_notebook_runs_on_real_data(section, dataset, kernel_store, tmp_path):
     if not (data_dir() / TORCHVISION[dataset][1]).exists():
         pytest.skip(f"{dataset} is not in the data folder: `kdlib data {dataset} --download` or `--from DIR` gets it")
-    page = pages.run(
-        section,
-        {"dataset": dataset, "profile": "smoke", "examples": 200},
-        store=kernel_store,
-        output=tmp_path / "page.ipynb",
-    )
+    given = {name: value for name, value in LEAST.items() if name in SECTIONS[section].parameters}
+    page = pages.run(section, {"dataset": dataset, **given}, store=kernel_store, output=tmp_path / "page.ipynb")
     content = pages.page_record(nbformat.read(page, as_version=4))
     assert (content["dataset"], content["section"]) == (dataset, section)
     assert all(len(csv.splitlines()) > 1 for csv in content["tables"].values())

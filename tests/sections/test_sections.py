@@ -2,11 +2,13 @@
 
 import sys
 import tomllib
+import warnings
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import yaml
 
 from kdlib import sections
@@ -83,3 +85,20 @@ def test_umap_is_imported_where_its_compiled_code_can_be_kept_nowhere_but_in_the
     assert part("penultimate_layer", "experiment")._import_umap(tmp_path).__name__ == "umap"
     assert tmp_path in Path(numba.config.CACHE_DIR).parents
     sys.modules.pop("umap")
+
+
+def test_nothing_of_umap_is_compiled_by_each_process_anew():
+    """Whatever an embedding needs has a file in numba's cache."""
+    from numba.core.registry import CPUDispatcher
+
+    experiment = part("penultimate_layer", "experiment")
+    umap = experiment._import_umap(Path())
+    experiment._keep_compiled_code(umap)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        umap.UMAP(random_state=0).fit(np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32))
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "umap"]
+    functions = [f for module in modules for f in vars(module).values() if isinstance(f, CPUDispatcher)]
+    compiled = {f.py_func.__qualname__: f.stats for f in functions if f.signatures}
+    assert "smooth_knn_dist" in compiled
+    assert [name for name, stats in compiled.items() if not stats.cache_path] == []

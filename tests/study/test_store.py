@@ -464,3 +464,22 @@ def test_of_an_export_that_overlaps_an_earlier_one_only_what_is_new_is_kept(tmp_
 
 def test_equal_units_are_equal_bytes():
     assert len({to_bytes(TINY) for _ in range(20)}) == 1
+
+
+def test_published_units_are_read_once_by_a_process_and_again_when_their_file_has_changed(tmp_path, monkeypatch):
+    file = tmp_path / "results" / "digits" / "entropy.parquet"
+    file.parent.mkdir(parents=True)
+    read, read_table = [], parquet.read_table
+    monkeypatch.setattr(parquet, "read_table", lambda *a, **options: read.append(a) or read_table(*a, **options))
+
+    def publish(payload):
+        rows = {"key": [unit_key(TINY.kind, TINY.config)], "payload": [payload]}
+        parquet.write_table(pyarrow.table(rows), file)
+
+    def found():
+        return Store(tmp_path / "store", tmp_path / "results").get(TINY.kind, TINY.config)
+
+    publish(PAYLOAD)
+    assert to_bytes(found()) == to_bytes(found()) == PAYLOAD and len(read) == 1
+    publish(flipped(PAYLOAD, -1))
+    assert found() is found() is None and len(read) == 2

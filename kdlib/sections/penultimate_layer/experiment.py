@@ -142,6 +142,7 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fixed random state makes UMAP run on one thread, and say so
             umap = _import_umap(study.store.root)
+            _keep_compiled_code(umap)
             embedding = umap.UMAP(random_state=0).fit_transform(activations(study, teacher, epoch).numpy())
             return {"embedding": torch.from_numpy(embedding)}
 
@@ -160,6 +161,16 @@ def _import_umap(writable: Path) -> ModuleType:
         numba.config.CACHE_DIR = str(writable / "numba")
         import umap
     return umap
+
+
+def _keep_compiled_code(umap: ModuleType) -> None:
+    """Keep also what umap-learn would compile in each process anew: that takes longer than all embeddings of a page."""
+    from numba.core.registry import CPUDispatcher
+
+    for module in (umap.distances, umap.utils, umap.umap_, umap.layouts):
+        for function in vars(module).values():
+            if isinstance(function, CPUDispatcher):
+                function.enable_caching()
 
 
 def umap_points(study: Study) -> pd.DataFrame:
