@@ -63,7 +63,7 @@ class Parcels:
             if len(part) > self._written[k]:
                 self._write(UNITS, k + 1, part)
                 self._written[k] = len(part)
-        parts = self._pack(responses)
+        parts = self._pack(list(dict.fromkeys(responses)))
         keys = [row["key"] for part in parts for row in part]
         if keys != self._responses:
             for k, part in enumerate(parts, start=1):

@@ -76,6 +76,13 @@ def test_responses_take_the_files_that_are_left_in_their_order_and_give_way_to_u
     assert sent(tmp_path, "responses") == [] and len(sent(tmp_path)) == 6 and out.left_out == 3
 
 
+def test_responses_that_several_students_need_are_sent_once(store, tmp_path):
+    store.put(unit("responses", 0))
+    parcels(store, tmp_path).update([key("responses", 0)] * 2)
+    [file] = parcels_in(tmp_path / "out")
+    assert [row["key"] for row in read_rows(file)] == [key("responses", 0)]
+
+
 def test_what_was_in_the_folder_is_kept_by_a_store_that_lacks_it(store, tmp_path):
     store.put(unit("student", 0))
     parcels(store, tmp_path).update()
