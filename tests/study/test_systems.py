@@ -1,11 +1,14 @@
 """A study's students by distillation systems: who teaches them, what is trained for them, and what that costs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import kdlib
 from kdlib import InputError, Parameter, System, register_system
 from kdlib.sections.rival_explanations import experiment as rival_explanations
+from kdlib.study.plan import missing_by_section
 from kdlib.training.systems import registry
 from kdlib.training.systems.registry import systems
 
@@ -80,6 +83,18 @@ def test_what_a_system_costs_is_told_with_the_teachers_training_and_without_it(s
         assert (cost["total"] == cost["given_teacher"]) == own, name
     dkd, takd = (study.operations(study.student(teacher, TEMPERATURE, system=n), [teacher]) for n in ("dkd", "takd"))
     assert takd["given_teacher"] > dkd["given_teacher"]
+
+
+def test_what_is_planned_for_a_system_includes_all_that_its_teacher_builds_on(study):
+    teacher = study.teacher("large", 0)
+    student = study.student(teacher, TEMPERATURE, system="takd", parameters={"assistants": 2})
+    second, first = student.teacher, student.teacher.taught_by
+    study.definition = replace(study.definition, units=lambda study: ([], [student]))
+    assert missing_by_section([study]) == [([teacher, first, second], [student])]
+    study.train_teachers([first])
+    assert missing_by_section([study]) == [([second], [student])]
+    study.student_results([student])
+    assert missing_by_section([study]) == [([], [])]
 
 
 def test_a_system_registered_here_alone_is_trained_in_workers(study, monkeypatch):
