@@ -71,9 +71,7 @@ def _definition(name: str) -> Section:
 def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> int:
     """Bytes of what the store lacks of a section: its teachers' tensors; the rest is small beside the fixed part."""
     lacking = [student for student in wanted if not study.is_stored(student)]
-    needed = {*runs, *(student.teacher for student in lacking if student.needs_responses)}
-    needed |= {before for run in needed for before in run.builds_on}
-    new = [run for run in needed if not study.is_stored(run)]
+    new = study.lacking_teachers([*runs, *(student.teacher for student in lacking if student.needs_responses)])
     return sum(teachers.stored_bytes(run, study.dataset) for run in new) + (64 if new or lacking else 1) * 2**20
 
 

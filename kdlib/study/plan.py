@@ -58,7 +58,7 @@ def missing_by_section(studies: Sequence[Study]) -> list[tuple[list[Unit], list[
         teachers_asked, wanted = study.units()
         lacking = [s for s in dict.fromkeys(wanted) if s not in seen and not study.is_stored(s)]
         needed = [*teachers_asked, *(s.teacher for s in lacking if s.needs_responses)]
-        runs = [t for t in dict.fromkeys(needed) if t not in seen and not study.is_stored(t)]
+        runs = [t for t in study.lacking_teachers(needed) if t not in seen]
         seen |= {*runs, *lacking}
         found.append((runs, lacking))
     return found

@@ -195,6 +195,15 @@ class Study:
         kind = "teacher" if isinstance(unit, Teacher) else "student"
         return self.store.has(kind, unit.config(self.dataset))
 
+    def lacking_teachers(self, wanted: Iterable[Teacher]) -> list[Teacher]:
+        """Teachers that the store lacks, each after those that it builds on, as far as the store lacks these too."""
+        found: dict[Teacher, None] = {}
+        for teacher in wanted:
+            if teacher not in found and not self.is_stored(teacher):
+                found |= dict.fromkeys(self.lacking_teachers(teacher.builds_on))
+                found[teacher] = None
+        return list(found)
+
     def train_teachers(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
         wanted = list(dict.fromkeys(wanted))

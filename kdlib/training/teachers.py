@@ -117,6 +117,8 @@ def _check(
         raise InputError("teacher: `teacher_logits` belong to an assistant, and to no other")
     if (teacher.continues is None) != (first_run is None):
         raise InputError("teacher: `first_run` belongs to a teacher that is fine-tuned, and to no other")
+    if teacher.continues and teacher.continues.network != teacher.network:
+        raise InputError(f"teacher: {teacher.network!r} cannot go on from the weights of {teacher.continues.network!r}")
     if teacher_logits is not None:
         arguments.of_every_example("teacher_logits", teacher_logits, dataset)
         arguments.all_finite("teacher_logits", teacher_logits)

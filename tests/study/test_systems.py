@@ -1,15 +1,27 @@
 """A study's students by distillation systems: who teaches them, what is trained for them, and what that costs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import kdlib
 from kdlib import InputError, Parameter, System, register_system
 from kdlib.sections.rival_explanations import experiment as rival_explanations
+from kdlib.study.plan import missing_by_section
 from kdlib.training.systems import registry
 from kdlib.training.systems.registry import systems
 
+from ..conftest import command_line, plugins_forgotten
+
 TEMPERATURE = 4.0
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch):
+    """What is registered meanwhile is forgotten afterwards."""
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_of_plugins", set())
 
 
 @pytest.fixture
@@ -82,9 +94,20 @@ def test_what_a_system_costs_is_told_with_the_teachers_training_and_without_it(s
     assert takd["given_teacher"] > dkd["given_teacher"]
 
 
+def test_what_is_planned_for_a_system_includes_all_that_its_teacher_builds_on(study):
+    teacher = study.teacher("large", 0)
+    student = study.student(teacher, TEMPERATURE, system="takd", parameters={"assistants": 2})
+    second, first = student.teacher, student.teacher.taught_by
+    study.definition = replace(study.definition, units=lambda study: ([], [student]))
+    assert missing_by_section([study]) == [([teacher, first, second], [student])]
+    study.train_teachers([first])
+    assert missing_by_section([study]) == [([second], [student])]
+    study.student_results([student])
+    assert missing_by_section([study]) == [([], [])]
+
+
 def test_a_system_registered_here_alone_is_trained_in_workers(study, monkeypatch):
     monkeypatch.setenv("KDLIB_WORKERS", "2")
-    monkeypatch.setattr(registry, "_registered", {})
     register_system(
         System(
             name="squares",
@@ -99,5 +122,47 @@ def test_a_system_registered_here_alone_is_trained_in_workers(study, monkeypatch
         )
     )
     teacher = study.teacher("small", 0)
-    wanted = [study.student(teacher, t, system="squares") for t in (1.0, 2.0, 3.0, 4.0, 5.0)]
+    wanted = [study.student(teacher, 4.0, system="squares", epochs=epochs) for epochs in (1, 2)]  # two tasks
     assert all(r["confusion"].sum() == study.dataset.test_size for r in study.student_results(wanted))
+
+
+PLUGIN = """
+import kdlib
+
+LOG = open(__file__)  # which no process can give to another
+
+
+def squares(z, v, y, *, temperature):
+    return (z - v).square().sum(-1, keepdim=True) * (LOG.closed + 1)
+
+
+kdlib.register_system(
+    kdlib.System(
+        name="squares_of_mine",
+        title="Squared differences",
+        reference="mine",
+        kind="B",
+        loss=squares,
+        parameters=(kdlib.Parameter("weight", 1.0, "me", of="total"), kdlib.Parameter("hard", 0.0, "me", of="total")),
+        main="weight",
+        grid=(0.5, 1.0, 2.0),
+        verified="nothing",
+    )
+)
+"""
+
+
+def test_a_plug_ins_system_is_listed_and_trained_in_workers_that_import_it_by_themselves(study, tmp_path, monkeypatch):
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "my_system.py").write_text(PLUGIN)
+    monkeypatch.setenv("KDLIB_PLUGINS", str(folder))
+    with plugins_forgotten():
+        listed = command_line("systems")
+        assert listed.returncode == 0 and "squares_of_mine" in listed.stdout
+        monkeypatch.setenv("KDLIB_WORKERS", "2")
+        teacher = study.teacher("small", 0)
+        wanted = [
+            study.student(teacher, 4.0, system="squares_of_mine", epochs=epochs) for epochs in (1, 2)
+        ]  # two tasks
+        assert all(r["confusion"].sum() == study.dataset.test_size for r in study.student_results(wanted))

@@ -152,6 +152,8 @@ def test_what_a_teacher_builds_on_is_asked_for(plain, plain_run, digits):
         train_teacher(tuned, digits)
     with pytest.raises(InputError, match="`first_run` belongs to a teacher that is fine-tuned"):
         train_teacher(plain, digits, first_run=plain_run)
+    with pytest.raises(InputError, match="'assistant' cannot go on from the weights of 'small_teacher'"):
+        train_teacher(replace(tuned, network="assistant"), digits, first_run=plain_run)
     with pytest.raises(InputError, match="class_distance and information cannot both be given"):
         train_teacher(replace(plain, class_distance=1.0, information=1.0), digits)
     with pytest.raises(InputError, match="label_smoothing must lie in"):

@@ -163,12 +163,9 @@ def test_ctkds_temperature_moves_in_training(tiny_teacher, digits, logits):
 
 
 @pytest.fixture
-def forgotten():
+def forgotten(monkeypatch):
     """What is registered meanwhile is forgotten afterwards."""
-    before = registry.registered_systems()
-    yield
-    registry._registered.clear()
-    registry._registered.update(before)
+    monkeypatch.setattr(registry, "_registered", {})
 
 
 SQUARES = System(

@@ -569,12 +569,9 @@ def test_kd_dist_and_logit_standardization_are_torchdistills(theirs, temperature
 
 
 @pytest.fixture
-def forgotten():
+def forgotten(monkeypatch):
     """What is registered meanwhile is forgotten afterwards."""
-    before = registry.registered_systems()
-    yield
-    registry._registered.clear()
-    registry._registered.update(before)
+    monkeypatch.setattr(registry, "_registered", {})
 
 
 SQUARES = System(

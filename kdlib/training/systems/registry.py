@@ -18,6 +18,7 @@ BUILTIN = {
     for system in module.SYSTEMS
 }
 _registered: dict[str, System] = {}
+_of_plugins: set[str] = set()  # registered by plug-ins, which every process imports by itself
 
 
 def register_system(system: System) -> None:
@@ -33,6 +34,7 @@ def register_system(system: System) -> None:
     one_of("the main parameter of a system", system.main, system.defaults())
     system.check_parameters(system.defaults())
     _registered[system.name] = system
+    (_of_plugins.add if plugins.running() else _of_plugins.discard)(system.name)
 
 
 def find_system(name: str) -> System:
@@ -52,8 +54,8 @@ def systems() -> dict[str, System]:
 
 
 def registered_systems() -> dict[str, System]:
-    """Distillation systems that were given to `register_system`, by name."""
-    return dict(_registered)
+    """Distillation systems that were given to `register_system` in this process, by name: no plug-in has them."""
+    return {name: system for name, system in _registered.items() if name not in _of_plugins}
 
 
 def system_identity(name: str) -> dict[str, Any]:
