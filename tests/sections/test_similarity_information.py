@@ -15,7 +15,7 @@ from kdlib.data import registry
 from kdlib.data.human_labels import HUMAN_LABELS
 from kdlib.sections.similarity_information import tables as present
 from kdlib.sections.similarity_information import yardsticks
-from kdlib.sections.similarity_information.experiment import structure
+from kdlib.sections.similarity_information.rows import structure
 from kdlib.study.store import from_bytes
 from kdlib.training.similarity import class_similarity
 

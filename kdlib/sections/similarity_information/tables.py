@@ -26,7 +26,7 @@ YARDSTICKS = {
     "cifar10n": "people (CIFAR-10N)",
     "linear": "linear classifier",
     "pixels": "mean images",
-    "itself": "itself, half of the votes with the other half",
+    "itself": "itself (half with half)",
 }
 CONTROLS = {
     "responses": "the responses",

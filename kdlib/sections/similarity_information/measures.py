@@ -1,0 +1,186 @@
+"""What is measured of a teacher's similarity information, and stored: tables need no teacher and no people's labels."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data import human_labels
+from ...data.human_labels import HUMAN_LABELS
+from ...study.study import Study
+from ...training.config import Teacher
+from ...training.losses import soft_labels
+from ...training.similarity import (
+    best_temperature,
+    class_similarity,
+    entropy_parts,
+    mean_non_target_logits,
+    non_target_cosines,
+)
+from ...training.targets import class_means, shuffle_similarity, smooth_similarity
+from ...training.teachers import responses
+from ..penultimate_layer.experiment import settings
+from . import yardsticks
+from .yardsticks import agreement
+
+TEMPERATURE = 9.0  # of what is shown for one temperature, and of the controls
+LEAST_VOTES = 5  # for another class: of fewer, an image's people say too little
+CONTROLS = ("shuffled", "class_mean", "smoothed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A teacher's run with the epochs whose responses are looked at."""
+
+    seed: int
+    capacity: str
+    setting: str
+    teacher: Teacher
+    epochs: tuple[int, ...]
+
+    @property
+    def who(self) -> dict[str, Any]:
+        """The columns that name the run in each table."""
+        return {"seed": self.seed, "teacher": self.capacity, "setting": self.setting}
+
+
+def runs(study: Study) -> list[Run]:
+    """Both teachers at every kept epoch, and the large one at the settings of figure 7, for every seed."""
+    found = []
+    for seed in study.seeds:
+        for _, capacity, setting, teacher, epoch in settings(study, seed):
+            epochs = teacher.epochs_with_responses if setting == "default" else (epoch,)
+            found.append(Run(seed, capacity, setting, teacher, epochs))
+    return found
+
+
+def temperatures(study: Study) -> tuple[float, ...]:
+    """Temperatures at which similarities are measured: those of the study, and 9."""
+    return tuple(sorted({TEMPERATURE, *study.settings.temperatures}))
+
+
+def sets_of_people(study: Study) -> tuple[str, ...]:
+    """Sets of people's labels that can be used: all if what they gave is stored, else those in the data folder.
+
+    Raises `InputError` for one in the data folder that is not the published one: before any teacher is trained.
+    """
+    if study.dataset.name != "cifar10":
+        return ()
+    every = tuple(HUMAN_LABELS)
+    stored = study.has_measure("people", yardsticks.between_people_config(every))
+    if stored and all(study.has_measure("similarity_people", _config(study, r, n)) for r in runs(study) for n in every):
+        return every
+    return tuple(name for name in every if human_labels.is_here(name) and human_labels.checked(name))
+
+
+def measure(study: Study, run: Run) -> dict[str, Tensor]:
+    """Similarity measures of a teacher's responses: small tensors, stored, so that no yardstick needs the teacher."""
+    return study.measure("similarity", _config(study, run), lambda: _measure(study, run))
+
+
+def _config(study: Study, run: Run, people: str | None = None) -> dict[str, Any]:
+    config = {
+        "teacher": run.teacher.config(study.dataset),
+        "epochs": list(run.epochs),
+        "temperatures": list(temperatures(study)),
+        "version": 1,
+    }
+    return config | ({"people": people, "sha256": HUMAN_LABELS[people].sha256} if people else {})
+
+
+def lacks_responses(study: Study, run: Run, names: tuple[str, ...]) -> bool:
+    """True if a run's responses are needed: of people's labels, only those of test images take more than measures."""
+    on_test_images = [name for name in names if HUMAN_LABELS[name].split == "test"]
+    return not (
+        study.has_measure("similarity", _config(study, run))
+        and all(study.has_measure("similarity_people", _config(study, run, name)) for name in on_test_images)
+    )
+
+
+def _measure(study: Study, run: Run) -> dict[str, Tensor]:
+    dataset, result, grid = study.dataset, study.teacher_result(run.teacher), temperatures(study)
+    train, validation, labels = dataset.train.cpu(), dataset.validation.cpu(), dataset.labels.cpu()
+    similarity, parts, free = [], [], []
+    for epoch in run.epochs:
+        logits = responses(result, epoch)[train]
+        similarity.append(torch.stack([class_similarity(logits, labels[train], t) for t in grid]))
+        parts.append(torch.stack([torch.stack(entropy_parts(logits, labels[train], t), dim=1) for t in grid]))
+        free.append(mean_non_target_logits(logits, labels[train]))
+    held_out, linear = responses(result, run.epochs[-1])[validation], yardsticks.linear_logits(study)
+    controls = {
+        "shuffled": shuffle_similarity(logits, labels[train], run.seed),
+        "class_mean": class_means(logits, labels[train], torch.arange(len(logits)), TEMPERATURE),
+        "smoothed": smooth_similarity(logits, labels[train], TEMPERATURE),
+    }
+    return {
+        "members": torch.bincount(labels[train], minlength=dataset.classes),
+        "train": torch.stack(similarity).float(),  # [epochs, T, C, C]
+        "train_logits": torch.stack(free).float(),  # [epochs, C, C]
+        "parts": torch.stack(parts),  # [epochs, T, C, (entropy, of the class mean, instance)]
+        "validation": torch.stack([class_similarity(held_out, labels[validation], t) for t in grid]).float(),
+        "validation_logits": mean_non_target_logits(held_out, labels[validation]).float(),
+        "controls": torch.stack(
+            [class_similarity(controls[name], labels[train], TEMPERATURE) for name in CONTROLS]
+        ).float(),
+        **_image_level(held_out, soft_labels(linear.double(), 1), labels[validation], grid),
+    }
+
+
+def _image_level(logits: Tensor, theirs: Tensor, labels: Tensor, grid: tuple[float, ...]) -> dict[str, Tensor]:
+    """`images` [T, 2], mean cosines (see `non_target_cosines`), and `fit`: best T, cross-entropy there, and entropy."""
+    cosines = [non_target_cosines(soft_labels(logits.double(), t), theirs, labels).nanmean(0) for t in grid]
+    entropy = torch.special.entr(theirs).sum(1).mean().item()
+    return {
+        "images": torch.stack(cosines).float(),
+        "fit": torch.tensor([*best_temperature(logits, theirs), entropy]),
+    }
+
+
+def with_people(study: Study, run: Run, name: str) -> dict[str, Tensor]:
+    """Correlations of a run with a set of people's labels, stored, so that they are known where these are not.
+
+    Returns those of `agreements`, and of test images also `test`, `test_logits`, `images` (mean cosines on those with
+    enough votes, `count`) and `fit`.
+    """
+
+    def compute() -> dict[str, Tensor]:
+        counts, labels = yardsticks.votes(study.dataset, name)
+        people = yardsticks.people_similarity(counts, labels)
+        found = agreements(measure(study, run), people)
+        if HUMAN_LABELS[name].split == "test":
+            found |= _on_test_images(study, run, counts, labels, people)
+        return found
+
+    return study.measure("similarity_people", _config(study, run, name), compute)
+
+
+def _on_test_images(study: Study, run: Run, votes: Tensor, labels: Tensor, people: Tensor) -> dict[str, Tensor]:
+    """Agreement with people on the images that they labelled: of classes, and of single images with enough votes."""
+    if run.epochs[-1] != run.teacher.epochs:  # test responses are those of the last epoch
+        return {}
+    logits, grid = study.teacher_result(run.teacher)["test_logits"], temperatures(study)
+    others = votes.scatter(1, labels[:, None], 0)
+    clear = others.sum(1) >= LEAST_VOTES
+    shares = votes.double() / votes.sum(1, keepdim=True)
+    cosines = [
+        non_target_cosines(soft_labels(logits.double(), t), others.double(), labels)[clear].nanmean(0) for t in grid
+    ]
+    return {
+        "test": torch.stack([agreement(class_similarity(logits, labels, t), people) for t in grid]),
+        "test_logits": agreement(mean_non_target_logits(logits, labels), people),
+        "images": torch.stack(cosines).float(),
+        "count": clear.sum(),
+        "fit": torch.tensor([*best_temperature(logits, shares), torch.special.entr(shares).sum(1).mean().item()]),
+    }
+
+
+def agreements(measured: dict[str, Tensor], yardstick: Tensor) -> dict[str, Tensor]:
+    """Correlations (see `yardsticks.agreement`) of all class similarities of a run with a yardstick."""
+    return {
+        "train": torch.stack([torch.stack([agreement(s, yardstick) for s in epoch]) for epoch in measured["train"]]),
+        "train_logits": torch.stack([agreement(s, yardstick) for s in measured["train_logits"]]),
+        "validation": torch.stack([agreement(s, yardstick) for s in measured["validation"]]),
+        "validation_logits": agreement(measured["validation_logits"], yardstick),
+        "controls": torch.stack([agreement(s, yardstick) for s in measured["controls"]]),
+    }
