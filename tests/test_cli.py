@@ -83,7 +83,7 @@ def test_models_in_words_names_every_network_and_what_is_not_legible(kdlib):
 
 def test_systems_lists_every_one_with_its_parameters_and_for_programs_their_origins(kdlib):
     code, out, _ = kdlib("systems")
-    named = [line.split()[0] for line in out.splitlines()[1:] if not line.startswith("class")]
+    named = [line.split()[0] for line in out.splitlines()[1:] if not line.startswith("class ")]
     assert code == 0 and named == list(systems())
     assert "beta* 8" in out and "B: another loss" in out
     rows = {row["name"]: row for row in json.loads(kdlib("systems", "--json")[1])}

@@ -117,7 +117,7 @@ def test_what_was_never_put_is_not_there(empty):
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Teacher)])
 def test_the_key_of_a_teacher_and_of_its_students_depends_on_each_of_its_fields(name, digits):
     teacher = Teacher("small_teacher", 0, 2, 64)
-    value = teacher if name == "taught_by" else changed(getattr(teacher, name))
+    value = teacher if name in ("taught_by", "continues") else changed(getattr(teacher, name))
     other = dataclasses.replace(teacher, **{name: value})
     assert unit_key("teacher", teacher.config(digits)) != unit_key("teacher", other.config(digits))
     ours, theirs = (Student(t, 1, 9.0).config(digits) for t in (teacher, other))
@@ -126,8 +126,9 @@ def test_the_key_of_a_teacher_and_of_its_students_depends_on_each_of_its_fields(
 
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Student) if f.name != "teacher"])
 def test_the_key_of_a_student_depends_on_each_of_its_fields(name, digits, tiny_teacher):
-    student = Student(tiny_teacher, 1, 9.0)
-    other = dataclasses.replace(student, **{name: changed(getattr(student, name))})
+    student = Student(tiny_teacher, 1, 9.0, system="dkd")  # which has parameters
+    named = {"system": "rbkd", "parameters": (("beta", 2.0),)}
+    other = dataclasses.replace(student, **{name: named.get(name) or changed(getattr(student, name))})
     assert unit_key("student", student.config(digits)) != unit_key("student", other.config(digits))
 
 
