@@ -15,6 +15,7 @@ from kdlib import Store, StoreError
 from kdlib.book import pages
 from kdlib.cli import main
 from kdlib.data import registry
+from kdlib.data.human_labels import HUMAN_LABELS
 from kdlib.data.paper import paper_table
 from kdlib.data.sources import FILES
 from kdlib.sections import SECTIONS
@@ -97,7 +98,8 @@ def test_data_lists_every_data_set_and_which_are_here(kdlib, tmp_path, monkeypat
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "none"))
     code, out, _ = kdlib("data", "--list")
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())
-    assert code == 0 and set(lines) == set(registry.dataset_names())
+    assert code == 0 and set(lines) == {*registry.dataset_names(), *HUMAN_LABELS}
+    assert all(lines.pop(name).startswith("not here: ") for name in HUMAN_LABELS)
     assert lines.pop("digits") == "here: 1287 training and 510 test images of 1x8x8"
     assert set(lines.values()) == {"not here"}
 
