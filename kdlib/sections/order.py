@@ -34,7 +34,7 @@ class Stage:
     def study(self, whole: Study) -> Study:
         """The stage's study, cut out of that of the section with all of its seeds."""
         settings = replace(whole.settings, seeds=self.seeds)
-        study = Study(whole.definition, settings, whole.dataset, whole.store, whole.notes)
+        study = Study(whole.definition, settings, whole.dataset, whole.store, whole.clipped, whole.limits)
         study.workers, study.deadline, study.cost = whole.workers, whole.deadline, whole.cost
         return study
 
