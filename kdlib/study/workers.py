@@ -61,7 +61,7 @@ class TaskContext:
         for system in self.systems.values():
             registry_of_systems.register_system(system)
         s = self.settings
-        if (self.digest, s.device) not in _opened:
+        if self._key not in _opened:
             _opened.clear()  # before the next is read: one at a time in memory
             if self.source:
                 registry._sources[s.dataset] = self.source
@@ -75,19 +75,24 @@ class TaskContext:
                     "numbers), or its files were changed meanwhile (start anew)"
                 )
             self.set_dataset(found)
-        dataset = _opened[self.digest, s.device]
+        dataset = _opened[self._key]
         devices.make_deterministic(dataset.images.device)
         return Store(self.root, rules=self.rules), dataset
 
     def set_dataset(self, dataset: Dataset) -> None:
         """Use a data set that is in memory already for all tasks in this process."""
         _opened.clear()
-        _opened[self.digest, self.settings.device] = dataset
+        _opened[self._key] = dataset
+
+    @property
+    def _key(self) -> tuple[str, str, str]:
+        """Name, content and device: another name may have the same content, and its units are others."""
+        return self.settings.dataset, self.digest, self.settings.device
 
 
 # The one data set that is open in this process. Not a cache on a task's arguments: a source that was sent to a worker
 # is another object each time.
-_opened: dict[tuple[str, str], Dataset] = {}
+_opened: dict[tuple[str, str, str], Dataset] = {}
 
 
 def run_task(task: Callable, *arguments: Any) -> float:

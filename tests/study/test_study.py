@@ -216,6 +216,16 @@ def test_a_worker_reads_the_data_set_once_for_all_its_tasks(tmp_path, monkeypatc
     assert len(readers) == len(set(readers)) <= 3
 
 
+def test_a_worker_takes_no_data_set_for_another_of_the_same_content(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    monkeypatch.setitem(registry._sources, "copied", registry.Source(registry.find_source("digits").load, title="copy"))
+    for name in ("digits", "copied"):
+        one = kdlib.open_study("missing_class", {}, dataset=name, profile="smoke", store=kdlib.Store(tmp_path / name))
+        teachers = [one.teacher(capacity, 0) for capacity in ("small", "large")]
+        one.train_teachers(teachers)
+        assert all(one.is_stored(teacher) for teacher in teachers)
+
+
 def test_a_network_registered_here_alone_is_trained_in_workers_and_is_part_of_what_is_stored(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "_networks", {})
     one = study(tmp_path)
