@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..claims.claims import Claim, Verdict
-from ..claims.intervals import Interval
+from ..claims.intervals import CORRELATIONS, Interval
 
 LEGEND = (
     "Drawn: a dot with its 95% interval (hollow: without one, as all seeds agree or there is one alone); shaded, where "
@@ -31,7 +31,7 @@ class Axis:
 
 def axis_over(estimates: Iterable[Interval], landmarks: Iterable[float], unit: str | None) -> Axis:
     """The axis that holds all estimates, with their intervals, and landmarks; rank correlations have -1 to 1."""
-    if unit == "rank correlation":
+    if unit in CORRELATIONS:
         return Axis(-1.0, 1.0)
     values = [*landmarks, *(end for estimate in estimates for end in _ends(estimate))]
     return Axis(min(values), max(values), log=unit == "ratio")
@@ -95,7 +95,7 @@ def _ends(estimate: Interval) -> tuple[float, float]:
 
 def _wanted(claim: Claim) -> tuple[float, float]:
     """Bounds between which the interval has to lie for the claim, infinite where one side is open."""
-    if claim.kind == "equivalence":
+    if claim.kind in ("equivalence", "difference"):
         return claim.bounds()
     return (claim.null_value, math.inf) if claim.side == "greater" else (-math.inf, claim.null_value)
 

@@ -28,6 +28,7 @@ class Teacher:
     alpha: float = 0.99  # of that distillation
     kept_epochs: tuple[int, ...] = ()  # epochs whose responses are kept; empty: all
     checkpoints: tuple[int, ...] = ()  # epochs whose weights are kept; empty: the last
+    label_smoothing: float = added_field(0.0)  # alpha of equation 1, of the labels that it is trained on
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The run's identity as a dictionary for JSON: the store derives the key of its unit from it."""

@@ -36,6 +36,8 @@ def stored_bytes(teacher: Teacher, dataset: Dataset) -> int:
 def train_teacher(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None = None) -> dict[str, Tensor]:
     """Train a teacher with Adam on cross-entropy, on the device that holds the data set.
 
+    Its labels are smoothed (equation 1) where its configuration says so.
+
     Arguments: `teacher_logits` [N, C], for an assistant the logits of its `taught_by`, by index; then the loss is
     equation 4 (Mirzadeh et al. 2020, section 3).
     Returns named tensors: `logits` [kept epochs, N, C] of train and validation examples by index, `epochs` [kept],
@@ -48,7 +50,7 @@ def train_teacher(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | N
     model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed).to(device)
     optimizer = adam(list(model.parameters()), teacher.learning_rate)
     order = torch.Generator().manual_seed(teacher.seed)
-    loss = None if teacher_logits is None else _distillation(teacher, dataset, teacher_logits.to(device))
+    loss = _loss(teacher, dataset, teacher_logits)
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -85,12 +87,17 @@ def _check(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None) ->
     for name in ("learning_rate", "temperature"):
         arguments.positive(name, getattr(teacher, name))
     arguments.fraction("alpha", teacher.alpha)
+    arguments.fraction("label_smoothing", teacher.label_smoothing)
     arguments.one_of("precision", teacher.precision, PRECISIONS)
     for name in ("kept_epochs", "checkpoints"):
         for epoch in getattr(teacher, name):
             arguments.whole(f"an epoch in {name}", epoch, 1, teacher.epochs)
     if (teacher.taught_by is None) != (teacher_logits is None):
         raise InputError("teacher: `teacher_logits` belong to an assistant, and to no other")
+    if teacher.taught_by is not None and teacher.label_smoothing:
+        raise InputError(
+            "teacher: an assistant has the soft labels of its teacher; label_smoothing is allowed without one"
+        )
     if teacher_logits is not None:
         arguments.of_every_example("teacher_logits", teacher_logits, dataset)
         arguments.all_finite("teacher_logits", teacher_logits)
@@ -136,6 +143,19 @@ def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor
 def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor]:
     shuffled = members[torch.randperm(len(members), generator=order).to(members.device)]
     yield from shuffled.split(size)
+
+
+def _loss(
+    teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """The loss of logits and indices that is not plain cross-entropy, if the teacher has another."""
+    if teacher_logits is not None:
+        return _distillation(teacher, dataset, teacher_logits.to(dataset.images.device))
+    if teacher.label_smoothing:
+        return lambda logits, part: F.cross_entropy(
+            logits, dataset.labels[part], label_smoothing=teacher.label_smoothing
+        )
+    return None
 
 
 def _distillation(teacher: Teacher, dataset: Dataset, teacher_logits: Tensor) -> Callable[[Tensor, Tensor], Tensor]:

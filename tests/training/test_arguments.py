@@ -233,6 +233,7 @@ TEACHERS = {
     "epochs": ({"epochs": 0}, "epochs 0 cannot be used; allowed: a whole number from 1"),
     "batch size": ({"batch_size": 0}, "batch_size 0 cannot be used; allowed: a whole number from 1"),
     "learning rate": ({"learning_rate": -1e-3}, "learning_rate must be positive and finite, got -0.001"),
+    "smoothing": ({"label_smoothing": 1.5}, "label_smoothing"),
     "kept": ({"kept_epochs": (1, 3)}, "an epoch in kept_epochs 3 cannot be used; allowed: a whole number from 1 to 2"),
     "weights": ({"checkpoints": (0,)}, "an epoch in checkpoints 0 cannot be used; allowed: a whole number from 1 to 2"),
 }
