@@ -115,7 +115,9 @@ def note(found: Standing, judge: Judge) -> str:
 
 
 def lines(found: Standing) -> Iterator[str]:
-    """Lines that `verify` prints about a page: nothing where no rule is newer than a number, and all can be told."""
+    """Lines that `verify` prints about a page: nothing where no rule is newer than a number or a verdict."""
+    if found.judged_by_these is False:
+        yield "its own verdicts are by earlier rules (`kdlib run` makes it anew)"
     if found.newer:
         yield f"{_title(found)}: {', '.join(change.entry['id'] for change in found.newer)}"
     yield from (f"it cannot be told {why}" for why in found.untold)

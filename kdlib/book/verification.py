@@ -15,15 +15,17 @@ from .history import History
 from .pages import check_pair, executed, notebook_path, outputs_digest, page_record, read, records, source_digest
 
 
-def problems(history: History | None = None) -> list[str]:
+def problems() -> list[str]:
     """One line for whatever does not belong together, with what to do."""
-    history = history or History(paths.project_root())
-    of_pages = (line for path in executed() for line in _of_page(path, history))
+    of_pages = (line for path in executed() for line in _of_page(path))
     return [*_of_notebooks(), *of_pages, *page_data.problems(), *_of_results()]
 
 
 def notes(history: History | None = None) -> list[str]:
-    """Lines on rules that are newer than some of a page's numbers, and on where that cannot be told: no problems."""
+    """Lines on rules that are newer than some of a page's numbers or verdicts, and on where that cannot be told.
+
+    They are no problems: the page says the same at its top, and the scoreboard judges its numbers by the rules of now.
+    """
     history = history or History(paths.project_root())
     return [
         f"{where}: {line}"
@@ -55,7 +57,7 @@ def _of_notebooks() -> list[str]:
     return found
 
 
-def _of_page(path: Path, history: History) -> list[str]:
+def _of_page(path: Path) -> list[str]:
     where, found = path.relative_to(paths.project_root()), []
     page = read(path)
     if page is None:
@@ -69,9 +71,6 @@ def _of_page(path: Path, history: History) -> list[str]:
         found.append(f"{where} was edited after it ran (`kdlib run` makes it anew)")
     if content["digest"] != digest_of_texts(content["tables"]):
         found.append(f"{where} carries other tables than it ran with (`kdlib run` makes it anew)")
-    if newer_rules.standing(content, history).judged_by_these is False:
-        section = content["section"]
-        found.append(f"{where} was judged by other rules than {section} now has (`kdlib run` makes it anew)")
     if path.is_relative_to(paths.project_root() / "book"):
         found += _of_published(content)
     return found

@@ -155,9 +155,8 @@ def evaluate(
 
     joined = {notebook: (of_notebook(notebook), unlike(notebook)) for notebook in {claim.notebook for claim in claims}}
     verdicts = [_evaluate(claim, *joined[claim.notebook]) for claim in claims]
-    tested = (*VERDICTS[:4],)
     own = {claim.id for claim in claims if claim.own}
-    family = {v.claim: v.p for v in verdicts if v.p is not None and v.claim in own and v.verdict in tested}
+    family = {v.claim: v.p for v in verdicts if v.p is not None and v.claim in own and v.verdict in VERDICTS[:4]}
     adjusted = benjamini_hochberg(family)
     return [replace(v, adjusted=adjusted.get(v.claim)) for v in verdicts]
 

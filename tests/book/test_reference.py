@@ -210,8 +210,6 @@ def removed_page(project: Path) -> None:
         (stale_page, "book/digits/missing_class.ipynb is stale"),
         (cut_page, "book/digits/entropy.ipynb cannot be read"),
         (cleared_outputs, "book/digits/missing_class.ipynb has no record"),
-        (changed_claim, "book/digits/entropy.ipynb was judged by other rules"),
-        (changed_control, "book/digits/missing_class.ipynb was judged by other rules"),
         (another_commit, "results/digits/missing_class.parquet: its units name other commits or rules"),
         (cut_units, "results/digits/missing_class.parquet is missing or damaged"),
         (without_a_unit, "results/digits/missing_class.parquet lacks 1 of the units that the page was made from"),
@@ -226,9 +224,22 @@ def test_every_kind_of_rot_is_noticed(rot, message, project):
     assert any(line.startswith(message) for line in verification.problems())
 
 
+def judged_earlier(project: Path) -> list[str]:
+    """The pages whose verdicts are by earlier rules, as `verify` notes it."""
+    return [line.partition(": ")[0] for line in verification.notes() if "verdicts are by earlier rules" in line]
+
+
+@pytest.mark.parametrize(("change", "section"), [(changed_claim, "entropy"), (changed_control, "missing_class")])
+def test_a_page_whose_verdicts_are_by_earlier_rules_is_noted_and_no_problem(change, section, project):
+    assert judged_earlier(project) == []
+    change(project)
+    assert f"book/digits/{section}.ipynb" in judged_earlier(project)
+    assert verification.problems() == []
+
+
 def test_a_comment_among_the_rules_is_no_rot(project):
     change_rule(project, "entropy/claims.yml", "- id:", "# a comment\n- id:")
-    assert verification.problems() == []
+    assert verification.problems() == [] and judged_earlier(project) == []
 
 
 def test_the_reference_pages_of_this_repository_belong_together():

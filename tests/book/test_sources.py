@@ -19,6 +19,7 @@ VERDICTS = [
     "direction-only",
     "undecided",
     "contradicted",
+    "premise-not-met",
     "not-tested",
     "not-yet-run",
     "not-comparable",
