@@ -10,7 +10,14 @@ import pandas as pd
 
 from . import rules
 from .claim import Claim
-from .inference import LEVEL, benjamini_hochberg, changed_by_leaving_out, hierarchical_bootstrap, logits_of_percents
+from .inference import (
+    LEVEL,
+    benjamini_hochberg,
+    changed_by_leaving_out,
+    hierarchical_bootstrap,
+    logits_of_percents,
+    permutation_p,
+)
 from .intervals import Interval, t_interval
 from .judging import decide, seeds_that_would_decide
 from .registry import STATISTICS, Lacking, Sections, Statistic, Tables
@@ -200,8 +207,8 @@ def _beside(claim: Claim, verdict: Verdict, found: Statistic) -> Iterable[str]:
     """What other ways to weigh the same numbers say; they decide nothing."""
     if verdict.estimate is None or verdict.estimate.n < 2:
         return
-    if found.ranks is not None and verdict.p is not None:
-        yield f"permutation p = {verdict.p:.2g}"
+    if found.ranks is not None:
+        yield f"permutation p = {min(permutation_p([found.ranks[seed] for seed, _ in verdict.values])):.2g}"
     if found.cells is not None:
         interval = hierarchical_bootstrap(found.cells.dropna().to_numpy())
         yield f"hierarchical bootstrap {interval.printed(interval.low)} to {interval.printed(interval.high)}"
@@ -210,10 +217,7 @@ def _beside(claim: Claim, verdict: Verdict, found: Statistic) -> Iterable[str]:
         if ((percents < NEAR_THE_ENDS) | (percents > 100 - NEAR_THE_ENDS)).to_numpy().any():
             odds = logits_of_percents(percents["a"]) - logits_of_percents(percents["b"])
             other = decide(replace(claim, value=None, null_value=0), None, Statistic(odds), LEVEL)
-            same = other.verdict == verdict.verdict or (other.verdict, verdict.verdict) == (
-                "reproduced",
-                "direction only",
-            )
+            same = other.verdict in (verdict.verdict, verdict.verdict.replace("direction only", "reproduced"))
             yield f"on the logit scale {t_interval(odds)}{'' if same else f': {other.verdict}'}"
 
 

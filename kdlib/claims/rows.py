@@ -45,7 +45,7 @@ def last_epoch(rows: DataFrame) -> DataFrame:
 
 def each_thing(by_seed: Mapping[int, Series], name: str) -> Statistic:
     """A number for each seed and thing, of the kind `every`; `name` says what the things are: temperatures, sizes."""
-    return Statistic(DataFrame(by_seed).T.rename_axis(columns=name))
+    return Statistic(DataFrame(by_seed, dtype=float).T.rename_axis(columns=name))
 
 
 def rank_correlations(rows: DataFrame, pairs: Callable[[DataFrame], Sequence[RankPairs]]) -> Statistic:
