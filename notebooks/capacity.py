@@ -34,7 +34,6 @@ profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, el
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
 missing_classes: list = None  # classes removed in turn, by index; []: every class
 examples_per_class: list = None  # sizes of the transfer set, such as [5, 10, 20]
-selections: list = None  # how examples are chosen: entropy, random, lowest
 batch_sizes: list = None  # batch sizes of the small teacher in the search
 sweet_spot_epochs: int = None  # epochs of each of those runs
 alpha: float = None  # weight of the KL term in equation 4, from 0 to 1

@@ -134,12 +134,9 @@ def _example_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
     cells = []
     for seed in study.seeds:
         teacher = study.teacher("small", seed)
-        for cell, student in sizes_at_equal_steps(study, teacher, teacher.epochs):
-            if student.selection == "random":
-                cells += [
-                    (cell | {"seed": seed, "targets": targets}, replace(student, targets=targets))
-                    for targets in TARGETS
-                ]
+        for cell, student in sizes_at_equal_steps(study, teacher, teacher.epochs, ["random"]):
+            for targets in TARGETS:
+                cells.append((cell | {"seed": seed, "targets": targets}, replace(student, targets=targets)))
     return cells
 
 

@@ -44,4 +44,4 @@ def examples_without_similarity(table: pd.DataFrame) -> pd.DataFrame:
     for number, part in table.groupby("examples_per_class"):
         by_targets = {TAUGHT[t]: mean_and_half_width(part[part.targets == t].validation_accuracy, 1) for t in TARGETS}
         rows.append({"examples per class": f"{number:g}"} | by_targets)
-    return index_name_as_header(pd.DataFrame(rows).set_index("examples per class")) if rows else pd.DataFrame()
+    return index_name_as_header(pd.DataFrame(rows).set_index("examples per class"))
