@@ -70,6 +70,9 @@ kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "entropy-fal
 # the accuracy of students on a class that they never saw, every third class removed in turn, raw and bias corrected, at
 # T = 9; *all classes* that of students that saw all.
 
+# %% kdlib={"tables": ["teachers"]} mystnb={"figure": {"caption": "Entropy of the responses of each teacher at T = 9, and bias-corrected accuracy of its students on a class that they never saw ({dataset}), in order of the number of parameters. Lines are 95% t intervals over teacher seeds.", "name": "confounded-teachers"}, "image": {"alt": "Two panels on {dataset} with one row for each teacher, in order of its number of parameters, which stands beside its name: mean entropy in nats, and accuracy in percent on the missing class. A marker for the mean, round for the small teacher and square for the large one, and a line for the interval."}} tags=["hide-input"]
+kdlib.figures.confounded_teachers(tables["teachers"])
+
 # %% kdlib={"tables": ["teachers"]} tags=["hide-input"]
 kdlib.present.confounded_teachers(tables["teachers"])
 
