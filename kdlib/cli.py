@@ -382,6 +382,21 @@ def book(
 
 
 @app.command()
+def scoreboard(as_json: JsonOption = False) -> None:
+    """List the verdicts on the pages that are there: in short, or all with their numbers."""
+    from .book import assembly
+    from .book.history import History
+
+    board = assembly.scoreboard_of(assembly.find_pages())
+    if as_json:
+        found = {"rules": History(project_root()).commit_of_rules(), "verdicts": board.rows()}
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        for line in board.short_table():
+            typer.echo(line)
+
+
+@app.command()
 def verify() -> None:
     """Check that notebooks, pages, tables, rules and store belong together, and list what a reader must know of them.
 
@@ -396,7 +411,7 @@ def verify() -> None:
         typer.echo(f"test split opened by {line}")
     for line in (*verification.notes(history), *page_data.not_compared()):
         typer.echo(line)
-    problems = verification.problems(history)
+    problems = verification.problems()
     sound, damaged = Store().verify()
     problems += [f"store: {path.parent.name}/{path.name} is {what}" for path, what in damaged]
     for problem in problems:

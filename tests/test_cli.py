@@ -59,6 +59,12 @@ def project(tmp_path, monkeypatch):
     return root
 
 
+def test_the_scoreboard_is_for_a_program_to_read_also_where_nothing_was_run(kdlib, project):
+    code, out, _ = kdlib("scoreboard", "--json")
+    assert code == 0 and json.loads(out) == {"rules": None, "verdicts": []}
+    assert kdlib("scoreboard")[:2] == (0, "")
+
+
 def assert_one_line(result: tuple[int, str, str], message: str, code: int = 2) -> None:
     assert result[0] == code and result[1] == ""
     [line] = result[2].splitlines()

@@ -9,7 +9,7 @@
     explained: row.querySelector("td:nth-child(5) a") !== null,
     text: row.querySelector("th").textContent.toLowerCase(),
   }));
-  const ORDER = ["reproduced", "direction only", "undecided", "contradicted"];
+  const ORDER = ["reproduced", "direction only", "undecided", "contradicted", "premise not met"];
   const kinds = [...new Set([...ORDER, ...rows.map((r) => r.verdict)])].filter((kind) => rows.some((r) => r.verdict === kind));
 
   const form = document.createElement("form");

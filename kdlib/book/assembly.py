@@ -133,7 +133,7 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     shutil.copyfile(root / "_config.yml", source / "_config.yml")
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     records, history = [page.record for page in pages], History(root)
-    board = scoreboard.Scoreboard(records, {(p.record["dataset"], p.record["section"]): p.given for p in pages})
+    board = scoreboard_of(pages)
     for page in pages:
         target = source / f"{page.place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +161,12 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
     return board
+
+
+def scoreboard_of(pages: list[Page]) -> scoreboard.Scoreboard:
+    """The verdicts that the records of pages give, each with the parameters that its page was executed with."""
+    given = {(page.record["dataset"], page.record["section"]): page.given for page in pages}
+    return scoreboard.Scoreboard([page.record for page in pages], given)
 
 
 def _list_of_sections(folder: Path) -> str:

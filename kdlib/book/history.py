@@ -60,6 +60,11 @@ class History:
         commits = self._git("log", "--topo-order", "--format=%H", "--", *FILES).split()
         return [version for commit in commits if (version := self.at(commit))]
 
+    def commit_of_rules(self) -> str | None:
+        """The commit whose rules are those of now; None where they were not committed, or there is no history."""
+        now = rules.digests()
+        return next((v.commit for v in self.versions if {s: rules.digest(v.rules, s) for s in now} == now), None)
+
     def with_digest(self, section: str, digest: str) -> Version | None:
         """The newest version in which a section's rules have this digest."""
         return next((v for v in self.versions if rules.digest(v.rules, section) == digest), None)

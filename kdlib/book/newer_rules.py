@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..claims import rules
-from ..claims.claims import PAPER_DATASETS, Claim
+from ..claims.claim import PAPER_DATASETS, Claim
 from ..claims.controls import Control, as_control
 from ..claims.rules import KINDS, Entry, Rules
 from .history import History, Version
@@ -16,9 +16,10 @@ Judge = Callable[[str, Claim | Control], str]  # data set and rule: the verdict 
 # What decides, of an entry; the rest is words.
 MEASURED = ("statistic", "definition", "unit")
 DECIDING = {
-    "claims": (*MEASURED, "kind", "side", "null_value", "margin", "value", "datasets", "also", "settled_at"),
+    "claims": (*MEASURED, "kind", "side", "null_value", "margin", "value", "datasets", "also", "premise"),
     "controls": (*MEASURED, "null_value", "notebook"),
 }
+ABSENT_IS_NONE = {"premise"}  # a field without which there was none, also where no entry of a version had it
 NOT_JUDGED = "not judged on this data set"
 
 
@@ -103,6 +104,8 @@ def note(found: Standing, judge: Judge) -> str:
         said += ["", *(f"- {line}" for line in other), ""]
     elif pairs:
         said.append("Where a verdict by the earlier rules can be computed, it is the same.")
+    if found.newer:
+        said.append("So this is a second look at these numbers: a verdict that it does not bear says so on the scoreboard.")
     said += [f"It cannot be told {why}." for why in found.untold]
     if found.changes:
         items = "".join(f"<li>{line}</li>" for change in found.changes for line in _in_full(change, found.dataset, judge))
@@ -188,8 +191,11 @@ def _change(kind: str, entry: Entry, versions: list[Version], history: History, 
 
 
 def _differing(kind: str, entry: Entry, then: Entry, version: Version, dataset: str) -> list[str]:
-    """The fields that decide otherwise on a data set. One that no entry of a version had was no part of its rules."""
-    had = {field for e in version.rules[kind] for field in e}
+    """The fields that decide otherwise on a data set. One that no entry of a version had was no part of its rules.
+
+    Of a premise it is: without one, there was none to meet.
+    """
+    had = {field for e in version.rules[kind] for field in e} | ABSENT_IS_NONE
     now, before = _decides(kind, entry, dataset), _decides(kind, then, dataset)
     return [field for field in now if field in had and now[field] != before[field]]
 
@@ -263,5 +269,7 @@ def _in_full(change: Change, dataset: str, judge: Judge) -> Iterator[str]:
 
 
 def _word(value: Any) -> str:
-    """HTML of a field's value."""
+    """HTML of a field's value; of a premise its words."""
+    if isinstance(value, Mapping):
+        value = value["words"]
     return html.escape(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))

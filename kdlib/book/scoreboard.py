@@ -1,6 +1,8 @@
 """What was found: the scoreboard, and its summaries on the landing page and on each section's."""
 
 import html
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -8,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..claims.claims import VERDICTS, Claim, Verdict, count_verdicts, evaluate, load_claims
+from ..claims.claims import DECIDED, LOOKS, VERDICTS, Claim, Verdict, count_verdicts, evaluate, load_claims, votes
+from ..claims.inference import LEVEL
 from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
@@ -18,7 +21,7 @@ from ..claims.registry import Tables
 from ..claims.rows import last_epoch
 from ..report.formatting import as_written, format_interval
 from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
-from ..study.settings import differing, reductions
+from ..study.settings import differing, profile_values, reductions
 from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
 from . import downloads, origins
 
@@ -93,14 +96,16 @@ class Scoreboard:
         lines = [
             "# Scoreboard",
             "",
-            f"{sum(not c.derived for c in claims)} claims of the paper, and {sum(c.derived for c in claims)} readings",
+            f"{sum(not c.derived for c in claims)} claims of the paper, of which "
+            f"{sum(bool(c.by_construction) for c in claims)} hold by construction and are counted apart, and "
+            f"{sum(c.derived for c in claims)} readings",
             "of its text and tables: the paper's value where it prints one, what was measured here with its 95%",
             "interval over *n* teacher seeds, and the verdict by a rule. A page on which a rule is newer than some of",
             "its numbers says so at its top. Some claims are made for some data sets only.",
             "Where a [control](sections/rival_explanations.md) explains a result that came out as claimed, the last",
             "column says so. A claim opens to its sentence, its measure, its rule, and the command that makes its page",
             "again from what is stored; `kdlib compute`, with the same section and options and `--fresh`, trains its",
-            "students again and compares. All rules:",
+            "students again and compares. `kdlib scoreboard --json` has every verdict with its numbers. All rules:",
             f"{downloads.links_to_rules('..')}.",
             "",
             f"{LEGEND} Each row has an axis of its own.",
@@ -109,20 +114,40 @@ class Scoreboard:
         for name, found in self.verdicts.items():
             table = VerdictTable(found, self.rivals.get(name), self._places(name), SECTIONS)._repr_html_()
             lines += [f"({_label(name)})=", f"## {as_written(self.titles[name])}", "", self._scale(name), ""]
-            lines += [*self._changed_by_seeds(name), *_raw(table), ""]
+            lines += [*self._among_all(name), *self._changed_by_seeds(name), *_raw(table), ""]
         return "\n".join([*lines, *(_raw(SCRIPT) if self.verdicts else ())])
+
+    def _among_all(self, dataset: str) -> Iterator[str]:
+        """How many verdicts stand among all and as a second look, and how the paper's sentences vote."""
+        own = {claim.id for claim in load_claims() if claim.own}
+        found = [v for v in self.verdicts[dataset] if v.claim in own and v.verdict in DECIDED and v.adjusted is not None]
+        looks = sum(v.two_looks == v.verdict for v in found)
+        words = Counter(votes(self.verdicts[dataset]).values())
+        yield f"Of {len(found)} decided verdicts on the paper's own claims {sum(v.stands for v in found)} stand when all are"
+        yield f"taken together (Benjamini and Hochberg, {100 * LEVEL:g}%), and {looks} at {100 * LEVEL / LOOKS:g}%, the level"
+        yield "of each of two looks (Bonferroni): the numbers had been seen before rules changed or seeds were added. One"
+        yield f"vote for each sentence: {', '.join(f'{words[kind]} {kind}' for kind in VERDICTS if words[kind]) or 'none yet'}."
+        yield ""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every verdict with its numbers, as `kdlib scoreboard --json` writes them."""
+        entries = {claim.id: claim for claim in load_claims()}
+        return [_row(entries[v.claim], v) for found in self.verdicts.values() for v in found]
 
     def summary(self) -> str:
         """For the landing page: how many claims fared how, and the paper's main statements on each data set."""
         if not self.records:
             return NO_PAGE
-        readings = {claim.id for claim in load_claims() if claim.derived}
-        lines = ["| claims on | " + " | ".join(VERDICTS[:4]) + " | no verdict |", "|---|" + "--:|" * 5]
+        entries, kinds = {claim.id: claim for claim in load_claims()}, VERDICTS[:5]
+        heads = (*kinds, "no verdict", "stand among all", "by construction")
+        lines = [f"| claims on | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
         for name, found in self.verdicts.items():
-            of_kind = [[v.claim in readings for v in found if v.verdict == kind] for kind in VERDICTS[:4]]
-            of_kind.append([v.claim in readings for v in found if v.verdict not in VERDICTS[:4]])
+            counted = [(v, entries[v.claim]) for v in found if not entries[v.claim].by_construction]
+            of_kind = [[c.derived for v, c in counted if v.verdict == kind] for kind in kinds]
+            of_kind.append([c.derived for v, c in counted if v.verdict not in kinds])
             counts = [f"{len(own) - sum(own)} + {sum(own)}" for own in of_kind]
-            lines.append(f"| [{as_written(self.titles[name])}](#{_label(name)}) | " + " | ".join(counts) + " |")
+            counts += [sum(v.stands for v in found), len(found) - len(counted)]
+            lines.append(f"| [{as_written(self.titles[name])}](#{_label(name)}) | {' | '.join(map(str, counts))} |")
         return "\n".join(
             [
                 "The paper's main statements, with what was measured and its 95% interval over teacher seeds:",
@@ -133,7 +158,8 @@ class Scoreboard:
                 "",
                 *self._beside_labels_alone(),
                 "",
-                "All claims, the paper's own and (after the plus) readings of its text and tables:",
+                "All claims, the paper's own and (after the plus) readings of its text and tables; of the paper's own how",
+                "many verdicts stand when all are taken together; and apart, what holds by construction:",
                 "",
                 *lines,
                 "",
@@ -189,7 +215,24 @@ class Scoreboard:
         self, statements: Mapping[str, tuple[Sequence[str], str]], found: Mapping[str, Sequence[Verdict]], up: str
     ) -> VerdictMatrix:
         rivals = {name: replace(own, folder=up + own.folder) for name, own in self.rivals.items()}
-        return VerdictMatrix(statements, found, self.titles, rivals, f"{up}scoreboard.html")
+        return VerdictMatrix(statements, found, self.titles, rivals, f"{up}scoreboard.html", self._reach)
+
+    def _reach(self, verdict: Verdict) -> str:
+        """HTML on how far a verdict goes: how long was trained, what a referee asks, what could overturn it."""
+        section = next(claim.notebook for claim in load_claims() if claim.id == verdict.claim)
+        record = next((r for r in self.records if (r["dataset"], r["section"]) == (verdict.dataset, section)), None)
+        if record is None or verdict.verdict not in (*DECIDED, "undecided", "premise not met"):
+            return ""
+        settings, parameters = record["settings"], SECTIONS[section].parameters
+        trained = f"Teachers trained for {settings['teacher_epochs']} epochs"
+        if "student_epochs" in parameters:
+            trained += f", students for {settings['student_epochs']}"
+        given, change = self.given[verdict.dataset, section], _overturning(verdict, settings, parameters)
+        if "seeds" not in change:  # all students are trained anew: with common random numbers
+            given = {name: value for name, value in given.items() if name != "seeding"}
+        command = html.escape(origins.command(record, {**given, **change}))
+        last = f"The cheapest run that could overturn it: <code>{command}</code>"
+        return ". ".join([trained, *(html.escape(said) for said in verdict.remarks()), last])
 
     def _scale(self, dataset: str) -> str:
         """What was run of a data set: its profiles, what they cut, and which teachers miss the accuracy floor."""
@@ -241,6 +284,54 @@ class Scoreboard:
             for r in self.records
             if r["dataset"] == dataset
         }
+
+
+def _overturning(verdict: Verdict, settings: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, int]:
+    """The parameter to change for the cheapest run that could give another verdict.
+
+    More seeds where the number that would decide is known, or where a seed left out changes the verdict; else as long a
+    training as profile `paper` has, of students before that of teachers.
+    """
+    if verdict.verdict == "undecided" and verdict.seeds_needed is not None:
+        return {"seeds": max(verdict.seeds_needed, settings["seeds"] + 1)}
+    if verdict.left_out:
+        return {"seeds": settings["seeds"] + 1}
+    full = profile_values("paper", settings["dataset"])
+    for name in ("student_epochs", "teacher_epochs"):
+        if name in parameters and settings[name] < full[name]:
+            return {name: full[name]}
+    return {"seeds": 2 * settings["seeds"]}
+
+
+def _row(claim: Claim, verdict: Verdict) -> dict[str, Any]:
+    """A verdict for a program to read."""
+    estimate = verdict.estimate
+    numbers = {name: _finite(getattr(estimate, name, None)) for name in ("mean", "low", "high")}
+    return {
+        "dataset": verdict.dataset,
+        "claim": claim.id,
+        "sentence": claim.sentence,
+        "kind": claim.kind,
+        "derived": claim.derived,
+        "by_construction": bool(claim.by_construction),
+        "statistic": claim.statistic,
+        "values": {str(k): dict(v) if isinstance(v, tuple) else v for k, v in verdict.values},
+        **numbers,
+        "n": estimate and estimate.n,
+        "p": verdict.p,
+        "adjusted": verdict.adjusted,
+        "verdict": verdict.verdict,
+        "stands_among_all": verdict.stands,
+        "second_of_two_looks": verdict.two_looks or None,
+        "premise": verdict.premise or None,
+        "left_out": {str(seed): other for seed, other in verdict.left_out},
+        "seeds_needed": verdict.seeds_needed,
+        "note": verdict.note,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
 
 
 def first_seeds(tables: SectionsOf, count: int) -> SectionsOf:

@@ -4,115 +4,47 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any
 
 import pandas as pd
 
 from . import rules
-from .intervals import Interval, ratio_interval, t_interval
-from .registry import STATISTICS, Lacking, Sections, Tables
+from .claim import Claim
+from .inference import (
+    LEVEL,
+    benjamini_hochberg,
+    changed_by_leaving_out,
+    hierarchical_bootstrap,
+    logits_of_percents,
+    permutation_p,
+)
+from .intervals import Interval, t_interval
+from .judging import decide, seeds_that_would_decide
+from .registry import STATISTICS, Lacking, Sections, Statistic, Tables
 
-PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
-VERDICTS = ("reproduced", "direction only", "undecided", "contradicted", "one seed, no verdict", "no verdict")
+DECIDED = ("reproduced", "direction only", "contradicted")
+NOTHING = Statistic(pd.Series(dtype=float))
+VERDICTS = (
+    *("reproduced", "direction only", "undecided", "contradicted"),
+    *("premise not met", "one seed, no verdict", "no verdict"),
+)
+LOOKS = 2  # a verdict is also given at this part of the level, for whoever looks at the same data set twice
+NEAR_THE_ENDS = 5  # per cent from 0 or 100
 _SHOWN_FIELDS = ("title", "section", "notebook", "sentence", "derived", "unit")
 _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "note")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper: an entry of a section's claims.yml; RULES.md explains the fields."""
-
-    id: str
-    title: str
-    section: str
-    notebook: str
-    sentence: str | None
-    derived: bool
-    datasets: list[str]
-    value: float | dict[str, float] | None
-    unit: str | None
-    kind: str
-    side: str | None
-    null_value: float | None
-    margin: float | None
-    statistic: str
-    definition: str
-    reason: str | None
-    also: Sequence[str] = ()
-    settled_at: Sequence[float] | Literal["any"] = ()
-
-    def applies_to(self, dataset: str) -> bool:
-        """True if the claim is made for a data set; one that the paper does not have counts as `other`."""
-        return (dataset if dataset in PAPER_DATASETS else "other") in self.datasets
-
-    def paper_value(self, dataset: str) -> float | None:
-        """The size that the paper gives for a data set, None where it gives none."""
-        return self.value.get(dataset) if isinstance(self.value, Mapping) else self.value
-
-    def bounds(self) -> tuple[float, float]:
-        """Bounds between which the whole interval of an equivalence has to lie."""
-        if self.unit == "ratio":
-            return 1 / (1 + self.margin), 1 + self.margin
-        return self.null_value - self.margin, self.null_value + self.margin
-
-    def settles(self, value: float) -> bool:
-        """True if seeds that all have this value decide: an end of the statistic's range, or any value of a count."""
-        if self.settled_at == "any":
-            return True
-        return any(math.isclose(value, end, abs_tol=1e-9) for end in self._ends())
-
-    def forbids(self, size: float) -> bool:
-        """True if a size lies on the side that a claim of kind `direction` excludes, as some of the paper's own do."""
-        return (size > self.null_value) != (self.side == "greater")
-
-    def rule(self, dataset: str) -> str:
-        """The rule that decides the claim on a data set, in a sentence; empty for a claim that is not tested."""
-        size = self.paper_value(dataset)
-        match self.kind:
-            case "direction":
-                where = {"greater": "above", "less": "below"}[self.side]
-                beside = f"if the whole interval lies {where} {self.null_value:g}"
-                against = f"contradicted if it lies wholly on the other side.{self._without_width()}"
-                if size is None and self.value is not None:
-                    return f"Direction only {beside} (the paper gives no size for this data set); {against}"
-                if size is None:
-                    return f"Reproduced {beside}; {against}"
-                if self.forbids(size):
-                    return f"Reproduced {beside}, which the paper's own {size:.4g} does not; {against}"
-                return f"Reproduced {beside} and its far end reaches {size:.4g} (else direction only); {against}"
-            case "equivalence":
-                low, high = self.bounds()
-                where = f"between {low:.4g} and {high:.4g}"
-                return (
-                    f"Reproduced if the whole interval lies {where}; contradicted if it lies wholly outside."
-                    f"{self._without_width()}"
-                )
-            case "existence":
-                beside = "else contradicted; no interval decides, so chance is not weighed."
-                return f"Reproduced if every number found is above {self.null_value:g}; {beside}"
-            case "exact":
-                return f"Reproduced if it is {size:g}, within {self.margin:g}; else contradicted."
-            case _:
-                return ""
-
-    def _without_width(self) -> str:
-        """The end of a rule: what holds where all seeds agree."""
-        if self.settled_at == "any":
-            return ""
-        ends = " or ".join(f"{end:g}" for end in self._ends())
-        return f" Undecided if it is the same in all seeds{f', other than {ends}' if ends else ''}."
-
-    def _ends(self) -> Sequence[float]:
-        """Of the statistic's range, where it has any."""
-        return (*self.settled_at, *((1.0, -1.0) if self.unit == "rank correlation" else ()))
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Verdict of the tables of a data set on a claim.
 
-    `verdict` is one of the header's, or "one seed, no verdict", "no verdict". `estimate` is over teacher seeds; None
-    where there is no mean of seeds: the note then says what was found. `paper` is the paper's size.
+    `verdict` is one of the header's, or "one seed, no verdict", "no verdict". `estimate` is over teacher seeds (of the
+    kind `every` that of the weakest thing); None where there is no mean of seeds: the note then says what was found.
+    `paper` is the paper's size. `values`: pairs of seed and statistic, of the kind `every` one for each thing. `p`: the
+    smaller of those of the claim and of its contrary, two-sided; `adjusted`: the same by Benjamini and Hochberg, None
+    of what is no claim of the paper's own. `two_looks`: the verdict at half the level. `left_out`: pairs of a seed and
+    the verdict without it, where that is another. `seeds_needed`: of an undecided one, that would decide it at the
+    effect seen, None if 1,000 would not. `premise`: what was found of it.
     """
 
     claim: str
@@ -121,6 +53,35 @@ class Verdict:
     estimate: Interval | None = None
     paper: float | None = None
     note: str = ""
+    values: tuple[tuple[Any, Any], ...] = ()
+    p: float | None = None
+    adjusted: float | None = None
+    two_looks: str = ""
+    left_out: tuple[tuple[int, str], ...] = ()
+    seeds_needed: int | None = None
+    premise: str = ""
+
+    @property
+    def stands(self) -> bool:
+        """True if it is decided and remains so among the paper's other claims on the data set."""
+        return self.verdict in DECIDED and self.adjusted is not None and self.adjusted <= LEVEL
+
+    def remarks(self) -> Iterable[str]:
+        """Sentences that a referee asks of a verdict: its premise, other seeds, a second look, other claims, power."""
+        if self.premise:
+            yield self.premise
+        if self.left_out:
+            yield "Another verdict " + "; ".join(f"without seed {seed}: {verdict}" for seed, verdict in self.left_out)
+        if self.verdict in DECIDED and self.two_looks not in ("", self.verdict):
+            yield f"As the second of two looks, each at {100 * LEVEL / LOOKS:g}%: {self.two_looks}"
+        if self.verdict in DECIDED and self.adjusted is not None and not self.stands:
+            yield f"Among all claims of the data set it does not stand (adjusted p = {self.adjusted:.2g})"
+        if self.verdict == "undecided" and self.values:
+            yield (
+                "At the effect seen no number of seeds up to 1,000 would decide it"
+                if self.seeds_needed is None
+                else f"At the effect seen {self.seeds_needed} seeds would decide it (power 80%)"
+            )
 
 
 def load_claims() -> list[Claim]:
@@ -128,61 +89,48 @@ def load_claims() -> list[Claim]:
     return [Claim(**entry) for entry in rules.read()["claims"]]
 
 
-def judge(claim: Claim, dataset: str, values: Sequence[float]) -> Verdict:
-    """The verdict that values of the claim's statistic give. Pure.
+def judge(claim: Claim, dataset: str, found: Statistic, level: float = LEVEL) -> Verdict:
+    """The verdict that a statistic gives on a claim, its premise aside. Pure.
 
-    Arguments: `values`, one for each teacher seed (existence and exact: for each thing looked at); those that are not
-    finite are left out and counted in the note. Raises `ValueError` for a ratio that is not positive.
+    Arguments: `level`, of the tests, two-sided. Values that are not finite are left out and counted in the note.
+    Raises `ValueError` for a ratio that is not positive.
     """
-    known = [float(v) for v in values if math.isfinite(v)]
-    blank = Verdict(claim.id, dataset, "no verdict", paper=claim.paper_value(dataset))
+    size = claim.paper_value(dataset)
+    blank = Verdict(claim.id, dataset, "no verdict", paper=size)
     if claim.kind == "not_tested":
         return replace(blank, verdict="not tested", note=claim.reason)
-    lacking = [f"{len(values) - len(known)} of {len(values)} without a value"] if len(known) < len(values) else []
-    if not known:
-        return replace(blank, note="; ".join(lacking) or "nothing to compute it from")
-    if claim.kind == "existence":
-        count = sum(v > claim.null_value for v in known)
-        verdict = "reproduced" if count == len(known) else "contradicted"
-        found = f"{count} of {len(known)} above {claim.null_value:g}, the lowest is {min(known):.3g}"
-        if len(known) == 1:
-            found = f"{known[0]:.3g}, {'not ' * (not count)}above {claim.null_value:g}"
-        return replace(blank, verdict=verdict, note="; ".join([found, *lacking]))
-    if claim.kind == "exact":
-        farthest = max(known, key=lambda v: abs(v - blank.paper))
-        verdict = "reproduced" if abs(farthest - blank.paper) <= claim.margin else "contradicted"
-        how = "equal to within" if verdict == "reproduced" else "differs by"
-        found = f"{how} {abs(farthest - blank.paper):.1g}" if claim.margin else f"found {farthest:g}"
-        return replace(blank, verdict=verdict, note="; ".join([found, *lacking]))
-    estimate = (ratio_interval if claim.unit == "ratio" else t_interval)(known)
-    if estimate.n == 1:
-        verdict = "one seed, no verdict"
-    elif not (estimate.has_width or claim.settles(estimate.mean)):
-        verdict = "undecided"  # a coarse number takes few values: equal ones over seeds are no sign of precision
-    elif claim.kind == "direction":
-        verdict = _direction(claim, blank.paper, estimate)
-    else:
-        verdict = _equivalence(claim, estimate)
-    return replace(blank, verdict=verdict, estimate=estimate, note="; ".join(lacking))
+    decision = decide(claim, size, found, level)
+    verdict = replace(
+        blank,
+        verdict=decision.verdict,
+        estimate=decision.estimate,
+        note=decision.note,
+        values=_pairs(found),
+        p=decision.p,
+    )
+    if decision.p is None:
+        return verdict
+
+    def without(seed: int) -> str:
+        return decide(claim, size, found.without(seed), level).verdict
+
+    seeds = found.values.dropna(how="all").index.tolist()
+    return replace(
+        verdict,
+        two_looks=decide(claim, size, found, level / LOOKS).verdict,
+        left_out=tuple(changed_by_leaving_out(seeds, decision.verdict, without).items()),
+        seeds_needed=seeds_that_would_decide(claim, found, level) if decision.verdict == "undecided" else None,
+    )
 
 
-def _direction(claim: Claim, size: float | None, estimate: Interval) -> str:
-    if estimate.low <= claim.null_value <= estimate.high:
-        return "undecided"
-    side = "greater" if estimate.low > claim.null_value else "less"
-    if side != claim.side:
-        return "contradicted"
-    if size is None:
-        return "reproduced" if claim.value is None else "direction only"
-    reaches = estimate.high >= size if side == "greater" else estimate.low <= size
-    return "reproduced" if reaches else "direction only"
-
-
-def _equivalence(claim: Claim, estimate: Interval) -> str:
-    low, high = claim.bounds()
-    if low <= estimate.low and estimate.high <= high:
-        return "reproduced"
-    return "contradicted" if estimate.high < low or estimate.low > high else "undecided"
+def _pairs(found: Statistic) -> tuple[tuple[Any, Any], ...]:
+    """A statistic's known values as they are written: (seed, number), or (seed, ((thing, number), ...))."""
+    if isinstance(found.values, pd.Series):
+        return tuple((k, float(v)) for k, v in found.values.items() if math.isfinite(v))
+    return tuple(
+        (seed, tuple((str(k), float(v)) for k, v in row.items() if math.isfinite(v)))
+        for seed, row in found.values.iterrows()
+    )
 
 
 def evaluate(
@@ -198,7 +146,7 @@ def evaluate(
     that compare two; `alike(notebook, data set, section)`, whether a section was run with the same settings as this
     data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
     notebook or table is lacking is "not yet run", one whose table lacks a column has "no verdict"; the note says what
-    is lacking. `claims`: those to judge (default: all, as they are now).
+    is lacking. `claims`: those to judge (default: all, as they are now). P values are adjusted among the paper's own.
     """
     claims = [claim for claim in (load_claims() if claims is None else claims) if claim.applies_to(dataset)]
     every = {dataset: tables, **(others or {})}
@@ -213,14 +161,18 @@ def evaluate(
         return own | {name for name, part in every.items() if notebook in part and not alike(notebook, name, notebook)}
 
     joined = {notebook: (of_notebook(notebook), unlike(notebook)) for notebook in {claim.notebook for claim in claims}}
-    return [_evaluate(claim, *joined[claim.notebook]) for claim in claims]
+    verdicts = [_evaluate(claim, *joined[claim.notebook]) for claim in claims]
+    own = {claim.id for claim in claims if claim.own}
+    family = {v.claim: v.p for v in verdicts if v.p is not None and v.claim in own and v.verdict in VERDICTS[:4]}
+    adjusted = benjamini_hochberg(family)
+    return [replace(v, adjusted=adjusted.get(v.claim)) for v in verdicts]
 
 
 def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
     if claim.kind == "not_tested":
-        return judge(claim, tables.dataset, [])
+        return judge(claim, tables.dataset, NOTHING)
     try:
-        own = tables[claim.notebook]  # also for a statistic that takes no table of it
+        tables[claim.notebook]  # lacking, if it was not run: also for a statistic that takes no table of it
         found = STATISTICS[claim.statistic](tables)
     except KeyError as error:
         what, paper = error.args[0], claim.paper_value(tables.dataset)
@@ -228,17 +180,67 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
         if isinstance(error, Lacking):
             verdict, how = ("not comparable", " with the same settings") if what in unlike else ("not yet run", "")
         return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {what}{how}")
-    verdict = judge(claim, tables.dataset, found.values.tolist())
-    seeds = {seed for table in own.values() if "seed" in table for seed in table["seed"]}
-    if claim.kind == "existence" and len(seeds) == 1:  # its values are not those of seeds
-        verdict = replace(verdict, verdict="one seed, no verdict")
-    return replace(verdict, note="; ".join(filter(None, [verdict.note, found.note])))
+    verdict = judge(claim, tables.dataset, found)
+    beside = (verdict.note, found.note, *_beside(claim, verdict, found))
+    verdict = replace(verdict, note="; ".join(filter(None, beside)))
+    return _with_premise(claim, verdict, tables)
+
+
+def _with_premise(claim: Claim, verdict: Verdict, tables: Tables) -> Verdict:
+    """The verdict where the claim's premise holds, if it has one; else that it is not met."""
+    if claim.premise is None or verdict.verdict not in VERDICTS[:4]:
+        return verdict
+    try:
+        premise = STATISTICS[claim.premise["statistic"]](tables)
+    except KeyError as error:
+        return replace(
+            verdict, premise=f"Premise: {claim.premise['words']}; not looked at here (lacks {error.args[0]})"
+        )
+    held = decide(claim.as_premise(), None, premise, LEVEL)
+    measured = f"{claim.premise['words']}: {held.estimate}" if held.estimate else claim.premise["words"]
+    if held.verdict == "reproduced":
+        return replace(verdict, premise=f"Premise met: {measured}")
+    return replace(verdict, verdict="premise not met", premise=f"Premise: {measured}. But for it: {verdict.verdict}")
+
+
+def _beside(claim: Claim, verdict: Verdict, found: Statistic) -> Iterable[str]:
+    """What other ways to weigh the same numbers say; they decide nothing."""
+    if verdict.estimate is None or verdict.estimate.n < 2:
+        return
+    if found.ranks is not None:
+        yield f"permutation p = {min(permutation_p([found.ranks[seed] for seed, _ in verdict.values])):.2g}"
+    if found.cells is not None:
+        interval = hierarchical_bootstrap(found.cells.dropna().to_numpy())
+        yield f"hierarchical bootstrap {interval.printed(interval.low)} to {interval.printed(interval.high)}"
+    if found.percents is not None and claim.kind == "direction":
+        percents = found.percents.loc[[seed for seed, _ in verdict.values]]
+        if ((percents < NEAR_THE_ENDS) | (percents > 100 - NEAR_THE_ENDS)).to_numpy().any():
+            odds = logits_of_percents(percents["a"]) - logits_of_percents(percents["b"])
+            other = decide(replace(claim, value=None, null_value=0), None, Statistic(odds), LEVEL)
+            same = other.verdict in (verdict.verdict, verdict.verdict.replace("direction only", "reproduced"))
+            yield f"on the logit scale {t_interval(odds)}{'' if same else f': {other.verdict}'}"
 
 
 def count_verdicts(verdicts: Iterable[Verdict]) -> str:
     """Numbers of verdicts of each kind, in words: "3 reproduced, 1 undecided"."""
     counts = Counter(v.verdict for v in verdicts)
     return ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
+
+
+def votes(verdicts: Iterable[Verdict]) -> dict[str, str]:
+    """One vote for each sentence of the paper: the verdict of the weakest of its own claims that has one.
+
+    From weak to strong: contradicted, undecided, direction only, reproduced. Readings and what holds by construction
+    have no vote, nor has a claim without a verdict.
+    """
+    claims = {claim.id: claim for claim in load_claims()}
+    order = ("contradicted", "undecided", "direction only", "reproduced")
+    found: dict[str, str] = {}
+    for v in verdicts:
+        if claims[v.claim].own and v.verdict in order:
+            sentence = claims[v.claim].sentence
+            found[sentence] = min(v.verdict, found.get(sentence, "reproduced"), key=order.index)
+    return found
 
 
 def scoreboard(verdicts: Iterable[Verdict]) -> pd.DataFrame:

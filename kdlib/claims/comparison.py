@@ -24,9 +24,10 @@ def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
     `reference`, means (of a ratio, geometric means: it is tested on the log scale, as the claims are); `change`, ours
     minus reference (of a ratio: over it), with its 95% interval `low` to `high`; `p`; and `differs`: p is below
     Holm's bound for the whole table. With one seed in a run p is nan and nothing differs; where seeds have no spread at
-    all, unequal means differ. Statistics that are not indexed by seed (kinds `existence` and `exact`) are left out.
+    all, unequal means differ. Statistics that are not one number for each seed (kinds `every`, `existence` and `exact`)
+    are left out.
     """
-    claims = [c for c in load_claims() if c.kind in ("direction", "equivalence")]
+    claims = [c for c in load_claims() if c.kind in ("direction", "equivalence", "difference")]
     units = {rule.statistic: rule.unit for rule in (*claims, *load_controls())}
     rows = []
     for name, unit in units.items():

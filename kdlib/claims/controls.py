@@ -122,7 +122,7 @@ def find(control: Control, tables: Tables) -> Finding:
         found = STATISTICS[control.statistic](tables)
     except KeyError as error:
         return Finding(control, "not decided", None, f"lacks {error.args[0]}", None, lacks=str(error.args[0]))
-    verdict = judge(rule, tables.dataset, found.values.tolist())
+    verdict = judge(rule, tables.dataset, found)
     decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
     outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"
     left_out = f"{verdict.note}: {control.why_nothing}" if decided and verdict.note else ""

@@ -1,13 +1,21 @@
 """The paper's main statements: what the landing page shows first, and what is computed first where time is short."""
 
-# The paper in a dozen sentences, each with the claims that decide it (the first that applies to a data set), and with
+# The paper in some sentences, each with the claims that decide it (the first that applies to a data set), and with
 # what is measured.
 HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     "A larger teacher's responses have less entropy, at every temperature.": (
         ("entropy-order",),
-        "small minus large teacher, at the temperature where each seed has it smallest",
+        "small minus large teacher, at the temperature where it is least clear; joint interval over all",
     ),
-    "Students of the small teacher recognise a class that they never saw; those of the large teacher do not.": (
+    "Students of the small teacher recognise a class that they never saw.": (
+        ("small-knows",),
+        "accuracy on that class, minus that of a guess",
+    ),
+    "Students of the large teacher do not.": (
+        ("large-fails",),
+        "accuracy on that class, minus that of a guess",
+    ),
+    "Those of the small teacher recognise it better.": (
         ("missing-mnist", "missing-fashion", "missing-cifar10"),
         "accuracy on that class, small minus large teacher",
     ),
@@ -48,6 +56,10 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
     "At its sweet spot the large teacher teaches the single-layer student better.": (
         ("baseline-student",),
         "accuracy at the sweet spot minus without, mean over temperatures",
+    ),
+    "At its sweet spot the large teacher teaches the general student better.": (
+        ("sweet-spot-general",),
+        "accuracy at the sweet spot minus without, all examples",
     ),
     "The gap in capacity is not the root cause: teachers of equal accuracy teach alike, within half a point (our "
     "reading).": (

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+CORRELATIONS = ("rank correlation", "partial rank correlation")  # units that end at -1 and 1
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -28,7 +30,8 @@ class Interval:
 
     def shown_ends(self, unit: str | None) -> tuple[float, float]:
         """Ends of the interval, cut at the range of its unit: percent 0 to 100, rank correlation -1 to 1."""
-        least, most = {"rank correlation": (-1.0, 1.0), "%": (0.0, 100.0)}.get(unit, (-math.inf, math.inf))
+        ranges = {"%": (0.0, 100.0), **dict.fromkeys(CORRELATIONS, (-1.0, 1.0))}
+        least, most = ranges.get(unit, (-math.inf, math.inf))
         return max(self.low, least), min(self.high, most)
 
     @property

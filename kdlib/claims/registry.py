@@ -4,11 +4,12 @@
 `Lacking`; rows that are missing leave seeds without a value.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # pandas takes long to import, and the names of the sections are wanted before
+    import numpy as np
     from pandas import DataFrame, Series
 
 Sections = Mapping[str, "Mapping[str, DataFrame]"]
@@ -49,23 +50,40 @@ class Tables:
 class Statistic:
     """Numbers that decide a claim or control on one data set, with what a reader must know beside them.
 
-    `values`: floats indexed by teacher seed, those of a claim of the kind `existence` or `exact` by what is looked at
-    (sizes, temperatures), or by 0; what has no value is nan or absent. `note`: what a reader must know beside the
-    values, empty if nothing. `terms`: of values that are made of two numbers, the means of both over the seeds that
-    have a value.
+    `values`: floats indexed by teacher seed; of a claim of the kind `every` a column for each thing looked at
+    (temperatures, sizes), of what has no seeds one number at 0. What has no value is nan or absent. `note`: what a
+    reader must know beside the values, empty if nothing. `terms`: of values that are made of two numbers, the means of
+    both over the seeds that have a value. `ranks`: of values that are rank correlations, for each seed what
+    `inference.permutation_p` takes. `cells`: of values that are means over cells, those, a column for each cell.
+    `percents`: of values that are a percentage minus another, both, in columns `a` and `b`. `resolution`: how far
+    values may be from what they stand for where they are known coarsely, of ratios as a logarithm; so far their mean
+    has to lie beyond the null value.
     """
 
-    values: "Series"
+    values: "Series | DataFrame"
     note: str = ""
     terms: tuple[float, float] | None = None
+    ranks: "Mapping[int, Sequence[np.ndarray]] | None" = None
+    cells: "DataFrame | None" = None
+    percents: "DataFrame | None" = None
+    resolution: float = 0.0
+
+    @property
+    def has_value(self) -> bool:
+        """True if any value is known."""
+        return bool(self.values.notna().to_numpy().any())
 
     def noted(self, *said: str) -> "Statistic":
         """Copy with texts added to the note, if any value is known; empty texts are left out."""
-        return self._saying(*said) if self.values.notna().any() else self
+        return self._saying(*said) if self.has_value else self
 
     def explained(self, reason: str) -> "Statistic":
         """In the note why a seed without a value has none, if there is one."""
-        return self._saying(reason) if self.values.isna().any() else self
+        return self._saying(reason) if self.values.isna().to_numpy().any() else self
+
+    def without(self, seed: int) -> "Statistic":
+        """Copy with one teacher seed left out."""
+        return replace(self, values=self.values.drop(index=seed))
 
     def _saying(self, *said: str) -> "Statistic":
         return replace(self, note="; ".join(filter(None, [self.note, *said])))

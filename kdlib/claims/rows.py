@@ -1,15 +1,17 @@
 """What statistics share: selections of rows, and numbers that are nan where none exist."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from pandas import DataFrame, Series
 
-from .intervals import t_interval
+from .inference import rank_products
 from .registry import Statistic
 
 SIX_TEMPERATURES = (3, 6, 9, 12, 15, 20)
 TEACHERS = ("small", "large")
+RankPairs = Sequence[tuple[Series, Series]]
 PAIR = ["batch_size", "epoch"]  # of the search for the sweet spot
 NOTHING = Statistic(Series(dtype=float))  # where there are no seeds, or too few settings to compare
 
@@ -41,13 +43,26 @@ def last_epoch(rows: DataFrame) -> DataFrame:
     return rows[rows["epoch"] == rows.groupby(["seed", "teacher"])["epoch"].transform("max")]
 
 
-def means(by_seed: DataFrame) -> Statistic:
-    """Mean over seeds (rows) of each column; the note counts the columns whose own t interval lies above 0."""
-    mean = Statistic(by_seed.mean())
-    if len(by_seed) < 2:
-        return mean
-    clear = sum(t_interval(by_seed[name]).low > 0 for name in by_seed)
-    return mean.noted(f"means over seeds; {clear} of {by_seed.shape[1]} with an interval above 0")
+def each_thing(by_seed: Mapping[int, Series], name: str) -> Statistic:
+    """A number for each seed and thing, of the kind `every`; `name` says what the things are: temperatures, sizes."""
+    return Statistic(DataFrame(by_seed, dtype=float).T.rename_axis(columns=name))
+
+
+def rank_correlations(rows: DataFrame, pairs: Callable[[DataFrame], Sequence[RankPairs]]) -> Statistic:
+    """Mean rank correlation of each seed's rows, with what its permutation test takes.
+
+    Arguments: `pairs(rows)`, for each part of a seed that is permuted by itself (a teacher), the pairs (x, y) whose
+    correlations are averaged there (over temperatures, say); each pair without missing values.
+    """
+    ranks = {seed: [rank_products(*part) for part in pairs(own)] for seed, own in rows.groupby("seed")}
+    values = {seed: np.mean([np.trace(matrix) for matrix in own]) for seed, own in ranks.items()}
+    return Statistic(Series(values, dtype=float).round(12), ranks=ranks)  # of ranks in one order it can be 1 - 1e-16
+
+
+def paired(x: Series, y: Series) -> tuple[Series, Series]:
+    """Two columns where both are known."""
+    known = x.notna() & y.notna()
+    return x[known], y[known]
 
 
 def two(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> DataFrame:
@@ -64,7 +79,23 @@ def joined(terms: DataFrame, values: Series) -> Statistic:
 def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Statistic:
     """The first minus the second of two numbers of each seed."""
     found = two(rows, terms)
-    return joined(found, found["a"] - found["b"])
+    return replace(joined(found, found["a"] - found["b"]), percents=found)
+
+
+def half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Statistic:
+    """Half of the first minus the second of two numbers of each seed; nan where the first leaves nothing to explain."""
+    found = two(rows, terms)
+    return joined(found, (found["a"] / 2 - found["b"]).where(found["a"] > 0))
+
+
+def lead(rows: DataFrame, column: str, of: str, minus: str, over: Sequence[str] = ()) -> Statistic:
+    """A percentage of one teacher's rows minus another's, for each seed: the mean of the cells that `over` names."""
+    keys = ["seed", *over]
+    by_teacher = {t: at(rows, teacher=t).groupby(keys)[column].mean() for t in (of, minus)}
+    percents = DataFrame({name: by_teacher[t].groupby("seed").mean() for name, t in (("a", of), ("b", minus))})
+    cells = (by_teacher[of] - by_teacher[minus]).unstack(list(over)) if over else None
+    seeds = rows["seed"].unique()
+    return Statistic((percents["a"] - percents["b"]).reindex(seeds), percents=percents.reindex(seeds), cells=cells)
 
 
 def difference(rows: DataFrame, column: str, of: str, minus: str) -> float:

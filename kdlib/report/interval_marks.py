@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..claims.claims import Claim, Verdict
-from ..claims.intervals import Interval
+from ..claims.intervals import CORRELATIONS, Interval
 
 LEGEND = (
     "Drawn: a dot with its 95% interval (hollow: without one, as all seeds agree or there is one alone); shaded, where "
@@ -31,7 +31,7 @@ class Axis:
 
 def axis_over(estimates: Iterable[Interval], landmarks: Iterable[float], unit: str | None) -> Axis:
     """The axis that holds all estimates, with their intervals, and landmarks; rank correlations have -1 to 1."""
-    if unit == "rank correlation":
+    if unit in CORRELATIONS:
         return Axis(-1.0, 1.0)
     values = [*landmarks, *(end for estimate in estimates for end in _ends(estimate))]
     return Axis(min(values), max(values), log=unit == "ratio")
@@ -51,20 +51,27 @@ def verdict_mark(claim: Claim, verdict: Verdict, axis: Axis | None) -> str:
     """SVG of a verdict's estimate; empty where there is no axis or no estimate."""
     if axis is None or not can_be_drawn(verdict.estimate):
         return ""
-    return interval_mark(verdict.estimate, axis, _wanted(claim), verdict.paper)
+    return interval_mark(verdict.estimate, axis, _wanted(claim), verdict.paper, outside=claim.kind == "difference")
 
 
 def interval_mark(
-    estimate: Interval, axis: Axis, wanted: tuple[float, float] = (0.0, math.inf), paper: float | None = None
+    estimate: Interval,
+    axis: Axis,
+    wanted: tuple[float, float] = (0.0, math.inf),
+    paper: float | None = None,
+    outside: bool = False,
 ) -> str:
     """SVG, as wide as its place and in the colour of the text; hidden from screen readers, which have the numbers.
 
-    Arguments: `wanted`, between which the interval has to lie for what is claimed, infinite where one side is open.
+    Arguments: `wanted`, between which the interval has to lie for what is claimed, infinite where one side is open;
+    `outside`, where it has to lie outside of these bounds instead.
     """
     middle = f"{_HEIGHT / 2:g}"
     first, last = (100.0 * (end > 0) if math.isinf(end) else axis.at(end) for end in wanted)
-    place = f"x='{first:.1f}%' width='{last - first:.1f}%' height='{_HEIGHT}'"
-    parts = [f"<rect class='wanted' stroke='none' opacity='0.15' {place}/>"]
+    parts = [
+        f"<rect class='wanted' stroke='none' opacity='0.15' x='{a:.1f}%' width='{b - a:.1f}%' height='{_HEIGHT}'/>"
+        for a, b in ([(0.0, first), (last, 100.0)] if outside else [(first, last)])
+    ]
     for edge in filter(math.isfinite, wanted):
         place = f"x1='{axis.at(edge):.1f}%' x2='{axis.at(edge):.1f}%' y1='0' y2='{_HEIGHT}'"
         parts.append(f"<line class='edge' stroke-dasharray='2 2' {place}/>")
@@ -94,8 +101,8 @@ def _ends(estimate: Interval) -> tuple[float, float]:
 
 
 def _wanted(claim: Claim) -> tuple[float, float]:
-    """Bounds between which the interval has to lie for the claim, infinite where one side is open."""
-    if claim.kind == "equivalence":
+    """Bounds between which the interval has to lie, or outside of which; infinite where one side is open."""
+    if claim.kind in ("equivalence", "difference"):
         return claim.bounds()
     return (claim.null_value, math.inf) if claim.side == "greater" else (-math.inf, claim.null_value)
 

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..claims.claims import Claim, Verdict, load_claims
@@ -100,8 +100,11 @@ class VerdictTable:
             return
         yield f"Measured: {_inline(claim.definition)}"
         yield f"Rule: {html.escape(claim.rule(verdict.dataset))}"
+        if claim.by_construction:
+            yield f"It holds by construction, and is counted apart: {html.escape(claim.by_construction)}"
         if verdict.estimate is not None:
             yield html.escape(verdict.note)
+        yield from map(html.escape, verdict.remarks())
         if _misses_size(verdict):
             yield OUTSIDE
         if _fails_itself(verdict, claim):
@@ -119,7 +122,8 @@ class VerdictMatrix:
     Each verdict is linked to its claim on the scoreboard. A statement made for none of the data sets is left out.
 
     Arguments: `statements`, each with the claims of which the first that applies decides, and what was measured of it
-    (may be empty); `verdicts`, `titles` and `rivals` by data set; `page`, the scoreboard's address.
+    (may be empty); `verdicts`, `titles` and `rivals` by data set; `page`, the scoreboard's address; `reach(verdict)`,
+    HTML on how far a verdict goes, which a cell opens to.
     """
 
     def __init__(
@@ -129,9 +133,10 @@ class VerdictMatrix:
         titles: Mapping[str, str],
         rivals: Mapping[str, Rivals],
         page: str,
+        reach: Callable[[Verdict], str] = lambda verdict: "",
     ) -> None:
         self.statements, self.verdicts, self.titles = statements, verdicts, titles
-        self.rivals, self.page = rivals, page
+        self.rivals, self.page, self.reach = rivals, page, reach
 
     def _repr_html_(self) -> str:
         entries, rows = {claim.id: claim for claim in load_claims()}, {}
@@ -152,7 +157,7 @@ class VerdictMatrix:
         unit = f" {claim.unit}" if claim.unit and verdict.estimate else ""
         links = self.rivals[dataset].links(verdict) if dataset in self.rivals else ""
         size = "" if verdict.paper is None else f"paper {verdict.paper:.4g}"
-        drawing = verdict_mark(claim, verdict, axis)
+        drawing, reach = verdict_mark(claim, verdict, axis), self.reach(verdict)
         return (
             f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>{drawing or '<br>'}"
             f"<small>{html.escape('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
@@ -160,6 +165,8 @@ class VerdictMatrix:
             + f"<br><small>{OUTSIDE}</small>" * _misses_size(verdict)
             + f"<br><small>{ITSELF}</small>" * _fails_itself(verdict, claim)
             + f"<br><small>but see {links}</small>" * bool(links)
+            + f"<details><summary><small>how far this goes</small></summary><small>{reach}</small></details>"
+            * bool(reach)
         )
 
 
@@ -221,7 +228,7 @@ def _misses_size(verdict: Verdict) -> bool:
 
 
 def _fails_itself(verdict: Verdict, claim: Claim) -> bool:
-    judged = verdict.verdict == "contradicted" and verdict.paper is not None and claim.kind == "direction"
+    judged = verdict.verdict == "contradicted" and verdict.paper is not None and claim.side is not None
     return judged and claim.forbids(verdict.paper)
 
 

@@ -5,7 +5,7 @@ The paper prints only numbers of layers and of parameters. Which widths fit is w
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..data import plugins
 from ..errors import InputError
-from .identity import identity_fields
+from .identity import added_field, identity_fields
 from .im2col import StridedConvolution
 
 
@@ -28,6 +28,7 @@ class Architecture:
     dropout: float = 0.0  # after each hidden dense layer
     batch_norm: bool = False  # after each convolution
     identified: str = "unique in its family"  # how surely the paper's count fixes it
+    flat_dropout: float = added_field(0.0)  # after the last convolution, for networks without a hidden dense layer
 
 
 class ChannelsLastFlatten(nn.Module):
@@ -68,6 +69,8 @@ class ConvNet(nn.Module):
             layers.append(nn.ReLU(inplace=True))
             channels, height, width = out, math.ceil(height / stride), math.ceil(width / stride)
         layers.append(ChannelsLastFlatten())
+        if architecture.flat_dropout:
+            layers.append(nn.Dropout(architecture.flat_dropout))
         flat = channels * height * width
         for out in architecture.dense:
             layers += [nn.Linear(flat, out), nn.ReLU(inplace=True)]
@@ -149,6 +152,15 @@ FURTHER: dict[str, dict[str, Architecture]] = {
         "residual_part": Architecture((12, 24)),
     },
 }
+# The large teacher's widths times these: teachers between the two of Table 7 in size, and beyond them.
+LADDER = {
+    "large_teacher_x0.5": 0.5,
+    "large_teacher_x0.75": 0.75,
+    "large_teacher_x0.875": 0.875,
+    "large_teacher_x1.25": 1.25,
+}
+# Teachers of Table 7 that differ in one thing: the large one without what regularises it, the small one with it.
+VARIANTS = ("large_teacher_plain", "small_teacher_regularized", *LADDER)
 ROLES = ("large_teacher", "small_teacher", "general_student", "baseline_student")
 INPUT_SHAPES = {"mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 
@@ -161,9 +173,10 @@ _networks: dict[str, Architecture] = {}
 def register_network(name: str, architecture: Architecture) -> None:
     """Register an architecture under a name, for `build_model` and as `network` of a `Teacher` or a `Student`.
 
-    Raises `InputError` for the name of a role of Table 7, of kdlib's own networks beside it, or of another plug-in's.
+    Raises `InputError` for the name of a role of Table 7 or a variant of one, of another network that kdlib brings, or
+    of another plug-in's.
     """
-    if name in (*ROLES, *FURTHER["mnist"]):
+    if name in (*ROLES, *VARIANTS, *FURTHER["mnist"]):
         raise InputError(f"a network cannot be registered as {name!r}: that is a role; choose another name")
     try:
         plugins.claim(f"network {name!r}")
@@ -182,11 +195,24 @@ def find_architecture(name: str, family: str = "mnist") -> Architecture:
         return _networks[name]
     if family not in TABLE7:
         raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(TABLE7)}")
+    if name in VARIANTS:
+        return _variant(name, family)
     known = TABLE7[family] | FURTHER[family]
     if name not in known:
-        allowed = ", ".join((*known, *_networks))
+        allowed = ", ".join((*known, *VARIANTS, *_networks))
         raise InputError(f"unknown network {name!r}; allowed: {allowed}{plugins.failures()}")
     return known[name]
+
+
+def _variant(name: str, family: str) -> Architecture:
+    """Regularisation is batch norm on CIFAR-10, whose large teacher alone has it, and dropout elsewhere."""
+    small, large = (TABLE7[family][role] for role in ("small_teacher", "large_teacher"))
+    if name in LADDER:
+        widths, dense = (tuple(round(LADDER[name] * width) for width in part) for part in (large.widths, large.dense))
+        return replace(large, widths=widths, dense=dense)
+    if name == "large_teacher_plain":
+        return replace(large, batch_norm=False) if large.batch_norm else replace(large, dropout=0.0)
+    return replace(small, batch_norm=True) if large.batch_norm else replace(small, flat_dropout=large.dropout)
 
 
 def registered_networks() -> dict[str, Architecture]:
@@ -198,9 +224,9 @@ def network_identity(name: str, family: str, builtin: bool) -> dict[str, Any]:
     """The part of a unit's identity that describes its network beside the name: its architecture, or nothing.
 
     Nothing for a role where the data set is `builtin`, which fixes its family; else the architecture, since networks
-    and users' data sets may be registered anew.
+    and users' data sets may be registered anew, and variants of the roles be chosen anew.
     """
-    if builtin and name not in _networks:
+    if builtin and name not in (*_networks, *VARIANTS):
         return {}
     architecture = identity_fields(find_architecture(name, family))
     return {"architecture": {k: v for k, v in architecture.items() if k != "identified"}}

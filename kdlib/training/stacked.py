@@ -76,7 +76,7 @@ def train(
 
 def can_stack(architecture: Architecture) -> bool:
     """True if students of a network can be trained in a stack: batch norm and dropout are not written for stacks."""
-    return not (architecture.batch_norm or architecture.dropout)
+    return not (architecture.batch_norm or architecture.dropout or architecture.flat_dropout)
 
 
 def slices_aligned(architecture: Architecture, shape: tuple[int, int, int], classes: int, batch_size: int) -> bool:

@@ -42,6 +42,8 @@ def train_teacher(
 ) -> dict[str, Tensor]:
     """Train a teacher with Adam on cross-entropy, on the device that holds the data set.
 
+    Its labels are smoothed (equation 1) where its configuration says so.
+
     Arguments: `teacher_logits` [N, C], for an assistant the logits of its `taught_by`, by index; then the loss is
     equation 4 (Mirzadeh et al. 2020, section 3). `first_run`, for a fine-tuned teacher the tensors of its `continues`.
     Returns named tensors: `logits` [kept epochs, N, C] of train and validation examples by index, `epochs` [kept],
@@ -119,6 +121,10 @@ def _check(
         raise InputError("teacher: `first_run` belongs to a teacher that is fine-tuned, and to no other")
     if teacher.continues and teacher.continues.network != teacher.network:
         raise InputError(f"teacher: {teacher.network!r} cannot go on from the weights of {teacher.continues.network!r}")
+    if teacher.taught_by is not None and teacher.label_smoothing:
+        raise InputError(
+            "teacher: an assistant has the soft labels of its teacher; label_smoothing is allowed without one"
+        )
     if teacher_logits is not None:
         arguments.of_every_example("teacher_logits", teacher_logits, dataset)
         arguments.all_finite("teacher_logits", teacher_logits)

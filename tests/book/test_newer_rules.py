@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -149,19 +150,33 @@ def test_new_dropped_and_reworded_rules_are_told_apart_and_only_for_data_sets_th
 
 
 def test_a_field_that_no_entry_had_was_no_rule_then_and_a_new_value_of_one_that_some_had_is_newer(project):
-    path = project / "kdlib" / "sections" / "entropy" / "claims.yml"
-    name = "- id: temperature-raises-others"
-    change(project, name, "settled_at: [1]", "settled_at: [0]")
-    assert [c.entry["id"] for c in newer_rules.standing(page("entropy", head(project)), History(project)).newer] == [
+    path = project / "kdlib" / "sections" / "sweet_spot" / "claims.yml"
+    name = "- id: sweet-spot-general"
+    change(project, name, "also: [rival_explanations]", "also: [entropy]", "sweet_spot")
+    assert [c.entry["id"] for c in newer_rules.standing(page("sweet_spot", head(project)), History(project)).newer] == [
         name.removeprefix("- id: ")
     ]
     texts = {file: file.read_text() for file in path.parent.parent.glob("*/claims.yml")}
     for file, text in texts.items():
-        file.write_text("".join(line for line in text.splitlines(True) if "settled_at:" not in line))
+        file.write_text("".join(line for line in text.splitlines(True) if "also:" not in line))
     without = commit(project, LATER)
     for file, text in texts.items():
         file.write_text(text)
-    assert newer_rules.standing(page("entropy", without), History(project)).changes == ()
+    assert newer_rules.standing(page("sweet_spot", without), History(project)).changes == ()
+
+
+def test_a_premise_is_newer_than_numbers_of_a_time_when_no_claim_had_one(project):
+    texts = {file: file.read_text() for file in (project / "kdlib" / "sections").glob("*/claims.yml")}
+    for file, text in texts.items():
+        file.write_text(re.sub(r"(?m)^  premise:\n(    .*\n)+", "", text))
+    without = commit(project, LATER)
+    for file, text in texts.items():
+        file.write_text(text)
+    found = newer_rules.standing(page("sweet_spot", without), History(project))
+    assert [(c.entry["id"], c.earlier[0]["premise"]) for c in found.newer] == [("gap-offset", None)]
+    note = newer_rules.note(found, lambda dataset, rule: "premise not met" if rule.premise else "reproduced")
+    assert ": reproduced, now premise not met" in note
+    assert "premise was None, is without the sweet spot" in note
 
 
 def test_without_a_history_it_cannot_be_told_unless_the_units_recorded_their_rules(project):

@@ -1,5 +1,8 @@
 """The scoreboard's own texts, from the reference pages in the repository."""
 
+import json
+import re
+
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
@@ -8,6 +11,7 @@ from kdlib.book import present
 from kdlib.book import scoreboard
 from kdlib.book.pages import executed, page_record, read
 from kdlib.book.record import read_tables
+from kdlib.claims.claims import Verdict, load_claims
 
 NAME = "fashion_mnist"
 
@@ -68,3 +72,69 @@ def test_without_controls_nothing_is_said_of_what_teachers_add(records):
     others = [record for record in records if record["section"] != "rival_explanations"]
     summary = board(others).summary()
     assert "they were not run yet" in summary and "the small teacher adds" not in summary
+
+
+@pytest.fixture(scope="module")
+def whole(records):
+    return board(records)
+
+
+def test_every_verdict_is_there_for_a_program_with_its_numbers(whole):
+    rows = json.loads(json.dumps(whole.rows(), allow_nan=False))
+    verdicts = {v.claim: v for v in whole.verdicts[NAME]}
+    assert {row["claim"] for row in rows} == set(verdicts) and {row["dataset"] for row in rows} == {NAME}
+    for row in rows:
+        own = verdicts[row["claim"]]
+        assert (row["verdict"], row["adjusted"], row["stands_among_all"]) == (own.verdict, own.adjusted, own.stands)
+        if row["kind"] == "direction" and row["mean"] is not None and len(row["values"]) > 1:
+            assert len(row["values"]) == row["n"] and row["low"] <= row["mean"] <= row["high"]
+            assert set(row["left_out"]) <= set(row["values"])
+    every = next(row for row in rows if row["claim"] == "entropy-order")
+    assert [len(things) for things in every["values"].values()] == [6] * 3
+
+
+def test_what_holds_by_construction_is_counted_apart_and_what_stands_among_all_beside_it(whole):
+    head, _, row = (line for line in whole.summary().splitlines() if line.startswith(("| claims on", "|---|", "| [")))
+    counts = dict(zip(head.strip("| ").split(" | "), row.strip("| ").split(" | "), strict=True))
+    entries = {c.id: c for c in load_claims()}
+    found = whole.verdicts[NAME]
+    assert int(counts["by construction"]) == sum(bool(entries[v.claim].by_construction) for v in found)
+    assert int(counts["stand among all"]) == sum(v.stands for v in found)
+    own = sum(v.verdict == "reproduced" and entries[v.claim].own for v in found)
+    assert counts["reproduced"].startswith(f"{own} + ")
+
+
+def test_a_decided_verdict_on_a_sections_page_says_how_long_was_trained_and_what_could_overturn_it(whole, records):
+    table = BeautifulSoup(whole.of_section("missing_class"), "html.parser").find("table")
+    settings = records[0]["settings"]
+    cells = [cell for cell in table.select("tbody td") if cell.select_one(".verdict")]
+    decided = [c for c in cells if c.select_one(".verdict").get_text() in ("reproduced", "direction only", "contradicted")]
+    assert decided
+    for cell in decided:
+        said = cell.select_one("details").get_text()
+        assert f"Teachers trained for {settings['teacher_epochs']} epochs, students for" in said
+        assert re.search(r"cheapest run that could overturn it: kdlib run missing_class .* -p \w+=\d+", said)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changed"),
+    [
+        (Verdict("x", NAME, "undecided", seeds_needed=9), {"seeds": 9}),
+        (Verdict("x", NAME, "undecided", seeds_needed=2), {"seeds": 4}),
+        (Verdict("x", NAME, "reproduced", left_out=((0, "undecided"),)), {"seeds": 4}),
+        (Verdict("x", NAME, "contradicted"), {"student_epochs": 20}),
+    ],
+)
+def test_the_cheapest_run_is_of_more_seeds_where_seeds_decide_and_else_of_longer_training(verdict, changed):
+    settings = {"dataset": NAME, "seeds": 3, "student_epochs": 3, "teacher_epochs": 10}
+    assert scoreboard._overturning(verdict, settings, ["seeds", "student_epochs", "teacher_epochs"]) == changed
+    if "student_epochs" in changed:
+        assert scoreboard._overturning(verdict, settings, ["teacher_epochs"]) == {"teacher_epochs": 50}
+        trained = settings | {"student_epochs": 20, "teacher_epochs": 50}
+        assert scoreboard._overturning(verdict, trained, ["student_epochs", "teacher_epochs"]) == {"seeds": 6}
+
+
+def test_the_scoreboard_says_what_stands_among_all_and_at_a_second_look(whole):
+    page = whole.page()
+    assert "stand when all are\ntaken together (Benjamini and Hochberg, 5%)" in page
+    assert "at 2.5%, the level\nof each of two looks" in page and "One\nvote for each sentence: " in page

@@ -20,6 +20,7 @@ VERDICTS = [
     "direction-only",
     "undecided",
     "contradicted",
+    "premise-not-met",
     "not-tested",
     "not-yet-run",
     "not-comparable",

@@ -17,7 +17,8 @@ PAPER = Path(__file__).resolve().parent.parent.parent / "data" / "paper"
 MNIST_TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 TEMPERATURES = [3, 6, 9, 12, 15, 20]
 DATASETS = {"mnist", "fashion_mnist", "cifar10", "other"}
-KINDS = {"direction", "exact", "equivalence", "existence", "not_tested"}
+KINDS = {"direction", "every", "exact", "equivalence", "difference", "existence", "not_tested"}
+OPTIONAL = {"notebook", "also", "premise", "by_construction", "since"}
 KEYS = [
     "id",
     "title",
@@ -140,12 +141,11 @@ def test_table_7_single_layer_student_has_785_weights_a_class():
 
 def test_claims_have_exactly_the_required_keys_in_order(claims):
     for claim in claims:
-        assert [key for key in claim if key not in ("notebook", "also", "settled_at")] == KEYS, claim.get("id")
-        assert claim.get("also") != [] and claim.get("settled_at") != []
-        if "settled_at" in claim:
-            assert claim["kind"] in ("direction", "equivalence") and (
-                claim["settled_at"] == "any" or all(isinstance(end, int | float) for end in claim["settled_at"])
-            )
+        assert [key for key in claim if key not in OPTIONAL] == KEYS, claim.get("id")
+        assert claim.get("also") != []
+        if "premise" in claim:
+            assert set(claim["premise"]) == {"statistic", "side", "null_value", "unit", "words"}, claim["id"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", claim.get("since", "2026-11-24")), claim["id"]
 
 
 def test_claim_ids_are_unique_and_plain(claims):
@@ -177,18 +177,18 @@ def test_sections_statistics_and_definitions_are_given(claims):
 
 
 def test_direction_claims_have_a_side_and_a_null_value(claims):
-    for claim in (c for c in claims if c["kind"] == "direction"):
+    for claim in (c for c in claims if c["kind"] in ("direction", "every")):
         assert claim["side"] in ("greater", "less"), claim["id"]
         assert isinstance(claim["null_value"], (int, float)), claim["id"]
         assert claim["margin"] is None, claim["id"]
 
 
 def test_claims_of_other_kinds_have_no_side(claims):
-    assert all(c["side"] is None for c in claims if c["kind"] != "direction")
+    assert all(c["side"] is None for c in claims if c["kind"] not in ("direction", "every"))
 
 
 def test_equivalence_claims_have_a_positive_margin_around_a_null_value(claims):
-    for claim in (c for c in claims if c["kind"] == "equivalence"):
+    for claim in (c for c in claims if c["kind"] in ("equivalence", "difference")):
         assert isinstance(claim["null_value"], (int, float)), claim["id"]
         assert claim["margin"] > 0, claim["id"]
 

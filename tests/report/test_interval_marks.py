@@ -8,11 +8,10 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdlib.claims.claims import judge
 from kdlib.claims.intervals import Interval, ratio_interval, t_interval
 from kdlib.report.interval_marks import Axis, axis_over, common_axis, interval_mark, verdict_mark
 
-from ..claims.test_claims import GREATER, LESS, RATIO, SIZED, WITHIN, claim
+from ..claims.test_claims import APART, GREATER, LESS, RATIO, SIZED, WITHIN, claim, judge
 
 values = st.lists(st.floats(0.1, 50), min_size=2, max_size=5)
 
@@ -65,8 +64,15 @@ def test_the_interval_lies_in_the_shade_beside_it_or_across_its_edge_as_the_verd
         assert first - rounding <= low and high <= last + rounding
     elif verdict == "contradicted":
         assert high <= first + rounding or low >= last - rounding
-    elif at["interval"]:  # equal seeds decide nothing, wherever they lie
+    elif at["interval"]:  # of equal seeds there is none
         assert any(low - rounding <= edge <= high + rounding for edge in at["edges"])
+
+
+def test_of_a_difference_the_shade_lies_outside_of_the_bounds():
+    verdict, at = drawn(APART, [2.0, 2.1, 1.9])
+    left, right, end_of_left, end_of_right = at["wanted"]
+    assert verdict == "contradicted" and (left, end_of_right) == (0, 100)
+    assert end_of_left <= at["interval"][0] and at["interval"][1] <= right
 
 
 def test_the_papers_size_is_drawn_where_it_gives_one():

@@ -15,7 +15,8 @@ from scipy import stats
 from kdlib.claims.claims import load_claims
 from kdlib.claims.controls import load_controls
 from kdlib.claims.registry import STATISTICS, Tables
-from kdlib.claims.rows import means, slope, spearman
+from kdlib.claims.rows import slope, spearman
+from kdlib.data.paper import missing_class_table
 from kdlib.paths import paper_dir, project_root
 from kdlib.sections.entropy.statistics import departure_from_a_line, gradient_difference
 from kdlib.sections.example_efficiency.statistics import examples_ratio_of_curves
@@ -177,8 +178,10 @@ def penultimate_layer_tables() -> dict[str, DataFrame]:
 def sweet_spot_tables() -> dict[str, DataFrame]:
     confidence = {64: (0.5, 0.8, 0.9), 128: (0.4, 0.7, 0.85), 256: (0.3, 0.6, 0.8)}
     entropy = {64: (2.0, 6.6, 11.2), 128: (-0.7, 1.9, 1.5), 256: (-3.4, 2.2, 1.8)}
+    learned = {64: (80, 87, 70), 128: (85, 89, 70), 256: (70, 88, 70)}
     rows = [
         (s, b, e, 1024 * e // b, T, entropy[b][i] + (T - 9) / 100, confidence[b][i] - 0.01 * (T - 9))
+        + (learned[b][i] + s * (b == 128),)
         for s, b, (i, e), T in product(SEEDS, confidence, enumerate((1, 2, 4)), SIX)
     ]
     general = {(64, 1): 80, (64, 2): 87, (128, 1): 89, (256, 1): 70, (256, 2): 88}
@@ -198,11 +201,44 @@ def sweet_spot_tables() -> dict[str, DataFrame]:
         for t, raw, corrected in (("large", 10.0, 60.0), ("large_sweet", 15.0 + s, 40.0))
     ]
     return {
-        "entropy": frame("seed batch_size epoch updates temperature entropy confidence", *rows),
-        "map": frame("seed batch_size epoch student validation_accuracy", *pairs),
+        "entropy": frame("seed batch_size epoch updates temperature entropy confidence validation_accuracy", *rows),
+        "map": frame("seed batch_size epoch student validation_accuracy", *pairs).assign(
+            test_accuracy=lambda table: table["validation_accuracy"] - 1
+        ),
         "baseline": frame("seed teacher temperature accuracy", *accuracies),
         "missing": frame("seed teacher missing_class temperature raw corrected", *missing),
-        "chosen": frame("student teacher_accuracy", ("general", 16.4), ("baseline", 74.8)),
+        "chosen": frame(
+            "student batch_size epoch teacher_accuracy", ("general", 128, 2, 16.4), ("baseline", 64, 1, 74.8)
+        ),
+    }
+
+
+def capacity_tables() -> dict[str, DataFrame]:
+    """Teachers of names, parameters, entropy, NC1 (before, after), raw and corrected accuracy on a missing class."""
+    known = [
+        ("small", 50, 1.5, 4.0, 9.0, 90.0, 80.0),
+        ("large", 100, 1.0, 1.0, 1.0, 10.0, 60.0),
+        ("large_early", 100, 1.4, 1.0, math.nan, 70.0, 0.0),
+        ("large_smoothed", 100, 1.2, 1.0, 0.5, 0.0, 40.0),
+        ("large_teacher_plain", 100, 1.0, 1.0, 1.0, 60.0, 0.0),
+        ("small_teacher_regularized", 50, 1.0, 1.0, 1.0, 20.0, 0.0),
+        ("large_teacher_x0.5", 25, 1.9, 1.0, 1.0, 0.0, 10.0),
+        ("large_teacher_x0.75", 60, 1.7, 1.0, 1.0, 0.0, 20.0),
+        ("large_teacher_x0.875", 80, 1.6, 1.0, 1.0, 0.0, 30.0),
+        ("large_teacher_x1.25", 150, 0.9, 1.0, 1.0, 0.0, 50.0),
+    ]
+    columns = "teacher parameters entropy nc1_initial nc1 raw corrected student_accuracy seed"
+    search = [(s, b, e, v + s, v - 1 + s) for s in SEEDS for b, e, v in ((64, 1, 80.0), (64, 2, 90.0), (128, 2, 85.0))]
+    examples = [
+        (s, t, n, 50 + 10 * math.log10(n / right))
+        for s in SEEDS
+        for t, right in (("responses", 1), ("shuffled", 3 + s), ("smoothed", 5))
+        for n in SIZES
+    ]
+    return {
+        "teachers": frame(columns, *[(*row, 85.0, s) for s in SEEDS for row in known]),
+        "search": frame("seed batch_size epoch validation_accuracy test_accuracy", *search),
+        "examples": frame("seed targets examples_per_class validation_accuracy", *examples),
     }
 
 
@@ -215,6 +251,17 @@ def tables() -> Tables:
         "penultimate_layer": penultimate_layer_tables(),
         "sweet_spot": sweet_spot_tables(),
         "similarity_information": similarity_information_tables(),
+        "capacity": capacity_tables(),
+        "rival_explanations": {
+            "full": frame(
+                "seed teacher control temperature accuracy",
+                *[
+                    (s, t, c, 9.0, a)
+                    for s in SEEDS
+                    for t, c, a in (("large", "responses", 85.0), ("small", "hard", 90.0))
+                ],
+            )
+        },
     }
     return Tables("fashion_mnist", sections, {"mnist": {"example_efficiency": example_efficiency_tables(shift=5)}})
 
@@ -252,7 +299,10 @@ KNOWN = {
     "mean_confidence_on_sixes_small": [0.2, 0.21, 0.22],
     "mean_confidence_on_sixes_large": [0.4, 0.4, 0.4],
     "confidence_difference_on_sixes": [0.2, 0.19, 0.18],
-    "confidence_range_on_sixes": [0.2, 0.2, 0.2, 0.3, 0.3, 0.3],
+    "spread_of_labels_between_examples": [[0.2, 0.3, 6, math.sqrt(72)]] * 3,
+    "confidence_lead_of_the_large_teacher": [0.09 * (1 - s) for s in SEEDS],
+    "mean_confidence_lead_of_the_large_teacher": [0.01 * (1 - s) * MEAN_T for s in SEEDS],
+    "entropy_lead_of_the_small_teacher": [0.39 - 0.1 * s for s in SEEDS],
     "row_variance_ratio": [2, 3, 4],
     "column_variance_ratio": [0.5, 0.5, 0.5],
     "relative_row_variance_ratio": [0.2, 0.2, 0.2],
@@ -262,7 +312,7 @@ KNOWN = {
     "departure_from_a_line_in_temperature": [0, 0, 0],
     "label_smoothing_distance_ratio": [2, 3, 4],
     "label_smoothing_distance_ratio_at_equal_confidence": [(2 + s) * math.exp(0.3) for s in SEEDS],
-    "smallest_entropy_difference_over_temperatures": [0.33, 0.23, 0.13],
+    "entropy_differences_over_temperatures": [[0.3 + 0.01 * T - 0.1 * s for T in SIX] for s in SEEDS],
     "teacher_test_accuracy_difference": [1, 2, 3],
     "networks_with_the_printed_count": [3],
     "correlation_of_row_variance_with_missing_class_accuracy": [
@@ -273,7 +323,10 @@ KNOWN = {
     ],
     "within_teacher_correlation_of_entropy_with_missing_class_accuracy": [0, 0, 0],
     "missing_class_accuracy_difference": RAW_GAP,
-    "smallest_missing_class_accuracy_above_chance_small": [60, 61, 62],
+    "missing_class_accuracy_above_chance_small": [82 + s - MEAN_T for s in SEEDS],
+    "missing_class_accuracy_above_chance_large": [2 + 0.5 * MEAN_T for _ in SEEDS],
+    "missing_class_accuracies_above_chance_small": [[80 - T + c + s for c in range(5) for T in SIX] for s in SEEDS],
+    "correlation_with_the_printed_cells": [math.nan] * 3,  # of five classes
     "missing_class_slope_in_temperature_small": [-1, -1, -1],
     "missing_class_slope_in_temperature_large": [0.5, 0.5, 0.5],
     "corrected_gap_minus_half_raw_gap": [30 + 10 * s - RAW_GAP[s] / 2 for s in SEEDS],
@@ -283,7 +336,8 @@ KNOWN = {
     "steps_to_level_ratio": [(2 * 2 * (1 + s) * 150 / 30) ** (1 / 3) for s in SEEDS],
     "validation_accuracy_difference_mean_over_sizes": [10 * math.log10(10 * (1 + s)) for s in SEEDS],
     "validation_accuracy_difference_at_equal_steps": [20 * math.log10(10 * (1 + s)) for s in SEEDS],
-    "sizes_at_which_the_small_teacher_leads": [10 * math.log10(6000) / 3] * 5,
+    "leads_of_the_small_teacher_at_each_size": [[10 * math.log10(10 * (1 + s))] * 5 for s in SEEDS],
+    "a_hundred_at_the_sweet_spot_minus_five_hundred": [math.nan] * 3,  # without a hundred
     "examples_ratio": [10, 20, 30],
     "examples_ratio_at_equal_steps": [100, 400, 900],
     "entropy_against_random_selection": [1, 2, 3],
@@ -300,13 +354,17 @@ KNOWN = {
     "correlation_of_entropy_with_batch_size": [-0.5, -0.5, -0.5],
     "correlation_of_entropy_with_epochs": [0.5, 0.5, 0.5],
     "partial_correlation_of_entropy_with_batch_size_given_updates": [partial_correlation()] * 3,
-    "distance_of_the_best_pair_at_another_batch_size": [-2],
+    "distance_of_the_best_pair_at_another_batch_size": [-1, -2, -3],
     "gain_from_the_students_own_pair": [9.5, 10, 10.5],
     "examples_ratio_default_to_sweet_spot": [5, 10, 15],
     "examples_ratio_default_to_sweet_spot_at_equal_steps": [25, 100, 225],
     "baseline_student_gain": [6, 7, 8],
-    "temperatures_at_which_the_sweet_spot_leads": [4, 10],
-    "sweet_spot_gain_minus_half_the_gap": [1, 2, math.nan],
+    "temperatures_at_which_the_sweet_spot_leads": [[3 + s, 9 + s] for s in SEEDS],
+    "baseline_student_lead_of_the_small_teacher": [10, 10, -10],
+    "sweet_spot_gain_minus_half_the_gap": [1, 2, 13],
+    "general_student_gain": [3, 4, 5],
+    "general_student_gain_over_labels_alone": [-2, -1, 0],
+    "general_minus_baseline_student_gain": [89 + s - (503 + s) / 6 - (70 - 361 / 6) for s in SEEDS],
     "missing_class_gain_at_the_sweet_spot": [5, 6, 7],
     "corrected_missing_class_gain_at_the_sweet_spot": [-20, -20, -20],
     "student_without_teacher_minus_half_of_the_gain": [2, 2.5, 3],
@@ -316,7 +374,19 @@ KNOWN = {
     "smallest_lead_in_information_on_single_images": [0.024, 0.018, 0.012],
     "smallest_lead_in_agreement_with_a_linear_classifier": [-0.1, -0.11, -0.12],
     "lead_in_temperature_free_agreement_with_a_linear_classifier": [0.3, 0.2, 0.1],
+    "correlation_of_width_with_entropy": [-1, -1, -1],
+    "correlation_of_width_with_corrected_missing_class_accuracy": [0.9, 0.9, 0.9],
+    "small_teachers_gain_at_its_own_pair": [4, 5, 6],
+    "examples_ratio_of_shuffled_responses": [3, 4, 5],
+    "examples_ratio_of_label_smoothing": [5, 5, 5],
+    "half_the_gap_minus_gap_without_the_large_teachers_regularisation": [10, 10, 10],
+    "half_the_gap_minus_gap_with_regularisation_of_the_small_teacher": [30, 30, 30],
+    "half_the_gap_minus_gap_to_the_large_teacher_stopped_early": [20, 20, 20],
+    "scatter_ratio_at_initialisation_over_half_of_the_trained_one": [4 / 3] * 3,
+    "loss_from_a_smoothed_teacher_of_more_entropy": [20, 20, 20],
 }
+PREMISES = {c.premise["statistic"] for c in load_claims() if c.premise}
+RIVAL_PREMISE = "responses_gain_over_hard_labels_large"  # its value is in claims/test_controls.py
 NEEDS_NO_RUN = {
     "largest_difference_from_table_1",
     "largest_gradient_difference_at_T_1",
@@ -329,12 +399,13 @@ NEEDS_NO_RUN = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_statistic_has_its_known_value(name, tables):
     values = STATISTICS[name](tables).values
-    assert values.dtype == float
+    assert values.to_numpy().dtype == float
     np.testing.assert_allclose(values.to_numpy(), KNOWN[name], rtol=1e-9, atol=2e-8)
 
 
 def test_statistics_over_seeds_are_indexed_by_seed(tables):
-    claims = {c.statistic for c in load_claims() if c.kind in ("direction", "equivalence")} & set(KNOWN)
+    kinds = ("direction", "equivalence", "difference", "every")
+    claims = {c.statistic for c in load_claims() if c.kind in kinds} & set(KNOWN)
     assert all(STATISTICS[name](tables).values.index.tolist() == list(SEEDS) for name in claims)
 
 
@@ -345,12 +416,13 @@ def test_every_claim_that_is_tested_has_a_statistic():
 def test_every_claim_and_control_that_a_section_of_the_paper_decides_has_a_known_value():
     """Those of the notebook of controls are in claims/test_controls.py."""
     rules = [*(c for c in load_claims() if c.kind != "not_tested"), *load_controls()]
-    assert {c.statistic for c in rules if c.notebook != "rival_explanations"} == set(KNOWN)
+    own = {c.statistic for c in rules if c.notebook != "rival_explanations"} | (PREMISES - {RIVAL_PREMISE})
+    assert own == set(KNOWN)
 
 
 def test_every_statistic_belongs_to_a_claim_or_control_and_says_what_it_is():
-    named = {c.statistic for c in [*load_claims(), *load_controls()]}
-    assert set(STATISTICS) <= named
+    named = {c.statistic for c in [*load_claims(), *load_controls()]} | PREMISES
+    assert set(STATISTICS) <= named and set(STATISTICS) >= PREMISES
     assert all(function.__doc__ for function in STATISTICS.values())
 
 
@@ -366,7 +438,7 @@ def test_a_claim_names_the_notebooks_whose_tables_its_statistic_takes():
     )
     sections.setdefault("similarity_information", similarity_information_tables())  # without a reference page yet
     for claim in load_claims():
-        if claim.kind != "not_tested" and claim.applies_to("mnist"):
+        if claim.kind != "not_tested" and claim.applies_to("mnist") and claim.notebook in sections:
             taken: set[str] = set()
             STATISTICS[claim.statistic](Tables("mnist", sections))
             expected = set() if claim.statistic in NEEDS_NO_RUN else {claim.notebook, *claim.also}
@@ -409,11 +481,30 @@ def test_position_on_other_confidences_counts_no_seed(tables):
     assert ratios.values.isna().tolist() == [True] * 3
 
 
-def test_correction_is_not_read_where_the_small_teacher_does_not_lead(tables):
-    cells = tables["missing_class"]["cells"].copy()
-    cells.loc[(cells["teacher"] == "large") & (cells["seed"] == 1), "raw"] = 100.0
-    left = STATISTICS["corrected_gap_minus_half_raw_gap"](with_table(tables, "missing_class", "cells", cells))
-    assert left.values.isna().tolist() == [False, True, False]
+def test_cells_in_the_papers_order_have_a_rank_correlation_of_one_and_whole_classes_are_permuted(tables):
+    printed = missing_class_table("fashion_mnist").rename(columns={"accuracy_percent": "raw"})
+    cells = printed.merge(DataFrame({"seed": SEEDS}), how="cross")
+    found = STATISTICS["correlation_with_the_printed_cells"](with_table(tables, "missing_class", "cells", cells))
+    np.testing.assert_allclose(found.values, 1)
+    assert {own[0].shape for own in found.ranks.values()} == {(10, 10)}
+
+
+def test_a_hundred_examples_are_held_against_five_hundred(tables):
+    rows = [
+        (s, t, n, False, "entropy", "epochs", a + s * (t == "large"))
+        for s in SEEDS
+        for t, n, a in (
+            ("large", 100, 10.0),
+            ("large", 500, 80.0),
+            ("large_sweet", 100, 83.0),
+            ("large_sweet", 500, 99.0),
+        )
+    ]
+    cells = frame("seed teacher examples_per_class full selection budget validation_accuracy", *rows)
+    found = STATISTICS["a_hundred_at_the_sweet_spot_minus_five_hundred"](
+        with_table(tables, "example_efficiency", "cells", cells)
+    )
+    assert found.values.to_dict() == {0: 3, 1: 2, 2: 1}
 
 
 def test_without_the_whole_transfer_set_the_largest_number_is_meant(tables):
@@ -424,15 +515,15 @@ def test_without_the_whole_transfer_set_the_largest_number_is_meant(tables):
 
 
 def test_a_grid_of_two_batch_sizes_has_no_interior(tables):
-    pairs = tables["sweet_spot"]["map"]
+    pairs = tables["sweet_spot"]["entropy"]
     pairs = pairs[pairs["batch_size"] < 256]
-    assert STATISTICS["interior_optimal_batch_size"](with_table(tables, "sweet_spot", "map", pairs)).values.empty
+    assert STATISTICS["interior_optimal_batch_size"](with_table(tables, "sweet_spot", "entropy", pairs)).values.empty
 
 
 def test_a_best_batch_size_at_an_end_leaves_those_between_behind(tables):
-    pairs = tables["sweet_spot"]["map"].copy()
+    pairs = tables["sweet_spot"]["entropy"].copy()
     pairs.loc[(pairs["batch_size"] == 256) & (pairs["epoch"] == 2), "validation_accuracy"] = 99
-    found = STATISTICS["interior_optimal_batch_size"](with_table(tables, "sweet_spot", "map", pairs))
+    found = STATISTICS["interior_optimal_batch_size"](with_table(tables, "sweet_spot", "entropy", pairs))
     assert found.values.to_dict() == {0: -10, 1: -9, 2: -8}
 
 
@@ -452,12 +543,14 @@ def test_without_a_gain_of_the_sweet_spot_there_is_none_to_share(tables):
     ],
 )
 def test_one_seed_has_no_interval_and_no_other_seeds_to_choose_on(name, tables):
-    pairs = tables["sweet_spot"]["map"]
-    one = with_table(tables, "sweet_spot", "map", pairs[pairs["seed"] == 0])
+    one = tables
+    for table in ("map", "entropy"):
+        rows = tables["sweet_spot"][table]
+        one = with_table(one, "sweet_spot", table, rows[rows["seed"] == 0])
     assert STATISTICS[name](one).values.isna().tolist() == [True]
 
 
-def test_the_distance_of_another_batch_sizes_best_pair_is_that_of_means_whatever_the_spread_over_seeds(tables):
+def test_the_distance_of_another_batch_sizes_best_pair_is_of_pairs_that_the_other_seeds_choose(tables):
     means = {(64, 1): 89.5, (64, 2): 89.4, (128, 1): 90.0, (128, 2): 89.9, (256, 1): 89.7}
     rows = [
         (s, *pair, "general", a + noise * s)
@@ -467,10 +560,13 @@ def test_the_distance_of_another_batch_sizes_best_pair_is_that_of_means_whatever
     table = frame("seed batch_size epoch student validation_accuracy", *rows)
     distance = STATISTICS["distance_of_the_best_pair_at_another_batch_size"]
     found = distance(with_table(tables, "sweet_spot", "map", table))
-    assert found.values.tolist() == [pytest.approx(-0.3)]
-    assert found.note.startswith("batch size 256, epoch 1 against batch size 128, epoch 1; over seeds -0.300 [")
+    np.testing.assert_allclose(found.values, -0.3)
+    lucky = table.assign(
+        validation_accuracy=table["validation_accuracy"] + 9 * ((table.seed == 0) & (table.epoch == 2))
+    )
+    np.testing.assert_allclose(distance(with_table(tables, "sweet_spot", "map", lucky)).values[0], -0.3)
     alone = table[table["batch_size"] == 128]
-    assert distance(with_table(tables, "sweet_spot", "map", alone)).values.isna().tolist() == [True]
+    assert distance(with_table(tables, "sweet_spot", "map", alone)).values.empty
 
 
 def test_updates_that_determine_the_batch_size_leave_no_partial_correlation(tables):
@@ -484,9 +580,21 @@ def test_updates_that_determine_the_batch_size_leave_no_partial_correlation(tabl
 
 def test_a_level_that_one_student_reaches_alone_is_noted_as_a_bound(tables):
     assert STATISTICS["steps_to_level_ratio"](tables).note == (
-        "both students reach 6 of 12 (seed, level) pairs, 0 of them at the end of the same epoch; "
-        "a bound: one student alone reaches 3"
+        "known to within a factor of 1.22; both students reach 6 of 12 (seed, level) pairs, "
+        "0 of them at the end of the same epoch; a bound: one student alone reaches 3"
     )
+
+
+def test_a_smoothed_teacher_without_more_entropy_and_looser_clusters_of_the_large_one_have_no_value(tables):
+    teachers = tables["capacity"]["teachers"].copy()
+    teachers.loc[teachers["teacher"] == "large_smoothed", "entropy"] = 0.9
+    teachers.loc[teachers["teacher"] == "large", "nc1"] = 10.0
+    changed = with_table(tables, "capacity", "teachers", teachers)
+    for name in (
+        "loss_from_a_smoothed_teacher_of_more_entropy",
+        "scatter_ratio_at_initialisation_over_half_of_the_trained_one",
+    ):
+        assert STATISTICS[name](changed).values.isna().all()
 
 
 def test_printed_settings_come_before_the_order_of_batch_sizes():
@@ -604,29 +712,16 @@ def test_a_setting_that_is_not_the_papers_is_named(tables):
     assert "in the paper" not in ratios.note
 
 
-def test_columns_whose_own_interval_lies_above_0_are_counted():
-    by_seed = DataFrame({3: [1.0, 1.1, 0.9], 9: [5.0, -4.0, 1.0]})
-    mean = means(by_seed)
-    np.testing.assert_allclose(mean.values, [1, 2 / 3])
-    assert mean.note == "means over seeds; 1 of 2 with an interval above 0"
-    assert not means(by_seed[:1]).note
-
-
-def test_of_accuracies_below_a_guess_and_of_a_more_confident_small_teacher_there_is_a_note(tables):
+def test_of_accuracies_below_a_guess_there_is_a_note(tables):
     cells = tables["missing_class"]["cells"]
     low = with_table(tables, "missing_class", "cells", cells.assign(raw=cells["raw"] / 100))
     for name in ("missing_class_accuracy_difference", "correlation_of_entropy_with_missing_class_accuracy"):
         assert "than a guess, 10%" in STATISTICS[name](low).note
         assert "than a guess" not in STATISTICS[name](tables).note
-    entropy = tables["entropy"]["entropy"]
-    for teacher, said in (("small", True), ("large", False)):
-        confident = entropy.assign(confidence=entropy["confidence"] + 0.1 * (entropy["teacher"] == teacher))
-        ratios = STATISTICS["row_variance_ratio"](with_table(tables, "entropy", "entropy", confident))
-        assert ("more confident" in ratios.note) == said
 
 
 def test_the_order_of_entropies_says_how_far_each_teacher_has_learned():
-    found = STATISTICS["smallest_entropy_difference_over_temperatures"](Tables("mnist", {"entropy": entropy_tables()}))
+    found = STATISTICS["entropy_differences_over_temperatures"](Tables("mnist", {"entropy": entropy_tables()}))
     assert found.note.endswith("accuracy on the training examples: small 97%, large 97%")
 
 
@@ -658,6 +753,9 @@ def test_registry_is_one_module_for_each_notebook():
     by_name = {c.statistic: c.notebook for c in load_claims()}
     by_name |= {c.statistic: c.notebook for c in load_controls()}
     for name, function in STATISTICS.items():
+        if name not in by_name:
+            assert name in PREMISES and function.__module__.startswith("kdlib.sections.")
+            continue
         assert function.__module__ == f"kdlib.sections.{by_name[name]}.statistics", name
 
 

@@ -272,6 +272,7 @@ TEACHERS = {
     "no seed": ({"seed": None}, "seed None cannot be used; allowed: a whole number from 0"),
     "seed of numpy": ({"seed": np.int64(1)}, r"seed np.int64\(1\) cannot be used"),
     "kept as a number": ({"kept_epochs": 1}, "kept_epochs 1 cannot be used; allowed: a tuple of epochs"),
+    "smoothing": ({"label_smoothing": 1.5}, "label_smoothing"),
     "kept": ({"kept_epochs": (1, 3)}, "an epoch in kept_epochs 3 cannot be used; allowed: a whole number from 1 to 2"),
     "weights": ({"checkpoints": (0,)}, "an epoch in checkpoints 0 cannot be used; allowed: a whole number from 1 to 2"),
 }

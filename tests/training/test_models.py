@@ -4,6 +4,7 @@ import torch
 
 from kdlib import Architecture, InputError, build_model, count_parameters, register_network
 from kdlib.data.paper import paper_table
+from kdlib.training.models import LADDER, network_identity
 
 PRINTED = [
     (row.dataset, row.role, int(row.parameters)) for row in paper_table(7).itertuples() if pd.notna(row.parameters)
@@ -36,6 +37,36 @@ def test_the_seed_decides_the_initialisation_and_leaves_the_global_state_alone()
     a, b, c = (build_model("general_student", seed=s) for s in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(a.head.weight, b.head.weight) and not torch.equal(a.head.weight, c.head.weight)
+
+
+@pytest.mark.parametrize("family", SHAPES)
+def test_the_ladder_of_widths_has_teachers_between_the_two_of_table_7_in_size_and_beyond_them(family):
+    small, large = (count_parameters(build_model(role, family)) for role in ("small_teacher", "large_teacher"))
+    sizes = [count_parameters(build_model(name, family)) for name in LADDER]
+    assert len(LADDER) == 4 and sizes == sorted(sizes)
+    assert any(small < size < large for size in sizes) and sizes[-1] > large
+
+
+@pytest.mark.parametrize("family", SHAPES)
+def test_a_variant_of_a_teacher_differs_from_it_in_its_regularisation_alone(family):
+    for role, variant, gains in (
+        ("large_teacher", "large_teacher_plain", False),
+        ("small_teacher", "small_teacher_regularized", True),
+    ):
+        own, other = (build_model(name, family, seed=3) for name in (role, variant))
+        kinds = (torch.nn.Dropout, torch.nn.BatchNorm2d)
+        own_count, other_count = (sum(isinstance(m, kinds) for m in model.modules()) for model in (own, other))
+        assert (other_count > own_count) == gains and own_count != other_count
+        weights = [[p.shape for p in model.parameters() if p.ndim > 1] for model in (own, other)]
+        assert weights[0] == weights[1] and torch.equal(own.head.weight, other.head.weight)
+    assert build_model("large_teacher_plain", "cifar10").architecture.dropout == 0.5  # it lacks batch norm instead
+
+
+def test_the_name_of_a_variant_cannot_be_registered_and_its_architecture_is_part_of_its_identity():
+    with pytest.raises(InputError, match="that is a role"):
+        register_network("large_teacher_plain", Architecture())
+    assert network_identity("large_teacher", "mnist", builtin=True) == {}
+    assert network_identity("large_teacher_plain", "mnist", builtin=True)["architecture"]["dropout"] == 0.0
 
 
 def test_a_registered_network_is_built_by_name():

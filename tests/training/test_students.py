@@ -296,6 +296,19 @@ def test_the_responses_of_an_epoch_are_those_of_the_weights_kept_after_it(tiny_t
     assert run["validation_accuracy"][0] == right.float().mean()
 
 
+def test_a_teacher_of_smoothed_labels_is_less_sure_of_them_and_an_assistant_has_none(tiny_teacher, tiny_run, digits):
+    def confidence(run: dict[str, torch.Tensor]) -> float:
+        logits = responses(run)[digits.train]
+        return logits.softmax(1).gather(1, digits.labels[digits.train][:, None]).mean().item()
+
+    smoothed = replace(tiny_teacher, label_smoothing=0.4)
+    run = train_teacher(smoothed, digits)
+    assert confidence(run) < confidence(tiny_run) - 0.01
+    assert_identical(tiny_run, train_teacher(replace(smoothed, label_smoothing=0.0), digits))
+    with pytest.raises(InputError, match="label_smoothing is allowed without one"):
+        train_teacher(replace(smoothed, taught_by=tiny_teacher), digits, responses(tiny_run))
+
+
 def test_keeping_fewer_epochs_changes_no_number(tiny_teacher, tiny_run, digits):
     run = train_teacher(replace(tiny_teacher, kept_epochs=(2,), checkpoints=(1, 2)), digits)
     assert torch.equal(run["logits"], tiny_run["logits"][1:])

@@ -11,8 +11,10 @@ from ...claims.rows import (
     at,
     difference,
     each_seed,
+    each_thing,
     geometric_mean,
     last_epoch,
+    lead,
     ratio,
     single,
     six,
@@ -91,11 +93,20 @@ def confidence_difference_on_sixes(tables: Tables) -> Statistic:
 
 
 @statistic
-def confidence_range_on_sixes(tables: Tables) -> Statistic:
-    """Largest minus smallest confidence on class 6, one number for each (teacher, seed): a seed stands twice."""
-    rows = tables["entropy"]["shown"]
-    rows = rows[rows["teacher"].isin(TEACHERS)].set_index("seed")
-    return Statistic(rows["high"] - rows["low"])
+def spread_of_labels_between_examples(tables: Tables) -> Statistic:
+    """Spread over examples of a class at T = 9, of confidence (range, class 6) and of similarity labels."""
+    shown = tables["entropy"]["shown"]
+    variance = at(tables["entropy"]["variance"], temperature=9)
+    spread = {
+        "confidence": shown.assign(spread=shown["high"] - shown["low"]),
+        "similarity labels": variance.assign(spread=np.sqrt(variance["column_variance"])),
+    }
+    columns = {
+        f"{teacher}, {name}": at(rows, teacher=teacher).groupby("seed")["spread"].mean()
+        for name, rows in spread.items()
+        for teacher in TEACHERS
+    }
+    return Statistic(DataFrame(columns).rename_axis(columns="teacher and labels"))
 
 
 @statistic
@@ -163,7 +174,7 @@ def label_smoothing_distance_ratio(tables: Tables) -> Statistic:
         distance = six(rows).pivot_table(index="temperature", columns="teacher", values="distance_to_label_smoothing")
         return geometric_mean(ratio(*pair) for pair in distance.reindex(columns=TEACHERS).to_numpy())
 
-    return each_seed(tables["entropy"]["position"], value).noted(_more_confident(tables))
+    return each_seed(tables["entropy"]["position"], value)
 
 
 @statistic
@@ -183,36 +194,48 @@ def label_smoothing_distance_ratio_at_equal_confidence(tables: Tables) -> Statis
 
 
 @statistic
-def smallest_entropy_difference_over_temperatures(tables: Tables) -> Statistic:
-    """Mean training entropy of the small teacher minus the large one's, the smallest over the six temperatures.
+def entropy_differences_over_temperatures(tables: Tables) -> Statistic:
+    """Mean training entropy of the small teacher minus the large one's, at each of the six temperatures.
 
-    The note counts the temperatures at which it is above 0, and says how far each teacher has learned.
+    The note says how far each teacher has learned.
     """
-
-    def lead(rows: DataFrame) -> Series:
-        small, large = (_against_temperature(rows, teacher)["entropy"] for teacher in TEACHERS)
-        return small - large
-
     table = tables["entropy"]["entropy"]
-    smallest = each_seed(table, lambda rows: lead(rows).min())
-    mean = lead(table).dropna()
-    if mean.empty:
-        return smallest
+    by_seed = {seed: _lead(rows, "entropy", "small", "large") for seed, rows in table.groupby("seed")}
     last = last_epoch(tables["entropy"]["teachers"])
     small, large = (at(last, teacher=teacher)["train_accuracy"].mean() for teacher in TEACHERS)
-    return smallest.noted(
-        f"the mean difference is above 0 at {(mean > 0).sum()} of {len(mean)} temperatures, "
-        f"smallest at T = {mean.idxmin():g}",
-        f"accuracy on the training examples: small {small:.3g}%, large {large:.3g}%",
+    return each_thing(by_seed, "temperature").noted(
+        f"accuracy on the training examples: small {small:.3g}%, large {large:.3g}%"
     )
+
+
+@statistic
+def entropy_lead_of_the_small_teacher(tables: Tables) -> Statistic:
+    """Mean training entropy at T = 9, small teacher minus large."""
+    return each_seed(tables["entropy"]["entropy"], lambda rows: _lead(rows, "entropy", "small", "large").get(9, np.nan))
+
+
+@statistic
+def confidence_lead_of_the_large_teacher(tables: Tables) -> Statistic:
+    """Mean confidence on the training examples at T = 9, large teacher minus small."""
+    table = tables["entropy"]["entropy"]
+    return each_seed(table, lambda rows: _lead(rows, "confidence", "large", "small").get(9, np.nan))
+
+
+@statistic
+def mean_confidence_lead_of_the_large_teacher(tables: Tables) -> Statistic:
+    """Mean confidence on the training examples, large teacher minus small, mean over the six temperatures."""
+    return each_seed(tables["entropy"]["entropy"], lambda rows: _lead(rows, "confidence", "large", "small").mean())
+
+
+def _lead(rows: DataFrame, column: str, of: str, minus: str) -> Series:
+    """One teacher's minus another's at each of the six temperatures."""
+    return _against_temperature(rows, of)[column] - _against_temperature(rows, minus)[column]
 
 
 @statistic
 def teacher_test_accuracy_difference(tables: Tables) -> Statistic:
     """Test accuracy after the last epoch, large teacher minus small."""
-    return each_seed(
-        tables["entropy"]["teachers"], lambda rows: difference(last_epoch(rows), "test_accuracy", "large", "small")
-    )
+    return lead(last_epoch(tables["entropy"]["teachers"]), "test_accuracy", "large", "small")
 
 
 @statistic
@@ -232,18 +255,7 @@ def _against_temperature(rows: DataFrame, teacher: str) -> DataFrame:
 
 
 def _variance_ratio(tables: Tables, column: str) -> Statistic:
-    ratios = each_seed(tables["entropy"]["variance"], lambda rows: teacher_ratio(at(rows, temperature=9), column))
-    return ratios.noted(_more_confident(tables))
-
-
-def _more_confident(tables: Tables) -> str:
-    """Says so where the large teacher is not the more confident one, as the paper takes it to be."""
-    small, large = (
-        _against_temperature(tables["entropy"]["entropy"], t)["confidence"].get(9, np.nan) for t in TEACHERS
-    )
-    if not small > large:
-        return ""
-    return f"here the small teacher is the more confident: {small:.2f} against {large:.2f} at T = 9"
+    return each_seed(tables["entropy"]["variance"], lambda rows: teacher_ratio(at(rows, temperature=9), column))
 
 
 def _printed_variance(number: int, along: str) -> float:

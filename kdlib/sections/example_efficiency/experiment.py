@@ -1,5 +1,7 @@
 """Section 4.2: how many examples of each class does distillation need? (figures 4 and 8)"""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from ...study.study import Study
@@ -46,14 +48,16 @@ def _cells(study: Study, spot: dict[str, float]) -> list[tuple[dict, Student]]:
     ]
 
 
-def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, Student]]:
+def _students(
+    study: Study, teacher: Teacher, epoch: int, selections: Sequence[str] | None = None
+) -> list[tuple[dict, Student]]:
     """Every size with every selection, at equal epochs and at the steps of the whole set; then the whole set."""
     s = study.settings
     whole = len(study.dataset.train)
     steps = max(1, round(s.student_epochs * whole / min(s.student_batch_size, whole)))
     cells = []
     for n in s.examples_per_class:
-        for selection in s.selections:
+        for selection in selections or s.selections:
             for budget, limit in (("epochs", None), ("steps", steps)):
                 changes = {"examples_per_class": n, "selection": selection, "steps": limit}
                 student = study.student(teacher, TEMPERATURE, epoch, **changes)
@@ -65,6 +69,12 @@ def _students(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, St
     return cells
 
 
-def sizes_at_equal_steps(study: Study, teacher: Teacher, epoch: int) -> list[tuple[dict, Student]]:
-    """Every size with every selection, at the steps of the whole set."""
-    return [cell for cell in _students(study, teacher, epoch) if cell[0]["budget"] == "steps" and not cell[0]["full"]]
+def sizes_at_equal_steps(
+    study: Study, teacher: Teacher, epoch: int, selections: Sequence[str] | None = None
+) -> list[tuple[dict, Student]]:
+    """Every size with every selection (default: those of the study), at the steps of the whole set."""
+    return [
+        cell
+        for cell in _students(study, teacher, epoch, selections)
+        if cell[0]["budget"] == "steps" and not cell[0]["full"]
+    ]

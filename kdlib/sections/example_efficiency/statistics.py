@@ -1,13 +1,14 @@
 """Statistics of the notebook `example_efficiency` (paper, section 4.2 and figure 4)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from pandas import DataFrame, Series
 
 from ...claims.intervals import ratio_interval
 from ...claims.registry import Statistic, Tables, statistic
-from ...claims.rows import TEACHERS, at, difference, each_seed, geometric_mean, means, ratio
+from ...claims.rows import at, each_seed, each_thing, geometric_mean, joined, lead, ratio, two
 
 LEVELS = 20  # accuracy levels at which two curves are compared
 SIMPLER = {"fashion_mnist": "mnist", "cifar10": "fashion_mnist"}  # the data set before, in order of complexity
@@ -58,12 +59,12 @@ def _log_number_needed(curve: Series, levels: np.ndarray) -> np.ndarray:
     return numbers[before] + share * (numbers[first] - numbers[before])
 
 
-def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epochs") -> Statistic:
-    """The examples ratio of one teacher's curve to another's for each seed.
+def examples_ratios(curves: Mapping[int, tuple[Series, Series]]) -> Statistic:
+    """The examples ratio of the first curve to the second of each seed, by seed.
 
-    The note counts those that are bounds, and says at which accuracies the curves are compared.
+    The note counts those that are bounds, and says at which accuracies the curves are compared. Where one is a bound,
+    the ratios are known to a step of the grid of numbers.
     """
-    curves = _curves(cells, teacher, to, budget)
     found = {seed: examples_ratio_of_curves(*pair) for seed, pair in curves.items()}
     ratios = Statistic(Series({seed: value for seed, (value, _) in found.items()}, dtype=float))
     shared = [_shared(*map(_rising, curves[s])) for s, (v, bound) in found.items() if not (bound or np.isnan(v))]
@@ -73,10 +74,17 @@ def examples_ratios(cells: DataFrame, teacher: str, to: str, budget: str = "epoc
             " to ".join(dict.fromkeys(f"{f(ends):.0f}" for f in (min, max))) for ends in zip(*shared, strict=True)
         )
         notes.append(f"between accuracies of {first}% and {last}%")
-    if len(shared) > 1 and not any(bound for _, bound in found.values()):
+    if any(bound for _, bound in found.values()):
+        ratios = replace(ratios, resolution=max(_widest_step(curve) for pair in curves.values() for curve in pair))
+    elif len(shared) > 1:
         upper = [examples_ratio_of_curves(*pair, start=0.5)[0] for pair in curves.values()]
         notes.append(f"over the upper half of these accuracies alone {ratio_interval(upper)}")
     return ratios.noted(*notes)
+
+
+def _widest_step(curve: Series) -> float:
+    """Logarithm of the largest ratio of neighbouring numbers of examples."""
+    return float(np.diff(np.log(curve.dropna().sort_index().index.to_numpy(dtype=float))).max(initial=0.0))
 
 
 def _curves(cells: DataFrame, teacher: str, to: str, budget: str = "epochs") -> dict[int, tuple[Series, Series]]:
@@ -96,10 +104,7 @@ def _bounds(curves: Mapping[int, tuple[Series, Series]]) -> str:
 @statistic
 def student_test_accuracy_difference_full_data(tables: Tables) -> Statistic:
     """Test accuracy of students at the largest number of examples per class, small teacher minus large."""
-    return each_seed(
-        _cells(tables),
-        lambda rows: difference(_largest(at(rows, budget="epochs")), "test_accuracy", "small", "large"),
-    )
+    return lead(_largest(at(_cells(tables), budget="epochs")), "test_accuracy", "small", "large")
 
 
 @statistic
@@ -118,7 +123,8 @@ def shortfall_at_ten_examples_per_class(tables: Tables) -> Statistic:
 def steps_to_level_ratio(tables: Tables) -> Statistic:
     """Steps to a level, large teacher's student over small teacher's, geometric mean over levels that either reaches.
 
-    A student that alone misses a level enters with all the steps that it was trained for.
+    A student that alone misses a level enters with all the steps that it was trained for. Steps are known to half an
+    epoch, and the ratio so finely as that allows.
     """
     table = tables["example_efficiency"]["steps_to_level"]
     trained = at(tables["example_efficiency"]["cells"], full=True)["steps"].max()
@@ -130,7 +136,11 @@ def steps_to_level_ratio(tables: Tables) -> Statistic:
         rows = rows.dropna(how="all").fillna(trained)
         return geometric_mean(ratio(*pair) for pair in rows.to_numpy())
 
-    return each_seed(wide, value).noted(
+    found, reached = each_seed(wide, value), wide.dropna().mean(axis=1)
+    epoch = np.diff([0.0, *sorted(set(wide.stack().dropna()))]).min(initial=trained)
+    resolution = float(np.log1p(epoch / 2 / reached).mean()) if len(reached) else 0.0
+    return replace(found, resolution=resolution).noted(
+        f"known to within a factor of {np.exp(resolution):.2f}",
         f"both students reach {int(wide.notna().all(axis=1).sum())} of {len(wide)} (seed, level) pairs, "
         f"{int((wide['large'] == wide['small']).sum())} of them at the end of the same epoch",
         f"a bound: one student alone reaches {alone}" * bool(alone),
@@ -150,30 +160,38 @@ def validation_accuracy_difference_at_equal_steps(tables: Tables) -> Statistic:
 
 
 def _mean_lead(tables: Tables, budget: str) -> Statistic:
-    def value(rows: DataFrame) -> float:
-        small, large = (curve(rows, teacher, budget=budget) for teacher in TEACHERS)
-        return (small - large).mean()
-
-    return each_seed(_cells(tables), value)
+    rows = at(_cells(tables), budget=budget, full=False)
+    return lead(rows, "validation_accuracy", "small", "large", over=["examples_per_class"])
 
 
 @statistic
-def sizes_at_which_the_small_teacher_leads(tables: Tables) -> Statistic:
-    """Best validation accuracy, small teacher's student minus large teacher's, at each size; mean over seeds."""
+def leads_of_the_small_teacher_at_each_size(tables: Tables) -> Statistic:
+    """Best validation accuracy, small teacher's student minus large teacher's, at each number of examples per class."""
     cells = tables["example_efficiency"]["cells"]
-    return means(DataFrame([curve(rows, "small") - curve(rows, "large") for _, rows in cells.groupby("seed")]))
+    by_seed = {seed: curve(rows, "small") - curve(rows, "large") for seed, rows in cells.groupby("seed")}
+    return each_thing(by_seed, "examples per class")
+
+
+@statistic
+def a_hundred_at_the_sweet_spot_minus_five_hundred(tables: Tables) -> Statistic:
+    """Validation accuracy under the large teacher: 100 examples per class at its sweet spot minus 500 by default."""
+    percents = two(
+        tables["example_efficiency"]["cells"],
+        lambda rows: (curve(rows, "large_sweet").get(100, np.nan), curve(rows, "large").get(500, np.nan)),
+    )
+    return joined(percents, percents["a"] - percents["b"])
 
 
 @statistic
 def examples_ratio(tables: Tables) -> Statistic:
     """Examples ratio of the large teacher's curve to the small teacher's, equal epochs."""
-    return examples_ratios(tables["example_efficiency"]["cells"], "large", "small")
+    return examples_ratios(_curves(tables["example_efficiency"]["cells"], "large", "small"))
 
 
 @statistic
 def examples_ratio_at_equal_steps(tables: Tables) -> Statistic:
     """Examples ratio of the large teacher's curve to the small teacher's, equal optimiser steps."""
-    return examples_ratios(tables["example_efficiency"]["cells"], "large", "small", budget="steps")
+    return examples_ratios(_curves(tables["example_efficiency"]["cells"], "large", "small", budget="steps"))
 
 
 @statistic
@@ -189,7 +207,7 @@ def examples_ratio_default_to_sweet_spot_at_equal_steps(tables: Tables) -> Stati
 
 
 def _ratios_to_sweet_spot(tables: Tables, budget: str) -> Statistic:
-    ratios = examples_ratios(tables["example_efficiency"]["cells"], "large", "large_sweet", budget)
+    ratios = examples_ratios(_curves(tables["example_efficiency"]["cells"], "large", "large_sweet", budget))
     chosen = tables["example_efficiency"]["chosen"]["updates"]
     return ratios.noted(*(f"the teacher at the sweet spot made {n:,.0f} update{'' if n == 1 else 's'}" for n in chosen))
 

@@ -72,8 +72,8 @@ def _config(study: Study, teacher: Teacher, epoch: int) -> dict[str, Any]:
     return {"teacher": teacher.config(study.dataset), "epoch": epoch, "version": 1}
 
 
-def _members(study: Study) -> tuple[Tensor, Tensor]:
-    """Up to 300 examples of each class, at random: of train and of validation."""
+def sampled_members(study: Study) -> tuple[Tensor, Tensor]:
+    """Indices of up to 300 examples of each class, at random: of train and of validation."""
     dataset, members = study.dataset, []
     for part in (dataset.train, dataset.validation):
         labels = dataset.labels[part].cpu()
@@ -88,7 +88,7 @@ def _measure(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
     dataset, run = study.dataset, study.teacher_result(teacher)
     model = load_teacher(teacher, run, dataset, epoch)
     tightness = []
-    for members in _members(study):
+    for members in sampled_members(study):
         activations, labels = predict(model.features, dataset.images[members]).cpu(), dataset.labels[members].cpu()
         if len(members) < 2 * dataset.classes:  # a cluster of one has no width
             tightness.append([torch.nan, torch.nan])
@@ -109,7 +109,7 @@ def _measure(study: Study, teacher: Teacher, epoch: int) -> dict[str, Tensor]:
 
 def shown_members(study: Study) -> Tensor:
     """Indices of the examples of the three shown classes."""
-    members = _members(study)[0]
+    members = sampled_members(study)[0]
     labels = study.dataset.labels[members]
     return members[torch.isin(labels, torch.tensor(shown_classes(study), device=labels.device))]
 

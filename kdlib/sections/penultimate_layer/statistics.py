@@ -3,7 +3,7 @@
 from pandas import DataFrame
 
 from ...claims.registry import Statistic, Tables, statistic
-from ...claims.rows import at, difference, each_seed, ratio, spearman, teacher_ratio
+from ...claims.rows import at, difference, each_seed, paired, rank_correlations, ratio, teacher_ratio
 
 DEFAULT = "default"
 PRINTED = ("4096x50", "8192x40")  # the paper's settings of the large teacher, batch size x epochs
@@ -31,7 +31,7 @@ def silhouette_difference(tables: Tables) -> Statistic:
 def correlation_of_nc1_with_entropy(tables: Tables) -> Statistic:
     """Rank correlation over a seed's (teacher, setting) pairs of nc1 and the mean training entropy at T = 9."""
     tightness = at(tables["penultimate_layer"]["tightness"], split="train")
-    return each_seed(tightness, lambda rows: spearman(rows["nc1"], rows["entropy"]))
+    return rank_correlations(tightness, lambda rows: [[paired(rows["nc1"], rows["entropy"])]])
 
 
 @statistic

@@ -1,7 +1,5 @@
 """Statistics of the notebook `rival_explanations`: of the paper's claims, and of the controls (controls.yml)."""
 
-from collections.abc import Callable
-
 import numpy as np
 from pandas import DataFrame, Series
 
@@ -13,13 +11,16 @@ from ...claims.rows import (
     at,
     difference,
     each_seed,
+    half_minus,
     joined,
     minus,
+    paired,
+    rank_correlations,
     ratio,
-    spearman,
     two,
 )
 
+LEARNED_AS_MUCH = 1  # points of validation accuracy that a teacher may lie behind another and count as equal
 TEMPERATURE = 9  # at which all controls are compared
 
 
@@ -44,6 +45,51 @@ def missing_class_accuracy_of_hard_label_student(tables: Tables) -> Statistic:
 
 
 @statistic
+def missing_class_accuracy_of_label_smoothing_student(tables: Tables) -> Statistic:
+    """Raw missing-class accuracy of students of label smoothing, mean over missing classes; small one's confidence."""
+    cells = at(_cells(tables), control="smoothed", teacher="small")
+    return each_seed(cells, lambda rows: rows["raw"].mean())
+
+
+@statistic
+def corrected_accuracy_of_label_smoothing_student_above_shuffled(tables: Tables) -> Statistic:
+    """Bias-corrected missing-class accuracy, small teacher: label smoothing minus similarity shuffled."""
+    return _change(tables, "corrected", "small", of="smoothed", subtracted="shuffled")
+
+
+@statistic
+def responses_gain_over_hard_labels_large(tables: Tables) -> Statistic:
+    """Test accuracy with all examples: students of the large teacher minus those of hard labels alone."""
+
+    def terms(rows: DataFrame) -> tuple[float, float]:
+        return _accuracy(rows, "large", "responses"), _accuracy(rows, "small", "hard")
+
+    return minus(_full(tables), terms)
+
+
+@statistic
+def shortfall_of_random_examples(tables: Tables) -> Statistic:
+    """Validation accuracy at the most examples minus that at 10 random ones of each class, small, equal steps."""
+    return _shortfall_of_random_examples(tables, 10)
+
+
+@statistic
+def shortfall_of_a_hundred_random_examples(tables: Tables) -> Statistic:
+    """Validation accuracy at the most examples minus that at 100 random ones of each class, small, equal steps."""
+    return _shortfall_of_random_examples(tables, 100)
+
+
+def _shortfall_of_random_examples(tables: Tables, number: int) -> Statistic:
+    rows = at(tables["rival_explanations"]["selection"], selection="random", teacher="small")
+    most = rows["examples_per_class"].max()
+
+    def terms(rows: DataFrame) -> tuple[float, ...]:
+        return tuple(at(rows, examples_per_class=n)["validation_accuracy"].mean() for n in (most, number))
+
+    return minus(rows, terms)
+
+
+@statistic
 def shuffled_student_minus_label_smoothing_student(tables: Tables) -> Statistic:
     """Test accuracy: similarity shuffled minus label smoothing of equal confidence, small teacher."""
 
@@ -52,17 +98,14 @@ def shuffled_student_minus_label_smoothing_student(tables: Tables) -> Statistic:
 
 @statistic
 def regularization_part_minus_distillation_part(tables: Tables) -> Statistic:
-    """(Label smoothing minus hard labels) minus (responses minus label smoothing), large teacher's confidence.
-
-    nan where the responses bring no gain over hard labels.
-    """
+    """(Label smoothing minus hard labels) minus (responses minus label smoothing), large teacher's confidence."""
 
     def value(rows: DataFrame) -> float:
         smoothed, responses = (_accuracy(rows, "large", control) for control in ("smoothed", "responses"))
         hard = _accuracy(rows, "small", "hard")
-        return (smoothed - hard) - (responses - smoothed) if responses > hard else np.nan
+        return (smoothed - hard) - (responses - smoothed)
 
-    return each_seed(_full(tables), value).explained("there the responses bring no gain over the labels alone")
+    return each_seed(_full(tables), value)
 
 
 @statistic
@@ -86,11 +129,11 @@ def correlation_of_nc1_with_corrected_missing_class_accuracy(tables: Tables) -> 
 
 
 def _correlation_with_nc1(tables: Tables, column: str) -> Statistic:
-    def value(rows: DataFrame) -> float:
-        pairs = rows.groupby(["teacher", "setting"])[["nc1", column]].mean()
-        return spearman(pairs["nc1"], pairs[column])
+    def pairs(rows: DataFrame) -> list:
+        means = rows.groupby(["teacher", "setting"])[["nc1", column]].mean()
+        return [[paired(means["nc1"], means[column])]]
 
-    return each_seed(tables["rival_explanations"]["settings"], value)
+    return rank_correlations(tables["rival_explanations"]["settings"], pairs)
 
 
 @statistic
@@ -154,14 +197,14 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Statistic:
 def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Statistic:
     """Half of the raw gap small minus large, minus the gap after the bias correction."""
     cells = at(tables["rival_explanations"]["cells"], control="responses")
-    return _half_minus(cells, lambda rows: tuple(difference(rows, c, "small", "large") for c in ("raw", "corrected")))
+    return half_minus(cells, lambda rows: tuple(difference(rows, c, "small", "large") for c in ("raw", "corrected")))
 
 
 @statistic
 def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Statistic:
     """Half of the raw gap at the last epoch, minus the gap where both teachers first reach the same accuracy."""
     rows = _epochs(tables)
-    found = _half_minus(rows, lambda rows: (_last_gap(rows), _at_equal_accuracy(rows, "raw")))
+    found = half_minus(rows, lambda rows: (_last_gap(rows), _at_equal_accuracy(rows, "raw")))
     return found.noted(_accuracies_matched(rows))
 
 
@@ -184,7 +227,7 @@ def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Statistic:
         apart.append(abs(stopped["entropy"] - last["entropy"]))
         return _last_gap(rows), last["raw"] - stopped["raw"]
 
-    found = _half_minus(_epochs(tables), gaps)
+    found = half_minus(_epochs(tables), gaps)
     return found.noted(f"the two entropies differ by up to {max(apart, default=np.nan):.2f} nats")
 
 
@@ -192,8 +235,8 @@ def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Statistic:
 def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Statistic:
     """Half of the entropy's rise from the first to the second batch size, minus the rise with a scaled learning rate.
 
-    After the last epoch; the scaled rate makes updates times learning rate equal for the two. The note says whether the
-    teacher learned at that rate.
+    After the last epoch; the scaled rate makes updates times learning rate equal for the two. nan where the teacher of
+    that rate learned less, by more than a point of validation accuracy.
     """
     table = tables["rival_explanations"]["updates"]
     sizes = sorted(table["batch_size"].unique())
@@ -202,18 +245,20 @@ def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Statistic:
     rates = sorted(table["learning_rate"].unique())
     last = at(table, epoch=table["epoch"].max())
 
+    def accuracy(rows: DataFrame, rate: float) -> float:
+        return at(rows, batch_size=sizes[1], learning_rate=rate)["validation_accuracy"].mean()
+
     def rises(rows: DataFrame) -> tuple[float, float]:
+        if not accuracy(rows, rates[-1]) >= accuracy(rows, rates[0]) - LEARNED_AS_MUCH:
+            return np.nan, np.nan
         first, second, scaled = (
             at(rows, batch_size=size, learning_rate=rate)["entropy"].mean()
             for size, rate in ((sizes[0], rates[0]), (sizes[1], rates[0]), (sizes[1], rates[-1]))
         )
         return second - first, scaled - first
 
-    found = _half_minus(last, rises)
-    plain, scaled = (
-        at(last, batch_size=sizes[1], learning_rate=rate)["validation_accuracy"].mean()
-        for rate in (rates[0], rates[-1])
-    )
+    found = half_minus(last, rises)
+    plain, scaled = (accuracy(last, rate) for rate in (rates[0], rates[-1]))
     return found.noted(f"validation accuracy of that teacher {plain:.1f}%, with the learning rate scaled {scaled:.1f}%")
 
 
@@ -240,7 +285,7 @@ def half_the_lead_by_entropy_minus_lead_at_random(tables: Tables) -> Statistic:
         chosen = (at(rows, selection=s) for s in ("entropy", "random"))
         return tuple(difference(part, "validation_accuracy", "small", "large") for part in chosen)
 
-    return _half_minus(tables["rival_explanations"]["selection"], leads)
+    return half_minus(tables["rival_explanations"]["selection"], leads)
 
 
 @statistic
@@ -287,7 +332,7 @@ def half_the_gap_minus_gap_at_equal_confidence(tables: Tables) -> Statistic:
         small = _raw(rows, "small", "responses")
         return tuple(small - _raw(rows, "large", control) for control in ("responses", "equal_confidence"))
 
-    return _half_minus(_cells(tables), gaps)
+    return half_minus(_cells(tables), gaps)
 
 
 @statistic
@@ -340,12 +385,6 @@ def _accuracy(rows: DataFrame, teacher: str, control: str) -> float:
 def _change(tables: Tables, column: str, teacher: str, of: str, subtracted: str) -> Statistic:
     cells = at(_cells(tables), teacher=teacher)
     return minus(cells, lambda rows: tuple(at(rows, control=control)[column].mean() for control in (of, subtracted)))
-
-
-def _half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Statistic:
-    """Half of the first minus the second of two numbers of each seed; nan where the first leaves nothing to explain."""
-    found = two(rows, terms)
-    return joined(found, (found["a"] / 2 - found["b"]).where(found["a"] > 0))
 
 
 def _last_gap(rows: DataFrame) -> float:

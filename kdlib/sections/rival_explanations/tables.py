@@ -31,8 +31,8 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
     )
 
 
-def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Matrix:
-    """Every control: whether it holds here, what it measured, and the results that it might explain."""
+def control_findings(tables: dict[str, pd.DataFrame], dataset: str, section: str = "rival_explanations") -> Matrix:
+    """Every control that a section decides: whether it holds, what it measured, the results that it might explain."""
     titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to(dataset)}
     rows = {
         html.escape(f.control.title): [
@@ -40,7 +40,7 @@ def control_findings(tables: dict[str, pd.DataFrame], dataset: str) -> Matrix:
             _drawn(f),
             html.escape("; ".join(titles[claim] for claim in f.control.claims if claim in titles)),
         ]
-        for f in findings(dataset, {"rival_explanations": tables})
+        for f in findings(dataset, {section: tables})
     }
     return Matrix("rival explanation", ["holds", "measured", "would explain"], rows)
 

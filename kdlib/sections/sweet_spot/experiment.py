@@ -47,15 +47,20 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
 
 def large_runs(study: Study) -> list[tuple[int, int, Teacher]]:
     """(seed, batch size, run) of the large teacher for every batch size."""
-    return [(s, b, study.teacher("large", s, b)) for s in study.seeds for b in study.settings.batch_sizes]
+    return search_runs(study, "large")
 
 
-def search_map(study: Study, network: str) -> pd.DataFrame:
-    """Accuracy of a student distilled at T = 9 from every kept epoch of every batch size.
+def search_runs(study: Study, capacity: str) -> list[tuple[int, int, Teacher]]:
+    """(seed, batch size, run) of the small or the large teacher for every batch size."""
+    return [(s, b, study.teacher(capacity, s, b)) for s in study.seeds for b in study.settings.batch_sizes]
+
+
+def search_map(study: Study, network: str, capacity: str = "large") -> pd.DataFrame:
+    """Accuracy of a student distilled at T = 9 from every kept epoch of every batch size of a teacher.
 
     Columns: seed, batch_size, epoch, updates (optimizer steps of the teacher), validation_accuracy, test_accuracy.
     """
-    cells = search_cells(study, network)
+    cells = search_cells(study, network, capacity)
     results = study.student_results(student for _, student in cells)
     return pd.DataFrame(
         [
@@ -65,14 +70,14 @@ def search_map(study: Study, network: str) -> pd.DataFrame:
     )
 
 
-def search_cells(study: Study, network: str) -> list[tuple[dict[str, int], Student]]:
+def search_cells(study: Study, network: str, capacity: str = "large") -> list[tuple[dict[str, int], Student]]:
     """Pairs (cell, student) of `search_map`."""
     return [
         (
             {"seed": s, "batch_size": b, "epoch": e, "updates": updates(study, b, e)},
             study.student(teacher, TEMPERATURE, e, network=network),
         )
-        for s, b, teacher in large_runs(study)
+        for s, b, teacher in search_runs(study, capacity)
         for e in teacher.epochs_with_responses
     ]
 

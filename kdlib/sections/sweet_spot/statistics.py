@@ -5,19 +5,31 @@ import math
 import numpy as np
 from pandas import DataFrame, Series
 
-from ...claims.intervals import t_interval
 from ...claims.registry import Statistic, Tables, statistic
-from ...claims.rows import NOTHING, PAIR, at, difference, each_seed, means, minus, single, six, spearman
+from ...claims.rows import (
+    NOTHING,
+    PAIR,
+    at,
+    difference,
+    each_seed,
+    each_thing,
+    lead,
+    minus,
+    rank_correlations,
+    six,
+    spearman,
+)
 from ...training.measures import nearest
 
 
 @statistic
 def interior_optimal_batch_size(tables: Tables) -> Statistic:
-    """Validation accuracy at the best batch size between the grid's ends minus that at the better end; general student.
+    """The teacher's validation accuracy at the best batch size between the grid's ends minus that at the better end.
 
     Batch sizes, each at its best epoch, are chosen on the other seeds. Empty with fewer than three batch sizes.
     """
-    by_seed = _accuracy_by_seed(tables, "general")
+    rows = at(tables["sweet_spot"]["entropy"], temperature=9)
+    by_seed = rows.pivot_table(index=PAIR, columns="seed", values="validation_accuracy")
     sizes = sorted(set(by_seed.index.get_level_values("batch_size")))
     if len(sizes) < 3:
         return NOTHING
@@ -36,13 +48,13 @@ def interior_optimal_batch_size(tables: Tables) -> Statistic:
 def correlation_of_epochs_to_confidence_with_batch_size(tables: Tables) -> Statistic:
     """Rank correlation of batch size and the first epoch whose confidence at T = 9 reaches a level that all reach."""
 
-    def value(rows: DataFrame) -> float:
+    def pairs(rows: DataFrame) -> list:
         confidence = rows.pivot_table(index="epoch", columns="batch_size", values="confidence")
         level = confidence.ffill().iloc[-1].min()
         first = (confidence >= level).idxmax()
-        return spearman(Series(first.index, dtype=float), Series(first.to_numpy(), dtype=float))
+        return [[(first.index.to_series(), first)]]
 
-    return each_seed(at(tables["sweet_spot"]["entropy"], temperature=9), value)
+    return rank_correlations(at(tables["sweet_spot"]["entropy"], temperature=9), pairs)
 
 
 @statistic
@@ -79,25 +91,22 @@ def partial_correlation_of_entropy_with_batch_size_given_updates(tables: Tables)
 
 @statistic
 def distance_of_the_best_pair_at_another_batch_size(tables: Tables) -> Statistic:
-    """Mean accuracy of the best pair whose batch size is not the best pair's, minus the best pair's; general student.
+    """Accuracy at the best pair whose batch size is not the best pair's, minus at the best pair; general student.
 
-    nan with one seed, since a single map says nothing of chance, and with one batch size.
+    Both pairs are chosen on the other seeds. Empty with one batch size.
     """
     by_seed = _accuracy_by_seed(tables, "general")
-    if by_seed.empty:
+    if by_seed.index.get_level_values("batch_size").nunique() < 2:
         return NOTHING
-    mean = by_seed.mean(axis=1)
-    if by_seed.shape[1] < 2:
-        return single(np.nan)
-    best_of_size = mean.loc[mean.groupby("batch_size").idxmax()].nlargest(2)
-    if len(best_of_size) < 2:
-        return single(np.nan)
-    best, other = best_of_size.index
-    interval = t_interval(by_seed.loc[other] - by_seed.loc[best])
-    return single(best_of_size[other] - best_of_size[best]).noted(
-        f"batch size {other[0]}, epoch {other[1]} against batch size {best[0]}, epoch {best[1]}",
-        f"over seeds {interval}, each pair chosen on the same seeds",
-    )
+
+    def distance(seed: int) -> float:
+        others = by_seed.drop(columns=seed).mean(axis=1).dropna()
+        if others.empty:
+            return np.nan
+        best, other = others.loc[others.groupby("batch_size").idxmax()].nlargest(2).index
+        return by_seed.loc[other, seed] - by_seed.loc[best, seed]
+
+    return Statistic(Series({seed: distance(seed) for seed in by_seed.columns}, dtype=float))
 
 
 @statistic
@@ -126,7 +135,7 @@ def gain_from_the_students_own_pair(tables: Tables) -> Statistic:
 def baseline_student_gain(tables: Tables) -> Statistic:
     """Test accuracy of the single-layer student, large teacher at its sweet spot minus by default, mean over T."""
     rows = tables["sweet_spot"]["baseline"]
-    gain = each_seed(rows, lambda rows: difference(rows, "accuracy", "large_sweet", "large"))
+    gain = lead(rows, "accuracy", "large_sweet", "large", over=["temperature"])
     sweet, large, none = (at(rows, teacher=t)["accuracy"].mean() for t in ("large_sweet", "large", "none"))
     alone = "" if math.isnan(none) else f"on the labels alone {none:.1f}%"
     return gain.noted(f"{sweet:.1f}% against {large:.1f}%", alone)
@@ -134,28 +143,74 @@ def baseline_student_gain(tables: Tables) -> Statistic:
 
 @statistic
 def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Statistic:
-    """Test accuracy of the single-layer student, sweet spot minus default, at each temperature; mean over seeds."""
+    """Test accuracy of the single-layer student, sweet spot minus default, at each temperature."""
     rows = tables["sweet_spot"]["baseline"]
-    by_seed = {
-        teacher: at(rows, teacher=teacher).groupby(["seed", "temperature"])["accuracy"].mean()
-        for teacher in ("large_sweet", "large")
-    }
-    return means((by_seed["large_sweet"] - by_seed["large"]).unstack("temperature"))
+
+    def gains(own: DataFrame) -> Series:
+        sweet, large = (at(own, teacher=t).groupby("temperature")["accuracy"].mean() for t in ("large_sweet", "large"))
+        return sweet - large
+
+    return each_thing({seed: gains(own) for seed, own in rows.groupby("seed")}, "temperature")
+
+
+@statistic
+def baseline_student_lead_of_the_small_teacher(tables: Tables) -> Statistic:
+    """Test accuracy of the single-layer student, small teacher minus large, mean over T."""
+    return lead(tables["sweet_spot"]["baseline"], "accuracy", "small", "large")
 
 
 @statistic
 def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Statistic:
-    """Test accuracy of the single-layer student, sweet spot minus default, minus half of (small minus large).
-
-    Means over T; nan where small is not above large.
-    """
+    """Test accuracy of the single-layer student, sweet spot minus default, minus half of (small minus large)."""
 
     def value(rows: DataFrame) -> float:
         gap = difference(rows, "accuracy", "small", "large")
-        return difference(rows, "accuracy", "large_sweet", "large") - gap / 2 if gap > 0 else np.nan
+        return difference(rows, "accuracy", "large_sweet", "large") - gap / 2
 
-    values = each_seed(tables["sweet_spot"]["baseline"], value)
-    return values.explained("there the small teacher is not ahead of the large one")
+    return each_seed(tables["sweet_spot"]["baseline"], value)
+
+
+@statistic
+def general_student_gain(tables: Tables) -> Statistic:
+    """Test accuracy of the general student, all examples, T = 9: large teacher at its sweet spot minus by default."""
+    return _general_student(tables, "responses", "large")
+
+
+@statistic
+def general_student_gain_over_labels_alone(tables: Tables) -> Statistic:
+    """Test accuracy of the general student, all examples, T = 9: large teacher's sweet spot minus the labels alone."""
+    return _general_student(tables, "hard", "small")
+
+
+def _general_student(tables: Tables, control: str, teacher: str) -> Statistic:
+    """At the large teacher's sweet spot minus a row of the rival explanations' table `full`."""
+    chosen = at(tables["sweet_spot"]["chosen"], student="general")
+    full = at(tables["rival_explanations"]["full"], control=control, teacher=teacher, temperature=9)
+    if chosen.empty:
+        return NOTHING
+    spot = {name: chosen.iloc[0][name] for name in PAIR}
+    sweet = at(tables["sweet_spot"]["map"], student="general", **spot).groupby("seed")["test_accuracy"].mean()
+    percents = DataFrame({"a": sweet, "b": full.groupby("seed")["accuracy"].mean()}).dropna()
+    gain = Statistic(percents["a"] - percents["b"], percents=percents)
+    return gain.noted("{:.1f}% against {:.1f}%".format(*percents.mean()) if len(percents) else "")
+
+
+@statistic
+def general_minus_baseline_student_gain(tables: Tables) -> Statistic:
+    """Gain in validation accuracy from the sweet spot over the average pair: general student minus single-layer one."""
+
+    def gains(student: str) -> Series:
+        by_seed = _accuracy_by_seed(tables, student)
+        return Series(
+            {
+                seed: by_seed.loc[others.idxmax(), seed] - by_seed[seed].mean()
+                for seed in by_seed.columns
+                if len(others := by_seed.drop(columns=seed).mean(axis=1).dropna())
+            },
+            dtype=float,
+        )
+
+    return Statistic(gains("general") - gains("baseline"))
 
 
 @statistic
@@ -188,7 +243,7 @@ def corrected_missing_class_gain_at_the_sweet_spot(tables: Tables) -> Statistic:
 
 def _missing_class_gain(tables: Tables, column: str) -> Statistic:
     rows = at(tables["sweet_spot"]["missing"], temperature=9)
-    gain = each_seed(rows, lambda rows: difference(rows, column, "large_sweet", "large"))
+    gain = lead(rows, column, "large_sweet", "large", over=["missing_class"])
     sweet, large = (at(rows, teacher=teacher)[column].mean() for teacher in ("large_sweet", "large"))
     chosen = at(tables["sweet_spot"]["chosen"], student="general")["teacher_accuracy"]
     right = [f"the teacher at the sweet spot is right on {accuracy:.1f}%" for accuracy in chosen]
@@ -202,8 +257,10 @@ def _accuracy_by_seed(tables: Tables, student: str) -> DataFrame:
 
 
 def _mean_correlation(table: DataFrame, column: str) -> Statistic:
-    """Rank correlation of a column and the entropy at each temperature, averaged over temperatures."""
-    return each_seed(
-        table,
-        lambda rows: np.mean([spearman(group[column], group["entropy"]) for _, group in rows.groupby("temperature")]),
-    )
+    """Rank correlation of a column and the entropy at each temperature, averaged over temperatures, of one teacher."""
+
+    def pairs(rows: DataFrame) -> list:
+        wide = rows.pivot_table(index=column, columns="temperature", values="entropy").dropna()
+        return [[(wide.index.to_series(), wide[temperature]) for temperature in wide]]
+
+    return rank_correlations(table, pairs)

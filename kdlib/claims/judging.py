@@ -1,0 +1,160 @@
+"""How a statistic decides a claim, kind by kind: the estimate, the p values, and the verdict that they give."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from pandas import Series
+
+from .claim import Claim
+from .inference import MOST_SEEDS, PValues, equivalence_p, joint_p, permutation_p, seeds_needed, t_tails
+from .intervals import Interval, ratio_interval, t_interval
+from .registry import Statistic
+
+NORMAL_LEVEL, NORMAL_POWER = 1.959964, 0.841621  # quantiles of the normal distribution: two-sided 5%, power 80%
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Verdict of a claim at a level, with the estimate and the p value that led to it, where there are seeds."""
+
+    verdict: str
+    note: str = ""
+    estimate: Interval | None = None
+    p: float | None = None
+
+
+def decide(claim: Claim, size: float | None, found: Statistic, level: float) -> Decision:
+    """The decision on a claim for which the paper gives this size, or None, at a two-sided level."""
+    if claim.kind == "every":
+        return _every(claim, found, level)
+    known = _finite(found.values)
+    lacking = f"{len(found.values) - len(known)} of {len(found.values)} without a value"
+    note = lacking if len(known) < len(found.values) else ""
+    if known.empty:
+        return Decision("no verdict", note or "nothing to compute it from")
+    if claim.kind in ("existence", "exact"):
+        return _without_seeds(claim, size, known, note)
+    estimate = (ratio_interval if claim.unit == "ratio" else t_interval)(known.tolist(), 1 - level)
+    if estimate.n == 1:
+        return Decision("one seed, no verdict", note, estimate)
+    supports, opposes = _p_values(claim, found, known)
+    verdict = "reproduced" if supports <= level else "contradicted" if opposes <= level else "undecided"
+    if verdict == "reproduced" and claim.kind == "direction":
+        verdict = _reached(claim, size, estimate)
+    return Decision(verdict, note, estimate, min(supports, opposes))
+
+
+def seeds_that_would_decide(claim: Claim, found: Statistic, level: float) -> int | None:
+    """The number of seeds that would decide a claim at the effect that was seen, None if 1,000 would not."""
+    if claim.kind == "every":
+        columns = [_scaled(claim, _finite(column)) for _, column in found.values.items()]
+        effects = [_effect(column, claim.null_value) * (1 if claim.side == "greater" else -1) for column in columns]
+        needed = [seeds_needed(abs(effect), level / len(effects)) for effect in effects]
+        if all(effect > 0 for effect in effects):
+            return None if None in needed else max(needed)
+        against = [n for n, effect in zip(needed, effects, strict=True) if effect < 0 and n is not None]
+        return min(against, default=None)
+    known = _finite(found.values)
+    if found.ranks is not None:
+        return _seeds_for_ranks(found, known)
+    values = _scaled(claim, known)
+    nulls = (claim.null_value,) if claim.kind == "direction" else claim.bounds()
+    scale = _scale(claim)
+    return seeds_needed(min(abs(_effect(values, scale(null))) for null in nulls), level)
+
+
+def _p_values(claim: Claim, found: Statistic, known: Series) -> PValues:
+    """P values of the claim and of its contrary."""
+    values, scale = _scaled(claim, known), _scale(claim)
+    match claim.kind:
+        case "direction" if found.ranks is not None:
+            orders, seeds = permutation_p([found.ranks[seed] for seed in known.index]), t_tails(values, 0.0)
+            tails = max(orders[0], seeds[0]), max(orders[1], seeds[1])
+        case "direction":
+            null, apart = scale(claim.null_value), found.resolution
+            tails = t_tails(values, null + apart)[0], t_tails(values, null - apart)[1]
+        case "equivalence":
+            return equivalence_p(values, *map(scale, claim.bounds()))
+        case "difference":
+            return equivalence_p(values, *map(scale, claim.bounds()))[::-1]
+    return tails if claim.side == "greater" else tails[::-1]
+
+
+def _every(claim: Claim, found: Statistic, level: float) -> Decision:
+    """Of each thing its own interval, so wide that all hold together; the estimate is that of the weakest."""
+    columns = {name: _finite(column) for name, column in found.values.items()}
+    known = {name: column for name, column in columns.items() if len(column)}
+    if not known:
+        return Decision("no verdict", "nothing to compute it from")
+    interval = ratio_interval if claim.unit == "ratio" else t_interval
+    estimates = {name: interval(column.tolist(), 1 - level / len(known)) for name, column in known.items()}
+    side = 1 if claim.side == "greater" else -1
+    things = {name: f"{found.values.columns.name or ''} {name}".strip() for name in known}
+    if min(estimate.n for estimate in estimates.values()) < 2:
+        weakest = min(estimates, key=lambda name: side * estimates[name].mean)
+        return Decision("one seed, no verdict", f"weakest at {things[weakest]}", estimates[weakest])
+    null = _scale(claim)(claim.null_value)
+    pairs = {name: t_tails(_scaled(claim, column), null)[::side] for name, column in known.items()}
+    supports, opposes = joint_p([*pairs.values()])
+    verdict = "reproduced" if supports <= level else "contradicted" if opposes <= level else "undecided"
+    weakest = max(pairs, key=lambda name: (pairs[name][0], -pairs[name][1]))
+    holds, fails = (sum(len(pairs) * pair[i] <= level for pair in pairs.values()) for i in (0, 1))
+    note = f"{holds} of {len(pairs)} by joint intervals, {fails} the other way; weakest at {things[weakest]}"
+    if len(known) < len(columns):
+        note += f"; {len(columns) - len(known)} of {len(columns)} without a value"
+    return Decision(verdict, note, estimates[weakest], min(supports, opposes))
+
+
+def _without_seeds(claim: Claim, size: float | None, known: Series, note: str) -> Decision:
+    """What holds or does not, with no chance in it: the paper's own tables, arithmetic, counts."""
+    if claim.kind == "existence":
+        least = known.min()
+        holds = least > claim.null_value
+        said = f"{least:.3g}, {'' if holds else 'not '}above {claim.null_value:g}"
+    else:
+        apart = (known - size).abs().max()
+        holds = apart <= claim.margin
+        farthest = known[(known - size).abs().idxmax()]
+        said = f"{'equal to within' if holds else 'differs by'} {apart:.1g}" if claim.margin else f"found {farthest:g}"
+    return Decision("reproduced" if holds else "contradicted", "; ".join(filter(None, [said, note])))
+
+
+def _reached(claim: Claim, size: float | None, estimate: Interval) -> str:
+    """The verdict on a direction that is there: the mean, which a wider interval does not move, has to reach a size."""
+    if size is None:
+        return "reproduced" if claim.value is None else "direction only"
+    reached = estimate.mean >= size if claim.side == "greater" else estimate.mean <= size
+    return "reproduced" if reached or claim.forbids(size) else "direction only"
+
+
+def _seeds_for_ranks(found: Statistic, known: Series) -> int | None:
+    """For both tests of a rank correlation; for that of orders by the normal approximation."""
+    own = [matrices for seed, matrices in found.ranks.items() if seed in known.index]
+    by_chance = np.mean([sum((m**2).sum() / (len(m) - 1) for m in ms) / len(ms) ** 2 for ms in own])
+    mean = abs(known.mean())
+    needed = (
+        math.inf if mean < 1e-9 else ((NORMAL_LEVEL * math.sqrt(by_chance) + NORMAL_POWER * known.std()) / mean) ** 2
+    )
+    over_seeds = 2 if known.std() < 1e-9 else seeds_needed(mean / known.std())
+    return None if over_seeds is None or needed > MOST_SEEDS else max(math.ceil(needed), over_seeds)
+
+
+def _effect(values: np.ndarray, null: float) -> float:
+    """Distance of the mean from a null value in standard deviations over seeds; 0 where there is no telling."""
+    spread = values.std(ddof=1) if len(values) > 1 else 0.0
+    return float((values.mean() - null) / spread) if spread > 0 else 0.0
+
+
+def _finite(values: Series) -> Series:
+    return values[np.isfinite(values.astype(float))].astype(float)
+
+
+def _scaled(claim: Claim, values: Series) -> np.ndarray:
+    return np.array([_scale(claim)(value) for value in values])
+
+
+def _scale(claim: Claim) -> Callable[[float], float]:
+    """Ratios are judged by their logarithms."""
+    return math.log if claim.unit == "ratio" else float

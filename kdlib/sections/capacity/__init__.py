@@ -1,0 +1,1 @@
+"""Is it the size of a teacher, or what goes with it?"""

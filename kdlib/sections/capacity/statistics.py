@@ -1,0 +1,117 @@
+"""Statistics of the notebook `capacity`: of the paper's claims on capacity, and of what goes with it."""
+
+import numpy as np
+from pandas import DataFrame, Series
+
+from ...claims.registry import Statistic, Tables, statistic
+from ...claims.rows import PAIR, at, half_minus, paired, rank_correlations, ratio
+from ..example_efficiency.statistics import examples_ratios
+from .experiment import WIDTHS
+
+
+@statistic
+def correlation_of_width_with_entropy(tables: Tables) -> Statistic:
+    """Rank correlation over teachers of other widths of the number of parameters and the entropy at T = 9."""
+    return _correlation_with_parameters(tables, "entropy")
+
+
+@statistic
+def correlation_of_width_with_corrected_missing_class_accuracy(tables: Tables) -> Statistic:
+    """Rank correlation over teachers of other widths of parameters and bias-corrected missing-class accuracy."""
+    return _correlation_with_parameters(tables, "corrected")
+
+
+def _correlation_with_parameters(tables: Tables, column: str) -> Statistic:
+    rows = tables["capacity"]["teachers"]
+    rows = rows[rows["teacher"].isin(WIDTHS)]
+    return rank_correlations(rows, lambda own: [[paired(own["parameters"], own[column])]])
+
+
+@statistic
+def small_teachers_gain_at_its_own_pair(tables: Tables) -> Statistic:
+    """Test accuracy of the small teacher's students, T = 9: at the pair of best validation accuracy minus default."""
+    search = tables["capacity"]["search"]
+    mean = search.groupby(PAIR)["validation_accuracy"].mean()
+    spot = dict(zip(PAIR, mean.idxmax() if len(mean) else (None, None), strict=True))
+    default = at(tables["capacity"]["teachers"], teacher="small").set_index("seed")["student_accuracy"]
+    percents = DataFrame({"a": at(search, **spot).set_index("seed")["test_accuracy"], "b": default}).dropna()
+    gain = Statistic(percents["a"] - percents["b"], percents=percents)
+    return gain.noted(f"batch size {spot['batch_size']}, epoch {spot['epoch']}")
+
+
+@statistic
+def examples_ratio_of_shuffled_responses(tables: Tables) -> Statistic:
+    """Examples ratio of the curve of shuffled responses to that of the small teacher's responses, equal steps."""
+    return _examples_ratio(tables, "shuffled")
+
+
+@statistic
+def examples_ratio_of_label_smoothing(tables: Tables) -> Statistic:
+    """Examples ratio of the curve of label smoothing of equal confidence to that of the small teacher's responses."""
+    return _examples_ratio(tables, "smoothed")
+
+
+def _examples_ratio(tables: Tables, targets: str) -> Statistic:
+    def curve(rows: DataFrame, of: str) -> Series:
+        return at(rows, targets=of).groupby("examples_per_class")["validation_accuracy"].mean()
+
+    rows = tables["capacity"]["examples"]
+    return examples_ratios({s: (curve(own, targets), curve(own, "responses")) for s, own in rows.groupby("seed")})
+
+
+@statistic
+def half_the_gap_minus_gap_without_the_large_teachers_regularisation(tables: Tables) -> Statistic:
+    """Half of the raw gap at T = 9, minus the gap to the large teacher without its dropout (CIFAR-10: batch norm)."""
+    return _half_minus_gap(tables, ("small", "large_teacher_plain"))
+
+
+@statistic
+def half_the_gap_minus_gap_with_regularisation_of_the_small_teacher(tables: Tables) -> Statistic:
+    """Half of the raw gap at T = 9, minus the gap of the small teacher with the large one's dropout or batch norm."""
+    return _half_minus_gap(tables, ("small_teacher_regularized", "large"))
+
+
+@statistic
+def half_the_gap_minus_gap_to_the_large_teacher_stopped_early(tables: Tables) -> Statistic:
+    """Half of the raw gap at T = 9, minus the gap to the large teacher after half of its epochs."""
+    return _half_minus_gap(tables, ("small", "large_early"))
+
+
+def _half_minus_gap(tables: Tables, pair: tuple[str, str]) -> Statistic:
+    def gaps(rows: DataFrame) -> tuple[float, float]:
+        raw = rows.groupby("teacher")["raw"].mean()
+        return tuple(raw.get(one, np.nan) - raw.get(other, np.nan) for one, other in (("small", "large"), pair))
+
+    return half_minus(tables["capacity"]["teachers"], gaps)
+
+
+@statistic
+def scatter_ratio_at_initialisation_over_half_of_the_trained_one(tables: Tables) -> Statistic:
+    """NC1 of the small network over the large one's: before training, over the square root of that after it.
+
+    nan where the trained large teacher's clusters are not the tighter ones.
+    """
+
+    def value(rows: DataFrame) -> float:
+        rows = rows.set_index("teacher").reindex(["small", "large"])
+        before, after = (ratio(*rows[name]) for name in ("nc1_initial", "nc1"))
+        return before / np.sqrt(after) if after > 1 else np.nan
+
+    rows = tables["capacity"]["teachers"]
+    return Statistic(Series({seed: value(own) for seed, own in rows.groupby("seed")}, dtype=float))
+
+
+@statistic
+def loss_from_a_smoothed_teacher_of_more_entropy(tables: Tables) -> Statistic:
+    """Bias-corrected missing-class accuracy: large teacher minus the same trained on smoothed labels.
+
+    nan where the smoothed labels do not give it more entropy.
+    """
+
+    def value(rows: DataFrame) -> float:
+        rows = rows.set_index("teacher").reindex(["large", "large_smoothed"])
+        more = rows["entropy"].iloc[1] > rows["entropy"].iloc[0]
+        return rows["corrected"].iloc[0] - rows["corrected"].iloc[1] if more else np.nan
+
+    rows = tables["capacity"]["teachers"]
+    return Statistic(Series({seed: value(own) for seed, own in rows.groupby("seed")}, dtype=float))

@@ -1,0 +1,683 @@
+"""Every verdict of every published data set a second time: from results/*.csv and the wording of RULES.md.
+
+Nothing here comes from `kdlib.claims` but the verdicts that are held against these. Entries are read as YAML; each
+statistic is written down again from its definition, with pandas, numpy and scipy.
+"""
+
+import itertools
+import math
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy import stats
+
+from kdlib.claims.claims import evaluate
+from kdlib.training.models import build_model, count_parameters
+
+ROOT = Path(__file__).parent.parent.parent
+DATASETS = ("mnist", "fashion_mnist", "cifar10")
+PRINTED_CELLS = {"mnist": 4, "fashion_mnist": 5, "cifar10": 6}
+BEFORE = {"fashion_mnist": "mnist", "cifar10": "fashion_mnist"}
+SIX = [3, 6, 9, 12, 15, 20]
+ENTRIES = [
+    {"notebook": path.parent.name, **entry}
+    for path in sorted((ROOT / "kdlib" / "sections").glob("*/claims.yml"))
+    for entry in yaml.safe_load(path.read_text())
+]
+
+
+@cache
+def table(dataset: str, section: str, name: str) -> pd.DataFrame:
+    return pd.read_csv(ROOT / "results" / dataset / section / f"{name}.csv")
+
+
+@cache
+def printed(number: int) -> pd.DataFrame:
+    return pd.read_csv(ROOT / "data" / "paper" / f"table{number}.csv")
+
+
+def seeds(frame: pd.DataFrame, value) -> pd.Series:
+    return pd.Series({seed: value(rows) for seed, rows in frame.groupby("seed")}, dtype=float)
+
+
+def mean(frame: pd.DataFrame, column: str, **where) -> pd.Series:
+    """Mean by seed of the rows with these values."""
+    return frame[np.logical_and.reduce([frame[k] == v for k, v in where.items()])].groupby("seed")[column].mean()
+
+
+def last(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame.epoch == frame.groupby(["seed", "teacher"]).epoch.transform("max")]
+
+
+def responses(d: str) -> pd.DataFrame:
+    """Entropy and confidence of both teachers at the end, training examples, the six temperatures."""
+    frame = last(table(d, "entropy", "entropy"))
+    return frame[(frame.split == "train") & frame.temperature.isin(SIX)]
+
+
+def by_temperature(d: str, column: str) -> dict[str, pd.DataFrame]:
+    return {
+        t: rows.pivot(index="seed", columns="temperature", values=column) for t, rows in responses(d).groupby("teacher")
+    }
+
+
+def over_teachers(d: str, of) -> pd.Series:
+    parts = by_temperature(d, "confidence")
+    return sum(parts[t].apply(of, axis=1) for t in ("small", "large")) / 2
+
+
+def slope(line: pd.Series) -> float:
+    x, y = np.asarray(line.index, dtype=float), np.asarray(line, dtype=float)
+    return float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+
+
+def departure(confidence: pd.Series) -> float:
+    mass, x = 1 - confidence.to_numpy(), np.asarray(confidence.index, dtype=float)
+    return float(np.abs(mass - np.polyval(np.polyfit(x, mass, 1), x)).max() / np.ptp(mass))
+
+
+def variance(d: str, column: str) -> pd.Series:
+    frame = table(d, "entropy", "variance")
+    return mean(frame, column, teacher="small", temperature=9) / mean(frame, column, teacher="large", temperature=9)
+
+
+def distances(d: str) -> pd.Series:
+    frame = table(d, "entropy", "position")
+    frame = frame[frame.temperature.isin(SIX)].pivot(
+        index=["seed", "temperature"], columns="teacher", values="distance_to_label_smoothing"
+    )
+    return np.exp(np.log(frame["small"] / frame["large"]).groupby("seed").mean())
+
+
+def distances_at_equal_confidence(d: str) -> pd.Series:
+    def value(rows: pd.DataFrame) -> float:
+        small, large = (rows[rows.teacher == t].sort_values("confidence") for t in ("small", "large"))
+        within = small[small.confidence.between(large.confidence.min(), large.confidence.max())]
+        other = np.interp(within.confidence, large.confidence, np.log(large.distance_to_label_smoothing))
+        return float(np.exp((np.log(within.distance_to_label_smoothing) - other).mean())) if len(within) else np.nan
+
+    return seeds(table(d, "entropy", "position"), value)
+
+
+def missing(d: str) -> pd.DataFrame:
+    frame = table(d, "missing_class", "cells")
+    return frame[frame.temperature.isin(SIX)]
+
+
+def gap(frame: pd.DataFrame, column: str, of: str = "small", to: str = "large", **where) -> pd.Series:
+    return mean(frame, column, teacher=of, **where) - mean(frame, column, teacher=to, **where)
+
+
+def curve_of(rows: pd.DataFrame) -> pd.Series:
+    return rows.groupby("examples_per_class").validation_accuracy.mean().sort_index()
+
+
+def efficiency(d: str, teacher: str, budget: str, selection: str = "entropy") -> dict[int, pd.Series]:
+    frame = table(d, "example_efficiency", "cells")
+    frame = frame[(frame.teacher == teacher) & (frame.budget == budget) & (frame.selection == selection) & ~frame.full]
+    return {seed: curve_of(rows) for seed, rows in frame.groupby("seed")}
+
+
+def leads(d: str, budget: str, selections=("entropy", "entropy"), pair=("small", "large")) -> pd.DataFrame:
+    one, other = (efficiency(d, t, budget, s) for t, s in zip(pair, selections, strict=True))
+    return pd.DataFrame({seed: one[seed] - other[seed] for seed in one}).T
+
+
+def needed(curve: pd.Series, level: float) -> float:
+    """Logarithm of the number at which a rising curve, linear between its points, first reaches a level."""
+    top, x = np.maximum.accumulate(curve.to_numpy()), np.log(curve.index.to_numpy(dtype=float))
+    at = int(np.argmax(top >= level))
+    if at == 0 or top[at] == top[at - 1]:
+        return float(x[at])
+    return float(x[at - 1] + (level - top[at - 1]) / (top[at] - top[at - 1]) * (x[at] - x[at - 1]))
+
+
+def examples_ratio(d: str, a: str, b: str, budget: str) -> pd.Series:
+    one, other = efficiency(d, a, budget), efficiency(d, b, budget)
+
+    def value(seed: int) -> float:
+        low = max(c[seed].iloc[0] for c in (one, other))
+        high = min(c[seed].max() for c in (one, other))
+        assert low <= high, "a bound: no published seed has one"
+        levels = np.append(np.linspace(low, high, 20)[:-1], high)
+        return math.exp(np.mean([needed(one[seed], v) - needed(other[seed], v) for v in levels]))
+
+    return pd.Series({seed: value(seed) for seed in one})
+
+
+def steps_to_level(d: str) -> pd.Series:
+    frame = table(d, "example_efficiency", "steps_to_level")
+    frame = frame[frame.teacher.isin(["small", "large"])].pivot(
+        index=["seed", "level"], columns="teacher", values="steps"
+    )
+    cells = table(d, "example_efficiency", "cells")
+    frame = frame.dropna(how="all").fillna(cells[cells.full].steps.max())
+    return np.exp(np.log(frame.large / frame.small).groupby("seed").mean())
+
+
+def half_an_epoch(d: str) -> float:
+    frame = table(d, "example_efficiency", "steps_to_level")
+    wide = frame[frame.teacher.isin(["small", "large"])].pivot(
+        index=["seed", "level"], columns="teacher", values="steps"
+    )
+    reached = sorted(set(wide.stack().dropna()))
+    epoch = min(b - a for a, b in itertools.pairwise([0, *reached]))
+    return float(np.log(1 + epoch / 2 / wide.dropna().mean(axis=1)).mean())
+
+
+def tight(d: str, split: str = "train") -> pd.DataFrame:
+    frame = table(d, "penultimate_layer", "tightness")
+    return frame[frame.split == split]
+
+
+def large_settings(d: str) -> list[str]:
+    names = set(tight(d).query("teacher == 'large'").setting) - {"default"}
+    return sorted(names, key=lambda name: int(name.split("x")[0]))[:2]
+
+
+def spread(d: str, setting: str, to: str) -> pd.Series:
+    frame = tight(d)
+    return mean(frame, "nc1", teacher="large", setting=setting) / mean(frame, "nc1", teacher="large", setting=to)
+
+
+def chosen_on_others(grid: pd.DataFrame, value) -> pd.Series:
+    return pd.Series({s: value(grid.drop(columns=s).mean(axis=1), grid[s]) for s in grid}, dtype=float)
+
+
+def search(d: str, student: str) -> pd.DataFrame:
+    frame = table(d, "sweet_spot", "map")
+    return frame[frame.student == student].pivot(
+        index=["batch_size", "epoch"], columns="seed", values="validation_accuracy"
+    )
+
+
+def inner_batch_size(d: str) -> pd.Series:
+    frame = table(d, "sweet_spot", "entropy").query("temperature == 9")
+    grid = frame.pivot(index=["batch_size", "epoch"], columns="seed", values="validation_accuracy")
+    sizes = grid.index.get_level_values(0)
+    ends = sizes.isin([sizes.min(), sizes.max()])
+    return chosen_on_others(grid, lambda others, own: own[others[~ends].idxmax()] - own[others[ends].idxmax()])
+
+
+def other_batch_size(others: pd.Series, own: pd.Series) -> float:
+    best = others.idxmax()
+    rest = others[others.index.get_level_values(0) != best[0]]
+    return own[rest.idxmax()] - own[best]
+
+
+def own_pair(d: str) -> pd.Series:
+    general, baseline = search(d, "general"), search(d, "baseline")
+
+    def gain(s: int) -> float:
+        mine, theirs = (grid.drop(columns=s).mean(axis=1).idxmax() for grid in (general, baseline))
+        return (general.loc[mine, s] - general.loc[theirs, s] + baseline.loc[theirs, s] - baseline.loc[mine, s]) / 2
+
+    return pd.Series({s: gain(s) for s in general})
+
+
+def search_gain(d: str, student: str) -> pd.Series:
+    return chosen_on_others(search(d, student), lambda others, own: own[others.idxmax()] - own.mean())
+
+
+def sweet_general(d: str) -> pd.Series:
+    chosen = table(d, "sweet_spot", "chosen").query("student == 'general'").iloc[0]
+    frame = table(d, "sweet_spot", "map").query("student == 'general'")
+    return mean(frame, "test_accuracy", batch_size=chosen.batch_size, epoch=chosen.epoch)
+
+
+def full(d: str, control: str, teacher: str = "small") -> pd.Series:
+    return mean(table(d, "rival_explanations", "full"), "accuracy", control=control, teacher=teacher, temperature=9)
+
+
+def control(d: str, name: str, column: str, teacher: str = "small") -> pd.Series:
+    return mean(table(d, "rival_explanations", "cells"), column, control=name, teacher=teacher, temperature=9)
+
+
+def at_equal_accuracy(d: str) -> pd.Series:
+    def value(rows: pd.DataFrame) -> float:
+        parts = {t: part.sort_values("epoch") for t, part in rows.groupby("teacher")}
+        level = min(part.validation_accuracy.max() for part in parts.values())
+        first = {t: part[part.validation_accuracy >= level].student_accuracy.iloc[0] for t, part in parts.items()}
+        return first["small"] - first["large"]
+
+    return seeds(table(d, "rival_explanations", "epochs"), value)
+
+
+def random_shortfall(d: str, number: int) -> pd.Series:
+    frame = table(d, "rival_explanations", "selection").query("teacher == 'small' and selection == 'random'")
+    most = frame.examples_per_class.max()
+    return mean(frame, "validation_accuracy", examples_per_class=most) - mean(
+        frame, "validation_accuracy", examples_per_class=number
+    )
+
+
+def against_assistant(d: str) -> pd.Series:
+    cost = table(d, "rival_explanations", "assistants")
+    frame = table(d, "sweet_spot", "map").query("student == 'general'")
+    seen, spent = {}, 0.0
+    for (size, epoch), rows in frame.sort_values(["batch_size", "epoch"]).groupby(["batch_size", "epoch"]):
+        before = max((e for b, e in seen if b == size), default=0)
+        spent += (epoch - before) * cost.teacher_epoch_operations[0] + cost.student_operations[0]
+        if spent > cost.operations[0]:
+            break
+        seen[size, epoch] = rows.validation_accuracy.mean()
+    size, epoch = max(seen, key=seen.get)
+    return mean(frame, "test_accuracy", batch_size=size, epoch=epoch) - cost.set_index("seed").accuracy
+
+
+def partial(rows: pd.DataFrame) -> float:
+    ranks = rows[["entropy", "batch_size", "updates"]].rank().to_numpy()
+    design = np.column_stack([np.ones(len(ranks)), ranks[:, 2]])
+    left = ranks[:, :2] - design @ np.linalg.lstsq(design, ranks[:, :2], rcond=None)[0]
+    return float(np.corrcoef(left.T)[0, 1])
+
+
+def largest_printed_variances(number: int) -> tuple[float, float]:
+    labels = printed(number).query("`class` != 6").pivot(index="example", columns="class", values="soft_label")
+    return labels.var(axis=1, ddof=0).mean(), labels.var(axis=0, ddof=0).mean()
+
+
+def smoothing_gradients() -> float:
+    """Equation 3 minus equation 4 at T = 1 with a uniform teacher: (1 - a) q + a u, both times, less the softmax."""
+    q, alpha = np.eye(10)[3], 0.6
+    p = np.full(10, 0.1) + np.linspace(-0.05, 0.05, 10)
+    smoothed = p - ((1 - alpha) * q + alpha / 10)
+    return float(np.abs(smoothed - ((1 - alpha) * (p - q) + alpha * (p - 0.1))).max())
+
+
+def counts(d: str) -> int:
+    rows = printed(7).query("dataset == @d").dropna(subset="parameters")
+    return sum(count_parameters(build_model(row.role, d)) == row.parameters for row in rows.itertuples())
+
+
+def guess(d: str) -> float:
+    return 100 / table(d, "missing_class", "taken_for").predicted.nunique()
+
+
+def spreads(d: str) -> pd.DataFrame:
+    shown, varied = table(d, "entropy", "shown"), table(d, "entropy", "variance").query("temperature == 9")
+    return pd.DataFrame(
+        {("confidence", t): rows.set_index("seed").eval("high - low") for t, rows in shown.groupby("teacher")}
+        | {("labels", t): rows.set_index("seed").column_variance ** 0.5 for t, rows in varied.groupby("teacher")}
+    )
+
+
+def baseline(d: str, teacher: str) -> pd.DataFrame:
+    frame = table(d, "sweet_spot", "baseline")
+    return frame[frame.teacher == teacher].pivot(index="seed", columns="temperature", values="accuracy")
+
+
+def baseline_gain(d: str, of: str, to: str) -> pd.Series:
+    return (baseline(d, of) - baseline(d, to)).mean(axis=1)
+
+
+STATISTICS = {
+    "temperature-softens": lambda d: over_teachers(d, slope),
+    "temperature-raises-others": lambda d: (
+        lambda f: (mean(f, "others_raised", teacher="small") + mean(f, "others_raised", teacher="large")) / 2
+    )(table(d, "entropy", "position").query("3 < temperature <= 20")),
+    "ls-labels": lambda d: np.abs(np.where(printed(1)["class"] == 6, 0.4 + 0.06, 0.06) - printed(1).soft_label).max(),
+    "ls-is-rbkd": lambda d: smoothing_gradients(),
+    "soft-labels-small": lambda d: mean(table(d, "entropy", "shown"), "mean", teacher="small"),
+    "soft-labels-large": lambda d: mean(table(d, "entropy", "shown"), "mean", teacher="large"),
+    "soft-labels-difference": lambda d: gap(table(d, "entropy", "shown"), "mean", "large", "small"),
+    "examples-differ": spreads,
+    "variance-rows": lambda d: variance(d, "row_variance"),
+    "variance-columns": lambda d: variance(d, "column_variance"),
+    "variance-rows-relative": lambda d: variance(d, "row_relative"),
+    "variance-columns-relative": lambda d: variance(d, "column_relative"),
+    "variance-rows-printed": lambda d: largest_printed_variances(2)[0] - largest_printed_variances(3)[0],
+    "variance-columns-printed": lambda d: largest_printed_variances(2)[1] - largest_printed_variances(3)[1],
+    "nonlinear-in-T": lambda d: over_teachers(d, departure),
+    "capacity-to-ls": distances,
+    "capacity-to-ls-equal-confidence": distances_at_equal_confidence,
+    "entropy-order": lambda d: by_temperature(d, "entropy")["small"] - by_temperature(d, "entropy")["large"],
+    "large-more-accurate": lambda d: gap(last(table(d, "entropy", "teachers")), "test_accuracy", "large", "small"),
+    "counts": counts,
+    "small-knows": lambda d: mean(missing(d), "raw", teacher="small") - guess(d),
+    "large-fails": lambda d: mean(missing(d), "raw", teacher="large") - guess(d),
+    "small-effective-throughout": lambda d: (
+        missing(d)
+        .query("teacher == 'small'")
+        .pivot(index="seed", columns=["missing_class", "temperature"], values="raw")
+        - guess(d)
+    ),
+    "missing-falls-with-T": lambda d: seeds(
+        missing(d).query("teacher == 'small'"), lambda r: slope(r.groupby("temperature").raw.mean())
+    ),
+    "missing-rises-with-T-large": lambda d: seeds(
+        missing(d).query("teacher == 'large'"), lambda r: slope(r.groupby("temperature").raw.mean())
+    ),
+    "missing-needs-similarity": lambda d: gap(missing(d), "corrected") - gap(missing(d), "raw") / 2,
+    "missing-gap-after-correction": lambda d: gap(missing(d), "corrected"),
+    "missing-through-similarity": lambda d: control(d, "responses", "raw") - control(d, "shuffled", "raw"),
+    "entropy-is-similarity-shuffled": lambda d: (
+        control(d, "responses", "corrected") - control(d, "shuffled", "corrected")
+    ),
+    "hard-response-one-class": lambda d: control(d, "hard", "raw"),
+    "ls-one-class": lambda d: control(d, "smoothed", "raw"),
+    "ls-one-class-corrected": lambda d: control(d, "smoothed", "corrected") - control(d, "shuffled", "corrected"),
+    "small-teaches-better": lambda d: gap(
+        table(d, "example_efficiency", "cells"), "test_accuracy", full=True, budget="epochs"
+    ),
+    "one-example-many": lambda d: (
+        mean(table(d, "example_efficiency", "cells"), "validation_accuracy", full=True, budget="steps", teacher="small")
+        - pd.Series({s: c[10] for s, c in efficiency(d, "small", "steps").items()})
+    ),
+    "one-example-many-random": lambda d: random_shortfall(d, 10),
+    "one-example-many-hundred": lambda d: random_shortfall(d, 100),
+    "kd-accelerates": steps_to_level,
+    "efficiency-order": lambda d: leads(d, "epochs").mean(axis=1),
+    "efficiency-order-equal-steps": lambda d: leads(d, "steps").mean(axis=1),
+    "efficiency-order-every-size": lambda d: leads(d, "epochs"),
+    "efficiency-equal-steps": lambda d: examples_ratio(d, "large", "small", "steps"),
+    "entropy-selects-well": lambda d: leads(d, "epochs", ("entropy", "random"), ("small", "small")).mean(axis=1),
+    "gap-grows-with-complexity": lambda d: (
+        examples_ratio(d, "large", "small", "epochs") / examples_ratio(BEFORE[d], "large", "small", "epochs")
+    ),
+    "efficiency-5x": lambda d: examples_ratio(d, "large", "large_sweet", "epochs"),
+    "efficiency-5x-equal-steps": lambda d: examples_ratio(d, "large", "large_sweet", "steps"),
+    "five-hundred-to-a-hundred": lambda d: pd.Series(
+        {
+            s: c[100] - efficiency(d, "large", "epochs")[s][500]
+            for s, c in efficiency(d, "large_sweet", "epochs").items()
+        }
+    ),
+    "tighter-clusters": lambda d: (
+        mean(tight(d), "nc1", teacher="small", setting="default")
+        / mean(tight(d), "nc1", teacher="large", setting="default")
+    ),
+    "tighter-clusters-held-out": lambda d: (
+        mean(tight(d, "validation"), "nc1", teacher="small", setting="default")
+        / mean(tight(d, "validation"), "nc1", teacher="large", setting="default")
+    ),
+    "tighter-clusters-silhouette": lambda d: gap(tight(d), "silhouette", "large", "small", setting="default"),
+    "spread-again-4096x50": lambda d: spread(d, large_settings(d)[0], "default"),
+    "spread-again-8192x40": lambda d: spread(d, large_settings(d)[1], "default"),
+    "spread-alike": lambda d: spread(d, large_settings(d)[1], large_settings(d)[0]),
+    "optimal-batch-exists": inner_batch_size,
+    "entropy-batch-beyond-updates": lambda d: seeds(
+        table(d, "sweet_spot", "entropy").query("temperature == 9"), partial
+    ),
+    "many-sweet-spots": lambda d: chosen_on_others(search(d, "general"), other_batch_size),
+    "spot-depends-on-pair": own_pair,
+    "baseline-student": lambda d: baseline_gain(d, "large_sweet", "large"),
+    "baseline-student-every-T": lambda d: baseline(d, "large_sweet") - baseline(d, "large"),
+    "sweet-spot-general": lambda d: sweet_general(d) - full(d, "responses", "large"),
+    "sweet-spot-general-labels-alone": lambda d: sweet_general(d) - full(d, "hard"),
+    "improvement-differs-by-pair": lambda d: search_gain(d, "general") - search_gain(d, "baseline"),
+    "gap-offset": lambda d: baseline_gain(d, "large_sweet", "large") - baseline_gain(d, "small", "large") / 2,
+    "gap-not-root-cause": at_equal_accuracy,
+    "every-experiment-improves": lambda d: gap(table(d, "sweet_spot", "missing"), "raw", "large_sweet"),
+    "every-experiment-improves-corrected": lambda d: gap(table(d, "sweet_spot", "missing"), "corrected", "large_sweet"),
+    "no-similarity-is-ls": lambda d: full(d, "shuffled") - full(d, "smoothed"),
+    "less-similarity-more-regularization": lambda d: (
+        2 * full(d, "smoothed", "large") - full(d, "hard") - full(d, "responses", "large")
+    ),
+    "assistants-improve": lambda d: (
+        table(d, "rival_explanations", "assistants").set_index("seed").eval("accuracy - direct_accuracy")
+    ),
+    "assistants-cost-more": lambda d: (
+        table(d, "rival_explanations", "assistants").set_index("seed").eval("operations / direct_operations")
+    ),
+    "sweet-spot-beats-assistants": against_assistant,
+}
+STATISTICS |= dict.fromkeys(("missing-mnist", "missing-fashion", "missing-cifar10"), lambda d: gap(missing(d), "raw"))
+STATISTICS |= dict.fromkeys(
+    ("efficiency-10x", "efficiency-15x", "efficiency-18x"), lambda d: examples_ratio(d, "large", "small", "epochs")
+)
+PREMISES = {
+    "confidence_lead_of_the_large_teacher": lambda d: gap(responses(d), "confidence", "large", "small", temperature=9),
+    "mean_confidence_lead_of_the_large_teacher": lambda d: gap(responses(d), "confidence", "large", "small"),
+    "missing_class_accuracy_above_chance_small": STATISTICS["small-knows"],
+    "missing_class_accuracy_difference": STATISTICS["missing-mnist"],
+    "entropy_lead_of_the_small_teacher": lambda d: gap(responses(d), "entropy", temperature=9),
+    "teacher_test_accuracy_difference": STATISTICS["large-more-accurate"],
+    "baseline_student_lead_of_the_small_teacher": lambda d: baseline_gain(d, "small", "large"),
+    "responses_gain_over_hard_labels_large": lambda d: full(d, "responses", "large") - full(d, "hard"),
+}
+
+
+def similarity_cells(d: str, against: str) -> dict[int, list[tuple]]:
+    cells = missing(d).groupby(["seed", "teacher", "temperature"])[["raw", "teacher_entropy"]].mean().reset_index()
+    cells = cells.merge(table(d, "entropy", "variance"), on=["seed", "teacher", "temperature"])
+    return {s: [(rows[against].tolist(), rows.raw.tolist())] for s, rows in cells.groupby("seed")}
+
+
+def within_teachers(d: str) -> dict[int, list[tuple]]:
+    cells = missing(d).groupby(["seed", "teacher", "temperature"])[["raw", "teacher_entropy"]].mean().reset_index()
+    return {
+        s: [(part.teacher_entropy.tolist(), part.raw.tolist()) for _, part in rows.groupby("teacher")]
+        for s, rows in cells.groupby("seed")
+    }
+
+
+def of_settings(d: str, column: str) -> dict[int, list[tuple]]:
+    frame = table(d, "rival_explanations", "settings").groupby(["seed", "teacher", "setting"])[["nc1", column]].mean()
+    return {s: [(rows.nc1.tolist(), rows[column].tolist())] for s, rows in frame.groupby("seed")}
+
+
+def epochs_to_confidence(d: str) -> dict[int, list[tuple]]:
+    found = {}
+    for s, rows in table(d, "sweet_spot", "entropy").query("temperature == 9").groupby("seed"):
+        level = rows[rows.epoch == rows.groupby("batch_size").epoch.transform("max")].confidence.min()
+        first = rows[rows.confidence >= level].groupby("batch_size").epoch.min()
+        found[s] = [(first.index.tolist(), first.tolist())]
+    return found
+
+
+def entropy_along(d: str, fixed: str, wanted: float, along: str) -> dict[int, list[list[tuple]]]:
+    """One teacher's entropies at the six temperatures, which go together in a permutation."""
+    frame = table(d, "sweet_spot", "entropy")
+    frame = frame[frame.temperature.isin(SIX)]
+    frame = frame[frame[fixed] == min(set(frame[fixed]), key=lambda value: (abs(value - wanted), value))]
+    return {
+        s: [
+            [
+                (part[along].tolist(), part.entropy.tolist())
+                for _, part in rows.sort_values(along).groupby("temperature")
+            ]
+        ]
+        for s, rows in frame.groupby("seed")
+    }
+
+
+RANKED = {
+    "more-variance-better": lambda d: similarity_cells(d, "row_variance"),
+    "entropy-is-similarity": lambda d: similarity_cells(d, "teacher_entropy"),
+    "entropy-is-similarity-within-teacher": within_teachers,
+    "spread-means-similarity": lambda d: {
+        s: [(rows.nc1.tolist(), rows.entropy.tolist())] for s, rows in tight(d).groupby("seed")
+    },
+    "spread-means-similarity-missing": lambda d: of_settings(d, "raw"),
+    "spread-means-similarity-missing-corrected": lambda d: of_settings(d, "corrected"),
+    "more-epochs-for-big-batches": epochs_to_confidence,
+    "entropy-up-with-batch": lambda d: entropy_along(d, "epoch", 50, "batch_size"),
+    "entropy-down-with-epochs": lambda d: entropy_along(d, "batch_size", 4096, "epoch"),
+}
+
+
+def printed_cells(d: str) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Ranks [class, temperature] of the printed cells and, by seed, of those that were measured; small teacher."""
+    paper = printed(PRINTED_CELLS[d]).query("teacher == 'small'")
+    grids = {"paper": paper.pivot(index="missing_class", columns="temperature", values="accuracy_percent")}
+    for s, rows in missing(d).query("teacher == 'small'").groupby("seed"):
+        grids[s] = rows.pivot(index="missing_class", columns="temperature", values="raw")
+    ranks = {k: stats.rankdata(grid.to_numpy()).reshape(grid.shape) for k, grid in grids.items()}
+    return ranks.pop("paper"), ranks
+
+
+def correlations(d: str, claim: str) -> tuple[pd.Series, float, float]:
+    """Rank correlation of each seed, and how much of the orders give a sum as large, and as small."""
+    if claim == "order-of-printed-cells":
+        return of_printed_cells(d)
+    values, parts = {}, []  # of what is permuted by itself: ranks of x, and standard ranks of y
+    for seed, own in RANKED[claim](d).items():
+        own = [part if isinstance(part, list) else [part] for part in own]
+        values[seed] = np.mean([np.mean([stats.spearmanr(*pair).statistic for pair in part]) for part in own])
+        for part in own:
+            y = sum(standard(stats.rankdata(pair[1])) for pair in part)
+            parts.append((stats.rankdata(part[0][0]), y / len(part) / len(own)))
+    found = sum(values.values())
+    if all(len(x) <= 7 for x, _ in parts):
+        total = Counter({0.0: 1.0})
+        for x, y in parts:
+            share = 1 / math.factorial(len(x))
+            own = Counter()
+            for order in itertools.permutations(x):
+                own[round(float(standard(np.array(order)) @ y), 9)] += share
+            total = add(total, own)
+        above = sum(p for k, p in total.items() if k >= found - 1e-6)
+        return pd.Series(values), above, sum(p for k, p in total.items() if k <= found + 1e-6)
+    random = np.random.default_rng(7)
+    sums = sum(random.permuted(np.tile(standard(x), (20_000, 1)), axis=1) @ y for x, y in parts)
+    return pd.Series(values), float((sums >= found - 1e-9).mean()), float((sums <= found + 1e-9).mean())
+
+
+def of_printed_cells(d: str) -> tuple[pd.Series, float, float]:
+    """The same over 60 cells, of which whole classes change places."""
+    paper, measured = printed_cells(d)
+    random = np.random.default_rng(7)
+    values = {seed: np.corrcoef(paper.ravel(), ranks.ravel())[0, 1] for seed, ranks in measured.items()}
+    sums = np.zeros(4000)
+    for ranks in measured.values():
+        orders = (paper[random.permutation(len(paper))].ravel() for _ in sums)
+        sums += [np.corrcoef(order, ranks.ravel())[0, 1] for order in orders]
+    found = sum(values.values())
+    return pd.Series(values), float((sums >= found - 1e-9).mean()), float((sums <= found + 1e-9).mean())
+
+
+def standard(ranks: np.ndarray) -> np.ndarray:
+    """With mean 0 and length 1, so that a product of two is their correlation."""
+    centred = ranks - ranks.mean()
+    return centred / np.sqrt(centred @ centred)
+
+
+def add(one: dict[float, float], other: dict[float, float]) -> Counter:
+    total: Counter = Counter()
+    for (a, p), (b, q) in itertools.product(one.items(), other.items()):
+        total[round(a + b, 6)] += p * q
+    return total
+
+
+def interval(values: pd.Series, things: int = 1) -> tuple[float, float]:
+    values = np.asarray(values, dtype=float)
+    half = stats.t.ppf(1 - 0.025 / things, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return values.mean() - half, values.mean() + half
+
+
+def on_sides(values: pd.Series, entry: dict, null: float, things: int = 1) -> tuple[bool, bool]:
+    """Whether the interval lies wholly on the claimed side, and wholly on the other."""
+    low, high = interval(values, things)
+    above, below = low > null, high < null
+    return (above, below) if entry["side"] == "greater" else (below, above)
+
+
+def of_direction(d: str, entry: dict, values: pd.Series) -> str:
+    ratio = entry["unit"] == "ratio"
+    values, null = (np.log(values), math.log(entry["null_value"])) if ratio else (values, entry["null_value"])
+    holds, fails = on_sides(values, entry, null)
+    if entry["id"] == "kd-accelerates":
+        beyond = abs(values.mean() - null) > half_an_epoch(d)
+        low, high = interval(values)
+        holds = beyond and low > null + half_an_epoch(d)
+        fails = beyond and high < null - half_an_epoch(d)
+    if entry["id"] in RANKED or entry["id"] == "order-of-printed-cells":
+        _, above, below = correlations(d, entry["id"])
+        chance = (above, below) if entry["side"] == "greater" else (below, above)
+        holds, fails = (side and 2 * p <= 0.05 for side, p in zip((holds, fails), chance, strict=True))
+    if not holds:
+        return "contradicted" if fails else "undecided"
+    if entry["value"] is None:
+        return "reproduced"
+    if d not in entry["value"]:
+        return "direction only"
+    size = entry["value"][d]
+    size, found = (math.log(size), values.mean()) if ratio else (size, values.mean())
+    wrong_side = (size > null) != (entry["side"] == "greater")
+    reached = found >= size if entry["side"] == "greater" else found <= size
+    return "reproduced" if reached or wrong_side else "direction only"
+
+
+def of_equivalence(entry: dict, values: pd.Series) -> str:
+    m = entry["margin"]
+    low, high = entry["null_value"] - m, entry["null_value"] + m
+    if entry["unit"] == "ratio":
+        values, low, high = np.log(values), -math.log(1 + m), math.log(1 + m)
+    a, b = interval(values)
+    inside, outside = low <= a and b <= high, b < low or a > high
+    if entry["kind"] == "difference":
+        inside, outside = outside, inside
+    return "reproduced" if inside else "contradicted" if outside else "undecided"
+
+
+def of_every(entry: dict, values: pd.DataFrame) -> str:
+    sides = [on_sides(column.dropna(), entry, entry["null_value"], values.shape[1]) for _, column in values.items()]
+    if all(holds for holds, _ in sides):
+        return "reproduced"
+    return "contradicted" if any(fails for _, fails in sides) else "undecided"
+
+
+def verdict(d: str, entry: dict) -> str:
+    """By the wording of RULES.md."""
+    if entry["kind"] == "not_tested":
+        return "not tested"
+    if entry["id"] in RANKED or entry["id"] == "order-of-printed-cells":
+        values = correlations(d, entry["id"])[0]
+    else:
+        values = STATISTICS[entry["id"]](d)
+    match entry["kind"]:
+        case "exact":
+            size = entry["value"][d] if isinstance(entry["value"], dict) else entry["value"]
+            found = "reproduced" if abs(values - size) <= entry["margin"] else "contradicted"
+        case "existence":
+            found = "reproduced" if values > entry["null_value"] else "contradicted"
+        case "every":
+            found = of_every(entry, values)
+        case "direction":
+            found = of_direction(d, entry, values.dropna())
+        case _:
+            found = of_equivalence(entry, values.dropna())
+    if premise := entry.get("premise"):
+        holds, _ = on_sides(PREMISES[premise["statistic"]](d), premise, premise["null_value"])
+        return found if holds else "premise not met"
+    return found
+
+
+def published(d: str) -> dict[str, dict[str, pd.DataFrame]]:
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    for path in (ROOT / "results" / d).glob("*/*.csv"):
+        found.setdefault(path.parent.name, {})[path.stem] = pd.read_csv(path)
+    return found
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, dict]:
+    return {d: published(d) for d in DATASETS}
+
+
+@pytest.mark.parametrize("d", DATASETS)
+def test_a_second_computation_from_the_tables_agrees_on_every_verdict(d, tables):
+    judged = evaluate(d, tables[d], {other: part for other, part in tables.items() if other != d})
+    ours = {v.claim: v.verdict for v in judged if v.verdict != "not yet run"}
+    own = [e for e in ENTRIES if e["id"] in ours]
+    assert {e["id"] for e in ENTRIES if d in e["datasets"] and (ROOT / "results" / d / e["notebook"]).is_dir()} == set(
+        ours
+    )
+    assert {e["id"]: verdict(d, e) for e in own} == ours
+
+
+@pytest.mark.parametrize("d", DATASETS)
+def test_a_second_computation_agrees_on_what_stands_among_all_claims(d, tables):
+    """Benjamini and Hochberg's procedure in its own words: the largest k with p(k) at most 0.05 k / m."""
+    judged = [v for v in evaluate(d, tables[d], {o: t for o, t in tables.items() if o != d}) if v.adjusted is not None]
+    p = sorted(v.p for v in judged)
+    k = max((i for i, value in enumerate(p, 1) if value <= 0.05 * i / len(p)), default=0)
+    decided = ("reproduced", "direction only", "contradicted")
+    cut = p[k - 1] if k else 0.0
+    assert {v.claim for v in judged if v.stands} == {v.claim for v in judged if v.p <= cut and v.verdict in decided}
