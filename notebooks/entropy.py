@@ -120,6 +120,14 @@ kdlib.figures.entropy_against_temperature(tables["entropy"], study.dataset.class
 kdlib.present.by_temperature(kdlib.present.last_epoch(tables["entropy"]), "entropy", study.settings.temperatures)
 
 # %% [markdown]
+# What the average is made of: over the examples of a class it equals the entropy of their mean response, *less* the mean
+# divergence of single responses from it (the page on similarity information has the figure, and each class). More
+# entropy can mean softer classes, or less said of single examples.
+
+# %% kdlib={"tables": ["parts"]} tags=["hide-input"]
+kdlib.present.entropy_in_two_parts(tables["parts"], study.settings.temperatures)
+
+# %% [markdown]
 # ## Training length
 #
 # Entropy falls while a teacher trains. Which teacher's entropy is higher can depend on when one looks. Here it is shown

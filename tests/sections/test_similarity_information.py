@@ -201,3 +201,26 @@ def test_the_finding_is_of_the_last_epoch():
     between = pd.DataFrame([{"yardstick": "linear", "other": "pixels", "spearman": 0.75}])
     said = present.similarity_finding(pd.DataFrame(rows, columns=columns), between)
     assert "linear classifier: small teacher 0.51 rank correlation" in said and "mean images 0.75" in said
+
+
+def test_the_page_on_entropy_has_the_two_parts_where_responses_or_parts_are_at_hand(tmp_path):
+    settings = {"profile": "smoke", "seeds": 1, "teacher_epochs": 1}
+    tables = open_study("entropy", settings, store=Store(tmp_path / "whole")).tables()
+    both = (
+        tables["entropy"]
+        .query("split == 'train'")
+        .merge(tables["parts"], on=["seed", "teacher", "epoch", "temperature"], suffixes=("", "_of_parts"))
+    )
+    assert len(both) == len(tables["parts"]) == 6
+    assert (both.entropy - both.entropy_of_parts).abs().max() < 1e-5  # single precision there
+    assert (both.entropy_of_parts - both.of_class_mean + both.instance).abs().max() < 1e-6
+    (tmp_path / "old" / "measure").mkdir(parents=True)
+    for path in (tmp_path / "whole" / "measure").glob("*.safetensors"):
+        if from_bytes(path.read_bytes()).config["measure"] == "entropy":
+            shutil.copy(path, tmp_path / "old" / "measure")
+    study = open_study("entropy", settings, store=Store(tmp_path / "old"))
+    old = study.tables()
+    pd.testing.assert_frame_equal(old["entropy"], tables["entropy"])
+    assert old["parts"].empty and not (tmp_path / "old" / "teacher").exists()
+    said = present.entropy_in_two_parts(old["parts"], study.settings.temperatures)
+    assert "`kdlib compute similarity_information`" in said

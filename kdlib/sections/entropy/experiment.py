@@ -11,7 +11,11 @@ from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
 from ...training.measures import accuracy, distance_to_label_smoothing, variance_in_response
 from ...training.models import build_model, count_parameters
+from ..similarity_information.measures import default_runs, is_measured, temperatures
+from ..similarity_information.measures import measure as measure_similarity
+from ..similarity_information.rows import parts_of_entropy
 
+PARTS = ["seed", "teacher", "setting", "epoch", "temperature", "entropy", "of_class_mean", "instance"]
 CURVE = tuple(float(t) for t in range(1, 21))  # temperatures of the curves; those of the run are added
 SHOWN_TEMPERATURE = 9.0  # of tables 2 and 3
 
@@ -22,7 +26,10 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
-    """`teachers`, `entropy`, `variance`, `position`, `shown` and `soft_labels`, for both teachers of every seed."""
+    """`teachers`, `entropy`, `variance`, `position`, `shown` and `soft_labels`, for both teachers of every seed.
+
+    And `parts` of the average entropy, of those teachers whose parts or responses are stored.
+    """
     wanted = [(capacity, seed, study.teacher(capacity, seed)) for seed in study.seeds for capacity in CAPACITIES]
     study.train_teachers(units(study)[0])
     rows: dict[str, list[dict[str, Any]]] = {
@@ -33,7 +40,18 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
         measured = measure(study, teacher)
         for name, part in _rows(study, teacher, measured).items():
             rows[name] += [who | row for row in part]
-    return {name: pd.DataFrame(part) for name, part in rows.items()}
+    return {name: pd.DataFrame(part) for name, part in rows.items()} | {"parts": _parts(study)}
+
+
+def _parts(study: Study) -> pd.DataFrame:
+    """What is stored does not suffice for pages that were published before there were these parts: they go without."""
+    rows = [
+        row
+        for run in default_runs(study)
+        if is_measured(study, run) or study.is_stored(run.teacher)
+        for row in parts_of_entropy(run, temperatures(study), measure_similarity(study, run))
+    ]
+    return pd.DataFrame(rows, columns=PARTS)
 
 
 def measure(study: Study, teacher: Teacher) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...data import human_labels
 from ...data.human_labels import HUMAN_LABELS
-from ...study.study import Study
+from ...study.study import CAPACITIES, Study
 from ...training.config import Teacher
 from ...training.losses import soft_labels
 from ...training.similarity import (
@@ -55,6 +55,12 @@ def runs(study: Study) -> list[Run]:
     return found
 
 
+def default_runs(study: Study) -> list[Run]:
+    """Both teachers at every kept epoch, for every seed, trained as the study's settings say."""
+    teachers = [(seed, capacity, study.teacher(capacity, seed)) for seed in study.seeds for capacity in CAPACITIES]
+    return [Run(s, name, "default", teacher, teacher.epochs_with_responses) for s, name, teacher in teachers]
+
+
 def temperatures(study: Study) -> tuple[float, ...]:
     """Temperatures at which similarities are measured: those of the study, and 9."""
     return tuple(sorted({TEMPERATURE, *study.settings.temperatures}))
@@ -79,6 +85,11 @@ def measure(study: Study, run: Run) -> dict[str, Tensor]:
     return study.measure("similarity", _config(study, run), lambda: _measure(study, run))
 
 
+def is_measured(study: Study, run: Run) -> bool:
+    """True if the similarity measures of a run are stored, so that its responses are not needed."""
+    return study.has_measure("similarity", _config(study, run))
+
+
 def _config(study: Study, run: Run, people: str | None = None) -> dict[str, Any]:
     config = {
         "teacher": run.teacher.config(study.dataset),
@@ -93,7 +104,7 @@ def lacks_responses(study: Study, run: Run, names: tuple[str, ...]) -> bool:
     """True if a run's responses are needed: of people's labels, only those of test images take more than measures."""
     on_test_images = [name for name in names if HUMAN_LABELS[name].split == "test"]
     return not (
-        study.has_measure("similarity", _config(study, run))
+        is_measured(study, run)
         and all(study.has_measure("similarity_people", _config(study, run, name)) for name in on_test_images)
     )
 

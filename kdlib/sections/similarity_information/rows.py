@@ -33,11 +33,10 @@ class Rows:
 
     def add_run(self, run: Run, measured: dict[str, Tensor]) -> None:
         """Add what needs no yardstick: parts of the entropy, evident structure, the first seed's class similarity."""
-        weights = (measured["members"] / measured["members"].sum()).double()
-        for epoch, similarity, parts in zip(run.epochs, measured["train"], measured["parts"], strict=True):
-            for temperature, matrix, by_class in zip(self.grid, similarity, parts, strict=True):
+        self.rows["parts"] += parts_of_entropy(run, self.grid, measured)
+        for epoch, similarity in zip(run.epochs, measured["train"], strict=True):
+            for temperature, matrix in zip(self.grid, similarity, strict=True):
                 where = run.who | {"epoch": epoch, "temperature": temperature}
-                self.rows["parts"].append(where | _parts((weights[:, None] * by_class).sum(0)))
                 self.rows["structure"] += [where | row for row in structure(self.study.dataset.name, matrix)]
         last = measured["parts"][-1, self.shown]
         self.rows["parts_by_class"] += [run.who | {"class": c} | _parts(row) for c, row in enumerate(last)]
@@ -103,6 +102,20 @@ class Rows:
             for k, share in enumerate(row)
             if k != c
         ]
+
+
+def parts_of_entropy(run: Run, grid: tuple[float, ...], measured: dict[str, Tensor]) -> list[dict[str, Any]]:
+    """The average entropy of a run's training responses and its two parts: a row for each epoch and temperature.
+
+    Arguments: `grid`, the temperatures of what `measures.measure` returned, `measured`.
+    """
+    weights = (measured["members"] / measured["members"].sum()).double()
+    means = (weights[:, None] * measured["parts"]).sum(2)
+    return [
+        run.who | {"epoch": epoch, "temperature": temperature} | _parts(values)
+        for epoch, by_temperature in zip(run.epochs, means, strict=True)
+        for temperature, values in zip(grid, by_temperature, strict=True)
+    ]
 
 
 def structure(dataset: str, similarity: Tensor) -> list[dict[str, Any]]:

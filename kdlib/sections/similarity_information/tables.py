@@ -146,8 +146,16 @@ def known_structure(structure: pd.DataFrame) -> pd.DataFrame | Markdown:
     return index_name_as_header(grid)
 
 
-def entropy_in_two_parts(parts: pd.DataFrame, temperatures: Sequence[float]) -> pd.DataFrame:
-    """The average entropy and its two parts at each temperature, last epoch, in nats: three rows for each teacher."""
+def entropy_in_two_parts(parts: pd.DataFrame, temperatures: Sequence[float]) -> pd.DataFrame | Markdown:
+    """The average entropy and its two parts at each temperature, last epoch, in nats: three rows for each teacher.
+
+    Words on how to get them where no teacher's responses were at hand.
+    """
+    if parts.empty:
+        return Markdown(
+            "The two parts were not measured: this page was made of stored measures, without its teachers' responses. "
+            "`kdlib compute similarity_information` with the same data set and profile measures them."
+        )
     rows = last_epoch(_default(parts))
     rows = rows[rows.temperature.isin(temperatures)]
     long = rows.melt(["seed", "teacher", "temperature"], list(PARTS), "part")
