@@ -97,7 +97,7 @@ class Convolution:
         self.rows = torch.arange(9 * channels)
 
     def buffers(self) -> list[Tensor]:
-        """Tensors that hold activations or their gradients."""
+        """Inputs, padded inputs and columns of a convolution."""
         return [self.inputs, self.padded, self.columns]
 
     def _taps(self, padded: Tensor) -> Tensor:
@@ -111,15 +111,15 @@ class Convolution:
         self.columns[:, :-1].view(self.taps.shape).copy_(self.taps)
 
     def multiply(self, weight: Tensor, out: Tensor) -> None:
-        """Write the outputs [K, outputs, places x B]."""
+        """Write a convolution's outputs [K, outputs, places x B]."""
         torch.bmm(weight.mT, self.columns.flatten(2), out=out)
 
     def weight_gradient(self, gradient: Tensor, out: Tensor) -> None:
-        """Write the gradient by the weight, from that by the outputs."""
+        """Write the loss's gradient by the kernel and its bias, from that by the outputs."""
         torch.bmm(self.columns.flatten(2), gradient.mT, out=out)
 
     def input_gradient(self, weight: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient by the inputs, from that by the outputs: that by the columns, added up tap by tap (col2im)."""
+        """Gradient of the loss by the inputs: that by the columns, added up tap by tap (col2im)."""
         of_padded = torch.zeros_like(self.padded)
         of_taps = self._taps(of_padded)
         of_columns = torch.bmm(weight[:, :-1], gradient).view(of_taps.shape)
@@ -146,12 +146,12 @@ class UnrolledConvolution(Convolution):
         self.unrolling = _unrolling_matrix(shape[0]).to(like)
 
     def multiply(self, weight: Tensor, out: Tensor) -> None:
-        """Write the outputs [K, outputs x 4, blocks x B]."""
+        """Write the outputs [K, outputs x 4, blocks x B], all four places of a block in one product."""
         unrolled = torch.matmul(weight.mT, self.unrolling).view(*out.shape[:2], -1)
         torch.bmm(unrolled, self.columns.flatten(2), out=out)
 
     def weight_gradient(self, gradient: Tensor, out: Tensor) -> None:
-        """Write the gradient by the weight, from that by the outputs."""
+        """Write the loss's gradient by the kernel: that by the unrolled one, summed over the four places."""
         of_unrolled = torch.bmm(gradient, self.columns.flatten(2).mT).view(len(out), out.shape[2], -1)
         out.copy_(torch.matmul(of_unrolled, self.unrolling.T).mT)
 
@@ -181,16 +181,16 @@ class BlockConvolution(Convolution):
         self.rows = torch.cat([part.flatten() for part in seen])
 
     def buffers(self) -> list[Tensor]:
-        """Tensors that hold activations or their gradients."""
+        """Columns, the inputs among them, and the loss's gradient by them."""
         return [self.columns, self.of_columns]
 
     def lay_out(self) -> None:
-        """Lay out the inputs for the product, as far as they are not."""
+        """Lay out what a block sees of its neighbours."""
         for seen, own in self.neighbours:
             seen.copy_(own)
 
     def input_gradient(self, weight: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient by the inputs, from that by the outputs."""
+        """Gradient of the loss by the blocks' places, in their own block and as neighbours see them."""
         torch.bmm(weight[:, :-1], gradient, out=self.of_columns.flatten(2))
         for seen, own in self.of_neighbours:
             own += seen
@@ -208,23 +208,23 @@ class Dense:
         self.rows = torch.arange(math.prod(shape)).view(*places, channels).permute(2, 0, 1).flatten()
 
     def buffers(self) -> list[Tensor]:
-        """Tensors that hold activations or their gradients."""
+        """Inputs of a dense layer, and the loss's gradient by them."""
         return [self.inputs, self.of_inputs]
 
     def lay_out(self) -> None:
-        """Lay out the inputs for the product: they are."""
+        """Lay out the inputs for the product: nothing is to be done."""
 
     def multiply(self, weight: Tensor, out: Tensor) -> None:
-        """Write the outputs [K, outputs, B]."""
+        """Write a dense layer's outputs [K, outputs, B]."""
         torch.baddbmm(weight[:, -1:].mT, weight[:, :-1].mT, self.inputs, out=out)
 
     def weight_gradient(self, gradient: Tensor, out: Tensor) -> None:
-        """Write the gradient by the weight, from that by the outputs."""
+        """Write the loss's gradient by weight and bias of a dense layer, from that by the outputs."""
         torch.bmm(self.inputs, gradient.mT, out=out[:, :-1])
         torch.sum(gradient, -1, out=out[:, -1])
 
     def input_gradient(self, weight: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient by the inputs, from that by the outputs."""
+        """Gradient of the loss by a dense layer's inputs [K, C H W, B]."""
         return torch.bmm(weight[:, :-1], gradient, out=self.of_inputs)
 
 
