@@ -245,6 +245,12 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
     return engine if stacked.can_stack(architecture) else "loop"
 
 
+def recorded_engine(student: Student, dataset: Dataset) -> str:
+    """The engine that trains a student as its provenance names it, with its version: another's last bits may differ."""
+    engine = choose_engine(student, dataset)
+    return f"stacked {stacked.VERSION}" if engine == "stacked" else engine
+
+
 def stacks(students: Sequence[Student], dataset: Dataset) -> list[list[int]]:
     """Positions of students, grouped into stacks of at most `stacked.max_stack_size`.
 
