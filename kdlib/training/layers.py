@@ -35,7 +35,7 @@ class Network:
         strides = conv_strides(architecture)
         kinds = [Convolution] * len(strides)
         if can_use_blocks(strides, *shape[1:]):
-            kinds[:2] = UnrolledConvolution, BlockConvolution
+            kinds[:2] = ConvolutionToBlocks, BlockConvolution
         self.layers: list[Layer] = []
         for kind, outputs, stride in zip(kinds, architecture.widths, strides, strict=True):
             self.layers.append(kind(students, shape, outputs, batch, like, stride))
@@ -82,8 +82,6 @@ class Convolution:
     are the columns of the module's weight, flattened from its second axis, in the order of the rows of this one.
     """
 
-    window = 3
-
     def __init__(
         self, students: int, shape: tuple[int, int, int], outputs: int, batch: int, like: Tensor, stride: int
     ) -> None:
@@ -92,7 +90,7 @@ class Convolution:
         self.padded = like.new_zeros(students, channels, height + 2, width + 2, batch)
         self.stride = stride
         self.taps = self._taps(self.padded)
-        self.columns = like.new_ones(students, channels * self.window**2 + 1, *self.taps.shape[4:])
+        self.columns = like.new_ones(students, 9 * channels + 1, *self.taps.shape[4:])
         self.shape = outputs, *self.taps.shape[4:6]
         self.rows = torch.arange(9 * channels)
 
@@ -102,8 +100,8 @@ class Convolution:
 
     def _taps(self, padded: Tensor) -> Tensor:
         """View [K, C, row, column, H', W', B] of padded images: the pixel that each place sees at a tap."""
-        rows = padded.unfold(2, self.window, self.stride)
-        return rows.unfold(3, self.window, self.stride).permute(0, 1, 5, 6, 2, 3, 4)
+        rows = padded.unfold(2, 3, self.stride)
+        return rows.unfold(3, 3, self.stride).permute(0, 1, 5, 6, 2, 3, 4)
 
     def lay_out(self) -> None:
         """Lay out the inputs for the product: im2col."""
@@ -112,52 +110,43 @@ class Convolution:
 
     def multiply(self, weight: Tensor, out: Tensor) -> None:
         """Write a convolution's outputs [K, outputs, places x B]."""
-        torch.bmm(weight.mT, self.columns.flatten(2), out=out)
+        torch.bmm(weight.mT, self.columns.flatten(2), out=out.view(*weight.mT.shape[:2], -1))
 
     def weight_gradient(self, gradient: Tensor, out: Tensor) -> None:
         """Write the loss's gradient by the kernel and its bias, from that by the outputs."""
-        torch.bmm(self.columns.flatten(2), gradient.mT, out=out)
+        torch.bmm(self.columns.flatten(2), gradient.reshape(*out.mT.shape[:2], -1).mT, out=out)
 
     def input_gradient(self, weight: Tensor, gradient: Tensor) -> Tensor:
         """Gradient of the loss by the inputs: that by the columns, added up tap by tap (col2im)."""
         of_padded = torch.zeros_like(self.padded)
         of_taps = self._taps(of_padded)
         of_columns = torch.bmm(weight[:, :-1], gradient).view(of_taps.shape)
-        for row in range(self.window):
-            for column in range(self.window):
+        for row in range(3):
+            for column in range(3):
                 of_taps[:, :, row, column] += of_columns[:, :, row, column]
         return of_padded[:, :, 1:-1, 1:-1]
 
 
-class UnrolledConvolution(Convolution):
-    """A first convolution, of stride 2, on blocks of 4x4 pixels: its four places in a block are channels of one place.
+class ConvolutionToBlocks(Convolution):
+    """A first convolution, of stride 2, whose four places in a block of 4x4 pixels become channels, [K, outputs x 4].
 
-    One product computes all four from the 5x5 pixels that they see. It multiplies by zeros too, and yet takes less
-    time: the matrices of the plain one are flatter, and im2col lays out more.
+    Only the order of the columns makes them so: by place in the block, then by block.
     """
-
-    window = BLOCK + 1
 
     def __init__(
         self, students: int, shape: tuple[int, int, int], outputs: int, batch: int, like: Tensor, stride: int
     ) -> None:
-        super().__init__(students, shape, 4 * outputs, batch, like, BLOCK)
-        self.rows = torch.arange(9 * shape[0])
-        self.unrolling = _unrolling_matrix(shape[0]).to(like)
+        super().__init__(students, shape, outputs, batch, like, stride)
+        self.shape = 4 * outputs, *self.taps.shape[6:8]
 
-    def multiply(self, weight: Tensor, out: Tensor) -> None:
-        """Write the outputs [K, outputs x 4, blocks x B], all four places of a block in one product."""
-        unrolled = torch.matmul(weight.mT, self.unrolling).view(*out.shape[:2], -1)
-        torch.bmm(unrolled, self.columns.flatten(2), out=out)
-
-    def weight_gradient(self, gradient: Tensor, out: Tensor) -> None:
-        """Write the loss's gradient by the kernel: that by the unrolled one, summed over the four places."""
-        of_unrolled = torch.bmm(gradient, self.columns.flatten(2).mT).view(len(out), out.shape[2], -1)
-        out.copy_(torch.matmul(of_unrolled, self.unrolling.T).mT)
+    def _taps(self, padded: Tensor) -> Tensor:
+        """View [K, C, row, column, 2, 2, H' / 2, W' / 2, B] of padded images."""
+        blocks = super()._taps(padded).unflatten(5, (-1, 2)).unflatten(4, (-1, 2))
+        return blocks.permute(0, 1, 2, 3, 5, 7, 4, 6, 8)
 
 
 class BlockConvolution(Convolution):
-    """A second convolution, of stride 2, on what `UnrolledConvolution` gives: its inputs are [K, C x 4, H, W, B].
+    """A second convolution, of stride 2, on what `ConvolutionToBlocks` gives: its inputs are [K, C x 4, H, W, B].
 
     It sees all four places of its own block, the lower two of the block above, the right two of the one to the left and
     the last of the one above that. Its own are laid out already: the first convolution wrote them there.
@@ -244,7 +233,7 @@ def relu_gradient_(gradient: Tensor, outputs: Tensor) -> Tensor:
 
 
 def can_use_blocks(strides: tuple[int, ...], height: int, width: int) -> bool:
-    """True if a network's first two convolutions can be computed on blocks of 4x4 pixels: see `UnrolledConvolution`."""
+    """True if a network's first two convolutions can be computed on blocks of 4x4 pixels: see `ConvolutionToBlocks`."""
     return strides[:2] == (2, 2) and height % BLOCK == width % BLOCK == 0
 
 
@@ -258,18 +247,3 @@ def _neighbours(columns: Tensor, c: int) -> list[tuple[Tensor, Tensor]]:
         (left[..., 1:, :], own[:, :, 1::2, :, :-1]),
         (corner[..., 1:, 1:, :], own[:, :, 3:, :-1, :-1]),
     ]
-
-
-def _unrolling_matrix(channels: int) -> Tensor:
-    """Selection matrix [9 C + 1, 4 (25 C + 1)] that unrolls a kernel and its bias to the weights of a block's window.
-
-    Ones where one of a block's four places meets a pixel of the window with a tap; columns by place, then pixel.
-    """
-    taps = torch.zeros(3, 3, 2, 2, 5, 5)
-    for row, column, y, x in torch.cartesian_prod(*map(torch.arange, (3, 3, 2, 2))).tolist():
-        taps[row, column, y, x, 2 * y + row, 2 * x + column] = 1
-    kernel = torch.einsum("tpq,cd->ctpdq", taps.view(9, 4, 25), torch.eye(channels)).reshape(9 * channels, 4, -1)
-    unrolled = torch.zeros(9 * channels + 1, 4, 25 * channels + 1)
-    unrolled[:-1, :, :-1] = kernel
-    unrolled[-1, :, -1] = 1
-    return unrolled.flatten(1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdlib.training.layers import BlockConvolution, Network, UnrolledConvolution, can_use_blocks, relu_, relu_gradient_
+from kdlib.training.layers import BlockConvolution, ConvolutionToBlocks, Network, can_use_blocks, relu_, relu_gradient_
 from kdlib.training.models import Architecture, ConvNet
 from kdlib.training.stacked import _stack
 
@@ -51,7 +51,7 @@ def test_a_stack_has_the_logits_and_gradients_of_its_networks(name, students, co
 
 def test_two_convolutions_on_whole_blocks_are_computed_on_blocks():
     kinds = [type(layer) for layer in Network(Architecture((2, 3)), 1, (1, 8, 8), 4, 2, torch.empty(0)).layers[:2]]
-    assert kinds == [UnrolledConvolution, BlockConvolution]
+    assert kinds == [ConvolutionToBlocks, BlockConvolution]
 
 
 @pytest.mark.parametrize(
