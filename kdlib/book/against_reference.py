@@ -99,7 +99,7 @@ def _judge(found: list[tuple[str, Interval, float]], seeds: int, *, on_one_devic
 
 def _by_this_stack(study: Study, student: Student, unit: Unit) -> bool:
     """Whether a student and its teacher were trained by this device and these versions, as far as was recorded."""
-    here = environment(study.dataset.images.device) | {"engine": students.choose_engine(student, study.dataset)}
+    here = environment(study.dataset.images.device) | {"engine": students.recorded_engine(student, study.dataset)}
     teacher = student.needs_responses and study.store.provenance("teacher", student.teacher.config(study.dataset))
     origins = [(unit.provenance, (*STACK, "engine"))] + [(teacher or {}, STACK)] * student.needs_responses
     return all(origin.get(part) == here[part] for origin, parts in origins for part in parts)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import tries
 from ..paths import data_dir
 from ..study.plan import make_plan
 from ..study.store import Store
@@ -33,14 +34,16 @@ from ..training.measures import cell_accuracies
 from ..training.measures import test_percent
 from ..data.files import unpack
 from ..data.sources import TORCHVISION
-from ..training.config import Student
-from ..training.students import batch_size_and_steps, distill
+from ..training.config import Schedule, Student
+from ..training.students import batch_size_and_steps, distill, stacks
+from ..training.students import train as train_students
 from ..training.config import Teacher
 
 TABLE4 = {"students": 120, "epochs": 20}  # what is extrapolated to: ten classes, six temperatures, two teachers
 BATCH = 128
 WAYS = ("user", *PRECISIONS)  # in which a teacher's step is timed
-ROUNDS = 3  # of a teacher's step
+ROUNDS = 3  # of a step
+STEPS = (10, 110)  # of two trainings whose difference is a student's step
 PARITY = {"seeds": range(5), "examples": 4000, "epochs": 4}
 SAMPLE = ((0, 3.0), (4, 9.0), (8, 20.0))  # missing class and temperature of the students that are trained, each teacher
 PRODUCT, ACCELERATORS_PRODUCT = 2048, 8192  # side of the matrices whose product is the measure of a device
@@ -94,12 +97,15 @@ def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterat
         yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
     runs = {capacity: in_fresh_process(train, job, capacity) for capacity in CAPACITIES}
     for network in NETWORKS:
+        yield student_step(job, network, machine)
         yield from sweep(job, network, runs)
     if not job.on_cpu:
         yield in_fresh_process(grid_estimate, job)
     for capacity in CAPACITIES:
         yield precision_parity(job, capacity)
         yield student_parity(job, capacity, runs[capacity])
+    if machine["kind"] == "cpu":
+        yield from in_fresh_process(tries.measure)
 
 
 def in_fresh_process(measure: Callable, *arguments: object) -> Any:
@@ -180,6 +186,38 @@ def _step_seconds(job: Job, capacity: str, way: str) -> float:
 
 def _step_operations(job: Job, capacity: str) -> int:
     return BATCH * training_operations(build_model(capacity, job.data.family, job.data.shape), job.data.shape)
+
+
+def student_step(job: Job, network: str, machine: dict[str, Any]) -> dict[str, Any]:
+    """Time a step of a stack of table 4's students on one thread, each one's share of it, against a matrix product.
+
+    `seconds` are the median over `ROUNDS` processes. Operations are counted as of `teacher_step`: what multiplies by
+    zeros or lays out patches is none. `share` is theirs in the rate of the matrix product, in bf16.
+    """
+    seconds = [in_fresh_process(_student_step_seconds, job, network) for _ in range(ROUNDS)]
+    gflop = in_fresh_process(_step_operations, job, network) / 1e9
+    median = float(np.median(seconds))
+    share = gflop / median / machine["bf16"]
+    return {"row": "student step", "network": network, "gflop": gflop, "seconds": median, "share": share}
+
+
+def _student_step_seconds(job: Job, network: str) -> float:
+    """Seconds of a step, for each student of a stack: those of a long training less those of a short one."""
+    device, dataset = torch.device(job.device), job.data
+    devices.make_deterministic(device)
+    wanted = job.students(CAPACITIES[0], network, [(SAMPLE[0][0], temperature) for temperature in TEMPERATURES])
+    logits = torch.zeros(len(dataset.labels), dataset.classes, device=device)
+    stack = [wanted[i] for i in stacks(wanted, dataset)[0]]
+    order = torch.Generator().manual_seed(0)
+    rows = dataset.train[torch.randint(len(dataset.train), (STEPS[1], BATCH), generator=order).to(device)]
+
+    def train(steps: int) -> None:
+        schedules = [Schedule(rows[:steps], (steps,))] * len(stack)
+        for _ in train_students(stack, dataset, [logits] * len(stack), schedules, "stacked"):
+            pass
+
+    short, long = (min(devices.timings(partial(train, steps), device, 3)) for steps in STEPS)
+    return (long - short) / (STEPS[1] - STEPS[0]) / len(stack)
 
 
 def precision_parity(job: Job, capacity: str) -> dict[str, Any]:
@@ -355,29 +393,26 @@ def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str
 
 
 def time_kdlib(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
-    """Train the sample's students by kdlib, on as many workers as it would use.
+    """Train students by kdlib, on as many workers as it would use.
 
-    First for the user's epochs, for their accuracies, then at table 4's length, for their seconds. The pass over the
-    teachers' responses is counted in full.
+    First the sample's for the user's epochs, for their accuracies; then, for their seconds, stacks of table 4's students
+    at its length, as many as there are workers. The pass over the teachers' responses is counted in full.
     """
     workers = _workers(job)
-    tasks = [(capacity, k) for capacity in CAPACITIES for k in (range(len(SAMPLE)) if workers > 1 else [None])]
-
-    def distill_all(pool: ProcessPoolExecutor, length: Job) -> list[float]:
-        futures = [pool.submit(_distill, length, capacity, network, k, logits[capacity]) for capacity, k in tasks]
-        return [value for future in futures for value in future.result()]
-
+    cells = [(capacity, missing) for missing in range(-(-workers // 2)) for capacity in CAPACITIES]
+    length = replace(job, epochs=TABLE4["epochs"])
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_initialise_worker, initargs=(job,)) as pool:
         start = time.perf_counter()
         logits = dict(zip(CAPACITIES, pool.map(_teacher_logits, [job] * 2, CAPACITIES, runs.values()), strict=True))
         passed = time.perf_counter() - start
-        accuracies = distill_all(pool, job)
-        length, count = replace(job, epochs=TABLE4["epochs"]), len(accuracies)
+        sample = [pool.submit(_distill, job, capacity, network, logits[capacity]) for capacity in CAPACITIES]
+        accuracies = [value for future in sample for value in future.result()]
         start = time.perf_counter()
-        if workers > 1:
-            distill_all(pool, length)
+        if job.device == "cpu":
+            futures = [pool.submit(_distill_stack, length, c, network, missing, logits[c]) for c, missing in cells]
         else:  # an accelerator takes many at once: it is given all of table 4
-            count = pool.submit(_distill_table4, length, network, logits).result()
+            futures = [pool.submit(_distill_table4, length, network, logits)]
+        count = sum(future.result() for future in futures)
         trained = time.perf_counter() - start
     return {
         "seconds": [trained],
@@ -401,10 +436,14 @@ def _teacher_logits(job: Job, capacity: str, run: dict[str, Tensor]) -> Tensor:
     return teachers.predict(teacher, job.data.images, "bf16").cpu()
 
 
-def _distill(job: Job, capacity: str, network: str, which: int | None, logits: Tensor) -> list[float]:
-    chosen = job.students(capacity, network)
-    results = distill(chosen if which is None else [chosen[which]], job.data, logits)
-    return [test_percent(result) for result in results]
+def _distill(job: Job, capacity: str, network: str, logits: Tensor) -> list[float]:
+    return [test_percent(result) for result in distill(job.students(capacity, network), job.data, logits)]
+
+
+def _distill_stack(job: Job, capacity: str, network: str, missing: int, logits: Tensor) -> int:
+    """A stack of a teacher's students without one class, as a study gives it to a worker; returns their number."""
+    students = job.students(capacity, network, [(missing, temperature) for temperature in TEMPERATURES])
+    return len(distill([students[i] for i in stacks(students, job.data)[0]], job.data, logits))
 
 
 def _distill_table4(job: Job, network: str, logits: dict[str, Tensor]) -> int:

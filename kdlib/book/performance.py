@@ -37,6 +37,14 @@ def line(row: dict[str, Any]) -> str:
             f"{1e3 * fp32:.3g} ms, bf16 {1e3 * bf16:.3g} ms: {_gain(row)}, {row['gflop'] / bf16:.0f} GFLOP/s, "
             f"{100 * row['share']:.0f}% of the matrix product's"
         )
+    if row["row"] == "student step":
+        return (
+            f"{row['network']:16} step of 128, one thread, a student of a stack: {1e3 * row['seconds']:.3g} ms, "
+            f"{row['gflop'] / row['seconds']:.0f} GFLOP/s, {100 * row['share']:.0f}% of the matrix product's"
+        )
+    if row["row"] == "try":
+        kept, lost = row["seconds"]
+        return f"tried: {row['kept']} {1e3 * kept:.3f} ms, {row['lost']} {1e3 * lost:.3f} ms, one thread, best of many"
     if row["row"] == "parity":
         parts = "; ".join(f"{name} {_difference(found)}" for name, found in row["differences"].items())
         return f"{row['network']:13} bf16 minus fp32, {row['examples']} examples, {row['epochs']} epochs: {parts}"
@@ -94,6 +102,22 @@ def _teacher_step(row: dict[str, Any]) -> list[dict[str, str]]:
     ]
 
 
+def _student_step(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "a student's step of 128 examples": row["network"].replace("_", " "),
+            "kdlib, bf16, in a stack (ms)": f"{1e3 * row['seconds']:.3g}",
+            "GFLOP/s": f"{row['gflop'] / row['seconds']:.0f}",
+            "share of the matrix product's speed": f"{100 * row['share']:.0f}%",
+        }
+    ]
+
+
+def _try(row: dict[str, Any]) -> list[dict[str, str]]:
+    kept, lost = (f"{1e3 * seconds:.3f}" for seconds in row["seconds"])
+    return [{"kept": row["kept"], "tried, and slower": row["lost"], "kept (ms)": kept, "slower (ms)": lost}]
+
+
 def _gain(row: dict[str, Any]) -> str:
     median, low, high = row["gain"]
     return f"{median:.2f}x ({low:.2f} to {high:.2f})"
@@ -136,7 +160,13 @@ def _accuracies_beside_the_users(row: dict[str, Any]) -> str:
     return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*difference) if difference else "–"
 
 
-TABLES = {"teacher step": (_teacher_step, 1), "parity": (_parity, 4), "sweep": (_sweep, 2)}  # columns of words
+TABLES = {  # how each row is shown, and its columns of words
+    "teacher step": (_teacher_step, 1),
+    "parity": (_parity, 4),
+    "student step": (_student_step, 1),
+    "try": (_try, 2),
+    "sweep": (_sweep, 2),
+}
 
 
 def _folder() -> Path:

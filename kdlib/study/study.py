@@ -27,7 +27,6 @@ from .settings import Settings
 from .store import Store, Unit, unit_key
 
 MAX_LOST_WORKERS = 3  # after so many the fault is taken to be none of chance
-MIN_STUDENTS_A_TASK = 4  # so many share one reading of their teacher's responses
 CAPACITIES = {"small": "small_teacher", "large": "large_teacher"}
 
 
@@ -315,7 +314,7 @@ class Study:
     def _groups(self, wanted: list[Student]) -> list[list[Student]]:
         """Those students that the store lacks, in groups of one task each."""
         lacking = [student for student in wanted if not self.is_stored(student)]
-        return [[lacking[i] for i in chunk] for chunk in students.stacks(lacking, self.dataset, MIN_STUDENTS_A_TASK)]
+        return [[lacking[i] for i in chunk] for chunk in students.stacks(lacking, self.dataset)]
 
     def _compute_missing(self, task: Callable, find_lacking: Callable[[], list], title: str) -> None:
         """Run a task for everything that is lacking; when a worker is killed, go on with what is lacking then."""

@@ -233,7 +233,7 @@ def distill_and_store(context: TaskContext, group: list[Student]) -> None:
     for i, tensors in students.distill_each(group, dataset, logits):
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
         provenance = _provenance(store, dataset, seconds, dataset.openings[opened:])
-        provenance["engine"] = students.choose_engine(group[i], dataset)
+        provenance["engine"] = students.recorded_engine(group[i], dataset)
         store.put(Unit("student", group[i].config(dataset), tensors, provenance))
         start, opened = time.perf_counter(), len(dataset.openings)
 

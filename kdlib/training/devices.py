@@ -20,12 +20,12 @@ from torch.utils._pytree import tree_map_only
 from ..errors import InputError
 
 MATRIX_PRODUCTS = {
-    torch.ops.aten.mm.default,
-    torch.ops.aten.addmm.default,
-    torch.ops.aten.bmm.default,
-    torch.ops.aten.baddbmm.default,
-    torch.ops.aten.convolution.default,
-    torch.ops.aten.convolution_backward.default,
+    torch.ops.aten.mm,
+    torch.ops.aten.addmm,
+    torch.ops.aten.bmm,
+    torch.ops.aten.baddbmm,
+    torch.ops.aten.convolution,
+    torch.ops.aten.convolution_backward,
 }
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -151,11 +151,14 @@ class EmulatedBF16(TorchDispatchMode):
     """
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs = kwargs or {}
-        dtypes = {a.dtype for a in args if isinstance(a, torch.Tensor)}
-        if operation not in MATRIX_PRODUCTS or torch.bfloat16 not in dtypes:
+        kwargs = dict(kwargs or {})
+        product, dtypes = operation.overloadpacket, {a.dtype for a in args if isinstance(a, torch.Tensor)}
+        if product not in MATRIX_PRODUCTS or torch.bfloat16 not in dtypes:
             return operation(*args, **kwargs)
-        exact = operation(*tree_map_only(torch.Tensor, torch.Tensor.float, args), **kwargs)
+        out = kwargs.pop("out", None)
+        exact = product.default(*tree_map_only(torch.Tensor, torch.Tensor.float, args), **kwargs)
+        if out is not None:
+            return out.copy_(exact)
         return tree_map_only(torch.Tensor, torch.Tensor.bfloat16, exact)
 
 

@@ -101,14 +101,19 @@ def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
     Arguments: `activations` [N, D], `labels` [N] with K distinct values, 2 or more.
     """
     axes(activations=(activations, "N D"), labels=(labels, "N"), least={"D": 1})
-    activations, labels = activations.cpu().double(), labels.cpu()
-    if len(labels.unique()) < 2:
-        raise InputError(f"labels of {len(labels.unique())} classes cannot be used; allowed: 2 or more")
-    means = torch.stack([activations[labels == c].mean(0) for c in labels.unique()])
-    centred = activations - means[torch.searchsorted(labels.unique(), labels)]
-    spread = means - means.mean(0)  # S_B = spread^T spread / K has rank K - 1: no D x D matrix is needed
+    activations, labels = activations.cpu(), labels.cpu()
+    classes = labels.unique()
+    if len(classes) < 2:
+        raise InputError(f"labels of {len(classes)} classes cannot be used; allowed: 2 or more")
+    # Class by class: of all activations at once, doubles would take gigabytes.
+    means = torch.stack([activations[labels == c].double().mean(0) for c in classes])
+    spread = means - means.mean(0)  # S_B = spread^T spread / K has rank K - 1: no D x D matrix
     inverse = torch.linalg.pinv(spread, rtol=1e-6)  # [D, K]
-    return ((centred @ inverse).square().sum() / len(labels)).item()
+    within = [
+        ((activations[labels == c].double() - mean) @ inverse).square().sum()
+        for c, mean in zip(classes, means, strict=True)
+    ]
+    return (sum(within) / len(labels)).item()
 
 
 def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor) -> Tensor:

@@ -1,29 +1,31 @@
-"""Many students trained together: weights stacked along a first axis K, each convolution one batched matrix product.
+"""Many students trained together: one optimiser step for all, and one layout of the examples that they have in common.
 
-Where a step is all overhead, for tiny images or on an accelerator, stacking shares it. In a CPU's own bf16 matrix
-products are twice as fast as convolutions, also for one student alone. The reference is `students.train_one`; a test
-holds the two equal in fp32.
+For tiny images, or on an accelerator, a step is all overhead: there each product is one of all K students. In a CPU's
+own bf16 they take turns instead, and what one computes stays in the cache. The reference is `students.train_one`; a
+test holds the two equal in fp32.
 """
 
-from functools import lru_cache
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from .config import Schedule, Student
 from .devices import GraphedStep, adam, bf16_emulation
-from .flat import flatten
-from .im2col import Im2col, block_windows, can_use_blocks, convolve_blocks
-from .models import Architecture, ConvNet, build_model, conv_strides, find_architecture, is_tiny
+from .flat import FlatWeights
+from .layers import Layer, Network
+from .models import Architecture, ConvNet, build_model, find_architecture, is_tiny
 from .systems.objective import Objective
 
+VERSION = 2  # to be raised with every change that moves a student's last bits
 CPU_STACK = 12  # most students in a stack where a step is overhead; beyond a dozen a CPU gains nothing
+CPU_TURNS = 4  # most students in a stack where they take turns: then a quarter of what they share is left to each
 CUDA_STACK = 128  # most students in a stack on CUDA
 MEMORY_SHARE = 0.5  # of an accelerator's free memory, for activations
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
+@torch.no_grad()
 def train(
     students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
 ) -> tuple[list[Tensor], list[ConvNet]]:
@@ -32,46 +34,76 @@ def train(
     Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student.
     Returns each student's validation accuracies (fractions, one for each validation), and its network.
     """
-    architecture = find_architecture(students[0].network, dataset.family)
-    device = dataset.images.device
-    stacks = device.type != "cpu" or cpu_stack_size(architecture, dataset.shape) > 1
-    if stacks and len(students) == 1:  # one alone takes another path through the matrix library: other last bits
+    first, count, device = students[0], len(students), dataset.images.device
+    architecture = find_architecture(first.network, dataset.family)
+    turns = device.type == "cpu" and takes_turns(architecture, dataset.shape)
+    if count == 1 and not turns:  # one alone takes another path through the matrix library: other last bits
         histories, models = train(students * 2, dataset, logits * 2, schedules * 2)
         return histories[:1], models[:1]
-    args = (students[0].network, dataset.family, dataset.shape, dataset.classes)
+    args = (first.network, dataset.family, dataset.shape, dataset.classes)
     models = [build_model(*args, seed=student.seed()).to(device) for student in students]
-    strides = conv_strides(architecture)
-    vector, weights = flatten(_stack(models))
-    optimizer = adam([vector], students[0].learning_rate)
-
-    inputs = _inputs(dataset, strides, DTYPES[students[0].precision])
-    on_blocks = can_use_blocks(strides, *dataset.shape[1:])
-    objective = Objective(students, dataset.labels, logits, len(schedules[0].batches))
-    objective.stack()
     batches = torch.stack([schedule.batches for schedule in schedules], dim=1)  # steps K B
+    kind, size, at_once = DTYPES[first.precision], batches.shape[-1], 1 if turns else count
+    like = torch.empty(0, dtype=kind, device=device)
+    network = Network(architecture, at_once, dataset.shape, dataset.classes, size, like)
+    weights = FlatWeights(_stack(models, network.layers), kind)
+    optimizer = adam([weights.vector], first.learning_rate)
 
-    def count_correct(part: Tensor) -> Tensor:
-        outputs = _forward(weights, _gather(inputs, part[None]), strides, on_blocks)
-        return (outputs.argmax(-1) == dataset.labels[part]).sum(1)
+    objective = Objective(students, dataset.labels, logits, len(batches))
+    objective.stack()
+    parts = [slice(start, start + at_once) for start in range(0, count, at_once)]
+    matrices = {part.start: weights.views(weights.rounded[part]) for part in parts}
+    gradients = {part.start: weights.views(weights.gradient[part]) for part in parts}
+    examples = _examples_to_load(batches, parts)
+
+    def load(examples: Tensor) -> None:
+        images = dataset.images.flatten(1).index_select(0, examples.flatten())
+        network.load(images.to(kind).view(*examples.shape, *dataset.shape))
 
     def train_step(batch: Tensor) -> None:
-        outputs = _forward(weights, _gather(inputs, batch), strides, on_blocks)
-        outputs.backward(objective.gradient(outputs.detach().float(), batch).to(outputs.dtype))
-        optimizer.step()
-        vector.grad.zero_()
+        for part, which in zip(parts, examples, strict=True):
+            if which:
+                load(batch[which])
+            outputs = network.forward(matrices[part.start]).mT.float()  # K B C
+            gradient = objective.gradient(outputs, batch[part], part)
+            network.backward(matrices[part.start], gradient.mT.to(kind), gradients[part.start])
+        objective.advance()
+        weights.step(optimizer)
+
+    def validate() -> Tensor:
+        correct = torch.zeros(count, dtype=torch.int64, device=device)
+        for members in dataset.validation.split(size):
+            load(F.pad(members, (0, size - len(members)))[None])
+            for part in parts:
+                outputs = network.forward(matrices[part.start])[..., : len(members)]
+                correct[part] += (outputs.argmax(1) == dataset.labels[members]).sum(1)
+        return correct / len(dataset.validation)
 
     history = []
     run_step = GraphedStep(train_step, batches[0])
-    with bf16_emulation(device, students[0].precision):
+    with bf16_emulation(device, first.precision):
         for step, batch in enumerate(batches, start=1):
             run_step(batch)
             if step in schedules[0].validate_after:
                 objective.end_epoch()
-                with torch.no_grad():
-                    correct = sum(count_correct(part) for part in dataset.validation.split(batches.shape[-1]))
-                history.append(correct / len(dataset.validation))
-    _unstack(weights, models)
+                history.append(validate())
+    _unstack(weights.views(weights.vector), models, network.layers)
     return list(torch.stack(history, dim=1)), models
+
+
+def _examples_to_load(batches: Tensor, parts: list[slice]) -> list[slice | None]:
+    """For each part of the students, whose batches (of [steps, K, B]) it loads.
+
+    One's alone where all of it have the same; none's (None) where those of the part before were the same.
+    """
+    same = [k > 0 and torch.equal(batches[:, k], batches[:, k - 1]) for k in range(batches.shape[1])]
+    found: list[slice | None] = []
+    for part in parts:
+        if all(same[part]):
+            found.append(None)
+        else:
+            found.append(slice(part.start, part.start + 1) if all(same[part][1:]) else part)
+    return found
 
 
 def can_stack(architecture: Architecture) -> bool:
@@ -85,17 +117,8 @@ def slices_aligned(architecture: Architecture, shape: tuple[int, int, int], clas
     Where it does not, a CPU's matrix library takes another path for some of the students, and a student's last bits
     depend on its place in the stack. Arguments: `shape` (channels, height, width) of an image.
     """
-    channels, height, width = shape
-    sizes, inputs = [batch_size * channels * height * width], channels
-    for out, stride in zip(architecture.widths, conv_strides(architecture), strict=True):
-        height, width = -(-height // stride), -(-width // stride)
-        sizes += [9 * inputs * out, out, batch_size * height * width * out]
-        inputs = out
-    inputs *= height * width
-    for out in architecture.dense:
-        sizes += [inputs * out, out, batch_size * out]
-        inputs = out
-    return all(size % 4 == 0 for size in (*sizes, inputs * classes, batch_size * classes))
+    network = Network(architecture, 1, shape, classes, batch_size, torch.empty(0, device="meta"))
+    return all(buffer.stride(0) % 4 == 0 for buffer in network.buffers())
 
 
 def max_stack_size(
@@ -109,85 +132,38 @@ def max_stack_size(
 
 
 def cpu_stack_size(architecture: Architecture, shape: tuple[int, int, int]) -> int:
-    """Largest number of students in a stack on a CPU: one, which stays in the cache, where steps are no overhead."""
-    return 1 if architecture.widths and not is_tiny(*shape[1:]) else CPU_STACK
+    """Largest number of students in a stack on a CPU."""
+    return CPU_TURNS if takes_turns(architecture, shape) else CPU_STACK
+
+
+def takes_turns(architecture: Architecture, shape: tuple[int, int, int]) -> bool:
+    """True if a CPU trains the students of a stack one after another in each step: where steps are no overhead."""
+    return bool(architecture.widths) and not is_tiny(*shape[1:])
 
 
 def activation_bytes(architecture: Architecture, shape: tuple[int, int, int], batch_size: int) -> int:
     """Bytes of one student's activations and im2col in a step in fp32, with as much again for their gradients."""
-    channels, height, width = shape
-    numbers = 0
-    for out, stride in zip(architecture.widths, conv_strides(architecture), strict=True):
-        height, width = -(-height // stride), -(-width // stride)
-        numbers += height * width * (9 * channels + 2 * out)  # im2col, outputs, and the outputs after ReLU
-        channels = out
-    numbers += channels * height * width + 2 * sum(architecture.dense)
-    return 2 * 4 * batch_size * numbers
+    network = Network(architecture, 1, shape, 1, batch_size, torch.empty(0, device="meta"))
+    return 2 * sum(buffer.nbytes for buffer in network.buffers())
 
 
-@lru_cache(maxsize=1)  # it serves every student of a data set
-def _inputs(dataset: Dataset, strides: tuple[int, ...], kind: torch.dtype) -> Tensor:
-    """Inputs of the first layer for every example: windows of blocks, im2col, or the image."""
-    images = dataset.images.to(kind).permute(0, 2, 3, 1).contiguous()  # N H W C
-    if can_use_blocks(strides, *dataset.shape[1:]):
-        return block_windows(images)
-    return Im2col.apply(images, strides[0]) if strides else images
-
-
-def _gather(values: Tensor, rows: Tensor) -> Tensor:
-    """Rows of a tensor, as `values[rows]`, which copies number by number where this copies whole rows."""
-    return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
-
-
-def _forward(weights: list[Tensor], inputs: Tensor, strides: tuple[int, ...], on_blocks: bool) -> Tensor:
-    """Logits [K, B, classes] of K students, in the precision of their inputs [K or 1, B, ...] from `_inputs`."""
-    students, size = len(weights[0]), inputs.shape[1]
-    hidden, first = inputs, 0
-    if on_blocks:
-        hidden, first = convolve_blocks(inputs, weights[:4]), 2
-    layers = list(zip(weights[::2], weights[1::2], strict=True))
-    for depth, layer in enumerate(layers[first:], start=first):
-        weight, bias = (part.to(inputs.dtype) for part in layer)
-        if depth < len(strides):
-            columns = hidden if depth == 0 else Im2col.apply(hidden, strides[depth])
-            spatial = columns.shape[2:4]
-            flat = columns.reshape(columns.shape[0], -1, columns.shape[-1]).expand(students, -1, -1)
-            hidden = torch.baddbmm(bias, flat, weight).relu().view(students, size, *spatial, -1)
-        else:
-            flat = hidden.reshape(hidden.shape[0], size, -1).expand(students, -1, -1)
-            hidden = torch.baddbmm(bias, flat, weight)
-            if depth < len(layers) - 1:
-                hidden = hidden.relu()
-    return hidden
-
-
-def _layers(model: ConvNet) -> list[nn.Module]:
+def _modules(model: ConvNet) -> list[nn.Conv2d | nn.Linear]:
     return [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 
-def _matrix(layer: nn.Module) -> Tensor:
-    """Weights of a layer as a matrix [in, out]; of a convolution, taps before channels."""
-    weight = layer.weight.detach()
-    if isinstance(layer, nn.Conv2d):
-        weight = weight.permute(0, 2, 3, 1).flatten(1)
-    return weight.T
-
-
-def _stack(models: list[ConvNet]) -> list[Tensor]:
-    """Matrices [K, in, out] and biases [K, 1, out] of all students, layer by layer."""
+def _stack(models: list[ConvNet], layers: list[Layer]) -> list[Tensor]:
+    """Weights [K, inputs + 1, outputs] of all students, layer by layer; the last row is the bias."""
     stacks = []
-    for layers in zip(*(_layers(model) for model in models), strict=True):
-        stacks.append(torch.stack([_matrix(layer) for layer in layers]))
-        stacks.append(torch.stack([layer.bias.detach() for layer in layers])[:, None])
+    for layer, *modules in zip(layers, *map(_modules, models), strict=True):
+        weights = [torch.cat([m.weight.flatten(1).T[layer.rows], m.bias[None]]) for m in modules]
+        stacks.append(torch.stack(weights))
     return stacks
 
 
-@torch.no_grad()
-def _unstack(weights: list[Tensor], models: list[ConvNet]) -> None:
-    for k, model in enumerate(models):
-        for layer, matrix, bias in zip(_layers(model), weights[::2], weights[1::2], strict=True):
-            weight = matrix[k].T
-            if isinstance(layer, nn.Conv2d):
-                weight = weight.view(len(weight), 3, 3, -1).permute(0, 3, 1, 2)
-            layer.weight.copy_(weight)
-            layer.bias.copy_(bias[k, 0])
+def _unstack(weights: list[Tensor], models: list[ConvNet], layers: list[Layer]) -> None:
+    for layer, stack, *modules in zip(layers, weights, *map(_modules, models), strict=True):
+        for matrix, module in zip(stack, modules, strict=True):
+            weight = torch.empty_like(matrix[:-1].T)
+            weight[:, layer.rows] = matrix[:-1].T
+            module.weight.copy_(weight.view_as(module.weight))
+            module.bias.copy_(matrix[-1])

@@ -112,7 +112,8 @@ def train_one(
             optimizer.zero_grad()
             value.backward()
         optimizer.step()
-        objective.advance(outputs.detach().float()[None], batch[None])
+        objective.count(outputs.detach().float()[None], batch[None])
+        objective.advance()
         if step in schedule.validate_after:
             objective.end_epoch()
             callback(model)
@@ -263,8 +264,17 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
     return engine if stackable else "loop"
 
 
-def stacks(students: Sequence[Student], dataset: Dataset, min_size: int = 1) -> list[list[int]]:
-    """Positions of students, grouped into stacks: at most `stacked.max_stack_size`, or `min_size`, in each."""
+def recorded_engine(student: Student, dataset: Dataset) -> str:
+    """The engine that trains a student as its provenance names it, with its version: another's last bits may differ."""
+    engine = choose_engine(student, dataset)
+    return f"stacked {stacked.VERSION}" if engine == "stacked" else engine
+
+
+def stacks(students: Sequence[Student], dataset: Dataset) -> list[list[int]]:
+    """Positions of students, grouped into stacks of at most `stacked.max_stack_size`.
+
+    In a stack those of one seed are neighbours: they may have their batches in common.
+    """
     groups: dict[tuple, list[int]] = {}
     for i, student in enumerate(students):
         groups.setdefault(stack_key(student, dataset), []).append(i)
@@ -273,8 +283,9 @@ def stacks(students: Sequence[Student], dataset: Dataset, min_size: int = 1) -> 
         first = students[group[0]]
         architecture = find_architecture(first.network, dataset.family)
         batch_size, _ = batch_size_and_steps(first, dataset)
-        size = max(min_size, stacked.max_stack_size(architecture, dataset.shape, batch_size, dataset.images.device))
-        found += [group[start : start + size] for start in range(0, len(group), size)]
+        size = stacked.max_stack_size(architecture, dataset.shape, batch_size, dataset.images.device)
+        of_one_seed = sorted(group, key=lambda i: students[i].seed())
+        found += [of_one_seed[start : start + size] for start in range(0, len(group), size)]
     return found
 
 

@@ -159,12 +159,16 @@ def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epo
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor:
     """Outputs [N, ...] of a model in evaluation mode for images [N, C, H, W]: of type fp32, computed in `precision`."""
-    training = model.training
+    training, size = model.training, MICRO_BATCH[images.device.type]
     model.eval()
     with bf16_emulation(images.device, precision), autocast(images.device, precision):
-        outputs = [model(_layout(part)).float() for part in images.split(MICRO_BATCH[images.device.type])]
+        for start in range(0, max(1, len(images)), size):
+            found = model(_layout(images[start : start + size]))
+            if start == 0:
+                outputs = torch.empty(len(images), *found.shape[1:], device=found.device)
+            outputs[start : start + size] = found
     model.train(training)
-    return torch.cat(outputs)
+    return outputs
 
 
 def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Tensor]:

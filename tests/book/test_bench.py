@@ -8,7 +8,7 @@ import torch
 from kdlib import Architecture, build_model, register_network
 from kdlib.book import bench
 from kdlib.training import devices
-from kdlib.book import performance
+from kdlib.book import performance, tries
 from kdlib.training.models import training_operations
 
 from ..data.test_data import write_kmnist
@@ -62,10 +62,14 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     write_kmnist(tmp_path)
     monkeypatch.setitem(bench.PARITY, "seeds", range(2))
     monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(tries, "REPEATS", 2)
     rows = list(bench.run("kmnist", "cpu"))
-    kinds = ["machine", *["teacher step"] * 2, *["sweep"] * 6, *["parity"] * 4]
-    assert [row["row"] for row in rows] == kinds
-    sweeps = rows[3:9]
+    tried = [row for row in rows if row["row"] == "try"]
+    assert bool(tried) == devices.has_bf16_instructions(torch.device("cpu"))
+    rows = [row for row in rows if row["row"] != "try"]
+    steps_and_sweeps = ["student step", *["sweep"] * 3] * 2
+    assert [row["row"] for row in rows] == ["machine", *["teacher step"] * 2, *steps_and_sweeps, *["parity"] * 4]
+    sweeps = [row for row in rows if row["row"] == "sweep"]
     assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
     assert rows[0]["kind"] == ("cpu" if devices.has_bf16_instructions(torch.device("cpu")) else "cpu-without-bf16")
     assert rows[0]["bf16"] > rows[0]["fp32"] / 3, "no product of bf16 is left to slow loops"
@@ -73,7 +77,7 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
         assert row["table4_seconds"] > 0 and len(row["accuracies"]) == row["trained"] == 6
     for row in (sweeps[0], sweeps[3]):
         assert row["gain"] == 1 and row["accuracy_difference"] == [0, 0, 0]
-    assert all(row["share"] > 0 for row in rows if row["row"] == "teacher step")
+    assert all(row["share"] > 0 for row in rows if row["row"].endswith("step"))
     parities = [row["differences"] for row in rows if row["row"] == "parity"]
     assert [list(found) for found in parities[:2]] == [
         ["accuracy", "entropy"],
@@ -87,4 +91,12 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     assert "No benchmark is kept" in performance.report()
     performance.save(rows, "kmnist")
     report = performance.report()
-    assert report.startswith("## KMNIST on ") and report.count("<table") == 3
+    assert report.startswith("## KMNIST on ") and report.count("<table") == 4 and "The try was not measured" in report
+
+
+def test_what_was_tried_for_a_students_step_is_timed_beside_what_is_kept(monkeypatch):
+    monkeypatch.setattr(tries, "REPEATS", 2)
+    rows = tries.measure()
+    assert len({(row["kept"], row["lost"]) for row in rows}) == len(rows) == 5
+    assert all(0 < seconds < 1 for row in rows for seconds in row["seconds"])
+    assert all(row["kept"] in performance.line(row) for row in rows)

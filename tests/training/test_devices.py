@@ -54,6 +54,20 @@ def test_rounded_products_and_their_gradients_are_exact_ones_rounded_once(name):
         torch.testing.assert_close(a, rounded, rtol=2**-7, atol=2**-7)
 
 
+def test_emulation_serves_products_that_are_written_into_a_buffer(monkeypatch):
+    a, b, bias = bf16(2, 5, 30), bf16(2, 30, 7), bf16(2, 5, 1)
+    expected = [(a.double() @ b.double()).bfloat16(), (bias.double() + a.double() @ b.double()).bfloat16()]
+    seen = []
+    monkeypatch.setattr(torch.Tensor, "float", lambda t, convert=torch.Tensor.float: seen.append(t) or convert(t))
+    buffers = [torch.empty_like(one) for one in expected]
+    with EmulatedBF16(), torch.no_grad():
+        torch.bmm(a, b, out=buffers[0])
+        torch.baddbmm(bias, a, b, out=buffers[1])
+    assert len(seen) == 5, "every operand is multiplied in fp32"
+    for found, wanted in zip(buffers, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=2**-7, atol=2**-7)
+
+
 class Spy(TorchDispatchMode):
     """Entered before another mode, it sees what that one leaves: by operation, the kinds of number it was given."""
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..devices import adam
-from ..flat import flatten
+from ..flat import FlatWeights
 from .registry import find_system
 from .terms import hard
 
@@ -31,8 +31,15 @@ class Objective:
         if kind := self.system.state:
             self.state = torch.stack([kind.start(logits[0].shape[1])] * len(students)).to(labels.device)
             if kind.learned:
-                self.vector, [self.state] = flatten([self.state])
-                self.optimizer = adam([self.vector], students[0].learning_rate)
+                self._learn(students[0].learning_rate)
+
+    def _learn(self, learning_rate: float) -> None:
+        """Let an optimiser have the state, which autograd then reaches as a leaf, and its gradient."""
+        shape = self.state.shape
+        self.learned = FlatWeights([self.state.flatten(1)[:, None]], torch.float32)
+        vector, self.optimizer = self.learned.vector, adam([self.learned.vector], learning_rate)
+        self.state, gradient = (self.learned.views(flat)[0].view(shape) for flat in (vector, vector.grad))
+        self.state.requires_grad_().grad = gradient
 
     def value(self, outputs: Tensor, batch: Tensor) -> Tensor:
         """Mean loss of a student that is trained alone, for autograd: outputs [B, C], indices `batch` [B] -> scalar."""
@@ -52,34 +59,43 @@ class Objective:
             labels = self.labels.expand(students, -1)
             self.fixed = self.system.gradient.fixed(self.fixed, labels, **self._of_term(self.settings))
 
-    def gradient(self, outputs: Tensor, batch: Tensor) -> Tensor:
-        """Gradient of each student's mean loss by its logits, and one step of progress and state.
+    def gradient(self, outputs: Tensor, batch: Tensor, part: slice = slice(None)) -> Tensor:
+        """Gradient of each student's mean loss by its logits, for all students or a part of them.
 
-        Arguments: `outputs` [K, B, C] in fp32, detached; indices `batch` [K, B]. Returns [K, B, C]: in closed form
-        where the system has one, else by autograd over the logits alone.
+        Arguments: `outputs` [k, B, C] in fp32, detached; indices `batch` [k, B]; `part`, which students these are.
+        Returns [k, B, C]: in closed form where the system has one, else by autograd over the logits alone.
         """
-        labels, fixed = self.labels[batch], self.fixed[self.rows, batch]
+        labels, fixed = self.labels[batch], self.fixed[self.rows[part], batch]
+        settings = {name: values[part] for name, values in self.settings.items()}
         if self.system.gradient:
-            found = self.system.gradient.by_logits(outputs, fixed, labels, **self._of_term(self.settings))
-            if "weight" in self.settings:
+            found = self.system.gradient.by_logits(outputs, fixed, labels, **self._of_term(settings))
+            if "weight" in settings:
                 wrong = F.softmax(outputs, dim=-1) - F.one_hot(labels, outputs.shape[-1])
-                weight = self.settings["weight"] * self._warmed_up(self.settings)
-                found = self.settings["hard"] * wrong / outputs.shape[-2] + weight * found
+                weight = settings["weight"] * self._warmed_up(settings)
+                found = settings["hard"] * wrong / outputs.shape[-2] + weight * found
         else:
-            outputs.requires_grad_()
-            self._loss(outputs, fixed, labels, self.settings, self.state).mean(-2).sum().backward()
-            found = outputs.grad
-        self.advance(outputs.detach(), batch)
+            with torch.enable_grad():
+                outputs.requires_grad_()
+                state = None if self.state is None else self.state[part]
+                loss = self._loss(outputs, fixed, labels, settings, state).mean(-2).sum()
+            if self.system.state and self.system.state.learned:
+                found, of_state = torch.autograd.grad(loss, (outputs, state))
+                self.state.grad[part] = of_state
+            else:
+                [found] = torch.autograd.grad(loss, (outputs,))
+        self.count(outputs.detach(), batch, part)
         return found
 
-    def advance(self, outputs: Tensor, batch: Tensor) -> None:
-        """Let progress and state follow a step: outputs [K, B, C] that it was taken on, indices `batch` [K, B]."""
-        kind = self.system.state
-        if kind and kind.learned:
+    def count(self, outputs: Tensor, batch: Tensor, part: slice = slice(None)) -> None:
+        """Let a state that counts what students answer take note: `outputs` [k, B, C] of a part on `batch` [k, B]."""
+        if self.system.state and self.system.state.count:
+            self.system.state.count(self.state[part], outputs, self.labels[batch])
+
+    def advance(self) -> None:
+        """Let progress, and a state that is learned, follow a step of all students."""
+        if self.system.state and self.system.state.learned:
             self.optimizer.step()
-            self.vector.grad.zero_()
-        if kind and kind.count:
-            kind.count(self.state, outputs, self.labels[batch])
+            self.learned.vector.grad.zero_()
         self.taken += 1
 
     def end_epoch(self) -> None:
