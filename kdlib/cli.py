@@ -411,7 +411,7 @@ def verify() -> None:
         typer.echo(f"test split opened by {line}")
     for line in (*verification.notes(history), *page_data.not_compared()):
         typer.echo(line)
-    problems = verification.problems()
+    problems = verification.problems(history)
     sound, damaged = Store().verify()
     problems += [f"store: {path.parent.name}/{path.name} is {what}" for path, what in damaged]
     for problem in problems:
