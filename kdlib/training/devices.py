@@ -190,7 +190,11 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process so far, in MiB."""
+    """Peak resident memory of this process alone so far, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux getrusage's peak begins at the parent's, from which this process was forked
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(peak.split()[1]) >> 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
 
 

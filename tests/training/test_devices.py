@@ -2,6 +2,8 @@
 
 import platform
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -169,3 +171,11 @@ def test_no_more_cores_are_counted_than_a_containers_quota_gives(quota, monkeypa
     monkeypatch.setattr(context.os, "cpu_count", lambda: 64)
     monkeypatch.setattr(context, "_cpu_count_cgroup", lambda count: quota)
     assert devices.cores() == quota
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="getrusage's peak is inherited on Linux alone")
+def test_the_peak_of_memory_is_a_process_own_and_not_that_of_the_one_that_started_it():
+    program = "from kdlib.training.devices import peak_memory; print(peak_memory())"
+    parent = f"import subprocess, sys; held = bytearray(1500 << 20); subprocess.run([sys.executable, '-c', {program!r}])"
+    peak = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 0 < int(peak.stdout) < 1500
