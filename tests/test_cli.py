@@ -152,8 +152,9 @@ def test_all_shares_units_between_sections_and_takes_each_sections_parameters(kd
     code, out, _ = kdlib("compute", "all", *SMALL, "-p", "examples_per_class=5", "--store", tmp_path / "other")
     assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == list(SECTIONS)
     teachers = list((tmp_path / "other" / "teacher").iterdir())
-    # Both capacities, the large one at the other batch size, the same with a scaled learning rate, an assistant.
-    assert len(teachers) == 5
+    # Both capacities, each at the other batch size, the large one so with a scaled learning rate, an assistant; then of
+    # `capacity` four widths, the large one plain, the small one regularized, the large one of smoothed labels.
+    assert len(teachers) == 6 + 7
     assert not (tmp_path / "store").exists()
 
 
@@ -283,7 +284,7 @@ def test_an_option_and_a_parameter_that_agree_are_accepted(kdlib):
 def test_null_means_the_profiles_value(kdlib, tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_PROFILE", "smoke")
     code, out, _ = kdlib("compute", "entropy", "-p", "seeds=1", "-p", "temperatures=null", "-p", "examples=None")
-    assert (code, out) == (0, f"entropy: 4 units in {tmp_path / 'store'}\n")
+    assert (code, out) == (0, f"entropy: 6 units in {tmp_path / 'store'}\n")
 
 
 def test_too_little_room_is_one_line_before_any_work(kdlib, tmp_path, monkeypatch):

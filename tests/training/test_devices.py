@@ -176,6 +176,7 @@ def test_no_more_cores_are_counted_than_a_containers_quota_gives(quota, monkeypa
 @pytest.mark.skipif(platform.system() != "Linux", reason="getrusage's peak is inherited on Linux alone")
 def test_the_peak_of_memory_is_a_process_own_and_not_that_of_the_one_that_started_it():
     program = "from kdlib.training.devices import peak_memory; print(peak_memory())"
-    parent = f"import subprocess, sys; held = bytearray(1500 << 20); subprocess.run([sys.executable, '-c', {program!r}])"
+    started = f"subprocess.run([sys.executable, '-c', {program!r}])"
+    parent = f"import subprocess, sys; held = bytearray(1500 << 20); {started}"
     peak = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
     assert 0 < int(peak.stdout) < 1500

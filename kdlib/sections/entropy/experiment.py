@@ -26,10 +26,12 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
-    """`teachers`, `entropy`, `variance`, `position`, `shown` and `soft_labels`, for both teachers of every seed.
+    """Those of `measured`, and `parts` of the average entropy, of teachers whose parts or responses are stored."""
+    return measured(study) | {"parts": _parts(study)}
 
-    And `parts` of the average entropy, of those teachers whose parts or responses are stored.
-    """
+
+def measured(study: Study) -> dict[str, pd.DataFrame]:
+    """`teachers`, `entropy`, `variance`, `position`, `shown` and `soft_labels`, for both teachers of every seed."""
     wanted = [(capacity, seed, study.teacher(capacity, seed)) for seed in study.seeds for capacity in CAPACITIES]
     study.train_teachers(units(study)[0])
     rows: dict[str, list[dict[str, Any]]] = {
@@ -37,10 +39,9 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     }
     for capacity, seed, teacher in wanted:
         who = {"seed": seed, "teacher": capacity}
-        measured = measure(study, teacher)
-        for name, part in _rows(study, teacher, measured).items():
+        for name, part in _rows(study, teacher, measure(study, teacher)).items():
             rows[name] += [who | row for row in part]
-    return {name: pd.DataFrame(part) for name, part in rows.items()} | {"parts": _parts(study)}
+    return {name: pd.DataFrame(part) for name, part in rows.items()}
 
 
 def _parts(study: Study) -> pd.DataFrame:

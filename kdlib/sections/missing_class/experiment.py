@@ -48,5 +48,5 @@ def _cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
 
 def _entropies(study: Study) -> dict[tuple[str, int, float], float]:
     """Mean entropy of each teacher's responses on the training split at the last epoch."""
-    table = entropy.tables(study)["position"]
+    table = entropy.measured(study)["position"]
     return {(r.teacher, r.seed, r.temperature): r.entropy for r in table.itertuples()}

@@ -4,7 +4,7 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from ...claims.inference import of_blocks, rank_products
-from ...claims.registry import Statistic, Tables, statistic
+from ...claims.registry import Lacking, Statistic, Tables, statistic
 from ...claims.rows import (
     TEACHERS,
     at,
@@ -55,7 +55,10 @@ def within_teacher_correlation_of_entropy_with_missing_class_accuracy(tables: Ta
 @statistic
 def correlation_with_the_printed_cells(tables: Tables) -> Statistic:
     """Rank correlation of the small teacher's cells (class, temperature) with the paper's; whole classes permuted."""
-    printed = at(missing_class_table(tables.dataset), teacher="small")
+    printed = missing_class_table(tables.dataset)
+    if printed is None:
+        raise Lacking("the paper's table of this data set")
+    printed = at(printed, teacher="small")
     paper = printed.pivot_table(index="missing_class", columns="temperature", values="accuracy_percent").dropna()
 
     def products(rows: DataFrame) -> list[np.ndarray]:

@@ -155,7 +155,7 @@ def _epochs(study: Study) -> pd.DataFrame:
     table = pd.DataFrame(rows.values())
     for column in ("raw", "corrected"):
         table[column] = [sum(values) / len(values) for values in table[column]]
-    measured = entropy.tables(study)
+    measured = entropy.measured(study)
     spread = measured["entropy"].query("temperature == @TEMPERATURE and split == 'train'")
     keys = ["seed", "teacher", "epoch"]
     return table.merge(spread[[*keys, "entropy"]], on=keys).merge(

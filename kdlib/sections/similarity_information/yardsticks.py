@@ -43,7 +43,7 @@ def of_the_images(study: Study) -> dict[str, Tensor]:
             "pixels": pixel_similarity(dataset.images[dataset.train], dataset.labels[dataset.train]),
         }
 
-    return study.measure("yardsticks", {"version": 1}, compute)
+    return study.measure("yardsticks", {"version": 1, "dataset": study.dataset.name}, compute)
 
 
 def linear_logits(study: Study) -> Tensor:
@@ -64,7 +64,7 @@ def linear_logits(study: Study) -> Tensor:
         classifier.fit(images[members], dataset.labels.cpu()[members].numpy())
         return {"logits": torch.from_numpy(classifier.decision_function(images[dataset.validation.cpu()])).float()}
 
-    return study.activations({"linear_classifier": 1}, compute)["logits"]
+    return study.activations({"linear_classifier": 1, "dataset": study.dataset.name}, compute)["logits"]
 
 
 def pixel_similarity(images: Tensor, labels: Tensor) -> Tensor:
