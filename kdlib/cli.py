@@ -33,7 +33,7 @@ store_app = typer.Typer(no_args_is_help=True, help="List, remove, check, send or
 app.add_typer(store_app, name="store")
 
 ONE_SECTION = f"one of {', '.join(SECTIONS)}"
-Section = Annotated[str, typer.Argument(help=f"{ONE_SECTION}, or all of them: all")]
+Section = Annotated[str, typer.Argument(help=f"{ONE_SECTION}; several with commas between them, or all")]
 DatasetOption = Annotated[str | None, typer.Option(help="a data set that `kdlib data --list` names (default: digits)")]
 ProfileOption = Annotated[
     str | None,

@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,3 +109,25 @@ def test_whatever_the_numbers_depend_on_makes_the_book_anew(workflow, tmp_path):
     save(data)
     (plugins / "mine.py").write_text(PLUGIN.replace('register_dataset("mine"', 'register_dataset("mine", title="M"'))
     assert to_be_done()
+
+
+@pytest.mark.parametrize(
+    ("asked", "sections"),
+    [
+        (["profile=quick"], [name for name, section in SECTIONS.items() if not section.long]),
+        (["profile=quick", "sections=all"], list(SECTIONS)),
+        (["profile=quick", "sections=missing_class,capacity"], ["missing_class", "capacity"]),
+        (["profile=smoke"], list(SECTIONS)),
+    ],
+)
+def test_a_quick_book_leaves_out_a_long_section_that_was_not_asked_for(asked, sections):
+    command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--forceall"]
+    command += ["--config", "datasets=digits", *asked, "--printshellcmds"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed[-2000:]
+    assert f"kdlib compute {','.join(sections)} --dataset" in printed
+    assert set(re.findall(r"kdlib run (\w+)", printed)) == set(sections)

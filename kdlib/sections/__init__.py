@@ -36,6 +36,7 @@ class Description:
     paper: str  # where the paper has it: its sections; tables; figures
     after: tuple[str, ...]  # sections whose students it shares
     parameters: tuple[str, ...]  # of its notebook
+    long: bool = False  # it takes as long as the others together: no part of a quick book unless it is asked for
 
 
 def _read(path: Path) -> Description:

@@ -29,19 +29,19 @@ def parameters_of(
     section: str, dataset: str | None, profile: str | None, parameter: list[str] | None
 ) -> dict[str, dict[str, object]]:
     """Options and `-p name=value` as each section's parameters, of one or of all, checked."""
-    given = {
-        name: parse_parameters(name, dataset, profile, parameter, strict=section != "all") for name in named(section)
-    }
+    names = named(section)
+    given = {name: parse_parameters(name, dataset, profile, parameter, strict=len(names) == 1) for name in names}
     for name, own in given.items():
         checked(name, own)
     return given
 
 
 def named(section: str) -> list[str]:
-    """The sections that a name stands for: itself, or all."""
-    if section not in (*SECTIONS, "all"):
-        raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}, all")
-    return list(SECTIONS) if section == "all" else [section]
+    """The sections that a word stands for: itself, several with commas between them, or all; in the book's order."""
+    words = section.split(",")
+    if unknown := [word for word in words if word not in (*SECTIONS, "all")]:
+        raise InputError(f"unknown section {unknown[0]!r}; allowed: {', '.join(SECTIONS)}, all")
+    return [name for name in SECTIONS if name in words or "all" in words]
 
 
 def parse_parameters(
