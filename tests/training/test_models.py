@@ -81,3 +81,8 @@ def test_an_unknown_network_or_family_is_refused_with_what_is_allowed():
         build_model("huge_teacher")
     with pytest.raises(InputError, match="allowed: mnist"):
         build_model("small_teacher", "imagenet")
+
+
+def test_a_module_is_no_architecture_and_refused_before_any_training():
+    with pytest.raises(InputError, match="network 'mine' cannot be registered as a Linear; allowed: a kdlib.Arch"):
+        register_network("mine", torch.nn.Linear(4, 2))

@@ -26,7 +26,7 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
-    """Those of `measured`, and `parts` of the average entropy, of teachers whose parts or responses are stored."""
+    """The tables of `measured`, and `parts`: what the average entropy is made of, for teachers that are at hand."""
     return measured(study) | {"parts": _parts(study)}
 
 
