@@ -33,7 +33,7 @@ from ..study.store import Store, unit_key
 from ..study.study import Study
 from ..training import devices, parity
 from ..training.config import Student
-from ..training.models import build_model, training_operations
+from ..training.costs import operations_of_example
 from . import bench, performance
 
 REPORT = "campaign.json"
@@ -268,8 +268,7 @@ def teacher_shares(studies: Sequence[Study], started: float, rate: float | None)
             provenance = study.store.provenance("teacher", config)
             if not provenance or datetime.fromisoformat(provenance["finished"]).timestamp() < started:
                 continue
-            model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes)
-            operations = teacher.epochs * len(dataset.train) * training_operations(model, dataset.shape)
+            operations = teacher.epochs * len(dataset.train) * operations_of_example(teacher.network, dataset)
             speed = operations / provenance["seconds"] / 1e9
             found.append(
                 {"dataset": dataset.name, "network": teacher.network, "seed": teacher.seed}

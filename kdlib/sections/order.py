@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import paths
-from ..claims.claims import Claim, evaluate, load_claims
+from ..claims.claims import DECIDED, Claim, evaluate, load_claims
 from ..claims.headlines import HEADLINES
 from ..study.deadline import Deadline, OutOfTime
 from ..study.plan import Calibration, missing_by_section
@@ -16,7 +16,7 @@ from ..study.study import Study
 from ..training.config import Student, Teacher
 
 HEADLINE, UNDECIDED, REST = REASONS = ("headline", "undecided", "rest")
-DECIDED = ("reproduced", "direction only", "contradicted", "not tested")
+SETTLED = (*DECIDED, "not tested")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _needed_by(claim: Claim) -> tuple[str, ...]:
 def published_undecided(dataset: str) -> set[str]:
     """Ids of the claims on which a data set's published tables have no verdict yet: all where none is published."""
     tables = published_tables(paths.project_root() / "results" / dataset)
-    return {v.claim for v in evaluate(dataset, tables) if v.verdict not in DECIDED}
+    return {v.claim for v in evaluate(dataset, tables) if v.verdict not in SETTLED}
 
 
 def published_tables(folder: Path) -> Mapping[str, dict[str, pd.DataFrame]]:

@@ -22,7 +22,7 @@ def system_operations(student: Student, dataset: Dataset, given: Iterable[Teache
     """
     size, steps = batch_size_and_steps(student, dataset)
     networks = PARTS if find_system(student.system).divided else (student.network,)
-    total = steps * size * sum(_of_example(name, dataset) for name in networks)
+    total = steps * size * sum(operations_of_example(name, dataset) for name in networks)
     if student.needs_responses:
         total += len(student.response_epochs) * responses_operations(student.teacher, dataset)
         total += teacher_operations(student.teacher, dataset, given)
@@ -33,7 +33,7 @@ def teacher_operations(teacher: Teacher, dataset: Dataset, given: Iterable[Teach
     """Floating-point operations of a teacher's training and of all teachers that it builds on, but for `given` ones."""
     if teacher in (given := tuple(given)):
         return 0
-    total = teacher.epochs * len(dataset.train) * _of_example(teacher.network, dataset)
+    total = teacher.epochs * len(dataset.train) * operations_of_example(teacher.network, dataset)
     if teacher.taught_by:
         total += responses_operations(teacher.taught_by, dataset)
     if teacher.class_distance or teacher.information:  # means by class after each epoch
@@ -43,11 +43,12 @@ def teacher_operations(teacher: Teacher, dataset: Dataset, given: Iterable[Teach
 
 def responses_operations(teacher: Teacher, dataset: Dataset) -> int:
     """Floating-point operations of a teacher's forward pass over the training set."""
-    return len(dataset.train) * _of_example(teacher.network, dataset, training=False)
+    return len(dataset.train) * operations_of_example(teacher.network, dataset, training=False)
 
 
 @lru_cache(maxsize=64)
-def _of_example(network: str, dataset: Dataset, training: bool = True) -> int:
+def operations_of_example(network: str, dataset: Dataset, training: bool = True) -> int:
+    """Floating-point operations of one example in a training step of a network, or else in its forward pass alone."""
     model = build_model(network, dataset.family, dataset.shape, dataset.classes)
     return training_operations(model, dataset.shape) if training else forward_operations(model, dataset.shape)
 

@@ -1,1 +1,0 @@
-"""Is it the size of a teacher, or what goes with it?"""

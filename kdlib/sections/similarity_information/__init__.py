@@ -1,1 +1,0 @@
-"""Does the similarity in a teacher's responses agree with what others see?"""
