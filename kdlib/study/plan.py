@@ -18,7 +18,7 @@ from ..training.models import build_model, find_architecture
 from ..training.teachers import MICRO_BATCH
 from .store import unit_key
 from .study import Study
-from .workers import worker_count
+from .workers import has_responses, worker_count
 
 Unit = Teacher | Student
 CALIBRATION_STEPS = (10, 40)  # of the two students that are trained for their times
@@ -57,7 +57,7 @@ def missing_by_section(studies: Sequence[Study]) -> list[tuple[list[Unit], list[
     for study in studies:
         teachers_asked, wanted = study.units()
         lacking = [s for s in dict.fromkeys(wanted) if s not in seen and not study.is_stored(s)]
-        needed = [*teachers_asked, *(s.teacher for s in lacking if s.needs_responses)]
+        needed = [*teachers_asked, *(s.teacher for s in lacking if not has_responses(study.store, study.dataset, s))]
         runs = [t for t in study.lacking_teachers(needed) if t not in seen]
         seen |= {*runs, *lacking}
         found.append((runs, lacking))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kdlib import Student, Teacher, open_study
 from kdlib.report import plans
 from kdlib.sections import SECTIONS
+from kdlib.study import workers
 from kdlib.study.plan import Calibration, compare_estimates, make_plan, makespan, missing_by_section, teacher_runs
 from kdlib.study.store import Store
 
@@ -51,6 +52,19 @@ def test_a_teacher_that_only_finished_students_needed_is_not_missing():
     for path in (study.store.root / "teacher").iterdir():
         path.unlink()
     assert missing_units([study]) == []
+
+
+def test_of_a_teacher_whose_responses_are_here_students_alone_are_missing():
+    (study,) = studies("missing_class")
+    study.tables()
+    wanted = study.units()[1]
+    for student in wanted:
+        if student.needs_responses:
+            workers.store_responses(study.store, study.dataset, student.teacher, student.teacher_epoch)
+    for kind in ("teacher", "student"):
+        for path in (study.store.root / kind).iterdir():
+            path.unlink()
+    assert missing_units([study]) == list(dict.fromkeys(wanted))
 
 
 def test_the_order_of_teachers_does_not_depend_on_the_store():
