@@ -7,6 +7,7 @@ page shows it, and names another `notebook` if that one's tables decide it.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,12 @@ def files() -> dict[tuple[str, str], Path]:
     return {key: path for key, path in wanted.items() if path.exists()}
 
 
+@cache
 def _load_yaml(text: str) -> Any:
-    """What a YAML text says, read by the library's compiled loader where there is one: ten times as fast."""
+    """What a YAML text says, not to be changed: a book asks thousands of times for the same few.
+
+    It is read by the library's compiled loader where there is one, ten times as fast.
+    """
     import yaml  # not before it is used: `python -m kdlib campaign --needs` says whether it is here
 
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -14,7 +14,7 @@ from .choices import PRECISIONS
 from .config import Teacher
 from .devices import GraphedStep, adam, autocast, bf16_emulation
 from .losses import equation_4
-from .models import ConvNet, build_model, fastest_memory_format, find_architecture
+from .models import ConvNet, build_model, find_architecture
 from .systems.clusters import BOUND, class_distance, conditional_information, distance_between, sums_by_class
 
 # Larger batches accumulate gradients over parts of this size: exact, bounded in memory, and on a CPU faster, since a
@@ -252,4 +252,4 @@ def micro_batch_size(model: nn.Module, device: torch.device) -> int:
 
 
 def _layout(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=fastest_memory_format(*images.shape[-2:]))
+    return images.contiguous(memory_format=torch.channels_last)

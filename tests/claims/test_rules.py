@@ -66,3 +66,10 @@ def test_a_control_belongs_to_the_section_whose_tables_decide_it(folder):
     before = rules.digests()
     change(folder / "rival_explanations" / "controls.yml", "title: No teacher at all", "title: None at all")
     assert {name for name, digest in rules.digests().items() if digest != before[name]} == {"sweet_spot"}
+
+
+def test_rules_that_have_not_changed_are_not_parsed_again():
+    rules.read()
+    parsed = rules._load_yaml.cache_info().misses
+    assert rules.read() == rules.read()
+    assert rules._load_yaml.cache_info().misses == parsed

