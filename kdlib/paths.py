@@ -59,6 +59,8 @@ def paper_dir() -> Path:
 
 def at_home(path: Path | str) -> Path:
     """A path as it was given, `~` at its beginning as the home folder: in `--store=~/x` no shell expands it."""
+    if not isinstance(path, str | Path):
+        raise InputError(f"a folder must be given as text or pathlib.Path, got {path!r}")
     path = Path(path)
     try:
         return path.expanduser()

@@ -18,7 +18,7 @@ from ..data import plugins, registry
 from ..data.dataset import Dataset
 from ..errors import InputError, StoreError
 from ..progress import progress
-from ..training import costs, models, students
+from ..training import costs, devices, models, students
 from ..training.config import Student, Teacher
 from ..training.systems import registry as systems
 from . import workers
@@ -97,7 +97,7 @@ class Study:
         Of processes that compute the same on one store, one does so and the others wait for it.
         """
         identity = {"section": self.section, "data": self.dataset.digest, "settings": asdict(self.settings)}
-        with self.store.alone(self.section, identity):
+        with self.store.alone(self.section, identity), devices.own_defaults():
             return self.definition.tables(self)
 
     def __getattr__(self, name: str) -> Callable[[], Any]:
