@@ -277,6 +277,15 @@ def test_a_package_that_is_not_installed_is_one_line_that_says_what_brings_it(kd
     assert_one_line(result, "papermill is not installed: `pip install -e '.[book]'`")
 
 
+def test_an_interruption_is_one_line_that_says_what_is_kept(kdlib, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "dataset_names", interrupted)
+    said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
+    assert kdlib("data", "--list") == (130, "", said)
+
+
 def test_an_option_and_a_parameter_that_agree_are_accepted(kdlib):
     assert kdlib("compute", "missing_class", "--dataset", "digits", "-p", "dataset=digits", *SMALL)[0] == 0
 
