@@ -12,6 +12,14 @@ from pathlib import Path
 from .errors import InputError
 
 
+def working_dir() -> Path:
+    """The working directory. Raises `InputError` where it was removed, as by another terminal."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise InputError("the working directory is no longer there: `cd` to one that is, and run this again") from error
+
+
 def checkout() -> Path | None:
     """Root folder of the project: KDLIB_ROOT, else the nearest one above the working directory, else the source's.
 
@@ -19,7 +27,7 @@ def checkout() -> Path | None:
     """
     if given := _named("KDLIB_ROOT"):
         return given.resolve()
-    here, source = Path.cwd().resolve(), Path(__file__).resolve().parent.parent
+    here, source = working_dir().resolve(), Path(__file__).resolve().parent.parent
     for folder in (here, *here.parents, source):
         if (folder / "_toc.yml").is_file() and (folder / "kdlib").is_dir():
             return folder
@@ -38,12 +46,12 @@ def project_root() -> Path:
 
 def data_dir() -> Path:
     """Folder of the data sets: KDLIB_DATA, else `data/` in the project, or in the working directory without one."""
-    return _named("KDLIB_DATA") or (checkout() or Path.cwd()) / "data"
+    return _named("KDLIB_DATA") or (checkout() or working_dir()) / "data"
 
 
 def store_dir() -> Path:
     """Folder of the store: KDLIB_STORE, else `store/` in the project, or in the working directory without one."""
-    return _named("KDLIB_STORE") or (checkout() or Path.cwd()) / "store"
+    return _named("KDLIB_STORE") or (checkout() or working_dir()) / "store"
 
 
 def plugins_dir() -> Path | None:

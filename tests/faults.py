@@ -43,7 +43,7 @@ from kdlib.book.pages import page_record
 
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP = 3  # seconds that the stand-in takes, about
-SECTIONS = ("missing_class", "penultimate_layer")  # with teachers, students and measures, and short
+SECTIONS = ("missing_class",)  # with teachers and students, and short
 PLUGIN = """import numpy as np
 
 import kdlib
