@@ -25,6 +25,7 @@ out of links to the one that runs this script: it shows what becomes of a set-up
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -212,7 +213,7 @@ def end_with_one_error(
     """Runs that a fault ends; afterwards another must complete. Returns how many did, with one error before.
 
     Arguments: `fault(process, moment)` waits for its moment, of 1 to 12, does harm, and returns what mends it; `words`
-    of its error, which stand once in the log.
+    of its error, a regular expression that fits the log once.
     """
     moments, survived = random.Random(seed), 0
     for _ in range(times):
@@ -222,7 +223,7 @@ def end_with_one_error(
         code, finished, said = process.wait(), copy.units(), copy.log.read_text()
         mend()
         faults = ["it went on in spite of the fault"] * (not code)
-        if said.count(words) != 1 or "Traceback" in said:
+        if len(re.findall(words, said)) != 1 or "Traceback" in said:
             faults.append(f"not one clear error:\n{copy.tail()}")
         code, _ = copy.make()
         faults += _repeated(finished, copy.units()) + _differences(copy, code, expected)
@@ -286,7 +287,8 @@ def interrupt(copy: Copy, expected: dict[str, str], times: int, seed: int, durat
         os.killpg(process.pid, signal.SIGINT)
         return lambda: None
 
-    return end_with_one_error(copy, expected, times, seed, "Interrupt", fault)
+    words = r"Terminating processes on user request|\bInterrupt"  # of snakemake, and of make before it
+    return end_with_one_error(copy, expected, times, seed, words, fault)
 
 
 def kill_kernels(copy: Copy, expected: dict[str, str], times: int, seed: int) -> int:
