@@ -40,6 +40,10 @@ class Section:
     methods: Mapping[str, Callable[["Study"], Any]] = field(default_factory=dict)  # called as methods of the study
 
 
+def _no_cost(unit: Teacher | Student) -> float:
+    return 0.0
+
+
 class Study:
     """Settings, data set and store of a section, with the means to compute its units and tables.
 
@@ -64,7 +68,7 @@ class Study:
         self.load_arguments: dict[str, Any] | None = None  # what the data set was loaded with
         self.workers: int | None = None  # processes that train; None: `workers.worker_count`
         self.deadline: Deadline | None = None  # then what is not expected to end in time raises `OutOfTime`
-        self.cost: Callable[[Teacher | Student], float] = lambda unit: 0.0  # estimated seconds, for the deadline
+        self.cost: Callable[[Teacher | Student], float] = _no_cost  # estimated seconds, for the deadline
 
     @property
     def notes(self) -> list[str]:

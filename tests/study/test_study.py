@@ -1,7 +1,9 @@
 """A study: what it computes, what it reads, and that the number of workers changes nothing."""
 
+import copy
 import errno
 import os
+import pickle
 import signal
 import time
 from dataclasses import replace
@@ -161,6 +163,11 @@ def test_what_a_teacher_takes_in_the_store_is_known_beforehand_and_nothing_is_ne
     study(tmp_path).tables()
     study(tmp_path)
     assert needed[0] > 64 * 2**20 > 2**20 == needed[1]
+
+
+def test_a_study_can_be_copied_and_sent_to_another_process(computed):
+    one, expected = computed
+    assert digest(copy.deepcopy(one).tables()) == digest(pickle.loads(pickle.dumps(one)).tables()) == digest(expected)
 
 
 def test_a_store_that_can_only_be_read_shows_what_it_holds_and_refuses_the_rest_before_any_work(computed, monkeypatch):
