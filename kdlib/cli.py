@@ -314,6 +314,9 @@ def campaign(
         raise InputError("--out FOLDER is needed: what comes back from the machine")
     seconds = duration(within)
     check("device", device)
+    for folder in source or []:
+        if not folder.is_dir() or not any(folder.iterdir()):
+            raise InputError(f"--from {folder} holds nothing: the folder --out of an earlier campaign is meant")
     parameters = [*(parameter or []), f"device={device}"]
     given = {name: parameters_of("all", name, profile, parameters) for name in dataset.split(",")}
     from .book import campaign as work

@@ -60,6 +60,11 @@ def plugins_dir() -> Path | None:
     return _named("KDLIB_PLUGINS") or (project and project / "plugins")
 
 
+def names_plugins() -> bool:
+    """True if the environment names the folder of plug-ins, which then is meant to be there."""
+    return _named("KDLIB_PLUGINS") is not None
+
+
 def paper_dir() -> Path:
     """Folder of the paper's printed numbers, claims and controls, data/paper."""
     return project_root() / "data" / "paper"

@@ -240,6 +240,10 @@ BAD = {
     "compare: no page": (["compare", "--dataset", "digits", "--profile", "smoke"], "`kdlib run all --dataset digits "),
     "store: key": (["store", "rm", "zz"], "key 'zz' names 0 units; `kdlib store ls` lists them"),
     "store: nothing": (["store", "export", "units"], "holds no sound unit: there is nothing to export"),
+    "campaign: nothing brought": (
+        ["campaign", "--out", "out", "--from", "nowhere"],
+        "--from nowhere holds nothing: the folder --out of an earlier campaign is meant",
+    ),
     "store: no file": (["store", "import", "nowhere.parquet"], "there is no file nowhere.parquet"),
 }
 

@@ -44,8 +44,12 @@ def load(place: Path | None = None) -> None:
 
 
 def failures() -> str:
-    """The errors of the plug-ins that could not be imported, as the end of a sentence; empty where there are none."""
-    return "".join(f"; {message}" for path, (_, message) in _failed.items() if path.exists())
+    """What keeps plug-ins from being imported, as the end of a sentence; empty where nothing does."""
+    place = folder()
+    lacking = (
+        f"; KDLIB_PLUGINS names {place}, which is no folder" if paths.names_plugins() and not place.is_dir() else ""
+    )
+    return lacking + "".join(f"; {message}" for path, (_, message) in _failed.items() if path.exists())
 
 
 def warn() -> None:

@@ -55,6 +55,13 @@ def test_the_file_that_changed_since_the_commit_makes_the_other(pair, edited):
     assert editing.sync(SECTION) == ""
 
 
+def test_a_project_without_the_notebook_is_told_as_such(pair):
+    for file in pair:
+        file.unlink()
+    with pytest.raises(InputError, match="there is no notebook of entropy in .*: does KDLIB_ROOT name a clone"):
+        pages.check_pair(SECTION)
+
+
 @pytest.mark.parametrize("edited", [0, 1], ids=["text", "ipynb"])
 def test_a_byte_order_mark_is_taken_off(pair, edited):
     """Editors on Windows write it; jupytext would make a cell of code of the text's header."""
