@@ -13,7 +13,7 @@ from .errors import InputError
 
 
 def working_dir() -> Path:
-    """The working directory. Raises `InputError` where it was removed, as by another terminal."""
+    """The folder in which the process runs. Raises `InputError` where it was removed, as by another terminal."""
     try:
         return Path.cwd()
     except FileNotFoundError as error:

@@ -44,12 +44,11 @@ def load(place: Path | None = None) -> None:
 
 
 def failures() -> str:
-    """What keeps plug-ins from being imported, as the end of a sentence; empty where nothing does."""
-    place = folder()
-    lacking = (
-        f"; KDLIB_PLUGINS names {place}, which is no folder" if paths.names_plugins() and not place.is_dir() else ""
-    )
-    return lacking + "".join(f"; {message}" for path, (_, message) in _failed.items() if path.exists())
+    """The errors of plug-ins, and of a folder of them that is not there, as the end of a sentence; or empty."""
+    messages = [message for path, (_, message) in _failed.items() if path.exists()]
+    if paths.names_plugins() and not folder().is_dir():
+        messages.append(f"KDLIB_PLUGINS names {folder()}, which is no folder")
+    return "".join(f"; {message}" for message in messages)
 
 
 def warn() -> None:
