@@ -149,6 +149,8 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
         target.write_text(nbformat.writes(_fitted(page, config, age)), encoding="utf-8")
     downloads.write(records, source / "book" / "_static")
     contents = rules.load_yaml(root / "_toc.yml")
+    if not isinstance(contents, dict) or "parts" not in contents:
+        raise InputError(f"{root / '_toc.yml'} must have `parts`, as Jupyter Book's tables of contents do")
     if pages:
         (source / "book" / "scoreboard.md").write_text(board.page(), encoding="utf-8")
         (source / "book" / "run_statistics.md").write_text(origins.report(records), encoding="utf-8")

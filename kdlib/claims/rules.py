@@ -62,10 +62,22 @@ def read() -> Rules:
     """All rules as they are now: claims in the paper's order (one that it does not list comes last), then controls."""
     found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for (section, kind), path in files().items():
-        found[kind] += [{"notebook": section, **entry} for entry in load_yaml(path) or []]
+        entries = load_yaml(path) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) and "id" in entry for entry in entries):
+            raise InputError(f"{path} must be a list of entries, each with an `id`: {GUIDE.name} has the fields")
+        found[kind] += [{"notebook": section, **entry} for entry in entries]
     place = {name: i for i, name in enumerate(load_yaml(ORDER))}
     found["claims"].sort(key=lambda entry: place.get(entry["id"], len(place)))
     return found
+
+
+def made(make: Callable[[Entry], Any], entry: Entry) -> Any:
+    """The claim or control that a function makes of an entry. Raises `InputError` for one with other fields."""
+    try:
+        return make(entry)
+    except (TypeError, KeyError) as error:
+        said = f"lacks {error}" if isinstance(error, KeyError) else str(error).partition("() ")[2]
+        raise InputError(f"rule {entry['id']} of {entry['notebook']}: {said}") from error
 
 
 def digest(rules: Rules, section: str) -> str:

@@ -192,6 +192,8 @@ def profile_values(profile: str, dataset: str) -> dict[str, Any]:
         "seeding": "common",
         "device": "auto",
     }
+    if unknown := set(merged) - {f.name for f in fields(Settings)}:
+        raise InputError(f"profile {profile} sets {', '.join(sorted(unknown))}, which no parameter is called")
     if merged.get("examples") == 0:
         del merged["examples"]
     checked = {name: check(name, value) for name, value in merged.items()}

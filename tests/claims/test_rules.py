@@ -48,6 +48,20 @@ def test_a_file_that_is_no_yaml_is_named_in_one_line(spoiled, folder):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ("- id:", "- idd:", "must be a list of entries, each with an `id`"),
+        ("- id:", "x:\n- id:", "must be a list of entries"),
+        ("  kind:", "  knid:", "rule .* of entropy: got an unexpected keyword argument 'knid'"),
+    ],
+)
+def test_an_entry_that_is_no_claim_is_named_in_one_line(was, now, message, folder):
+    change(folder / "entropy" / "claims.yml", was, now)
+    with pytest.raises(InputError, match=message):
+        load_claims()
+
+
 def test_every_section_has_rules():
     assert set(rules.digests()) == set(SECTIONS)
 
