@@ -69,7 +69,7 @@ esac
 """
 # How many of each kind are tried.
 COUNTS = {"engine": 10, "worker": 5, "twins": 2, "export": 2, "data": 3, "interrupt": 6, "disk": 4, "readonly": 3}
-COUNTS |= {"kernel": 2, "plugin": 2}
+COUNTS |= {"kernel": 2, "plugin": 3}
 
 
 class Copy:
