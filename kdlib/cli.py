@@ -32,6 +32,7 @@ app = typer.Typer(
 store_app = typer.Typer(no_args_is_help=True, help="List, remove, check, send or receive what was computed.")
 app.add_typer(store_app, name="store")
 
+INTERRUPTED = 130  # the exit code that shells and typer have for Ctrl-C
 ONE_SECTION = f"one of {', '.join(SECTIONS)}"
 Section = Annotated[str, typer.Argument(help=f"{ONE_SECTION}; several with commas between them, or all")]
 DatasetOption = Annotated[str | None, typer.Option(help="a data set that `kdlib data --list` names (default: digits)")]
@@ -56,9 +57,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="for a program to read"
 
 
 def main() -> None:
-    """The entry point: a user's error is one line, and exit code 2; what cannot be read or written, 3."""
+    """The entry point: a user's error is one line, and exit code 2; what cannot be read or written, 3; Ctrl-C, 130."""
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            said = "interrupted; what was finished is kept, and the same command goes on from there"
+            typer.echo(f"kdlib: {said}", err=True)
+        raise
     except (InputError, StoreError, OSError) as error:
         typer.echo(f"kdlib: {error}", err=True)
         raise SystemExit(2 if isinstance(error, InputError) else 3) from None
@@ -308,6 +314,9 @@ def campaign(
         raise InputError("--out FOLDER is needed: what comes back from the machine")
     seconds = duration(within)
     check("device", device)
+    for folder in source or []:
+        if not folder.is_dir() or not any(folder.iterdir()):
+            raise InputError(f"--from {folder} holds nothing: the folder --out of an earlier campaign is meant")
     parameters = [*(parameter or []), f"device={device}"]
     given = {name: parameters_of("all", name, profile, parameters) for name in dataset.split(",")}
     from .book import campaign as work

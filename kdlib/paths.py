@@ -12,6 +12,14 @@ from pathlib import Path
 from .errors import InputError
 
 
+def working_dir() -> Path:
+    """The folder in which the process runs. Raises `InputError` where it was removed, as by another terminal."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise InputError("the working directory is no longer there: `cd` to one that is, and run this again") from error
+
+
 def checkout() -> Path | None:
     """Root folder of the project: KDLIB_ROOT, else the nearest one above the working directory, else the source's.
 
@@ -19,7 +27,7 @@ def checkout() -> Path | None:
     """
     if given := _named("KDLIB_ROOT"):
         return given.resolve()
-    here, source = Path.cwd().resolve(), Path(__file__).resolve().parent.parent
+    here, source = working_dir().resolve(), Path(__file__).resolve().parent.parent
     for folder in (here, *here.parents, source):
         if (folder / "_toc.yml").is_file() and (folder / "kdlib").is_dir():
             return folder
@@ -38,18 +46,23 @@ def project_root() -> Path:
 
 def data_dir() -> Path:
     """Folder of the data sets: KDLIB_DATA, else `data/` in the project, or in the working directory without one."""
-    return _named("KDLIB_DATA") or (checkout() or Path.cwd()) / "data"
+    return _named("KDLIB_DATA") or (checkout() or working_dir()) / "data"
 
 
 def store_dir() -> Path:
     """Folder of the store: KDLIB_STORE, else `store/` in the project, or in the working directory without one."""
-    return _named("KDLIB_STORE") or (checkout() or Path.cwd()) / "store"
+    return _named("KDLIB_STORE") or (checkout() or working_dir()) / "store"
 
 
 def plugins_dir() -> Path | None:
     """Folder of a user's plug-ins: KDLIB_PLUGINS, else `plugins/` in the project; None where there is no project."""
     project = checkout()
     return _named("KDLIB_PLUGINS") or (project and project / "plugins")
+
+
+def names_plugins() -> bool:
+    """True if the environment names the folder of plug-ins, which then is meant to be there."""
+    return _named("KDLIB_PLUGINS") is not None
 
 
 def paper_dir() -> Path:
@@ -59,6 +72,8 @@ def paper_dir() -> Path:
 
 def at_home(path: Path | str) -> Path:
     """A path as it was given, `~` at its beginning as the home folder: in `--store=~/x` no shell expands it."""
+    if not isinstance(path, str | Path):
+        raise InputError(f"a folder must be given as text or pathlib.Path, got {path!r}")
     path = Path(path)
     try:
         return path.expanduser()

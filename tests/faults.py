@@ -1,12 +1,21 @@
 """Faults of every kind while `make book` runs: does it, or the next one, go on to the numbers of an undisturbed run?
 
-    python tests/faults.py                               # at least forty, some minutes each ten
-    python tests/faults.py --engine 20 --worker 0 ...    # so many of each kind
+    python -m tests.faults                               # all kinds
+    python -m tests.faults --engine 20 --worker 0 ...    # so many of each kind
 
 - engine: kill -9 of the whole process group at a random moment; no finished unit is computed again.
 - worker: kill -9 of a single worker process; the run goes on by itself.
-- disk: the store's disk is full from a random moment on; one clear error, and once there is room the run goes on.
 - twins: two engines at the same time on one store.
+- export: the disk is full in the middle of `kdlib store export`; the export that was there stays.
+- data: the data set's file changes while the book is made; the next run's pages are of the new data.
+
+The others each end the run with one clear error and no traceback; once what was wrong is mended, the next run goes on:
+
+- interrupt: Ctrl-C at a random moment.
+- disk: the store's disk is full from a random moment on.
+- readonly: the store cannot be written from a random moment on.
+- kernel: kill -9 of the kernel that executes a page.
+- plugin: a plug-in cannot be imported from a random moment on.
 
 Works on copies of the tree in a temporary folder, with their own store. Their environment is a stand-in, made slowly
 out of links to the one that runs this script: it shows what becomes of a set-up cut short, and downloads nothing.
@@ -16,23 +25,38 @@ out of links to the one that runs this script: it shows what becomes of a set-up
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
+import numpy as np
 
 from kdlib import Store
 from kdlib.book.pages import page_record
-from kdlib.sections import SECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP = 3  # seconds that the stand-in takes, about
+SECTIONS = ("missing_class",)  # with teachers and students, and short
+PLUGIN = """import numpy as np
+
+import kdlib
+
+
+def load(data_dir):
+    held = np.load(data_dir / "mine.npz")
+    return held["x"][100:], held["y"][100:], held["x"][:100], held["y"][:100]
+
+
+kdlib.register_dataset("mine", load)
+"""
 STAND_IN = """#!/bin/sh
 case "$1 $2" in
 "-m venv") rm -rf .venv && mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
@@ -43,6 +67,9 @@ case "$1 $2" in
 *) exec {real}/bin/python "$@" ;;
 esac
 """
+# How many of each kind are tried.
+COUNTS = {"engine": 10, "worker": 5, "twins": 2, "export": 2, "data": 3, "interrupt": 6, "disk": 4, "readonly": 3}
+COUNTS |= {"kernel": 2, "plugin": 3}
 
 
 class Copy:
@@ -53,7 +80,8 @@ class Copy:
         folder.mkdir(parents=True, exist_ok=True)
         listed = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         for name in filter(None, subprocess.check_output(listed, text=True).split("\0")):
-            if (ROOT / name).is_file():
+            published = Path(name).match("book/*/*.ipynb") or name.startswith("results/")
+            if (ROOT / name).is_file() and not published:  # which make the book larger
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
         python = folder / "stand-in"
@@ -61,18 +89,33 @@ class Copy:
         python.chmod(0o755)
         own = {k: v for k, v in os.environ.items() if not k.startswith(("KDLIB_", "MAKE", "MFLAGS", "PYTEST_"))}
         self.environment = own | {"KDLIB_STORE": str(self.store), "PYTHONPATH": str(folder)}
-        self.command = ["make", "book", f"PYTHON={python}", "PROFILE=smoke", "DATASETS=digits", "CORES=2"]
+        sections = ",".join(SECTIONS)
+        self.command = ["make", "book", f"PYTHON={python}", "PROFILE=smoke", f"SECTIONS={sections}", "CORES=2"]
+        self.dataset = "digits"
+
+    def of_mine(self, seed: int) -> None:
+        """Make the book of a data set of one's own from now on, which a plug-in reads; `seed` gives its images."""
+        self.dataset = "mine"
+        (self.folder / "plugins").mkdir(exist_ok=True)
+        (self.folder / "plugins" / "mine.py").write_text(PLUGIN)
+        random_numbers, labels = np.random.default_rng(seed), np.arange(400) % 4
+        images = random_numbers.integers(0, 60, (400, 8, 8)) + 40 * labels[:, None, None]
+        partial = self.folder / "data" / "mine.partial.npz"
+        np.savez(partial, x=images.astype(np.uint8), y=labels)
+        partial.rename(self.folder / "data" / "mine.npz")
 
     def clear(self) -> None:
         """As after cloning."""
         for name in (".venv", "store", "_build", ".snakemake"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        shutil.rmtree(self.store, ignore_errors=True)
+        self.log.write_text("")
 
     def start(self) -> subprocess.Popen:
         """`make book` in a process group of its own."""
         with open(self.log, "a") as log:
             return subprocess.Popen(
-                self.command,
+                [*self.command, f"DATASETS={self.dataset}"],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -164,40 +207,157 @@ def kill_workers(copy: Copy, expected: dict[str, str], kills: int, seed: int) ->
     return survived
 
 
-def fill_disk(copy: Copy, expected: dict[str, str], times: int, seed: int) -> int:
-    """The store lies on a small disk that is full from a random moment of the computation on. Needs root: it mounts."""
+def end_with_one_error(
+    copy: Copy, expected: dict[str, str], times: int, seed: int, words: str, fault: Callable[[Copy, int], Callable]
+) -> int:
+    """Runs that a fault ends; afterwards another must complete. Returns how many did, with one error before.
+
+    Arguments: `fault(process, moment)` waits for its moment, of 1 to 12, does harm, and returns what mends it; `words`
+    of its error, a regular expression that fits the log once.
+    """
     moments, survived = random.Random(seed), 0
+    for _ in range(times):
+        copy.clear()
+        process = copy.start()
+        mend = fault(process, moments.randint(1, 12))
+        code, finished, said = process.wait(), copy.units(), copy.log.read_text()
+        mend()
+        faults = ["it went on in spite of the fault"] * (not code)
+        if len(re.findall(words, said)) != 1 or "Traceback" in said:
+            faults.append(f"not one clear error:\n{copy.tail()}")
+        code, _ = copy.make()
+        faults += _repeated(finished, copy.units()) + _differences(copy, code, expected)
+        survived += not faults
+        ended = f"{words!r} after {len(finished)} units; then completed, with the same tables"
+        print(*(faults or [ended]), sep="\n", flush=True)
+    return survived
+
+
+@contextmanager
+def small_disk(copy: Copy) -> Iterator[Path]:
+    """Meanwhile the store lies on a disk of its own. Needs root: it mounts."""
     disk = copy.folder / "disk"
     disk.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", disk], check=True)
-    own_store, copy.store = copy.store, disk / "store"
+    before, copy.store = copy.store, disk / "store"
     copy.environment["KDLIB_STORE"] = str(copy.store)
     try:
-        for _ in range(times):
-            copy.clear()
-            shutil.rmtree(copy.store, ignore_errors=True)
-            copy.log.unlink()
-            process, enough = copy.start(), moments.randint(1, 12)
-            while process.poll() is None and len(copy.units()) < enough:
-                time.sleep(0.02)
-            _fill(disk / "filler")
-            code, finished = process.wait(), copy.units()
-            told = (
-                copy.log.read_text().count("No space left on device") == 1 and "Traceback" not in copy.log.read_text()
-            )
-            (disk / "filler").unlink()
-            faults = ["it went on though the disk was full"] * (not code) + [f"no clear error:\n{copy.tail()}"] * (
-                not told
-            )
-            code, _ = copy.make()
-            faults += _repeated(finished, copy.units()) + _differences(copy, code, expected)
-            survived += not faults
-            said = f"full after {len(finished)} units: one error; with room again it completed, with the same tables"
-            print(*(faults or [said]), sep="\n", flush=True)
+        yield disk
     finally:
         subprocess.run(["umount", disk], check=True)
-        copy.store = own_store
-        copy.environment["KDLIB_STORE"] = str(own_store)
+        copy.store = before
+        copy.environment["KDLIB_STORE"] = str(before)
+
+
+def fill_disk(copy: Copy, expected: dict[str, str], times: int, seed: int) -> int:
+    """The store's disk is full from a random moment of the computation on."""
+
+    def fault(process: subprocess.Popen, moment: int) -> Callable:
+        _wait_for(process, lambda: len(copy.units()) >= moment)
+        _fill(disk / "filler")
+        return (disk / "filler").unlink
+
+    with small_disk(copy) as disk:
+        return end_with_one_error(copy, expected, times, seed, "No space left on device", fault)
+
+
+def forbid_writing(copy: Copy, expected: dict[str, str], times: int, seed: int) -> int:
+    """The store's disk cannot be written from a random moment of the computation on."""
+
+    def remount(how: str) -> None:
+        command = ["mount", "-o", f"remount,{how}", disk]
+        while subprocess.run(command, capture_output=True).returncode:  # while a file is open for writing
+            time.sleep(0.005)
+
+    def fault(process: subprocess.Popen, moment: int) -> Callable:
+        _wait_for(process, lambda: len(copy.units()) >= moment)
+        remount("ro")
+        return lambda: remount("rw")
+
+    with small_disk(copy) as disk:
+        return end_with_one_error(copy, expected, times, seed, "Read-only file system", fault)
+
+
+def interrupt(copy: Copy, expected: dict[str, str], times: int, seed: int, duration: float) -> int:
+    """Ctrl-C, which every process of the group gets."""
+
+    def fault(process: subprocess.Popen, moment: int) -> Callable:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SET_UP + moment / 13 * duration)
+        os.killpg(process.pid, signal.SIGINT)
+        return lambda: None
+
+    words = r"Terminating processes on user request|\bInterrupt"  # of snakemake, and of make before it
+    return end_with_one_error(copy, expected, times, seed, words, fault)
+
+
+def kill_kernels(copy: Copy, expected: dict[str, str], times: int, seed: int) -> int:
+    """The kernel of a page is killed some time after it appeared."""
+
+    def fault(process: subprocess.Popen, moment: int) -> Callable:
+        _wait_for(process, lambda: _kernels(copy))
+        time.sleep(moment / 4)
+        for pid in _kernels(copy)[:1]:
+            os.kill(pid, signal.SIGKILL)
+        return lambda: None
+
+    return end_with_one_error(copy, expected, times, seed, "the kernel died", fault)
+
+
+def break_plugins(copy: Copy, expected: dict[str, str], times: int, seed: int) -> int:
+    """A plug-in that the book needs cannot be imported from a random moment of the computation on."""
+    plugin = copy.folder / "plugins" / "mine.py"
+
+    def fault(process: subprocess.Popen, moment: int) -> Callable:
+        _wait_for(process, lambda: len(copy.units()) >= moment)
+        plugin.write_text("import a_package_that_is_not_there\n" + PLUGIN)
+        return lambda: plugin.write_text(PLUGIN)
+
+    return end_with_one_error(copy, expected, times, seed, "a_package_that_is_not_there", fault)
+
+
+def change_data(copy: Copy, times: int, seed: int) -> int:
+    """The data change while the book is made; whatever becomes of that run, the next one's pages are of the new."""
+    moments, survived = random.Random(seed), 0
+    verify = [copy.folder / ".venv" / "bin" / "python", "-m", "kdlib", "verify"]
+    for turn in range(times):
+        copy.clear()
+        copy.of_mine(2 * turn)
+        process, moment = copy.start(), moments.randint(1, 12)
+        _wait_for(process, lambda moment=moment: len(copy.units()) >= moment)
+        copy.of_mine(2 * turn + 1)
+        process.wait()
+        code, _ = copy.make()
+        said = copy.log.read_text()
+        checked = subprocess.run(verify, cwd=copy.folder, env=copy.environment, capture_output=True, text=True)
+        faults = [f"exit code {code}:\n{copy.tail()}"] * bool(code) + [copy.tail()] * ("Traceback" in said)
+        faults += [f"kdlib verify: {checked.stdout}{checked.stderr}"] * bool(checked.returncode)
+        survived += not faults
+        print(*(faults or [f"data changed after {moment} units; then all pages are of them"]), sep="\n", flush=True)
+    return survived
+
+
+def fill_disk_of_export(copy: Copy, times: int) -> int:
+    """The disk is full in the middle of an export: the one that was there stays, and nothing half-written."""
+    survived = 0
+    export = [copy.folder / ".venv" / "bin" / "python", "-m", "kdlib", "store", "export"]
+    disk = copy.folder / "exports"
+    disk.mkdir()
+    for turn in range(times):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={64 * (turn + 1)}k", "tmpfs", disk], check=True)
+        try:
+            here = {"cwd": copy.folder, "env": copy.environment, "capture_output": True, "text": True}
+            (disk / "out").mkdir()
+            (disk / "out" / "mine.txt").write_text("of the reader")
+            before = sorted(disk.rglob("*"))
+            done = subprocess.run([*export, disk / "out"], **here)
+            one = done.stderr.count("No space left on device") == 1 and "Traceback" not in done.stderr
+            faults = [f"exit code {done.returncode}: {done.stderr}"] * (not done.returncode or not one)
+            faults += ["something half-written is left"] * (sorted(disk.rglob("*")) != before)
+            survived += not faults
+            print(*(faults or ["an export to a full disk: one error, and nothing is left"]), sep="\n", flush=True)
+        finally:
+            subprocess.run(["umount", disk], check=True)
     return survived
 
 
@@ -223,6 +383,22 @@ def _differences(copy: Copy, code: int, expected: dict[str, str]) -> list[str]:
     return [] if copy.digests() == expected else [f"tables {copy.digests()} instead of {expected}"]
 
 
+def _wait_for(process: subprocess.Popen, condition: Callable[[], object]) -> None:
+    """Wait until a condition holds, or the process has ended."""
+    while process.poll() is None and not condition():
+        time.sleep(0.02)
+
+
+def _kernels(copy: Copy) -> list[int]:
+    """Processes of kernels that use the copy's store."""
+    found = []
+    for pid in subprocess.run(["pgrep", "-f", "ipykernel_launcher"], capture_output=True, text=True).stdout.split():
+        with suppress(OSError):
+            if f"KDLIB_STORE={copy.store}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(int(pid))
+    return found
+
+
 def _workers(group: int) -> list[int]:
     """Worker processes of a process group."""
     found = subprocess.run(["pgrep", "-g", str(group), "-f", "LokyProcess"], capture_output=True, text=True)
@@ -241,25 +417,40 @@ def _repeated(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for kind, count in (("engine", 20), ("worker", 10), ("disk", 6), ("twins", 4)):
+    for kind, count in COUNTS.items():
         parser.add_argument(f"--{kind}", type=int, default=count)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--in-a-row", type=int, default=5, help="kills of the engine before the run that must complete")
     given = parser.parse_args()
+    seed = given.seed
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in its background ignores it
     with tempfile.TemporaryDirectory(prefix="kdlib-faults-") as folder:
-        copy, other = Copy(Path(folder) / "one"), Copy(Path(folder) / "other")
-        code, duration = copy.make()
-        if code:
-            raise SystemExit(f"`make book` fails undisturbed:\n{copy.tail()}")
-        print(f"undisturbed: {duration:.0f} s, {len(copy.units())} units, {len(copy.pages())} pages", flush=True)
-        expected = copy.digests()
-        survived = kill_engine(copy, expected, duration, given.engine, given.seed, given.in_a_row)
-        survived += kill_workers(copy, expected, given.worker, given.seed)
-        survived += fill_disk(copy, expected, given.disk, given.seed) if given.disk else 0
+        copy, other, own = (Copy(Path(folder) / name) for name in ("one", "other", "own"))
+        expected, duration = undisturbed(copy)
+        survived = fill_disk_of_export(copy, given.export)
+        survived += kill_kernels(copy, expected, given.kernel, seed)
+        survived += interrupt(copy, expected, given.interrupt, seed, duration)
+        survived += fill_disk(copy, expected, given.disk, seed) if given.disk else 0
+        survived += forbid_writing(copy, expected, given.readonly, seed) if given.readonly else 0
         survived += run_twins(copy, other, expected, given.twins)
-    tried = given.engine + given.worker + given.disk + given.twins
+        survived += kill_workers(copy, expected, given.worker, seed)
+        survived += kill_engine(copy, expected, duration, given.engine, seed, given.in_a_row)
+        if given.plugin:
+            own.of_mine(0)
+            survived += break_plugins(own, undisturbed(own)[0], given.plugin, seed)
+        survived += change_data(own, given.data, seed)
+    tried = sum(getattr(given, kind) for kind in COUNTS)
     print(f"{tried} faults tried, {survived} survived")
     raise SystemExit(survived != tried)
+
+
+def undisturbed(copy: Copy) -> tuple[dict[str, str], float]:
+    """The digests of the pages of a run without a fault, and its seconds."""
+    code, duration = copy.make()
+    if code:
+        raise SystemExit(f"`make book` fails undisturbed:\n{copy.tail()}")
+    print(f"undisturbed: {duration:.0f} s, {len(copy.units())} units, {len(copy.pages())} pages", flush=True)
+    return copy.digests(), duration
 
 
 if __name__ == "__main__":

@@ -240,6 +240,10 @@ BAD = {
     "compare: no page": (["compare", "--dataset", "digits", "--profile", "smoke"], "`kdlib run all --dataset digits "),
     "store: key": (["store", "rm", "zz"], "key 'zz' names 0 units; `kdlib store ls` lists them"),
     "store: nothing": (["store", "export", "units"], "holds no sound unit: there is nothing to export"),
+    "campaign: nothing brought": (
+        ["campaign", "--out", "out", "--from", "nowhere"],
+        "--from nowhere holds nothing: the folder --out of an earlier campaign is meant",
+    ),
     "store: no file": (["store", "import", "nowhere.parquet"], "there is no file nowhere.parquet"),
 }
 
@@ -275,6 +279,15 @@ def test_a_package_that_is_not_installed_is_one_line_that_says_what_brings_it(kd
     monkeypatch.setitem(sys.modules, "papermill", None)
     result = kdlib("run", "entropy", "--profile", "smoke")
     assert_one_line(result, "papermill is not installed: `pip install -e '.[book]'`")
+
+
+def test_an_interruption_is_one_line_that_says_what_is_kept(kdlib, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "dataset_names", interrupted)
+    said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
+    assert kdlib("data", "--list") == (130, "", said)
 
 
 def test_an_option_and_a_parameter_that_agree_are_accepted(kdlib):

@@ -50,6 +50,20 @@ def test_on_windows_the_import_says_in_its_last_line_where_it_runs_and_what_to_d
     assert done.stderr.splitlines()[-1].startswith("ImportError: kdlib needs Linux or macOS: on Windows, install it")
 
 
+def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends(tmp_path):
+    """With core.autocrlf, as on Windows, rules and sources would have other digests, and scripts would not run."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "init", "--quiet", clone], check=True)
+    names = (".gitattributes", "Makefile", "kdlib/sections/entropy/claims.yml", "notebooks/entropy.ipynb")
+    for name in names:
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, clone / name)
+    git = ["git", "-C", clone, "-c", "core.autocrlf=true"]
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "checkout-index", "--force", "--all", "--prefix=again/"], check=True)
+    assert all((clone / "again" / name).read_bytes() == (ROOT / name).read_bytes() for name in names)
+
+
 def test_the_readme_names_the_systems_that_it_runs_on():
     needed = (ROOT / "README.md").read_text().partition("## Two commands\n\n")[2].partition("```")[0]
     assert all(system in needed for system in ("Linux", "macOS", "on Windows, within WSL"))

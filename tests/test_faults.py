@@ -2,9 +2,8 @@ import pytest
 
 from kdlib import open_study
 from kdlib.book.record import digest
-from kdlib.sections import SECTIONS
 
-from .faults import Copy, kill_engine, kill_workers
+from .faults import SECTIONS, Copy, kill_engine, kill_workers
 
 
 @pytest.mark.book

@@ -48,3 +48,13 @@ def test_a_tilde_after_an_equals_sign_is_the_home_folder(home):
     assert command_line("store", "export", "~/units", "--store=~/store").returncode == 0
     assert [path.name for path in (home / "units").iterdir()] == ["units-001.parquet"]
     assert [path.name for path in home.parent.iterdir()] == ["home"]
+
+
+def test_a_working_directory_that_was_removed_is_told_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.delenv("KDLIB_ROOT")
+    done = command_line("models")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("kdlib: the working directory is no longer there") and done.stderr.count("\n") == 1

@@ -17,6 +17,7 @@ import yaml
 from filelock import FileLock
 
 from .. import paths
+from ..claims import rules
 from ..errors import InputError
 from .record import MIME
 from ..report.formatting import as_written
@@ -80,8 +81,7 @@ def render(source: Path, target: Path) -> Path:
     new, last = built.with_name("new"), built.with_name("html.last")
     if last.exists() and not built.exists():  # of one that was killed between its two renames
         os.replace(last, built)
-    for left in (new, last):
-        shutil.rmtree(left, ignore_errors=True)
+    _remove(new, last)
     program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["build", str(source), "--path-output", str(new), "--all", "-W", "-n", "--keep-going"]
     with open(log, "w", encoding="utf-8") as file:
@@ -95,9 +95,17 @@ def render(source: Path, target: Path) -> Path:
     if built.exists():
         os.replace(built, last)
     os.replace(made, built)
-    for left in (new, last):
-        shutil.rmtree(left, ignore_errors=True)
+    _remove(new, last)
     return built / "index.html"
+
+
+def _remove(*folders: Path) -> None:
+    """Remove folders, or the links that they are: to where somebody's web server looks."""
+    for folder in folders:
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_pages() -> list[Page]:
@@ -131,7 +139,7 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
     shutil.copyfile(root / "_config.yml", source / "_config.yml")
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    config = rules.load_yaml(root / "_config.yml")
     records, history = [page.record for page in pages], History(root)
     board = scoreboard_of(pages)
     for page in pages:
@@ -140,7 +148,9 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
         age = newer_rules.note(newer_rules.standing(page.record, history), board.judge)
         target.write_text(nbformat.writes(_fitted(page, config, age)), encoding="utf-8")
     downloads.write(records, source / "book" / "_static")
-    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    contents = rules.load_yaml(root / "_toc.yml")
+    if not isinstance(contents, dict) or "parts" not in contents:
+        raise InputError(f"{root / '_toc.yml'} must have `parts`, as Jupyter Book's tables of contents do")
     if pages:
         (source / "book" / "scoreboard.md").write_text(board.page(), encoding="utf-8")
         (source / "book" / "run_statistics.md").write_text(origins.report(records), encoding="utf-8")

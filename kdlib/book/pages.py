@@ -1,5 +1,6 @@
 """Executing a notebook into a page, which appears whole or not at all, stamped with the digest of its source."""
 
+import codecs
 import hashlib
 import io
 import json
@@ -252,10 +253,13 @@ def cells_in(half: Path) -> list[list]:
     """`cells_of` what a half of a notebook says in the end: as text, read back.
 
     Text cannot hold all that an .ipynb file can (an empty line at the end of a cell, a line `# %%` inside one).
+    A byte order mark, which some editors put first and jupytext takes for code, is taken off the file.
     Raises `InputError` for a file that is no notebook.
     """
     import jupytext
 
+    if half.is_file() and (content := half.read_bytes()).startswith(codecs.BOM_UTF8):
+        paths.write_whole(half, content.removeprefix(codecs.BOM_UTF8))
     try:
         return as_text(jupytext.read(half))
     except Exception as error:  # of jupytext, nbformat, json, yaml: it depends on where the file is spoiled
@@ -285,6 +289,8 @@ def check_pair(section: str) -> None:
     """Check that the two files of a notebook's jupytext pair hold the same cells; else raise `InputError`."""
     text, source = notebook_pair(section)
     missing = [p.name for p in (source, text) if not p.exists()]
+    if len(missing) == 2:
+        raise InputError(f"there is no notebook of {section} in {text.parent}: does KDLIB_ROOT name a clone of the project?")
     if missing:
         raise InputError(f"notebooks/{missing[0]} is missing: {_directions(section)}")
     pair = [cells_in(p) for p in (text, source)]

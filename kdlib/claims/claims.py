@@ -85,8 +85,8 @@ class Verdict:
 
 
 def load_claims() -> list[Claim]:
-    """All claims, in the paper's order."""
-    return [Claim(**entry) for entry in rules.read()["claims"]]
+    """All claims, in the paper's order. Raises `InputError` for an entry with other fields than a claim has."""
+    return [rules.made(lambda own: Claim(**own), entry) for entry in rules.read()["claims"]]
 
 
 def judge(claim: Claim, dataset: str, found: Statistic, level: float = LEVEL) -> Verdict:

@@ -80,7 +80,7 @@ class Finding:
 
 def load_controls() -> list[Control]:
     """All controls, in their file's order."""
-    return [as_control(entry) for entry in rules.read()["controls"]]
+    return [rules.made(as_control, entry) for entry in rules.read()["controls"]]
 
 
 def as_control(entry: rules.Entry) -> Control:

@@ -1,10 +1,15 @@
 """Estimates with their intervals, over seeds or over test examples."""
 
 import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import torch
+
+from ..errors import InputError
+from ..training.arguments import whole
 
 CORRELATIONS = ("rank correlation", "partial rank correlation")  # units that end at -1 and 1
 
@@ -52,15 +57,19 @@ class Interval:
 
 
 def _exponent(value: float) -> int:
-    """Exponent of ten in scientific notation; 0 for 0 and nan."""
-    return math.floor(math.log10(abs(value))) if abs(value) > 0 else 0
+    """Exponent of ten in scientific notation; 0 for 0, nan and infinity."""
+    return math.floor(math.log10(abs(value))) if 0 < abs(value) < math.inf else 0
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Student's t interval of the mean over seeds; nan are left out; with one value the bounds are nan."""
+    """Student's t interval of the mean over seeds; nan are left out; with one value the bounds are nan.
+
+    Raises `InputError` for what is no list of numbers, and for a level outside of (0, 1).
+    """
     from scipy import stats
 
-    sample = torch.tensor([float(v) for v in values], dtype=torch.float64)
+    _check_level(level)
+    sample = torch.tensor(_numbers(values), dtype=torch.float64, device="cpu")
     sample = sample[~sample.isnan()]
     n = len(sample)
     if n == 0:
@@ -73,20 +82,36 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
 
 def ratio_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """The t interval of positive ratios on the log scale, around their geometric mean; `ValueError` for others."""
-    if any(v <= 0 for v in values):
-        raise ValueError("ratios must be positive")
-    logs = t_interval([math.log(v) for v in values], level)
+    """The t interval of positive ratios on the log scale, around their geometric mean; `InputError` for others."""
+    numbers = _numbers(values)
+    if any(v <= 0 for v in numbers):
+        raise InputError(f"ratios must be positive, got {reprlib.repr(numbers)}")
+    logs = t_interval([math.log(v) for v in numbers], level)
     return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n, "t of logarithms")
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
     """Wilson's score interval of a share (Wilson 1927), such as one seed's accuracy on `trials` test examples.
 
-    Raises `ValueError` unless 0 <= successes <= trials and trials >= 1.
+    Raises `InputError` unless 0 <= successes <= trials and trials >= 1.
     """
     from scipy import stats
 
+    whole("trials", trials, 1, kind=Integral)
+    whole("successes", successes, 0, trials, kind=Integral)
+    _check_level(level)
     test = stats.binomtest(successes, trials)
     bounds = test.proportion_ci(level, method="wilson")
     return Interval(test.statistic, float(bounds.low), float(bounds.high), trials, "Wilson, one seed")
+
+
+def _numbers(values: Sequence[float]) -> list[float]:
+    try:
+        return [float(v) for v in values]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a list of numbers is needed, got {reprlib.repr(values)}") from error
+
+
+def _check_level(level: float) -> None:
+    if not isinstance(level, Real) or not 0 < level < 1:
+        raise InputError(f"level must lie in (0, 1), got {level!r}")

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from ..training.identity import canonical_json
 
 Entry = Mapping[str, Any]
@@ -35,30 +36,53 @@ def files() -> dict[tuple[str, str], Path]:
     return {key: path for key, path in wanted.items() if path.exists()}
 
 
+def load_yaml(path: Path) -> Any:
+    """The lists, dictionaries and numbers of a YAML file. Raises `InputError` for one that cannot be read."""
+    try:
+        return _load(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8: {error}") from error
+
+
 @cache
-def _load_yaml(text: str) -> Any:
-    """What a YAML text says, not to be changed: a book asks thousands of times for the same few.
+def _load(text: str, place: object) -> Any:
+    """What a text says, not to be changed: a book asks thousands of times for the same few.
 
     It is read by the library's compiled loader where there is one, ten times as fast.
     """
     import yaml  # not before it is used: `python -m kdlib campaign --needs` says whether it is here
 
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    try:
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise InputError(f"{place} cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 
 def parse(text: str, section: str) -> list[Entry]:
     """The entries of a file that stands in a section's folder, each with its `notebook`."""
-    return [{"notebook": section, **entry} for entry in _load_yaml(text) or []]
+    return [{"notebook": section, **entry} for entry in _load(text, f"what {section} claims") or []]
 
 
 def read() -> Rules:
     """All rules as they are now: claims in the paper's order (one that it does not list comes last), then controls."""
     found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for (section, kind), path in files().items():
-        found[kind] += parse(path.read_text(encoding="utf-8"), section)
-    place = {name: i for i, name in enumerate(_load_yaml(ORDER.read_text(encoding="utf-8")))}
+        entries = load_yaml(path) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) and "id" in entry for entry in entries):
+            raise InputError(f"{path} must be a list of entries, each with an `id`: {GUIDE.name} has the fields")
+        found[kind] += [{"notebook": section, **entry} for entry in entries]
+    place = {name: i for i, name in enumerate(load_yaml(ORDER))}
     found["claims"].sort(key=lambda entry: place.get(entry["id"], len(place)))
     return found
+
+
+def made(make: Callable[[Entry], Any], entry: Entry) -> Any:
+    """The claim or control that a function makes of an entry. Raises `InputError` for one with other fields."""
+    try:
+        return make(entry)
+    except (TypeError, KeyError) as error:
+        said = f"lacks {error}" if isinstance(error, KeyError) else str(error).partition("() ")[2]
+        raise InputError(f"rule {entry['id']} of {entry['notebook']}: {said}") from error
 
 
 def digest(rules: Rules, section: str) -> str:

@@ -12,6 +12,7 @@ from .. import paths
 from ..errors import InputError
 from . import forms, plugins
 from .registry import Arrays, Source, check_files, find_source
+from .tensors import is_dense, of_classes, of_floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +68,20 @@ class Dataset:
         return self._test
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """A copy whose tensors are on a device; it shares the list of `openings` with this one."""
+        """A copy whose tensors are on a device; it shares the list of `openings` with this one.
+
+        Raises `InputError` for a device that this machine lacks.
+        """
+        _check_device(device)
         moved = {name: getattr(self, name).to(device) for name in ("images", "labels", "train", "validation")}
         return replace(self, **moved, _test=tuple(t.to(device) for t in self._test))
+
+
+def _check_device(device: torch.device | str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device={device!r} cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def describe(dataset: Dataset) -> list[str]:
@@ -113,10 +125,7 @@ def load_dataset(
     for what, size in (("examples", examples), ("test_examples", test_examples)):
         if size is not None and (not isinstance(size, Integral) or size < 1):
             raise InputError(f"{what}={size!r} cannot be used; allowed: a whole number from 1, or None for all")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device={device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    _check_device(device)
     source = find_source(name)
     root = paths.at_home(root) if root else paths.data_dir()
     check_files(name, root)
@@ -187,16 +196,24 @@ def select_examples(
     `"random"` (which needs no scores and uses `seed`). Returns indices [classes * per_class], sorted.
     Raises `InputError` where a class has fewer examples, the order is unknown, or the shapes do not fit.
     """
+    is_dense("labels", labels, values=True)
+    if scores is not None:
+        is_dense("scores", scores, values=True)
+        of_floats("scores", scores)
     if labels.ndim != 1 or not len(labels) or (scores is not None and scores.shape != labels.shape):
         given = f"labels {list(labels.shape)}" + ("" if scores is None else f" and scores {list(scores.shape)}")
         raise InputError(f"{given} cannot be used; allowed: labels [N] and scores [N], N at least 1")
+    of_classes("labels", labels)
     if order not in ("highest", "lowest", "random"):
         raise InputError(f"unknown order of examples {order!r}; allowed: highest, lowest, random")
     smallest = int(labels.unique(return_counts=True)[1].min())  # of the classes that are there
-    if not 1 <= per_class <= smallest:
-        raise InputError(f"{per_class} examples per class were asked for; allowed: 1 to {smallest}")
+    if not isinstance(per_class, Integral) or not 1 <= per_class <= smallest:
+        raise InputError(f"{per_class!r} examples per class were asked for; allowed: 1 to {smallest}")
     if order == "random":
-        scores = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed)).to(labels.device)
+        if not isinstance(seed, Integral):
+            raise InputError(f"seed {seed!r} cannot be used; allowed: a whole number")
+        source = torch.Generator("cpu").manual_seed(int(seed))
+        scores = torch.rand(len(labels), generator=source, dtype=torch.float32, device="cpu").to(labels.device)
     elif scores is None:
         raise InputError(f"order {order!r} needs scores")
     chosen = []

@@ -44,8 +44,11 @@ def load(place: Path | None = None) -> None:
 
 
 def failures() -> str:
-    """The errors of the plug-ins that could not be imported, as the end of a sentence; empty where there are none."""
-    return "".join(f"; {message}" for path, (_, message) in _failed.items() if path.exists())
+    """The errors of plug-ins, and of a folder of them that is not there, as the end of a sentence; or empty."""
+    messages = [message for path, (_, message) in _failed.items() if path.exists()]
+    if paths.names_plugins() and not folder().is_dir():
+        messages.append(f"KDLIB_PLUGINS names {folder()}, which is no folder")
+    return "".join(f"; {message}" for message in messages)
 
 
 def warn() -> None:

@@ -31,6 +31,7 @@ class Source:
     files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or as one of its `variants`
 
 
+FAMILIES = ("mnist", "fashion_mnist", "cifar10")  # data sets of table 7, which has networks for each
 _sources: dict[str, Source] = {}
 # Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
 TAKEN = {"all", "bibliography", "glossary", "habits", "index", "open_questions", "paper", "performance"}
@@ -51,7 +52,8 @@ def register_dataset(
     [N, C, H, W] or [N, H, W, C], uint8 or floats in [0, 1]; labels are integers from 0 (`forms.read` says what else is
     understood). `family`: the data set of table 7 whose networks it uses. `class_names`, one a label, and `title` are
     shown as they are written. Raises `InputError` for a name that is no lower-case identifier, or that the book, a
-    command, another data set of kdlib or another plug-in has, and for class names without an order.
+    command, another data set of kdlib or another plug-in has, for a family that table 7 does not have, and for class
+    names without an order.
     """
     if not isinstance(name, str) or not name.isidentifier() or not name.islower() or name.startswith("_"):
         raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
@@ -60,9 +62,12 @@ def register_dataset(
         raise InputError(f"a data set cannot be named {name!r}: that is {what}. Give yours a name of its own")
     if not callable(load):
         raise InputError(f"load must be a function of the data folder that returns four arrays, got {load!r}")
+    if family not in FAMILIES:
+        raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(FAMILIES)}")
     if title is not None and (not isinstance(title, str) or len(title.splitlines()) != 1):
         raise InputError(f"the title of a data set must be one line, got {title!r}")
-    if isinstance(class_names, str | Mapping | Set):  # their order is not the labels'
+    ordered = class_names is None or (isinstance(class_names, Iterable) and not isinstance(class_names, Mapping | Set))
+    if isinstance(class_names, str) or not ordered:  # the order of a dictionary or set is not the labels'
         raise InputError(
             f"class_names must be a list, a name for each label from 0, got {type(class_names).__name__} "
             f"{class_names!r}. Of a dictionary from labels to names: [names[label] for label in sorted(names)]"
@@ -79,7 +84,7 @@ def register_dataset(
 def find_source(name: str) -> Source:
     """The registered source of a data set. Raises `InputError`, naming what is allowed."""
     plugins.load()
-    if name not in _sources:
+    if not isinstance(name, str) or name not in _sources:
         raise InputError(
             f"unknown data set {name!r}; allowed: {', '.join(sorted(_sources))} "
             f"(kdlib.register_dataset in a file of plugins/ adds your own){plugins.failures()}"

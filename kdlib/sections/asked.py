@@ -16,7 +16,7 @@ def checked(section: str, parameters: Mapping[str, Any], **given: Any) -> Settin
 
     Raises `InputError` for whatever cannot be used as asked, in the parameters or in the environment.
     """
-    if section not in SECTIONS:
+    if section not in [*SECTIONS]:
         raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
     settings = resolve(parameters, SECTIONS[section].parameters, **given)
     asked_workers()

@@ -47,7 +47,9 @@ def open_study(
     definition = _definition(section)
     about = (definition, settings, dataset, store, clipped, limits(dataset))
     first = Study(*about)  # of its own: what it reads counts as used by no page
-    store.check_room(_room_needed(first, *first.units()))
+    needed = _room_needed(first, *first.units())
+    if needed or not store.is_read_only:
+        store.check_room(max(needed, 2**20))
     study = Study(*about)
     study.load_arguments = load_arguments
     return study
@@ -69,10 +71,13 @@ def _definition(name: str) -> Section:
 
 
 def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> int:
-    """Bytes of what the store lacks of a section: its teachers' tensors; the rest is small beside the fixed part."""
+    """Bytes of what the store lacks of a section: its teachers' tensors; the rest is small beside the fixed part.
+
+    0 where it has all teachers and students, as where somebody's store is shared and can only be read.
+    """
     lacking = [student for student in wanted if not study.is_stored(student)]
     new = study.lacking_teachers([*runs, *(student.teacher for student in lacking if student.needs_responses)])
-    return sum(teachers.stored_bytes(run, study.dataset) for run in new) + (64 if new or lacking else 1) * 2**20
+    return sum(teachers.stored_bytes(run, study.dataset) for run in new) + 64 * 2**20 * bool(new or lacking)
 
 
 def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Settings, dict[str, str]]:

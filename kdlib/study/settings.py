@@ -3,6 +3,7 @@
 import html
 import os
 import re
+import reprlib
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -86,6 +87,8 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
     `allowed`: the names that make sense (default: every field of `Settings`).
     Raises `InputError`: what was wrong, and what is allowed. Whether a device is on this machine is not looked at.
     """
+    if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):
+        raise InputError(f"parameters {reprlib.repr(parameters)} cannot be used; allowed: a dictionary by name")
     allowed = tuple(allowed or (f.name for f in fields(Settings)))
     named = {k: v for k, v in {**parameters, **given}.items() if k in allowed or not _belongs_to_notebook(k, v)}
     own = _readers_own(parameters, allowed) - set(given)
@@ -189,6 +192,8 @@ def profile_values(profile: str, dataset: str) -> dict[str, Any]:
         "seeding": "common",
         "device": "auto",
     }
+    if unknown := set(merged) - {f.name for f in fields(Settings)}:
+        raise InputError(f"profile {profile} sets {', '.join(sorted(unknown))}, which no parameter is called")
     if merged.get("examples") == 0:
         del merged["examples"]
     checked = {name: check(name, value) for name, value in merged.items()}

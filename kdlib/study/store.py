@@ -259,8 +259,11 @@ class Store:
         """While it lasts, no other process that shares this store computes what has this identity, on any machine.
 
         A second one says `what` it waits for on standard error, until the first has ended or was killed; then it finds
-        in the store what that one has finished.
+        in the store what that one has finished. Where the store can only be read, nobody computes into it from here.
         """
+        if self.is_read_only:
+            yield
+            return
         from filelock import SoftFileLease, Timeout
 
         name = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
@@ -290,6 +293,11 @@ class Store:
             f"the store {self.root} cannot be written: {error.strerror}. What is in it stays valid; make room or "
             "choose another (KDLIB_STORE, --store), and run again to go on."
         )
+
+    @property
+    def is_read_only(self) -> bool:
+        """True if the store is there, and this process may not write to it."""
+        return self.root.is_dir() and not os.access(self.root, os.W_OK)
 
     def check_room(self, needed: int) -> None:
         """Check that the store can be written and has `needed` bytes of room; else raise `InputError`."""

@@ -18,7 +18,7 @@ from ..data import plugins, registry
 from ..data.dataset import Dataset
 from ..errors import InputError, StoreError
 from ..progress import progress
-from ..training import costs, models, students
+from ..training import costs, devices, models, students
 from ..training.config import Student, Teacher
 from ..training.systems import registry as systems
 from . import workers
@@ -38,6 +38,10 @@ class Section:
     units: Callable[["Study"], tuple[list[Teacher], list[Student]]]
     tables: Callable[["Study"], dict[str, pd.DataFrame]]
     methods: Mapping[str, Callable[["Study"], Any]] = field(default_factory=dict)  # called as methods of the study
+
+
+def _no_cost(unit: Teacher | Student) -> float:
+    return 0.0
 
 
 class Study:
@@ -64,7 +68,7 @@ class Study:
         self.load_arguments: dict[str, Any] | None = None  # what the data set was loaded with
         self.workers: int | None = None  # processes that train; None: `workers.worker_count`
         self.deadline: Deadline | None = None  # then what is not expected to end in time raises `OutOfTime`
-        self.cost: Callable[[Teacher | Student], float] = lambda unit: 0.0  # estimated seconds, for the deadline
+        self.cost: Callable[[Teacher | Student], float] = _no_cost  # estimated seconds, for the deadline
 
     @property
     def notes(self) -> list[str]:
@@ -97,7 +101,7 @@ class Study:
         Of processes that compute the same on one store, one does so and the others wait for it.
         """
         identity = {"section": self.section, "data": self.dataset.digest, "settings": asdict(self.settings)}
-        with self.store.alone(self.section, identity):
+        with self.store.alone(self.section, identity), devices.own_defaults():
             return self.definition.tables(self)
 
     def __getattr__(self, name: str) -> Callable[[], Any]:

@@ -98,7 +98,8 @@ _opened: dict[tuple[str, str, str], Dataset] = {}
 def run_task(task: Callable, *arguments: Any) -> float:
     """Run a task in this process; returns the seconds that it took."""
     start = time.perf_counter()
-    task(*arguments)
+    with devices.own_defaults():
+        task(*arguments)
     return time.perf_counter() - start
 
 

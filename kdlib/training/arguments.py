@@ -5,6 +5,7 @@ would wait for it.
 """
 
 import math
+import reprlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,11 +13,20 @@ import torch
 from torch import Tensor
 
 from ..data.dataset import Dataset
+from ..data.tensors import FLOATS, is_dense, of_classes, of_floats
 from ..errors import InputError
 
 
-def axes(*, labels: tuple[Tensor, str] | None = None, least: dict[str, int] | None = None, **floats: Any) -> None:
+def axes(
+    *,
+    labels: tuple[Tensor, str] | None = None,
+    least: dict[str, int] | None = None,
+    values: bool = False,
+    **floats: Any,
+) -> None:
     """Check the shapes of tensors that belong together, and their types: int64 for labels, floats for the others.
+
+    They must be dense, on one device, and have values where `values` says that they are looked at.
 
     Arguments: each tensor with its axes, such as `logits=(logits, "N C"), labels=(labels, "N")`. Axes of one name have
     one size, a number is a size, and a leading "..." stands for any axes; `least`, the smallest allowed sizes (else 0).
@@ -25,14 +35,12 @@ def axes(*, labels: tuple[Tensor, str] | None = None, least: dict[str, int] | No
     wanted: dict[str, tuple[Tensor, str]] = floats | ({"labels": labels} if labels else {})
     sizes: dict[str, int] = {}
     for name, (tensor, names) in wanted.items():
-        if not isinstance(tensor, Tensor):
-            raise InputError(f"{name} must be a tensor, got {type(tensor).__name__}")
+        is_dense(name, tensor, values)
         if not _fits(tensor.shape, names.split(), sizes):
             raise InputError(_both(wanted))
-        if name == "labels" and tensor.dtype != torch.int64:
-            raise InputError(f"labels must be class indices of type torch.int64, got {tensor.dtype}")
-        if name != "labels" and not tensor.is_floating_point():
-            raise InputError(f"{name} must be floats, got {tensor.dtype}")
+        (of_classes if name == "labels" else of_floats)(name, tensor)
+    if len(places := {str(tensor.device) for tensor, _ in wanted.values()}) > 1:
+        raise InputError(f"{', '.join(wanted)} must be on one device, got {', '.join(sorted(places))}")
     for axis, size in (least or {}).items():
         if sizes[axis] < size:
             raise InputError(f"{_both(wanted)}; {axis} must be at least {size}")
@@ -57,6 +65,17 @@ def _both(wanted: dict[str, tuple[Tensor, str]]) -> str:
     return f"shapes {given} cannot be used; allowed: {allowed}"
 
 
+def broadcasts(name: str, numbers: Tensor, against: Tensor) -> None:
+    """Raise `InputError` for a tensor of no number, or that does not broadcast against another."""
+    is_dense(name, numbers, values=True)
+    fits = _holds(lambda: bool(torch.broadcast_shapes(numbers.shape, against.shape)))
+    if not fits or not numbers.numel() or numbers.dtype not in (*FLOATS, torch.int64):
+        raise InputError(
+            f"{name} {list(numbers.shape)} of {numbers.dtype} cannot be used; allowed: a number, or real numbers that "
+            f"broadcast against {list(against.shape)}"
+        )
+
+
 def label_range(labels: Tensor, classes: int) -> None:
     """Raise `InputError` where a label on the CPU is no class."""
     if labels.device.type != "cpu" or not labels.numel():
@@ -74,16 +93,26 @@ def all_finite(name: str, values: Tensor) -> None:
         )
 
 
+def instance(what: str, value: Any, kind: type, example: str) -> None:
+    """Raise `InputError` for what is not of a type; `example` is what gives one."""
+    if not isinstance(value, kind):
+        raise InputError(f"{what} is needed, such as {example}, got {reprlib.repr(value)}")
+
+
 def is_dataset(dataset: Any) -> None:
-    """Raise `InputError` for what is no data set, such as the name of one."""
-    if not isinstance(dataset, Dataset):
-        raise InputError(f"a data set is needed, such as kdlib.load_dataset('digits'), got {dataset!r}")
+    """Raise `InputError` for what is no data set, such as the name of one, or for one whose tensors do not fit."""
+    instance("a data set", dataset, Dataset, "kdlib.load_dataset('digits')")
+    axes(images=(dataset.images, "N C H W"), labels=(dataset.labels, "N"), least={"N": 1}, values=True)
+    label_range(dataset.labels, dataset.classes)
+    for name in ("train", "validation"):
+        if not getattr(dataset, name).numel():
+            raise InputError(f"the data set {dataset.name} has no example to {name.replace('validation', 'validate')}")
 
 
 def of_every_example(name: str, logits: Tensor, dataset: Dataset) -> None:
     """Raise `InputError` where logits are not [N, C] for the N train and validation examples of a data set."""
     tensors: dict[str, Any] = {name: (logits, f"{len(dataset.labels)} {dataset.classes}")}
-    axes(**tensors)
+    axes(**tensors, values=True)
 
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
@@ -92,9 +121,12 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
         raise InputError(f"{name} {value!r} cannot be used; allowed: {', '.join(allowed)}")
 
 
-def whole(name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Raise `InputError` for what is no whole number from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+def whole(name: str, value: Any, low: int, high: int | None = None, kind: type = int) -> None:
+    """Raise `InputError` for what is no whole number from `low` to `high`; `kind` is `Integral` for NumPy's as well.
+
+    NumPy's are no part of a configuration, whose identity is written as JSON.
+    """
+    if isinstance(value, bool) or not isinstance(value, kind) or value < low or (high is not None and value > high):
         end = "" if high is None else f" to {high}"
         raise InputError(f"{name} {value!r} cannot be used; allowed: a whole number from {low}{end}")
 
@@ -127,5 +159,5 @@ def _holds(condition: Callable[[], bool]) -> bool:
     """Whether a condition holds; of text, lists and None no condition on a number does."""
     try:
         return condition()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last of tensors that are no single number
         return False

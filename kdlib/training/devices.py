@@ -7,8 +7,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ MATRIX_PRODUCTS = {
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
-def find_device(name: str = "auto") -> torch.device:
+def find_device(name: str | torch.device = "auto") -> torch.device:
     """The torch device of a name; `auto` is the first of cuda, mps and cpu that this machine has.
 
     Raises `InputError` for an unknown name, and for a device that this machine lacks.
     """
+    if not isinstance(name, str | torch.device):
+        raise InputError(f"device {name!r} cannot be used; allowed: auto, cpu, cuda, cuda:N, mps")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -74,8 +76,10 @@ def configure_cpu(threads: int) -> None:
     """Fix the number of CPU threads (it changes a result's last bits), flush denormals to zero, keep freed memory.
 
     By default the C library gives large blocks back to the system when they are freed; a training step frees and takes
-    the same ones again, and spends half of its time on page faults.
+    the same ones again, and spends half of its time on page faults. Raises `InputError` for no number of threads.
     """
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise InputError(f"threads {threads!r} cannot be used; allowed: a whole number from 1")
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     if sys.platform == "linux":
@@ -83,6 +87,26 @@ def configure_cpu(threads: int) -> None:
         if hasattr(library, "mallopt"):
             library.mallopt(M_MMAP_THRESHOLD, 1 << 30)
             library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+
+
+@contextmanager
+def own_defaults() -> Iterator[None]:
+    """PyTorch as it is without a caller's `no_grad`, `inference_mode`, `autocast`, default type or default device.
+
+    All of them hold for whatever is called from within, and would change results or end a training.
+    """
+    kind = torch.get_default_dtype()
+    with ExitStack() as stack:
+        stack.callback(torch.set_default_dtype, kind)
+        torch.set_default_dtype(torch.float32)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for device in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":  # any other is a mode that sees each call
+            stack.enter_context(torch.device("cpu"))
+        yield
 
 
 def adam(parameters: list[torch.Tensor], learning_rate: float) -> torch.optim.Adam:

@@ -4,11 +4,15 @@ The public ones raise `InputError`, a `ValueError`, for shapes, types and number
 students can be trained with is in `systems`.
 """
 
+from numbers import Integral
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .arguments import axes, fraction, label_range, positive
+from ..data.tensors import FLOATS
+from ..errors import InputError
+from .arguments import axes, broadcasts, flag, fraction, label_range, positive, whole
 
 
 def soft_labels(logits: Tensor, temperature: float | Tensor) -> Tensor:
@@ -18,8 +22,12 @@ def soft_labels(logits: Tensor, temperature: float | Tensor) -> Tensor:
     Returns: probabilities [..., C].
     """
     axes(logits=(logits, "... C"), least={"C": 1})
-    for bound in map(float, temperature.aminmax()) if isinstance(temperature, Tensor) else [temperature]:
-        positive("temperature", bound)
+    if isinstance(temperature, Tensor):
+        broadcasts("temperature", temperature, logits)
+        for bound in map(float, temperature.aminmax()):
+            positive("temperature", bound)
+    else:
+        positive("temperature", temperature)
     return F.softmax(logits / temperature, dim=-1)
 
 
@@ -29,8 +37,11 @@ def label_smoothing_labels(labels: Tensor, classes: int, alpha: float, dtype: to
     Arguments: integer `labels` [...]; number of `classes` C; `alpha` in [0, 1]. Returns [..., C] of type `dtype`.
     """
     axes(labels=(labels, "..."))
+    whole("classes", classes, 1, kind=Integral)
     label_range(labels, classes)
     fraction("alpha", alpha)
+    if dtype not in FLOATS:
+        raise InputError(f"dtype {dtype!r} cannot be used; allowed: a torch type of floats")
     return F.one_hot(labels, classes).to(dtype) * (1 - alpha) + alpha / classes
 
 
@@ -70,6 +81,7 @@ def kd_loss(
     label_range(labels, student_logits.shape[1])
     positive("temperature", temperature)
     fraction("alpha", alpha)
+    flag("t_squared", t_squared)
     return equation_4(student_logits, teacher_logits, labels, temperature=temperature, alpha=alpha, t_squared=t_squared)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from .arguments import axes, label_range, whole
+from .arguments import all_finite, axes, label_range, positive, whole
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -20,7 +20,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
     """Confusion matrix: counts [C, C] of labels (rows) and predictions (columns), from logits [N, C] and labels [N]."""
-    axes(logits=(logits, "N C"), labels=(labels, "N"), least={"C": 1})
+    axes(logits=(logits, "N C"), labels=(labels, "N"), least={"C": 1}, values=True)
     label_range(labels, logits.shape[1])
     classes = logits.shape[-1]
     return torch.bincount(labels * classes + logits.argmax(-1), minlength=classes**2).view(classes, classes)
@@ -33,9 +33,10 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
     takes only unlabelled inputs. Arguments: student `logits` [N, C] on held-out inputs at temperature 1,
     `missing_class`, `prior` in (0, 1). Returns a scalar, fp32. Raises `ValueError` for another prior.
     """
-    axes(logits=(logits, "N C"), least={"N": 1, "C": 2})
+    axes(logits=(logits, "N C"), least={"N": 1, "C": 2}, values=True)
     whole("missing_class", missing_class, 0, logits.shape[1] - 1)
-    if not 0 < prior < 1:
+    positive("prior", prior)
+    if prior >= 1:
         raise InputError(f"prior must lie in (0, 1), got {prior}")
     logits = logits.cpu().double()  # not every accelerator has doubles
     others = torch.cat([logits[:, :missing_class], logits[:, missing_class + 1 :]], dim=1).logsumexp(1)
@@ -61,7 +62,7 @@ def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, flo
     non-target probability.
     Returns numbers under `row_variance`, `column_variance`, `row_relative` and `column_relative`.
     """
-    axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"N": 1, "C": 3})
+    axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"N": 1, "C": 3}, values=True)
     classes = probabilities.shape[-1]
     label_range(labels, classes)
     target = F.one_hot(labels, classes).bool()
@@ -100,7 +101,8 @@ def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
 
     Arguments: `activations` [N, D], `labels` [N] with K distinct values, 2 or more.
     """
-    axes(activations=(activations, "N D"), labels=(labels, "N"), least={"D": 1})
+    axes(activations=(activations, "N D"), labels=(labels, "N"), least={"D": 1}, values=True)
+    all_finite("activations", activations)
     activations, labels = activations.cpu(), labels.cpu()
     classes = labels.unique()
     if len(classes) < 2:
@@ -124,7 +126,7 @@ def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor)
 
     Arguments: `activations` [N, D], `weights` [3, D] and `biases` [3] of the three classes. Returns [N, 2].
     """
-    axes(activations=(activations, "N D"), weights=(weights, "3 D"), biases=(biases, "3"), least={"D": 1})
+    axes(activations=(activations, "N D"), weights=(weights, "3 D"), biases=(biases, "3"), least={"D": 1}, values=True)
     templates = torch.cat([weights, biases[:, None]], dim=1).cpu().double()
     points = torch.cat([activations, torch.ones(len(activations), 1).to(activations)], dim=1).cpu().double()
     basis, upper = torch.linalg.qr((templates[1:] - templates[0]).T)

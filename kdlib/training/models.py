@@ -6,7 +6,9 @@ The paper prints only numbers of layers and of parameters. Which widths fit is w
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from ..data import plugins
 from ..errors import InputError
+from . import arguments
 from .identity import added_field, identity_fields
 from .im2col import StridedConvolution, is_small
 
@@ -30,6 +33,22 @@ class Architecture:
     batch_norm: bool = False  # after each convolution
     identified: str = "unique in its family"  # how surely the paper's count fixes it
     flat_dropout: float = added_field(0.0)  # after the last convolution, for networks without a hidden dense layer
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what describes no network."""
+        for name in ("widths", "strides", "dense"):
+            given = getattr(self, name)
+            if not isinstance(given, tuple | list):
+                raise InputError(f"{name} {given!r} cannot be used; allowed: a tuple of whole numbers")
+            for value in given:
+                arguments.whole(f"a number in {name}", value, 1)
+        if self.strides and len(self.strides) != len(self.widths):
+            raise InputError(
+                f"{len(self.strides)} strides for {len(self.widths)} convolutions cannot be used; allowed: one for each"
+            )
+        for name in ("dropout", "flat_dropout"):
+            arguments.fraction(name, getattr(self, name))
+        arguments.flag("batch_norm", self.batch_norm)
 
 
 class ChannelsLastFlatten(nn.Module):
@@ -178,6 +197,7 @@ def register_network(name: str, architecture: Architecture) -> None:
     Raises `InputError` for the name of a role of Table 7 or a variant of one, of another network that kdlib brings, or
     of another plug-in's, and for what is no `Architecture`.
     """
+    arguments.instance("the name of a network", name, str, "'my_network'")
     if name in (*ROLES, *VARIANTS, *FURTHER["mnist"]):
         raise InputError(f"a network cannot be registered as {name!r}: that is a role; choose another name")
     if not isinstance(architecture, Architecture):
@@ -198,6 +218,7 @@ def find_architecture(name: str, family: str = "mnist") -> Architecture:
 
     Raises `InputError` for an unknown family or name.
     """
+    arguments.instance("the name of a network", name, str, "'small_teacher'")
     if name in _networks:
         return _networks[name]
     if family not in TABLE7:
@@ -246,10 +267,18 @@ def build_model(
 
     Arguments: `name`, a role such as `"small_teacher"` or a registered name; `family`, the data set of Table 7 whose
     networks are meant; `shape` (channels, height, width) of the input, by default that family's; `seed` of the
-    initialisation (the global random state is left as it was). Raises `InputError` for an unknown name or family.
+    initialisation (the global random state is left as it was). Raises `InputError` for an unknown name or family, and
+    for a shape, a number of classes or a seed that no network has.
     """
     architecture = find_architecture(name, family)
-    shape = shape or INPUT_SHAPES[family]
+    arguments.one_of("family", family, TABLE7)
+    shape = INPUT_SHAPES[family] if shape is None else shape
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
+        raise InputError(f"shape {shape!r} cannot be used; allowed: (channels, height, width)")
+    for what, size in zip(("channels", "height", "width"), shape, strict=True):
+        arguments.whole(what, size, 1, kind=Integral)
+    arguments.whole("classes", classes, 1, kind=Integral)
+    arguments.whole("seed", seed, 0, 2**63 - 1, kind=Integral)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = ConvNet(architecture, shape, classes)
@@ -262,7 +291,8 @@ def is_tiny(height: int, width: int) -> bool:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of trainable parameters of a network."""
+    """Number of trainable parameters of a network. Raises `InputError` for what is no `torch.nn.Module`."""
+    arguments.instance("a network", model, nn.Module, "kdlib.build_model('small_teacher')")
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

@@ -5,7 +5,7 @@ for tiny images and in a CPU's own bf16 students are trained by matrix products 
 them equal to it. In fp32 a CPU's convolutions of larger images are as fast as anything tried: there it is used.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,8 @@ from ..data.dataset import Dataset, select_examples
 from ..errors import InputError
 from . import arguments, stacked
 from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, requested_engine
-from .config import Schedule, Student
-from .devices import adam, autocast, bf16_emulation, has_bf16_instructions
+from .config import Schedule, Student, Teacher
+from .devices import adam, autocast, bf16_emulation, has_bf16_instructions, own_defaults
 from .losses import entropy, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, is_tiny
@@ -120,6 +120,7 @@ def train_one(
     return model
 
 
+@own_defaults()
 def distill(
     students: Sequence[Student], dataset: Dataset, logits: Tensor | Sequence[Tensor], *, engine: str = "auto"
 ) -> list[dict[str, Tensor]]:
@@ -133,8 +134,12 @@ def distill(
     logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
     Raises `InputError` before any training for what cannot be trained as asked.
     """
-    if isinstance(students, Student):
+    if isinstance(students, Student | str) or not isinstance(students, Iterable):
         raise InputError("students must be a list, also of a single one")
+    if not isinstance(logits, Sequence | Tensor):
+        raise InputError(
+            f"logits must be a tensor [N, C], or a list of one for each student, got {type(logits).__name__}"
+        )
     arguments.is_dataset(dataset)
     students = list(students)
     each = [logits] * len(students) if isinstance(logits, Tensor) else list(logits)
@@ -186,6 +191,8 @@ def check(students: Sequence[Student], dataset: Dataset, logits: Sequence[Tensor
 
 
 def _check_student(student: Student, dataset: Dataset, available: list[int]) -> None:
+    arguments.instance("a student's configuration", student, Student, "kdlib.Student(teacher, 10, 9.0)")
+    arguments.instance("a student's teacher", student.teacher, Teacher, "kdlib.Teacher('small_teacher', 0, 10, 32)")
     find_architecture(student.network, dataset.family)
     for name, allowed in (
         ("precision", PRECISIONS),

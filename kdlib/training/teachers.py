@@ -1,6 +1,6 @@
 """Training a teacher, and its responses: the logits of every example, by data-set index, epoch by epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from ..progress import progress
 from . import arguments
 from .choices import PRECISIONS
 from .config import Teacher
-from .devices import GraphedStep, adam, autocast, bf16_emulation
+from .devices import GraphedStep, adam, autocast, bf16_emulation, own_defaults
 from .losses import equation_4
 from .models import ConvNet, build_model, find_architecture
 from .systems.clusters import BOUND, class_distance, conditional_information, distance_between, sums_by_class
@@ -34,6 +34,7 @@ def stored_bytes(teacher: Teacher, dataset: Dataset) -> int:
     return 4 * (responses * dataset.classes + weights * len(teacher.checkpoints or (teacher.epochs,)))
 
 
+@own_defaults()
 def train_teacher(
     teacher: Teacher,
     dataset: Dataset,
@@ -96,6 +97,7 @@ def train_teacher(
 def _check(
     teacher: Teacher, dataset: Dataset, teacher_logits: Tensor | None, first_run: dict[str, Tensor] | None
 ) -> None:
+    arguments.instance("a teacher's configuration", teacher, Teacher, "kdlib.Teacher('small_teacher', 0, 10, 32)")
     arguments.is_dataset(dataset)
     find_architecture(teacher.network, dataset.family)
     arguments.whole("seed", teacher.seed, 0, 2**63 - 1)
@@ -119,6 +121,10 @@ def _check(
         raise InputError("teacher: `teacher_logits` belong to an assistant, and to no other")
     if (teacher.continues is None) != (first_run is None):
         raise InputError("teacher: `first_run` belongs to a teacher that is fine-tuned, and to no other")
+    for name, other in (("taught_by", teacher.taught_by), ("continues", teacher.continues)):
+        arguments.instance(f"for {name} a teacher's configuration", other, Teacher | None, "that of its run")
+    if first_run is not None:
+        arguments.instance("for first_run a teacher's run", first_run, Mapping, "train_teacher's result")
     if teacher.continues and teacher.continues.network != teacher.network:
         raise InputError(f"teacher: {teacher.network!r} cannot go on from the weights of {teacher.continues.network!r}")
     if teacher.taught_by is not None and teacher.label_smoothing:
@@ -133,9 +139,16 @@ def _check(
 def responses(run: dict[str, Tensor], epoch: int | None = None) -> Tensor:
     """A teacher's logits [N, C] of every train and validation example, by index, after an epoch (default: the last).
 
-    Raises `InputError` for an epoch whose responses were not kept.
+    Arguments: `run`, what `train_teacher` returns. Raises `InputError` for an epoch whose responses were not kept, and
+    for what is no such run.
     """
+    if not isinstance(run, Mapping) or not {"epochs", "logits"} <= run.keys():
+        raise InputError(
+            f"a teacher's run is needed, as train_teacher returns it, got {type(run).__name__}; logits [N, C] of a "
+            "network of your own are responses already"
+        )
     kept = run["epochs"].tolist()
+    arguments.axes(logits=(run["logits"], f"{len(kept)} N C"))
     epoch = kept[-1] if epoch is None else epoch
     if epoch not in kept:
         raise InputError(f"no responses were kept after epoch {epoch}; kept: {', '.join(map(str, kept))}")
@@ -145,14 +158,19 @@ def responses(run: dict[str, Tensor], epoch: int | None = None) -> Tensor:
 def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epoch: int | None = None) -> ConvNet:
     """The trained network, in evaluation mode, from the weights kept after an epoch (default: the last).
 
-    Raises `InputError` if no weights were kept after that epoch.
+    Raises `InputError` if no weights were kept after that epoch, or they are another network's.
     """
     prefix = f"weights/{epoch or teacher.epochs}/"
     weights = {name.removeprefix(prefix): value for name, value in run.items() if name.startswith(prefix)}
     if not weights:
         raise InputError(f"no weights were kept after epoch {epoch}")
     model = build_model(teacher.network, dataset.family, dataset.shape, dataset.classes, teacher.seed)
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"the weights after epoch {epoch or teacher.epochs} are not those of {teacher.network}"
+        ) from error
     return model.to(dataset.images.device).eval()
 
 

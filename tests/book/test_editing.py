@@ -55,6 +55,25 @@ def test_the_file_that_changed_since_the_commit_makes_the_other(pair, edited):
     assert editing.sync(SECTION) == ""
 
 
+def test_a_project_without_the_notebook_is_told_as_such(pair):
+    for file in pair:
+        file.unlink()
+    with pytest.raises(InputError, match="there is no notebook of entropy in .*: does KDLIB_ROOT name a clone"):
+        pages.check_pair(SECTION)
+
+
+@pytest.mark.parametrize("edited", [0, 1], ids=["text", "ipynb"])
+def test_a_byte_order_mark_is_taken_off(pair, edited):
+    """Editors on Windows write it; jupytext would make a cell of code of the text's header."""
+    before = [file.read_bytes() for file in pair]
+    pair[edited].write_bytes(b"\xef\xbb\xbf" + before[edited])
+    pages.check_pair(SECTION)
+    assert [file.read_bytes() for file in pair] == before
+    pair[edited].write_bytes(b"\xef\xbb\xbf" + before[edited].replace(b"## The teachers", b"## Both teachers"))
+    assert "had changed" in editing.sync(SECTION)
+    assert all("## Both teachers" in sources(file) and b"\xef\xbb\xbf" not in file.read_bytes() for file in pair)
+
+
 def spoil(notebook, change: str) -> None:
     """As an editor saves it: what the text file cannot hold, or holds otherwise."""
     last = notebook.cells[-1]

@@ -1,6 +1,7 @@
 """The book is replaced by a whole one only, and by one process at a time. Jupyter Book is stood in for."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,18 @@ def test_a_book_set_aside_by_a_killed_process_comes_back(book):
     with pytest.raises(InputError):
         assembly.render(folder / "_build" / "source", folder)
     assert (folder / "_build" / "html" / "index.html").read_text() == "the last good book"
+
+
+def test_a_link_in_the_place_of_the_book_stops_no_later_one(book):
+    folder, builds = book
+    shown = folder / "_build" / "html"
+    (folder / "site").mkdir()
+    shutil.rmtree(shown)
+    shown.symlink_to(folder / "site")
+    for page in ("a new book", "a newer one"):
+        builds(page=page)
+        assert assembly.render(folder / "_build" / "source", folder).read_text() == page
+    assert {path.name for path in (folder / "_build").iterdir()} == {"html", "book.log"}
 
 
 def test_no_two_processes_build_in_one_tree(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kdlib import InputError
 from kdlib.claims import rules
 from kdlib.claims.claims import load_claims
 from kdlib.sections import SECTIONS
@@ -36,6 +37,29 @@ def test_each_claim_is_listed_once_in_the_papers_order_and_stands_once_in_a_sect
 def test_a_claim_that_is_not_listed_comes_last(folder):
     change(folder / "entropy" / "claims.yml", "- id: temperature-softens", "- id: made-up")
     assert load_claims()[-1].id == "made-up"
+
+
+@pytest.mark.parametrize("spoiled", [b"- id: [\n", b"- id: \xff\n", b"\tid: x\n"], ids=["cut", "latin-1", "tab"])
+def test_a_file_that_is_no_yaml_is_named_in_one_line(spoiled, folder):
+    path = folder / "entropy" / "claims.yml"
+    path.write_bytes(spoiled)
+    with pytest.raises(InputError, match=f"^{path} (cannot be read as YAML|is no text in UTF-8): .+") as raised:
+        load_claims()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ("- id:", "- idd:", "must be a list of entries, each with an `id`"),
+        ("- id:", "x:\n- id:", "must be a list of entries"),
+        ("  kind:", "  knid:", "rule .* of entropy: got an unexpected keyword argument 'knid'"),
+    ],
+)
+def test_an_entry_that_is_no_claim_is_named_in_one_line(was, now, message, folder):
+    change(folder / "entropy" / "claims.yml", was, now)
+    with pytest.raises(InputError, match=message):
+        load_claims()
 
 
 def test_every_section_has_rules():
@@ -70,6 +94,6 @@ def test_a_control_belongs_to_the_section_whose_tables_decide_it(folder):
 
 def test_rules_that_have_not_changed_are_not_parsed_again():
     rules.read()
-    parsed = rules._load_yaml.cache_info().misses
+    parsed = rules._load.cache_info().misses
     assert rules.read() == rules.read()
-    assert rules._load_yaml.cache_info().misses == parsed
+    assert rules._load.cache_info().misses == parsed

@@ -15,6 +15,7 @@ from kdlib.data.sources import SHA256, TORCHVISION
 from kdlib.paths import data_dir
 from kdlib.sections import SECTIONS
 from kdlib.study.store import from_bytes
+from kdlib.training.models import TABLE7
 
 from ..conftest import PLUGIN, ROOT
 
@@ -199,10 +200,18 @@ def test_a_title_is_one_line(title):
         register_dataset("made_up", lambda root: arrays(), title=title)
 
 
-@pytest.mark.parametrize("names", [{0: "cat", 1: "dog", 2: "owl"}, {"cat", "dog", "owl"}, "cdo"], ids=type)
+@pytest.mark.parametrize("names", [{0: "cat", 1: "dog", 2: "owl"}, {"cat", "dog", "owl"}, "cdo", 3], ids=type)
 def test_names_of_classes_need_an_order(names):
     with pytest.raises(InputError, match=f"a name for each label from 0, got {type(names).__name__}"):
         register_dataset("made_up", lambda root: arrays(), class_names=names)
+    assert "made_up" not in registry._sources
+
+
+@pytest.mark.parametrize("family", ["mnits", None, ["mnist"]], ids=str)
+def test_a_family_that_table_7_does_not_have_is_refused_where_it_is_registered(family):
+    assert tuple(TABLE7) == registry.FAMILIES
+    with pytest.raises(InputError, match="unknown family of networks .*; allowed: mnist, fashion_mnist, cifar10"):
+        register_dataset("made_up", lambda root: arrays(), family=family)
     assert "made_up" not in registry._sources
 
 

@@ -178,6 +178,12 @@ def test_a_plugin_that_is_mended_is_tried_again_in_the_same_process(folder):
     assert load_dataset("mine").classes == 5
 
 
+def test_a_folder_of_plugins_that_is_not_there_is_named_where_it_is_missed(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_PLUGINS", str(tmp_path / "plugin"))
+    with pytest.raises(kdlib.InputError, match=f"KDLIB_PLUGINS names {tmp_path / 'plugin'}, which is no folder"):
+        kdlib.load_dataset("mine")
+
+
 def test_a_network_of_a_plugin_that_failed_is_unknown_for_this_reason(folder):
     (folder / "mine.py").write_text("1 / 0\nimport kdlib\nkdlib.register_network('narrow', kdlib.Architecture((4,)))")
     plugins.load()

@@ -13,6 +13,7 @@ from kdlib import InputError, Settings, Store, open_study, resolve
 from kdlib.book.record import record
 from kdlib.data import registry
 from kdlib.sections import SECTIONS
+from kdlib.study import settings as profiles
 from kdlib.study.settings import differing, profile_names, profile_values, reductions
 
 SMOKE = {"dataset": "digits", "profile": "smoke"}
@@ -157,6 +158,14 @@ def test_a_given_value_wins_over_the_environment_and_that_over_the_default(monke
     monkeypatch.setenv("KDLIB_PROFILE", "huge")
     with pytest.raises(InputError, match="unknown profile 'huge'; allowed: smoke, quick, paper"):
         resolve({})
+
+
+def test_a_misspelt_name_in_a_profile_is_found(tmp_path, monkeypatch):
+    text = profiles.PROFILES_FILE.read_text().replace("[smoke]\n", "[smoke]\ntempratures = [3]\n")
+    monkeypatch.setattr(profiles, "PROFILES_FILE", tmp_path / "profiles.toml")
+    profiles.PROFILES_FILE.write_text(text)
+    with pytest.raises(InputError, match="profile smoke sets tempratures, which no parameter is called"):
+        profile_values("smoke", "digits")
 
 
 def test_a_given_value_wins_over_the_profiles_and_none_means_the_profiles():

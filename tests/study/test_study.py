@@ -1,15 +1,20 @@
 """A study: what it computes, what it reads, and that the number of workers changes nothing."""
 
+import copy
+import errno
 import os
+import pickle
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from joblib.externals.loky import get_reusable_executor
 
 import kdlib
+from kdlib import paths
 from kdlib.book.record import digest, record
 from kdlib.claims import rules
 from kdlib.data import registry
@@ -158,6 +163,27 @@ def test_what_a_teacher_takes_in_the_store_is_known_beforehand_and_nothing_is_ne
     study(tmp_path).tables()
     study(tmp_path)
     assert needed[0] > 64 * 2**20 > 2**20 == needed[1]
+
+
+def test_a_study_can_be_copied_and_sent_to_another_process(computed):
+    one, expected = computed
+    assert digest(copy.deepcopy(one).tables()) == digest(pickle.loads(pickle.dumps(one)).tables()) == digest(expected)
+
+
+def test_a_store_that_can_only_be_read_shows_what_it_holds_and_refuses_the_rest_before_any_work(computed, monkeypatch):
+    """Such as a teacher's, which a class shares."""
+    one, expected = computed
+
+    def refuse(path, content):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != one.store.root)
+    monkeypatch.setattr(paths, "write_whole", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert digest(study(one.store.root).tables()) == digest(expected)
+    assert not list(one.store.root.glob("*/*.lock"))
+    with pytest.raises(kdlib.InputError, match=r"cannot take the results \(Permission denied\)"):
+        kdlib.open_study("missing_class", {}, profile="smoke", seeds=1, temperatures=[5], store=one.store)
 
 
 def test_a_killed_worker_costs_what_it_had_in_hand_and_the_rest_goes_on(computed, tmp_path, monkeypatch, capfd):

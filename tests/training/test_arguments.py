@@ -1,6 +1,7 @@
 """What public functions do not take: one error that says what was given and what is allowed, before any work."""
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import kdlib
 from kdlib import InputError, Student, Teacher, distill, responses, train_teacher
+from kdlib.study.workers import run_task
 from kdlib.training import students, teachers
 
 # Each public function of tensors, and the axes of these: B, C, D stand for sizes, a digit for itself.
@@ -130,6 +132,43 @@ def test_whole_numbers_and_lists_in_the_place_of_floats_are_refused(function):
         FUNCTIONS[function][0](**tensors | {name: tensors[name].tolist()})
 
 
+@pytest.mark.parametrize(
+    "change",
+    [torch.Tensor.to_sparse, lambda tensor: torch.nested.nested_tensor([tensor, tensor], layout=torch.jagged)],
+    ids=["sparse", "nested"],
+)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_tensor_that_is_not_dense_is_refused(function, change):
+    tensors = arguments_of(function)
+    for name, tensor in tensors.items():
+        with pytest.raises(InputError, match=rf"{name} must be a dense tensor, got a (torch\.)?\w+ one"):
+            FUNCTIONS[function][0](**tensors | {name: change(tensor)})
+
+
+@pytest.mark.parametrize("function", [name for name, axes in CHECKED.items() if len(axes) > 1])
+def test_tensors_on_several_devices_are_refused(function):
+    tensors = arguments_of(function)
+    for name, tensor in tensors.items():
+        with pytest.raises(InputError, match=r"(must be on one device, got cpu, meta|must have values)"):
+            FUNCTIONS[function][0](**tensors | {name: tensor.to("meta")})
+
+
+@pytest.mark.parametrize(
+    "function", ["confusion", "correct_bias", "variance_in_response", "within_between_scatter", "select_examples"]
+)
+def test_a_tensor_without_values_is_refused_where_they_decide(function):
+    tensors = {name: tensor.to("meta") for name, tensor in arguments_of(function).items()}
+    with pytest.raises(InputError, match="must have values, got a tensor on the device meta"):
+        FUNCTIONS[function][0](**tensors)
+
+
+@pytest.mark.parametrize("temperature", [torch.zeros(0), torch.ones(3, 7), torch.ones(1, dtype=torch.complex64), "3"])
+def test_a_temperature_that_is_no_number_for_each_response_is_refused(temperature):
+    with pytest.raises(InputError, match="temperature"):
+        kdlib.soft_labels(torch.zeros(6, 4), temperature)
+    assert kdlib.soft_labels(torch.zeros(6, 4), torch.ones(2, 1, 1)).shape == (2, 6, 4)
+
+
 @pytest.mark.parametrize("function", ["kd_loss", "label_smoothing_loss", "distance_to_label_smoothing"])
 def test_no_value_of_a_tensor_is_looked_at_that_is_not_on_the_cpu(function):
     """Which would wait for the device, and end the recording of a CUDA graph; meta tensors have no values."""
@@ -205,6 +244,9 @@ LOGITS = {
         "logits must be finite: 10 of 4000 numbers are not",
     ),
     "infinity": (lambda z: z.index_fill(1, torch.tensor([3]), -math.inf), "logits must be finite: 400 of 4000"),
+    "sparse": (lambda z: z.to_sparse(), "logits must be a dense tensor, got a torch.sparse_coo one"),
+    "no values": (lambda z: z.to("meta"), "logits must have values, got a tensor on the device meta"),
+    "None": (lambda z: None, "logits must be a tensor .*, or a list of one for each student, got NoneType"),
     "number": (lambda z: [z, z], "2 tensors of logits were given for 3 students"),
     "one of them": (lambda z: [z, z, z[:-1]], r"shapes \[399, 10\] cannot be used"),
 }
@@ -261,6 +303,142 @@ def test_logits_that_know_how_they_came_about_are_numbers_like_others(engine, di
     assistant = replace(TEACHER, network="assistant", taught_by=TEACHER, epochs=1)
     runs = [train_teacher(assistant, digits, z) for z in (logits, of_a_graph)]
     assert torch.equal(runs[0]["logits"], runs[1]["logits"])
+
+
+@contextmanager
+def default_type(kind):
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+SURROUNDINGS = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "default type": lambda: default_type(torch.float64),
+    "default device": lambda: torch.device("meta"),
+}
+
+
+@pytest.mark.parametrize("case", SURROUNDINGS)
+def test_what_a_caller_has_set_for_code_of_his_own_changes_no_number(case, digits, tiny_run):
+    def all_numbers():
+        run = train_teacher(replace(TEACHER, epochs=1), digits)
+        logits = responses(run) * 1  # of the caller's own making, there
+        return [run, *(distill([STUDENT], digits, logits, engine=engine)[0] for engine in ("loop", "stacked"))]
+
+    expected = all_numbers()
+    with SURROUNDINGS[case]():
+        found = all_numbers()
+    for theirs, ours in zip(expected, found, strict=True):
+        assert all(torch.equal(theirs[name], ours[name]) and theirs[name].dtype == ours[name].dtype for name in theirs)
+
+
+@pytest.mark.parametrize("case", SURROUNDINGS)
+def test_a_task_of_a_study_is_run_without_what_its_caller_has_set(case):
+    def task():
+        seen.append((torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")))
+        seen.append((torch.get_default_dtype(), torch.get_default_device().type))
+
+    seen = []
+    with SURROUNDINGS[case]():
+        run_task(task)
+    assert seen == [(True, False, False), (torch.float32, "cpu")]
+
+
+@pytest.mark.parametrize("run", [torch.zeros(5, 10), None, "run", {}, {"epochs": torch.tensor([1])}], ids=str)
+def test_what_is_no_teachers_run_has_no_responses(run):
+    with pytest.raises(InputError, match="a teacher's run is needed, as train_teacher returns it, got"):
+        responses(run)
+
+
+@pytest.mark.parametrize("epoch", [3, 0, -1, "1"])
+def test_an_epoch_that_was_not_kept_has_no_responses(epoch, tiny_run):
+    with pytest.raises(InputError, match=rf"no responses were kept after epoch {epoch}; kept: 1, 2"):
+        responses(tiny_run, epoch)
+    with pytest.raises(InputError, match=r"allowed: logits \[2, N, C\]"):
+        responses({**tiny_run, "logits": tiny_run["logits"][1]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shape": (8, 8)}, r"shape \(8, 8\) cannot be used; allowed: \(channels, height, width\)"),
+        ({"shape": 8}, "shape 8 cannot be used; allowed"),
+        ({"shape": (1.0, 8, 8)}, "channels 1.0 cannot be used; allowed: a whole number from 1"),
+        ({"shape": (1, 0, 8)}, "height 0 cannot be used"),
+        ({"classes": -1}, "classes -1 cannot be used; allowed: a whole number from 1"),
+        ({"seed": "a"}, "seed 'a' cannot be used"),
+        ({"seed": 2**63}, "seed 9223372036854775808 cannot be used"),
+        ({"family": "mnits"}, "unknown family of networks 'mnits'; allowed: mnist, fashion_mnist, cifar10"),
+        ({"name": ["small_teacher"]}, r"the name of a network is needed, such as 'small_teacher', got \["),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        kdlib.build_model(**{"name": "small_teacher"} | changes)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"widths": 8}, "widths 8 cannot be used; allowed: a tuple of whole numbers"),
+        ({"widths": (8.5,)}, "a number in widths 8.5 cannot be used"),
+        ({"dense": (0,)}, "a number in dense 0 cannot be used"),
+        ({"widths": (8,), "strides": (1, 1)}, "2 strides for 1 convolutions cannot be used"),
+        ({"widths": (8,), "dropout": 2}, r"dropout must lie in \[0, 1\], got 2"),
+        ({"batch_norm": "yes"}, "batch_norm 'yes' cannot be used; allowed: True or False"),
+    ],
+)
+def test_an_architecture_that_is_none_is_refused(parts, message):
+    with pytest.raises(InputError, match=message):
+        kdlib.Architecture(**parts)
+
+
+def test_whatever_has_the_wrong_type_is_one_error_that_names_the_right_one(digits, tiny_run):
+    logits = responses(tiny_run)
+    for call in (
+        lambda: train_teacher("small_teacher", digits),
+        lambda: distill(["student"], digits, logits),
+        lambda: distill([TEACHER], digits, logits),
+        lambda: distill([replace(STUDENT, teacher="small_teacher")], digits, logits),
+        lambda: train_teacher(replace(TEACHER, continues=TEACHER), digits, first_run="run"),
+        lambda: kdlib.count_parameters(kdlib.Architecture((8,))),
+        lambda: kdlib.register_system("mine"),
+        lambda: kdlib.system_loss(None, logits, logits, digits.labels, temperature=3),
+    ):
+        with pytest.raises(InputError, match=r" is needed, such as .*, got "):
+            call()
+    for call in (
+        lambda: kdlib.load_dataset("digits", root=5),
+        lambda: kdlib.Store(3),
+        lambda: kdlib.configure_cpu(0),
+        lambda: kdlib.find_device(None),
+        lambda: digits.to("no device"),
+        lambda: kdlib.select_examples(digits.labels, "3", order="random"),
+        lambda: kdlib.open_study("entropy", ["smoke"]),
+        lambda: replace(STUDENT, parameters="beta"),
+        lambda: kdlib.t_interval("abc"),
+        lambda: kdlib.t_interval([1.0, 2.0], 95),
+        lambda: kdlib.ratio_interval([1.0, -1.0]),
+        lambda: kdlib.wilson_interval(5, 3),
+        lambda: kdlib.kd_loss(logits, logits, digits.labels, temperature=3, alpha=0.5, t_squared="yes"),
+    ):
+        with pytest.raises(InputError):
+            call()
+
+
+def test_weights_of_another_network_are_refused(digits, tiny_run):
+    other = {name: value[:1] if name.startswith("weights") else value for name, value in tiny_run.items()}
+    with pytest.raises(InputError, match="the weights after epoch 2 are not those of small_teacher"):
+        train_teacher(replace(TEACHER, continues=TEACHER), digits, first_run=other)
+
+
+def test_an_interval_without_end_is_printed():
+    assert str(kdlib.t_interval([math.inf, 1.0])).startswith("inf")
 
 
 TEACHERS = {

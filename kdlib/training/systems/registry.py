@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...data import plugins
 from ...errors import InputError
-from ..arguments import axes, label_range, one_of, positive
+from ..arguments import axes, broadcasts, fraction, instance, label_range, one_of, positive
 from . import decoupled, scale_free, scheduled, taught, teacher_free
 from .system import KINDS, System
 
@@ -26,6 +26,7 @@ def register_system(system: System) -> None:
 
     Raises `InputError` for the name of a system that kdlib brings, and for an entry that does not hold together.
     """
+    instance("a system", system, System, "kdlib.System(name=..., loss=..., ...)")
     if system.name in BUILTIN:
         raise InputError(f"a system cannot be registered as {system.name!r}: kdlib brings it. Give yours another name")
     if not system.name.isidentifier():
@@ -40,6 +41,7 @@ def register_system(system: System) -> None:
 def find_system(name: str) -> System:
     """The distillation system of a name. Raises `InputError` for an unknown one, naming those that there are."""
     known = systems()
+    instance("the name of a system", name, str, "'rbkd'")
     if name not in known:
         raise InputError(
             f"unknown system {name!r}; allowed: {', '.join(known)} "
@@ -69,7 +71,10 @@ def parameters_in_order(system: str, given: Mapping[str, float] | tuple) -> tupl
     Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
     """
     found = find_system(system)
-    values = dict(given)
+    try:
+        values = dict(given)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"parameters {given!r} cannot be used; allowed: a dictionary of numbers by name") from error
     found.check_parameters(values)
     if doubled := [name for name in values if name in found.fields]:
         raise InputError(f"{doubled[0]} is a field of Student: give it there, not among the parameters of {system}")
@@ -127,17 +132,20 @@ def system_loss(
     )
     label_range(labels, student_logits.shape[1])
     positive("temperature", temperature)
-    if not 0 <= progress <= 1:
-        raise InputError(f"progress must lie in [0, 1], got {progress}")
+    fraction("progress", progress)
     values = found.defaults("term")
     if unknown := [name for name in parameters if name not in values]:
         allowed = ", ".join(values) or "none"
         raise InputError(f"the term of {system} has no parameter {unknown[0]!r}; allowed: {allowed}")
     found.check_parameters(parameters)
+    for name, value in parameters.items():
+        if isinstance(value, Tensor):
+            broadcasts(name, value, labels)
     values |= {k: v[:, None] if isinstance(v, Tensor) and v.dim() == 1 else v for k, v in parameters.items()}
     if found.timed:
         values["progress"] = torch.tensor(progress, device=student_logits.device)
     if found.state:
-        start = found.state.start(student_logits.shape[1])
-        values["state"] = start.to(student_logits) if state is None else state
+        start = found.state.start(student_logits.shape[1]).to(student_logits)
+        values["state"] = start if state is None else state
+        axes(state=(values["state"], " ".join(map(str, start.shape)) or "..."))
     return found.loss(student_logits, teacher_logits, labels, temperature=temperature, **values)[:, 0]
