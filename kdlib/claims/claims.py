@@ -85,8 +85,10 @@ class Verdict:
 
 
 def load_claims() -> list[Claim]:
-    """All claims, in the paper's order."""
-    return [Claim(**entry) for entry in rules.read()["claims"]]
+    """All claims, in the paper's order, without those that another replaces."""
+    entries = rules.read()["claims"]
+    replaced = {entry.get("replaces") for entry in entries}
+    return [Claim(**entry) for entry in entries if entry["id"] not in replaced]
 
 
 def judge(claim: Claim, dataset: str, found: Statistic, level: float = LEVEL) -> Verdict:
