@@ -51,6 +51,9 @@ def differences(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     `high` of the 95% t interval, `n` seeds, `p` two-sided, and `adjusted`, by Benjamini and Hochberg over all arms of
     one measure and `to`.
     """
+    cells = without_repeats(cells)
+    arms = pd.MultiIndex.from_frame(cells[ARM])
+    missing = missing[pd.MultiIndex.from_frame(missing[ARM]).isin(arms)]
     rows = [_row(*found) for found in (*_of_cells(cells), *_of_missing(missing))]
     columns = ["measure", "to", *ARM, "mean", "low", "high", "n", "p"]
     table = pd.DataFrame(rows, columns=columns)
@@ -58,6 +61,13 @@ def differences(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     for _, part in table[table.p.notna()].groupby(["measure", "to"]):
         table.loc[part.index, "adjusted"] = pd.Series(benjamini_hochberg(part.p.to_dict()))
     return table
+
+
+def without_repeats(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells without tuned arms for which nothing was tried but the published value: they are the published ones."""
+    keys = ["seed", "teacher", "system", "examples_per_class"]
+    tried = cells.groupby(keys).operations_total.transform("nunique")
+    return cells[(cells.weights == PUBLISHED) | (tried > 1)]
 
 
 def pareto_front(points: pd.DataFrame, cost: str, gain: str) -> pd.Series:
