@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, label_axes, readable_colour, subplots
 from ...report.formatting import NAMES
 from .arms import LABELS, PUBLISHED, TUNED
-from .comparison import ARM, BASE, differences, pareto_front
+from .comparison import ARM, BASE, differences, pareto_front, without_repeats
 
 PANELS = {"given_teacher": "given a trained teacher", "total": "with the teacher's training"}
 AGAINST = {BASE: "minus equation 4", LABELS: "minus labels alone"}
-NAMED_APART = 11  # points between the names of two arms of the front
+LEFT_FROM = 0.7  # of a panel's width: from there on an arm's name stands to the left of it
+SHOWN_ENDS = 0.9  # so many of the ends of intervals lie within a panel, and all means
 OFFSETS = {PUBLISHED: 0.0, TUNED: 0.3}  # of rows, below the system's own line
 
 
@@ -23,7 +24,7 @@ def accuracy_against_compute(cells: pd.DataFrame) -> Figure:
     Arms that no other beats in both are named.
     """
     figure, axes = subplots(1, len(PANELS), 4.2, sharey=True)
-    whole = cells[cells.full]
+    whole = without_repeats(cells[cells.full])
     unit = whole[(whole.system == LABELS) & (whole.length == 1)].operations_total.mean()
     for panel, (cost, title) in zip(axes[0], PANELS.items(), strict=True):
         column = f"operations_{cost}"
@@ -45,13 +46,14 @@ def accuracy_against_compute(cells: pd.DataFrame) -> Figure:
 
 
 def _name_front(panel: matplotlib.axes.Axes, front: pd.DataFrame) -> None:
-    """The names of the arms of the front, above one another where they would meet."""
-    for k, arm in enumerate(front.sort_values("students").itertuples()):
-        place = (4, 6 + NAMED_APART * (k % 3))
-        style = {"fontsize": 7, "textcoords": "offset points", "path_effects": [OUTLINE]}
-        panel.annotate(
-            arm.system, (arm.students, arm.accuracy), place, color=readable_colour(COLOURS[arm.teacher]), **style
-        )
+    """The names of the arms of the front, beside their markers: to the left in the right part of the panel."""
+    low, high = np.log(panel.get_xlim())
+    for arm in front.itertuples():
+        right = (np.log(arm.students) - low) / (high - low) > LEFT_FROM
+        place = {"xytext": (-6 if right else 6, -2), "ha": "right" if right else "left"}
+        style = {"fontsize": 7, "textcoords": "offset points", "path_effects": [OUTLINE], "zorder": 4}
+        colour = readable_colour(COLOURS[arm.teacher])
+        panel.annotate(arm.system, (arm.students, arm.accuracy), color=colour, **place, **style)
 
 
 @matplotlib.rc_context(STYLE)
@@ -70,8 +72,8 @@ def differences_of_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> Figure
             style = {"color": COLOURS[row.teacher], "markerfacecolor": face, "markersize": 4}
             panel.plot(row.mean, y, MARKERS.get(row.teacher, "v"), **style)
         panel.axvline(0, color="#555555", linestyle="--", linewidth=1)
-        widest = found[found.to == to][["low", "high"]].abs().to_numpy()
-        limit = np.nanquantile(widest, 0.9) if np.isfinite(widest).any() else 1.0
+        shown = found[found.to == to]
+        limit = np.nanmax([shown["mean"].abs().max(), shown[["low", "high"]].abs().stack().quantile(SHOWN_ENDS), 0.1])
         panel.set_xlim(-1.1 * limit, 1.1 * limit)
         label_axes(panel, title, "test accuracy, percentage points", "")
     axes[0, 0].set(yticks=range(len(order)), yticklabels=order)

@@ -24,7 +24,6 @@ VARIANTS = {
     ("takd", "small_teacher_untaught"): "from the small teacher, trained on labels",
     ("residual", "progressive"): "residual: one network after the other",
     ("residual", "joint"): "residual: both at once",
-    ("residual", "squared"): "residual: the second by squared error",
     ("residual", "ensemble"): "two independent networks of these sizes",
     ("tfkd_self", "itself"): "from a copy of the student",
     ("tfkd_self", "small_teacher"): "from the small teacher",
@@ -50,8 +49,8 @@ def _beats(rows: pd.DataFrame, spent: str) -> str:
     if held.empty:
         reason = "no student of labels alone was trained as long" if without else "one seed gives no interval"
         return f"{start}, it is not decided whether any system beats labels alone: {reason}."
-    best = held.loc[held["mean"].idxmax()]
     winners = held[(held.low > 0) & (held.adjusted <= LEVEL)].sort_values("mean", ascending=False)
+    best = held.loc[(held if winners.empty else winners)["mean"].idxmax()]
     interval = Interval(best["mean"], best.low, best.high, int(best.n))
     shown = f"{_arm_name(best)}: {interval} points, adjusted p = {best.adjusted:.2g}"
     if winners.empty:

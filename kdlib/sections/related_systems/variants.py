@@ -17,7 +17,7 @@ from ...training.teachers import load_teacher, predict
 from ..penultimate_layer.experiment import sampled_members
 from .arms import TEMPERATURE, Start, free_start, labels_student, published_code_smoothing, student_of
 
-RESIDUAL = {"progressive": {}, "joint": {"joint": 1.0}, "squared": {"squared": 1.0}, "ensemble": {"ensemble": 1.0}}
+RESIDUAL = {"progressive": {}, "joint": {"joint": 1.0}, "ensemble": {"ensemble": 1.0}}
 CLUSTERS, FEATURES = "clusters", "feature_transfer"  # the measures' names in the store
 Cells = list[tuple[dict[str, Any], Student]]
 
