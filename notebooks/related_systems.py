@@ -79,7 +79,7 @@ kdlib.figures.differences_of_systems(tables["cells"], tables["missing"])
 #
 # Test accuracy (%) with all examples, with few random ones of each class at as many steps, and on a class that was never seen
 # (every fifth removed in turn), raw and bias corrected. Differences in points with the half-width of their 95% interval; a star
-# marks those that stand among all arms of their column (Benjamini and Hochberg, 5%). Costs are multiples of one student's of
+# marks those that stand among all arms of their column (Benjamini and Hochberg). Costs are multiples of one student's of
 # labels alone; that of tuned weights has all trials in it, that of the sweet spot its search.
 #
 # The main weight of each system is tuned on the validation accuracy of the first seed's student of all examples, with the same

@@ -33,7 +33,7 @@ class Start:
     searched: tuple[Student, ...] = ()  # whose training found it
 
     def stopped(self) -> Teacher:
-        """The same training, ended after the epoch that teaches: what systems go on from."""
+        """The teacher whose training ends after the epoch that teaches: systems go on from its weights and responses."""
         if self.epoch == self.teacher.epochs:
             return self.teacher
         kept = tuple(e for e in self.teacher.epochs_with_responses if e <= self.epoch)
@@ -54,7 +54,7 @@ def starts(study: Study, seed: int, spot: Mapping[str, float] | None) -> list[St
 
 
 def free_start(study: Study, seed: int) -> Start:
-    """What systems without a teacher start from: its responses count for nothing, its seed and settings do."""
+    """The start of systems without a teacher: the small one, of which the seed and settings count, and no response."""
     return Start("none", study.teacher("small", seed), study.settings.teacher_epochs)
 
 
@@ -161,7 +161,7 @@ def whole_steps(study: Study) -> int:
 
 
 def of_size(study: Study, size: int) -> dict[str, Any]:
-    """What is changed of a student that has so many random examples of each class."""
+    """Fields of a student that learns from so many random examples of each class, in as many steps as from all."""
     return {"examples_per_class": size, "selection": "random", "steps": whole_steps(study)}
 
 

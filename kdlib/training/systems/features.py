@@ -24,7 +24,7 @@ class WithHead(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, C] of images [B, channels, H, W]."""
+        """The head's logits [B, C] from the features that the student has of images [B, channels, H, W]."""
         return self.head(self.features(images))
 
 
