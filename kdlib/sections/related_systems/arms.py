@@ -33,7 +33,7 @@ class Start:
     searched: tuple[Student, ...] = ()  # whose training found it
 
     def stopped(self) -> Teacher:
-        """The teacher whose training ends after the epoch that teaches: systems go on from its weights and responses."""
+        """The teacher whose training ends after the epoch that teaches; systems go on from its weights."""
         if self.epoch == self.teacher.epochs:
             return self.teacher
         kept = tuple(e for e in self.teacher.epochs_with_responses if e <= self.epoch)
