@@ -54,7 +54,7 @@ study
 # %% [markdown]
 # ## What was found
 
-# %% tags=["hide-input"]
+# %% kdlib={"tables": ["cells", "missing"]} tags=["hide-input"]
 tables = study.tables()  # what the store holds is read, what it lacks is computed now and kept
 kdlib.present.equal_compute_finding(tables["cells"], tables["missing"])
 
