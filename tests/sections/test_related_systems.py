@@ -7,7 +7,7 @@ from scipy import stats
 
 from kdlib import Store, open_study
 from kdlib.book import figures, present
-from kdlib.sections.related_systems import arms, comparison, variants
+from kdlib.sections.related_systems import arms, comparison, experiment, variants
 from kdlib.sections.related_systems.arms import LABELS
 from kdlib.training.config import Teacher
 from kdlib.training.systems.registry import find_system, systems
@@ -193,3 +193,23 @@ def test_the_tables_and_figures_of_the_page_show_every_system(tables):
     assert len(drawn.axes[0].get_yticklabels()) == len(systems())
     assert len(figures.accuracy_against_compute(tables["cells"]).axes) == 2
     assert len(present.system_variants(tables["variants"])) == tables["variants"].groupby(["system", "variant"]).ngroups
+
+
+def test_from_all_three_teachers_the_sweet_spots_cost_holds_its_search_and_a_given_teacher_costs_nothing(tmp_path):
+    """Of a plan: nothing is trained, the sweet spot is a provisional pair."""
+    wide = SETTINGS | {"system_teachers": ["small", "large", "large_sweet"], "teacher_epochs": 2, "seeds": 1}
+    study = open_study("related_systems", wide, store=Store(tmp_path))
+    spot = {"batch_size": study.settings.batch_sizes[-1], "epoch": 1}
+    cells = pd.DataFrame([c for c, _ in experiment._cells(study, spot, arms.known_tuned(study, spot))])
+    plain = cells.query("system == 'rbkd' and weights == 'published' and full").set_index("teacher")
+    searched = arms.starts(study, 0, spot)[-1].searched
+    assert len(searched) == len(study.settings.batch_sizes) * 2
+    assert plain.operations_total["large_sweet"] > 2 * plain.operations_total["large"]
+    assert plain.operations_given_teacher["large_sweet"] == plain.operations_given_teacher["large"]
+    taught = {name for name, system in systems().items() if not arms.needs_no_teacher(system)}
+    assert {teacher: set(part.system) for teacher, part in cells.groupby("teacher")} == {
+        **dict.fromkeys(("small", "large", "large_sweet"), taught),
+        "none": set(systems()) - taught | {LABELS},
+    }
+    runs, students = study.units()
+    assert set(searched) <= set(students) and study.lacking_teachers(s.teacher for s in students)
