@@ -44,8 +44,8 @@ def test_what_is_planned_is_what_gets_computed_and_then_nothing_is_missing():
     after = stored(search.store)
     assert [b + p for b, p in zip(before, planned, strict=True)] == after
     assert missing_units(studies(*SECTIONS)) == []
-    # Beforehand a provisional pair stands for the sweet spot, and the last trial for a tuned weight; where these are the
-    # default run and the published weight, fewer students are left.
+    # Beforehand a provisional pair stands for the sweet spot, and the last trial for a tuned weight; where these are
+    # the default run and the published weight, fewer students are left.
     assert beforehand[0] == after[0] and 0 <= beforehand[1] - after[1] <= 0.3 * after[1]
 
 
