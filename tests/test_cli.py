@@ -153,8 +153,10 @@ def test_all_shares_units_between_sections_and_takes_each_sections_parameters(kd
     assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == list(SECTIONS)
     teachers = list((tmp_path / "other" / "teacher").iterdir())
     # Both capacities, each at the other batch size, the large one so with a scaled learning rate, an assistant; then of
-    # `capacity` four widths, the large one plain, the small one regularized, the large one of smoothed labels.
-    assert len(teachers) == 6 + 7
+    # `capacity` four widths, the large one plain, the small one regularized, the large one of smoothed labels; of
+    # `related_systems` two trials each of class distance and of information, another assistant for the second trial of
+    # assistants, the smaller assistant directly and through the first, both untaught, the student's own network.
+    assert len(teachers) == 6 + 7 + 10
     assert not (tmp_path / "store").exists()
 
 

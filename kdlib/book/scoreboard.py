@@ -20,6 +20,7 @@ from ..sections import SECTIONS
 from ..claims.registry import Tables
 from ..claims.rows import last_epoch
 from ..report.formatting import as_written, format_interval
+from ..sections.related_systems.tables import equal_compute_finding
 from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
 from ..study.settings import differing, profile_values, reductions
 from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
@@ -158,6 +159,8 @@ class Scoreboard:
                 "",
                 *self._beside_labels_alone(),
                 "",
+                *self._at_equal_compute(),
+                "",
                 "All claims, the paper's own and (after the plus) readings of its text and tables; of the paper's own how",
                 "many verdicts stand when all are taken together; and apart, what holds by construction:",
                 "",
@@ -193,6 +196,17 @@ class Scoreboard:
         yield "ahead at equal steps (validation accuracy; each lead by its own 95% interval: some may be chance)."
         yield ""
         yield from _raw(Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_())
+
+    def _at_equal_compute(self) -> Iterator[str]:
+        """A line for each data set: which system, if any, beats labels alone at equal computation."""
+        yield "And any other system of distillation? Which beats students of labels alone that were trained for as long as the"
+        yield "same computation lasts, in points of test accuracy with the 95% interval, is on"
+        yield "[a page of its own](sections/related_systems.md):"
+        yield ""
+        for name, title in self.titles.items():
+            ran = self.tables[name].get("related_systems")
+            said = equal_compute_finding(ran["cells"], ran["missing"]) if ran else "not run."
+            yield f"- **{as_written(title)}**: {said}"
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""

@@ -31,6 +31,7 @@ class Claim:
     premise: Mapping[str, Any] | None = None
     by_construction: str | None = None
     since: str | None = None
+    replaces: str | None = None
 
     def applies_to(self, dataset: str) -> bool:
         """True if the claim is made for a data set; one that the paper does not have counts as `other`."""

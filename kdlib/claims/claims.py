@@ -85,8 +85,13 @@ class Verdict:
 
 
 def load_claims() -> list[Claim]:
-    """All claims, in the paper's order. Raises `InputError` for an entry with other fields than a claim has."""
-    return [rules.made(lambda own: Claim(**own), entry) for entry in rules.read()["claims"]]
+    """All claims, in the paper's order, without those that another replaces.
+
+    Raises `InputError` for an entry with other fields than a claim has.
+    """
+    entries = rules.read()["claims"]
+    replaced = {entry.get("replaces") for entry in entries}
+    return [rules.made(lambda own: Claim(**own), entry) for entry in entries if entry["id"] not in replaced]
 
 
 def judge(claim: Claim, dataset: str, found: Statistic, level: float = LEVEL) -> Verdict:

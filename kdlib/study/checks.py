@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InputError
-from ..training.choices import PRECISIONS, SEEDINGS, SELECTIONS
+from ..training.choices import PRECISIONS, SEEDINGS, SELECTIONS, SYSTEM_TEACHERS, TRIALS
 
 
 def check(name: str, value: Any) -> Any:
@@ -140,6 +140,12 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "batch_sizes": (_sequence(_integer(1)), _COUNTS),
     "sweet_spot_epochs": (_integer(1, 10_000), "a whole number from 1"),
     "spread_settings": (_sequence(_pair, ordered=False), "a list of pairs [batch size, epochs]"),
+    "system_teachers": (
+        _sequence(_one_of(*SYSTEM_TEACHERS), ordered=False),
+        f"a list of {', '.join(SYSTEM_TEACHERS)}",
+    ),
+    "trials": (_integer(1, TRIALS), f"a whole number from 1 to {TRIALS}"),
+    "label_lengths": (_sequence(_integer(1)), _COUNTS),
     "seeding": (_one_of(*SEEDINGS), " or ".join(SEEDINGS)),
     "accuracy_floor": (_number(0, 1), "a number from 0 to 1"),
     "device": (_device, "auto, cpu, cuda, cuda:N or mps"),

@@ -36,6 +36,9 @@ _COUNTED = {
     "examples_per_class": "numbers of examples",
     "selections": "ways to choose examples",
     "batch_sizes": "batch sizes",
+    "system_teachers": "teachers of systems",
+    "trials": "trials of each system",
+    "label_lengths": "lengths of students of labels alone",
 }
 
 
@@ -63,6 +66,9 @@ class Settings:
     selections: tuple[str, ...]  # how examples are chosen
     batch_sizes: tuple[int, ...]  # of the large teacher on the way to the sweet spot
     sweet_spot_epochs: int  # of those runs
+    system_teachers: tuple[str, ...]  # from which systems start: small, large, large_sweet
+    trials: int  # of each system's main weight, the published one being the first
+    label_lengths: tuple[int, ...]  # of students of labels alone, as multiples of the student's epochs
     spread_settings: tuple[tuple[int, int], ...]  # pairs (batch size, epochs) of the penultimate layer
     seeding: str  # of students: common random numbers, or those of the whole configuration (see `Student.seed`)
     accuracy_floor: float  # on validation, that every teacher must pass

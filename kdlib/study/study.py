@@ -185,12 +185,13 @@ class Study:
             self.teachers |= dict.fromkeys((teacher, *teacher.builds_on))
         return Student(teacher, epoch, float(temperature), **values)
 
-    def operations(self, student: Student, given: Iterable[Teacher] = ()) -> dict[str, int]:
-        """Operations of a student's whole training: `total`, and `given_teacher`, with teachers that are there already.
+    def operations(self, wanted: Student | Iterable[Student], given: Iterable[Teacher] = ()) -> dict[str, int]:
+        """Operations of the whole training of a student, or of several: `total`, and `given_teacher`.
 
-        Arguments: `given`, these teachers.
+        The second is with teachers that are there already. Arguments: `given`, these teachers.
         """
-        total, less = (costs.system_operations(student, self.dataset, g) for g in ((), tuple(given)))
+        wanted = [wanted] if isinstance(wanted, Student) else list(wanted)
+        total, less = (costs.system_operations(wanted, self.dataset, g) for g in ((), tuple(given)))
         return {"total": total, "given_teacher": less}
 
     def is_stored(self, unit: Teacher | Student) -> bool:

@@ -7,6 +7,8 @@ from ..errors import InputError
 PRECISIONS = ("fp32", "bf16")
 SEEDINGS = ("common", "configuration")
 ENGINES = ("loop", "stacked")
+SYSTEM_TEACHERS = ("small", "large", "large_sweet")
+TRIALS = 3  # most trials of a system's main weight: every grid has as many values
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
 
 

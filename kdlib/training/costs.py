@@ -13,32 +13,54 @@ from .systems.divided import PARTS
 from .systems.registry import find_system
 
 
-def system_operations(student: Student, dataset: Dataset, given: Iterable[Teacher] = ()) -> int:
-    """Floating-point operations of everything that is trained for a student, and of the passes that give its targets.
+def system_operations(wanted: Student | Iterable[Student], dataset: Dataset, given: Iterable[Teacher] = ()) -> int:
+    """Floating-point operations of everything that is trained for students, and of the passes that give their targets.
 
-    These are all steps of the student, all epochs of each teacher behind it (its own, those that one was distilled or
-    fine-tuned from), and of each network whose responses are taught a forward pass over the training set for each epoch
-    whose responses are used. Arguments: `given`, teachers that are there already, whose training costs nothing.
+    These are all steps of each student; of each teacher behind them (their own, those that one was distilled or
+    fine-tuned from) all epochs up to the last that is used, once; and of each network whose responses are taught a
+    forward pass over the training set for each epoch whose responses are used, once.
+    Arguments: `wanted`, one student or several, such as the trials of a system; `given`, teachers that are there
+    already, whose training costs nothing.
     """
-    size, steps = batch_size_and_steps(student, dataset)
-    networks = PARTS if find_system(student.system).divided else (student.network,)
-    total = steps * size * sum(operations_of_example(name, dataset) for name in networks)
-    if student.needs_responses:
-        total += len(student.response_epochs) * responses_operations(student.teacher, dataset)
-        total += teacher_operations(student.teacher, dataset, given)
-    return total
+    wanted, given = [wanted] if isinstance(wanted, Student) else list(wanted), tuple(given)
+    total = sum(_own_operations(student, dataset) for student in dict.fromkeys(wanted))
+    taught = [student for student in wanted if student.needs_responses]
+    passes = dict.fromkeys((student.teacher, epoch) for student in taught for epoch in student.response_epochs)
+    total += sum(responses_operations(teacher, dataset) for teacher, _ in passes)
+    trained: dict[Teacher, int] = {}
+    for student in taught:
+        _add_behind(student.teacher, max(student.response_epochs), given, trained)
+    return total + sum(_own_teacher_operations(*each, dataset) for each in trained.items())
 
 
 def teacher_operations(teacher: Teacher, dataset: Dataset, given: Iterable[Teacher] = ()) -> int:
     """Floating-point operations of a teacher's training and of all teachers that it builds on, but for `given` ones."""
-    if teacher in (given := tuple(given)):
-        return 0
-    total = teacher.epochs * len(dataset.train) * operations_of_example(teacher.network, dataset)
+    trained: dict[Teacher, int] = {}
+    _add_behind(teacher, teacher.epochs, tuple(given), trained)
+    return sum(_own_teacher_operations(*each, dataset) for each in trained.items())
+
+
+def _add_behind(teacher: Teacher, epochs: int, given: tuple[Teacher, ...], trained: dict[Teacher, int]) -> None:
+    """Add a teacher, and all that it builds on, with the epochs that each is trained for; not those that are given."""
+    if teacher not in given:
+        trained[teacher] = max(epochs, trained.get(teacher, 0))
+        for other in teacher.builds_on:
+            _add_behind(other, other.epochs, given, trained)
+
+
+def _own_operations(student: Student, dataset: Dataset) -> int:
+    size, steps = batch_size_and_steps(student, dataset)
+    networks = PARTS if find_system(student.system).divided else (student.network,)
+    return steps * size * sum(operations_of_example(name, dataset) for name in networks)
+
+
+def _own_teacher_operations(teacher: Teacher, epochs: int, dataset: Dataset) -> int:
+    total = epochs * len(dataset.train) * operations_of_example(teacher.network, dataset)
     if teacher.taught_by:
         total += responses_operations(teacher.taught_by, dataset)
     if teacher.class_distance or teacher.information:  # means by class after each epoch
-        total += teacher.epochs * responses_operations(teacher, dataset)
-    return total + sum(teacher_operations(other, dataset, given) for other in teacher.builds_on)
+        total += epochs * responses_operations(teacher, dataset)
+    return total
 
 
 def responses_operations(teacher: Teacher, dataset: Dataset) -> int:

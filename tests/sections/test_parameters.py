@@ -46,6 +46,9 @@ VALUES = {
     "teacher_epochs": [1],
     "teacher_batch_size": [64],
     "sweet_spot_epochs": [1, 1, 2],
+    "system_teachers": [["large"], ["small"], ["large_sweet", "small"]],
+    "trials": [1, 2, 1],
+    "label_lengths": [[1], [2, 4], [8]],
     "student_epochs": [1],
     "student_batch_size": [32, 32, 1000],
 }

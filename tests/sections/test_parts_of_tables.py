@@ -16,6 +16,7 @@ from .test_statistics import (
     example_efficiency_tables,
     missing_class_tables,
     penultimate_layer_tables,
+    related_systems_tables,
     similarity_information_tables,
     sweet_spot_tables,
 )
@@ -29,6 +30,7 @@ SECTIONS = {
     "rival_explanations": control_tables(),
     "similarity_information": similarity_information_tables(),
     "capacity": capacity_tables(),
+    "related_systems": related_systems_tables(),
 }
 SECTIONS["sweet_spot"]["map"] = SECTIONS["sweet_spot"]["map"].assign(test_accuracy=90.0)
 OTHERS = {"mnist": {"example_efficiency": example_efficiency_tables(shift=5)}}
@@ -36,7 +38,7 @@ OTHERS = {"mnist": {"example_efficiency": example_efficiency_tables(shift=5)}}
 KEYS = {
     *("seed", "teacher", "student", "control", "selection", "budget", "full", "setting", "split", "yardstick"),
     *("temperature", "epoch", "batch_size", "learning_rate", "missing_class", "examples_per_class", "level", "step"),
-    "targets",
+    *("targets", "system", "weights", "length", "variant", "network"),
 }
 CASES = [
     (section, column)

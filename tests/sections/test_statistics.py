@@ -21,6 +21,8 @@ from kdlib.paths import paper_dir, project_root
 from kdlib.sections.entropy.statistics import departure_from_a_line, gradient_difference
 from kdlib.sections.example_efficiency.statistics import examples_ratio_of_curves
 from kdlib.sections.penultimate_layer.statistics import settings_of_large
+from kdlib.sections.related_systems.arms import LABELS, PUBLISHED
+from kdlib.sections.related_systems.statistics import GAINS
 
 SEEDS = (0, 1, 2)
 SIX = (3, 6, 9, 12, 15, 20)
@@ -252,6 +254,7 @@ def tables() -> Tables:
         "sweet_spot": sweet_spot_tables(),
         "similarity_information": similarity_information_tables(),
         "capacity": capacity_tables(),
+        "related_systems": related_systems_tables(),
         "rival_explanations": {
             "full": frame(
                 "seed teacher control temperature accuracy",
@@ -287,6 +290,88 @@ def printed_variances(name: str) -> tuple[float, float]:
         labels = [float(row["soft_label"]) for row in csv.DictReader(file) if row["class"] != "6"]
     rows = np.reshape(labels, (5, 9))
     return rows.var(axis=1).mean(), rows.var(axis=0).mean()
+
+
+def related_systems_tables() -> dict[str, DataFrame]:
+    """What must not count has accuracy 0: tuned weights, other teachers, longer students of labels alone."""
+    keys = "seed teacher system weights value examples_per_class full length"
+    measured = "operations_total operations_given_teacher validation_accuracy accuracy"
+    sizes = (50.0, 500.0)
+    taught = [
+        (
+            s,
+            t,
+            name,
+            w,
+            1.0,
+            n,
+            n == 500,
+            1,
+            10**6,
+            10**3,
+            90.0,
+            (t == "large") * (w == PUBLISHED) * _accuracy(s, name, n),
+        )
+        for s, name, t, w, n in product(SEEDS, TAUGHT, ("large", "small"), (PUBLISHED, "tuned"), sizes)
+    ]
+    alone = [
+        (s, "none", LABELS, PUBLISHED, 0.0, n, n == 500, k, 100 * k, 100 * k, 90.0, (k == 1) * _accuracy(s, LABELS, n))
+        for s, (k, n) in product(SEEDS, ((1, 50.0), (1, 500.0), (4, 500.0)))
+    ]
+    cells = frame(f"{keys} {measured}", *taught, *alone)
+    missing = frame(
+        "seed teacher system weights value missing_class raw others corrected others_corrected n",
+        *[(s, "large", name, PUBLISHED, 1.0, 0, 10.0 + s, 90.0, 50.0, 90.0, 20) for s in SEEDS for name in TAUGHT],
+        *[(s, "none", LABELS, PUBLISHED, 0.0, 0, 0.0, 90.0, 40.0, 90.0, 20) for s in SEEDS],
+    )
+    trials = frame(
+        "seed teacher system value validation_accuracy chosen",
+        *[(0, "large", name, v, 90 + v, v == 1) for name in TAUGHT for v in (0.5, 1.0)],
+    )
+    made_up = {
+        ("takd", "direct"): 90,
+        ("takd", "assistant"): 93,
+        ("takd", "assistant_untaught"): 91,
+        ("residual", "progressive"): 88,
+        ("residual", "ensemble"): 85,
+        ("tfkd_self", "itself"): 86,
+        ("tfkd_self", "small_teacher"): 92,
+        ("tfkd_reg", "formula"): 84,
+        ("tfkd_reg", "code"): 80,
+        ("class_distance", "features"): 95,
+        ("class_distance", "plain_features"): 94,
+    }
+    growing = ("assistant", "progressive", "itself")
+    variants = frame(
+        "seed system variant validation_accuracy accuracy operations_total operations_given_teacher",
+        *[
+            (s, *key, 90.0, a + s * (key[1] in growing), 300 if key[1] == "direct" else 150, 9)
+            for s, (key, a) in product(SEEDS, made_up.items())
+        ],
+    )
+    assistants = frame(
+        "seed network own_accuracy distance accuracy untaught_accuracy",
+        *[(s, name, 90.0, d, a + s * (d == 1), 80.0) for s in SEEDS for name, d, a in (("one", 1, 92), ("two", 5, 86))],
+    )
+    scatter = [(s, "plain", 0.2 * (1 + s), 90.0) for s in SEEDS] + [(s, "class_distance", 0.1, 90.0) for s in SEEDS]
+    clusters = frame("seed teacher nc1 accuracy", *scatter)
+    return {
+        "cells": cells,
+        "missing": missing,
+        "trials": trials,
+        "variants": variants,
+        "assistants": assistants,
+        "clusters": clusters,
+    }
+
+
+TAUGHT = ["rbkd", *GAINS, "mcmi"]
+POINTS = {name: place for place, name in enumerate(TAUGHT, start=1)} | {LABELS: 40}
+
+
+def _accuracy(seed: int, system: str, examples: float) -> float:
+    """With 500 examples of each class 50, and its points; with 50 some points for each seed besides."""
+    return 50 + POINTS[system] if examples == 500 else 20 + (1 + seed) * POINTS[system]
 
 
 PRINTED_DIFFERENCES = np.subtract(printed_variances("table2.csv"), printed_variances("table3.csv"))
@@ -384,6 +469,18 @@ KNOWN = {
     "half_the_gap_minus_gap_to_the_large_teacher_stopped_early": [20, 20, 20],
     "scatter_ratio_at_initialisation_over_half_of_the_trained_one": [4 / 3] * 3,
     "loss_from_a_smoothed_teacher_of_more_entropy": [20, 20, 20],
+    **{f"gain_of_{name}_over_{over}": [POINTS[name] - POINTS[over]] * 3 for name, over in GAINS.items()},
+    "gain_of_mcmi_over_rbkd_with_few_examples": [(1 + s) * (POINTS["mcmi"] - POINTS["rbkd"]) for s in SEEDS],
+    "gain_of_residual_over_labels_alone": [POINTS["residual"] - POINTS[LABELS]] * 3,
+    "residual_compute_ratio": [0.5, 0.5, 0.5],
+    "gain_of_residual_over_ensemble": [3, 4, 5],
+    "teacher_free_student_difference": [-6, -5, -4],
+    "tfkd_formula_minus_code": [4, 4, 4],
+    "gain_of_class_distance_by_features": [1, 1, 1],
+    "gain_of_a_taught_assistant": [2, 3, 4],
+    "gain_of_the_assistant_nearest_to_the_mean": [3, 3.5, 4],
+    "class_distance_scatter_ratio": [0.5, 0.25, 1 / 6],
+    "loss_from_a_smoothed_teacher": [90 - 85] * 3,
 }
 PREMISES = {c.premise["statistic"] for c in load_claims() if c.premise}
 RIVAL_PREMISE = "responses_gain_over_hard_labels_large"  # its value is in claims/test_controls.py
@@ -436,7 +533,10 @@ def test_a_claim_names_the_notebooks_whose_tables_its_statistic_takes():
     sections = Watched(
         {part.name: {f.stem: read_csv(f) for f in part.glob("*.csv")} for part in reference.iterdir() if part.is_dir()}
     )
-    sections.setdefault("similarity_information", similarity_information_tables())  # without a reference page yet
+    # Without a reference page yet.
+    sections.setdefault("similarity_information", similarity_information_tables())
+    sections.setdefault("related_systems", related_systems_tables())
+    sections.setdefault("capacity", capacity_tables())
     for claim in load_claims():
         if claim.kind != "not_tested" and claim.applies_to("mnist") and claim.notebook in sections:
             taken: set[str] = set()

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..losses import kd_targets
+from ..measures import nearest
 from ..targets import class_means
 from .system import Gradient, Parameter, System
 from .terms import (
@@ -131,8 +132,8 @@ def own_architecture(teacher: Any, epoch: int, *, temperature: float, alpha: flo
 
 
 def earlier_epoch(teacher: Any, epoch: int, *, temperature: float, alpha: float, share: float) -> tuple:
-    """A teacher's own checkpoint: the teacher with the epoch, rounded up, at which a share of its training is done."""
-    return teacher, max(1, math.ceil(share * teacher.epochs))
+    """A teacher's own checkpoint: the kept epoch that is nearest to a share of its training, rounded up."""
+    return teacher, int(nearest(teacher.epochs_with_responses, math.ceil(share * epoch)))
 
 
 def taught(**described: Any) -> System:

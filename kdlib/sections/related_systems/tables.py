@@ -1,0 +1,175 @@
+"""Tables and sentences on all systems beside equation 4 and labels alone."""
+
+import pandas as pd
+
+from ...claims.inference import LEVEL
+from ...claims.intervals import Interval
+from ...report.formatting import TEACHERS, Markdown, index_name_as_header, mean_and_half_width
+from .arms import LABELS, PUBLISHED, TUNED
+from .comparison import ARM, BASE, COSTS, EQUAL, differences
+
+SPENT = {
+    "total": "at equal total computation, the teacher's training included",
+    "given_teacher": "at equal computation, given a trained teacher",
+}
+STARTS = TEACHERS | {"none": "none"}
+VARIANTS = {
+    ("takd", "direct"): "directly from the large teacher",
+    ("takd", "assistant"): "through the first assistant",
+    ("takd", "second_assistant"): "through the second, smaller assistant",
+    ("takd", "small_teacher"): "through the small teacher",
+    ("takd", "both"): "through both assistants, one after the other",
+    ("takd", "assistant_untaught"): "from the first assistant, trained on labels",
+    ("takd", "second_assistant_untaught"): "from the second assistant, trained on labels",
+    ("takd", "small_teacher_untaught"): "from the small teacher, trained on labels",
+    ("residual", "progressive"): "residual: one network after the other",
+    ("residual", "joint"): "residual: both at once",
+    ("residual", "ensemble"): "two independent networks of these sizes",
+    ("tfkd_self", "itself"): "from a copy of the student",
+    ("tfkd_self", "small_teacher"): "from the small teacher",
+    ("tfkd_reg", "formula"): "TF-KD reg, equation 9 of its paper",
+    ("tfkd_reg", "code"): "TF-KD reg, its public code (label smoothing)",
+    ("class_distance", "responses"): "class-distance teacher, responses",
+    ("class_distance", "features"): "class-distance teacher, features and last layer",
+    ("class_distance", "plain_features"): "plain large teacher, features and last layer",
+}
+
+
+def equal_compute_finding(cells: pd.DataFrame, missing: pd.DataFrame) -> Markdown:
+    """Sentences: which systems, if any, beat labels alone at equal computation, in both columns of it."""
+    found = differences(cells, missing)
+    return Markdown(" ".join(_beats(found[found.to == EQUAL[cost]], SPENT[cost]) for cost in COSTS))
+
+
+def _beats(rows: pd.DataFrame, spent: str) -> str:
+    """A sentence on one column of computation: which arms are ahead, the best one's interval, how many had no rival."""
+    held, start = rows[rows.n > 1], spent[0].upper() + spent[1:]
+    without = int((rows.n == 0).sum())
+    lacking = f" Of {len(rows)} arms {without} had no student of labels alone that was trained as long."
+    if held.empty:
+        reason = "no student of labels alone was trained as long" if without else "one seed gives no interval"
+        return f"{start}, it is not decided whether any system beats labels alone: {reason}."
+    winners = held[(held.low > 0) & (held.adjusted <= LEVEL)].sort_values("mean", ascending=False)
+    best = held.loc[(held if winners.empty else winners)["mean"].idxmax()]
+    interval = Interval(best["mean"], best.low, best.high, int(best.n))
+    shown = f"{_arm_name(best)}: {interval} points, adjusted p = {best.adjusted:.2g}"
+    if winners.empty:
+        said = f"**no system** of {len(held)} arms beats labels alone (farthest ahead {shown})."
+    else:
+        names = ", ".join(dict.fromkeys(f"`{name}`" for name in winners.system))
+        said = f"**{len(winners)} of {len(held)} arms beat labels alone**: {names} (farthest ahead {shown})."
+    return f"{start}, {said}" + lacking * bool(without)
+
+
+def _arm_name(row: pd.Series) -> str:
+    teacher = {"none": "", "large_sweet": " from the large teacher at its sweet spot"}
+    return f"`{row.system}`, {row.weights}" + teacher.get(row.teacher, f" from the {row.teacher} teacher")
+
+
+def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
+    """Every arm: accuracies [%], mean ± half-width; differences; operations as multiples of a student's.
+
+    An arm whose tuned value is the published one stands once, as "both". A star marks a difference whose interval
+    excludes 0 and whose adjusted p is at most 0.05.
+    """
+    once = cells[cells.length == 1]
+    found = differences(cells, missing)
+    unit = cells[(cells.system == LABELS) & cells.full & (cells.length == 1)].operations_total.mean()
+    values = once[once.full].groupby(["teacher", "system"]).value.nunique()
+    rows = []
+    for (teacher, system, weights), part in once.groupby(ARM, sort=False):
+        same = values[teacher, system] == 1
+        if weights == TUNED and same:
+            continue
+        whole = part[part.full]
+        own = found[(found.teacher == teacher) & (found.system == system) & (found.weights == weights)]
+        row = {
+            "system": system,
+            "teacher": STARTS[teacher],
+            "weights": "both" if same and system != LABELS else weights,
+            "all": mean_and_half_width(whole.accuracy, 2),
+        }
+        for number, few in part[~part.full].groupby("examples_per_class"):
+            row[f"{number:g} a class"] = mean_and_half_width(few.accuracy, 1)
+        removed = missing[(missing.teacher == teacher) & (missing.system == system) & (missing.weights == weights)]
+        for column, title in (("raw", "missing, raw"), ("corrected", "missing, corrected")):
+            row[title] = mean_and_half_width(removed.groupby("seed")[column].mean(), 1)
+        full = own[own.measure == "all examples"].set_index("to")
+        for to, title in (
+            (BASE, "− equation 4"),
+            (LABELS, "− labels alone"),
+            (EQUAL["given_teacher"], "− labels, equal given teacher"),
+            (EQUAL["total"], "− labels, equal total"),
+        ):
+            row[title] = _difference(full.loc[to]) if to in full.index else "–"
+        for cost, title in (("given_teacher", "cost given teacher"), ("total", "total cost")):
+            row[title] = f"{whole[f'operations_{cost}'].mean() / unit:,.1f}"
+        rows.append(row)
+    return index_name_as_header(pd.DataFrame(rows).set_index("system"))
+
+
+def _difference(row: pd.Series) -> str:
+    if row.n == 0:
+        return "–"
+    star = "*" if row.n > 1 and (row.low > 0 or row.high < 0) and row.adjusted <= LEVEL else ""
+    half = f" ± {(row.high - row.low) / 2:.2f}" if row.n > 1 else ""
+    return f"{row['mean']:+.2f}{half}{star}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def system_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Validation accuracy [%] at each value of the main weight on the first seed; a star marks the one chosen."""
+    rows = []
+    for (teacher, system), part in trials.groupby(["teacher", "system"], sort=False):
+        row = {"system": system, "teacher": STARTS[teacher]}
+        for k, trial in enumerate(part.itertuples(), start=1):
+            name = f"trial {k}" if k > 1 else PUBLISHED
+            row[name] = f"{trial.value:g}: {trial.validation_accuracy:.2f}{'*' if trial.chosen else ''}"
+        rows.append(row)
+    return index_name_as_header(pd.DataFrame(rows).set_index("system"))
+
+
+def system_variants(variants: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracy [%] of each variant, mean ± half-width, and its operations over those of the direct student."""
+    direct = variants[(variants.system == "takd") & (variants.variant == "direct")].operations_total.mean()
+    rows = []
+    for (system, variant), part in variants.groupby(["system", "variant"], sort=False):
+        cost = part.operations_total.mean() / direct
+        rows.append(
+            {
+                "system": system,
+                "student": VARIANTS[system, variant],
+                "all examples (%)": mean_and_half_width(part.accuracy, 2),
+                "total cost over direct": "–" if cost != cost else f"{cost:.2f}",
+            }
+        )
+    return index_name_as_header(pd.DataFrame(rows).set_index("system"))
+
+
+def assistant_candidates(assistants: pd.DataFrame) -> pd.DataFrame:
+    """Each candidate's own validation accuracy [%], its distance from the mean, and how often it is the nearest."""
+    nearest = assistants.loc[assistants.groupby("seed").distance.idxmin()].network.value_counts()
+    rows = [
+        {
+            "assistant": network.replace("_", " "),
+            "its own (%)": mean_and_half_width(part.own_accuracy, 2),
+            "from the mean": mean_and_half_width(part.distance, 2),
+            "nearest in seeds": f"{nearest.get(network, 0)} of {len(part)}",
+            "its student (%)": mean_and_half_width(part.accuracy, 2),
+            "untaught (%)": mean_and_half_width(part.untaught_accuracy, 2),
+        }
+        for network, part in assistants.groupby("network", sort=False)
+    ]
+    return index_name_as_header(pd.DataFrame(rows).set_index("assistant"))
+
+
+def class_distance_clusters(clusters: pd.DataFrame) -> pd.DataFrame:
+    """NC1 and validation accuracy [%] of the plain and of the class-distance large teacher."""
+    rows = [
+        {
+            "large teacher": name.replace("_", " "),
+            "NC1": mean_and_half_width(part.nc1, 3),
+            "validation accuracy (%)": mean_and_half_width(part.accuracy, 2),
+        }
+        for name, part in clusters.groupby("teacher", sort=False)
+    ]
+    return index_name_as_header(pd.DataFrame(rows).set_index("large teacher"))

@@ -1,0 +1,215 @@
+"""The section on related systems at its smallest: its tables a second time, equal trials, and what its rivals cost."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from kdlib import Store, open_study
+from kdlib.book import figures, present
+from kdlib.sections.related_systems import arms, comparison, experiment, variants
+from kdlib.sections.related_systems.arms import LABELS
+from kdlib.training.config import Teacher
+from kdlib.training.systems.registry import find_system, systems
+
+SETTINGS = {
+    "dataset": "digits",
+    "profile": "smoke",
+    "examples": 200,
+    "teacher_epochs": 1,
+    "student_epochs": 1,
+    "label_lengths": [1, 64],
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return open_study("related_systems", SETTINGS, store=Store(tmp_path_factory.mktemp("store")))
+
+
+@pytest.fixture(scope="module")
+def tables(study):
+    return study.tables()
+
+
+def test_every_system_stands_twice_with_each_number_of_examples_and_with_each_missing_class(study, tables):
+    cells = tables["cells"][tables["cells"].system != LABELS]
+    assert set(cells.system) == set(systems())
+    counts = cells.groupby(["seed", "teacher", "system"]).size()
+    assert set(counts) == {2 * (1 + len(arms.sizes(study)))} and len(counts) == 2 * len(systems())
+    missing = tables["missing"].groupby(["seed", "teacher", "system", "weights"]).size()
+    assert set(missing) == {len(arms.removed_classes(study))} and len(missing) == 2 * (2 * len(systems()) + 1)
+
+
+def test_every_system_has_equally_many_trials_and_the_published_value_is_the_registrys_default(study, tables):
+    trials = tables["trials"].groupby("system")
+    assert set(trials.size()) == {study.settings.trials} and set(tables["trials"].seed) == {0}
+    published = tables["cells"].query("weights == 'published' and system != @LABELS").groupby("system").value.unique()
+    for name, system in systems().items():
+        default = system.defaults()[system.main]
+        assert published[name].tolist() == [default] and default in system.grid
+        assert trials.get_group(name).value.tolist() == list(arms.trial_values(study, system))
+
+
+def test_at_its_published_weights_a_student_has_the_registrys_parameters_and_its_own_temperature(study):
+    start = arms.starts(study, 0, None)[0]
+    for system in systems().values():
+        student = arms.student_of(study, system, start)
+        assert student.temperature == (system.temperature or 9.0)
+        if not system.path:
+            values = system.values_of(student)
+            assert {name: float(value) for name, value in values.items()} == system.defaults()
+
+
+def test_the_tuned_value_is_the_best_on_validation_and_no_test_accuracy_decides_anything(study, tables, monkeypatch):
+    for (teacher, system), part in tables["trials"].groupby(["teacher", "system"]):
+        best = part[part.validation_accuracy == part.validation_accuracy.max()]
+        (chosen,) = part[part.chosen].value
+        assert chosen == best.value.iloc[0]
+        tuned = tables["cells"][tables["cells"].weights == "tuned"]
+        assert set(tuned[(tuned.teacher == teacher) & (tuned.system == system)].value) == {chosen}
+    before = arms.tune(study, None)
+    student_results = study.student_results
+
+    def without_test(wanted):
+        return [{k: v for k, v in r.items() if k not in ("confusion", "corrected")} for r in student_results(wanted)]
+
+    monkeypatch.setattr(study, "student_results", without_test)
+    assert arms.tune(study, None) == before
+
+
+def test_differences_and_their_intervals_are_those_of_seed_minus_seed(tables):
+    cells, missing = tables["cells"], tables["missing"]
+    found = comparison.differences(cells, missing)
+    for row in found[found.measure == "all examples"].sample(12, random_state=0).itertuples():
+        own = cells[(cells.system == row.system) & (cells.weights == row.weights) & cells.full].set_index("seed")
+        if row.to == "rbkd":
+            other = cells[(cells.system == "rbkd") & (cells.weights == row.weights) & cells.full]
+        else:
+            other = cells[(cells.system == LABELS) & cells.full]
+            if row.to != LABELS:
+                column = row.to.replace("labels_alone_equal", "operations")
+                other = other[other[column] >= own[column].iloc[0]]
+            other = other[other.length == other.length.min()]
+        values = (own.accuracy - other.set_index("seed").accuracy).dropna()
+        assert row.n == len(values)
+        if row.n:
+            half = stats.t.ppf(0.975, 1) * values.std(ddof=1) / np.sqrt(2)
+            np.testing.assert_allclose([row.mean, row.low, row.high], values.mean() + half * np.array([0, -1, 1]))
+    for _, part in found[found.p.notna()].groupby(["measure", "to"]):
+        np.testing.assert_allclose(part.adjusted, stats.false_discovery_control(part.p))
+
+
+def test_a_rival_of_labels_alone_took_at_least_as_much_computation_and_the_next_shorter_less(tables):
+    alone = tables["cells"][(tables["cells"].system == LABELS) & tables["cells"].full]
+    for cost in comparison.COSTS:
+        beside = comparison.equal_compute(tables["cells"], cost)
+        found = beside[beside.length.notna()]
+        assert (found.rival_operations >= found.operations).all() and set(found.length) == set(alone.length)
+        for row in found.itertuples():
+            shorter = alone[(alone.seed == row.seed) & (alone.length < row.length)]
+            assert (shorter[f"operations_{cost}"] < row.operations).all()
+        assert (beside[beside.length.isna()].operations > alone[f"operations_{cost}"].max()).all()
+
+
+def test_tuning_costs_its_trials_and_the_teacher_once(study, tables):
+    dkd = tables["cells"].query("seed == 0 and system == 'dkd' and full").set_index("weights")
+    plain = study.operations(arms.student_of(study, find_system("dkd"), arms.starts(study, 0, None)[0]))
+    assert dkd.operations_total["published"] == plain["total"]
+    one = tables["cells"].query("seed == 0 and system == @LABELS and length == 1 and full").operations_total.item()
+    assert dkd.operations_total["tuned"] - dkd.operations_total["published"] == (study.settings.trials - 1) * one
+    assert (tables["cells"].operations_given_teacher <= tables["cells"].operations_total).all()
+
+
+def test_the_front_holds_what_no_other_arm_beats():
+    points = pd.DataFrame({"cost": [1, 2, 3, 2, 1], "gain": [5, 7, 6, 7, 4]})
+    assert comparison.pareto_front(points, "cost", "gain").tolist() == [True, True, False, True, False]
+
+
+def test_of_equal_trials_the_published_value_is_taken(study, monkeypatch):
+    results = study.student_results(student for _, student in arms.trials(study, None))
+    monkeypatch.setattr(study, "student_results", lambda wanted: [results[0] for _ in wanted])
+    tuned = arms.tune(study, None)
+    assert all(value == systems()[name].defaults()[systems()[name].main] for (_, name), value in tuned.items())
+
+
+def test_the_plan_holds_every_student_that_the_tables_take_and_nothing_is_left(study, tables):
+    runs, students = study.units()
+    assert runs == [] and all(study.is_stored(student) for student in students)
+
+
+def test_a_system_that_goes_on_from_its_teacher_does_so_from_the_epoch_that_teaches(study):
+    run = Teacher("large_teacher", 0, 4, 64, kept_epochs=(1, 2, 4))
+    start = arms.Start("large_sweet", run, 2)
+    for name in ("takd", "mcmi"):
+        behind = arms.student_of(study, systems()[name], start).teacher.builds_on
+        assert behind == (start.stopped(),) and behind[0].epochs == 2 and behind[0].kept_epochs == (1, 2)
+    assert arms.student_of(study, systems()["half_way_checkpoint"], start).teacher_epoch == 1
+    assert arms.student_of(study, systems()["rbkd"], start).teacher_epoch == 2
+
+
+def test_an_earlier_epoch_is_one_whose_responses_were_kept(study):
+    run = Teacher("large_teacher", 0, 20, 64, kept_epochs=(1, 4, 7, 20))
+    student = study.student(run, 9.0, system="early_stopped_teacher")
+    assert student.teacher_epoch == 4  # a quarter of 20 is 5
+
+
+def test_the_public_code_of_tfkd_is_label_smoothing_at_the_weight_that_its_setting_gives():
+    assert round(arms.published_code_smoothing(0.1, 0.99, 20, 100), 4) == 0.0999
+    import torch
+
+    confidence, temperature, classes, alpha = 0.99, 20.0, 10, 0.1
+    p = torch.full((classes,), (1 - confidence) / (classes - 1), dtype=torch.float64)
+    p[3] = confidence
+    soft, hard = torch.softmax(p / temperature, 0), torch.eye(classes, dtype=torch.float64)[3]
+    smoothing = arms.published_code_smoothing(alpha, confidence, temperature, classes)
+    wanted = (1 - smoothing) * hard + smoothing / classes
+    torch.testing.assert_close((1 - alpha) * hard + alpha * soft, wanted)
+
+
+def test_the_rule_of_the_mean_takes_the_candidate_of_the_smallest_distance(study, tables):
+    for _, part in tables["assistants"].groupby("seed"):
+        assert set(part.network) == set(variants.candidates(study))
+        assert part.distance.min() >= 0
+    assert "nearest in seeds" in present.assistant_candidates(tables["assistants"]).columns
+
+
+def test_a_sentence_names_the_best_arm_with_its_interval_or_says_why_nothing_is_decided(tables):
+    said = present.equal_compute_finding(tables["cells"], tables["missing"])
+    assert "At equal total computation" in said and "given a trained teacher" in said and "adjusted p" in said
+    short = tables["cells"][(tables["cells"].system != LABELS) | (tables["cells"].length == 1)]
+    taught = short[(short.teacher != "none") | (short.system == LABELS)]
+    said = present.equal_compute_finding(taught, tables["missing"])
+    assert said.count("it is not decided whether any system beats labels alone: no student") == 2
+    one = present.equal_compute_finding(*(tables[n][tables[n].seed == 0] for n in ("cells", "missing")))
+    assert "one seed gives no interval" in one or "no student" in one
+
+
+def test_the_tables_and_figures_of_the_page_show_every_system(tables):
+    shown = present.related_systems(tables["cells"], tables["missing"])
+    assert set(shown.index) == {*systems(), LABELS}
+    assert set(present.system_trials(tables["trials"]).index) == set(systems())
+    drawn = figures.differences_of_systems(tables["cells"], tables["missing"])
+    assert len(drawn.axes[0].get_yticklabels()) == len(systems())
+    assert len(figures.accuracy_against_compute(tables["cells"]).axes) == 2
+    assert len(present.system_variants(tables["variants"])) == tables["variants"].groupby(["system", "variant"]).ngroups
+
+
+def test_from_all_three_teachers_the_sweet_spots_cost_holds_its_search_and_a_given_teacher_costs_nothing(tmp_path):
+    """Of a plan: nothing is trained, the sweet spot is a provisional pair."""
+    wide = SETTINGS | {"system_teachers": ["small", "large", "large_sweet"], "teacher_epochs": 2, "seeds": 1}
+    study = open_study("related_systems", wide, store=Store(tmp_path))
+    spot = {"batch_size": study.settings.batch_sizes[-1], "epoch": 1}
+    cells = pd.DataFrame([c for c, _ in experiment._cells(study, spot, arms.known_tuned(study, spot))])
+    plain = cells.query("system == 'rbkd' and weights == 'published' and full").set_index("teacher")
+    searched = arms.starts(study, 0, spot)[-1].searched
+    assert len(searched) == len(study.settings.batch_sizes) * 2
+    assert plain.operations_total["large_sweet"] > 2 * plain.operations_total["large"]
+    assert plain.operations_given_teacher["large_sweet"] == plain.operations_given_teacher["large"]
+    taught = {name for name, system in systems().items() if not arms.needs_no_teacher(system)}
+    assert {teacher: set(part.system) for teacher, part in cells.groupby("teacher")} == {
+        **dict.fromkeys(("small", "large", "large_sweet"), taught),
+        "none": set(systems()) - taught | {LABELS},
+    }
+    runs, students = study.units()
+    assert set(searched) <= set(students) and study.lacking_teachers(s.teacher for s in students)
