@@ -117,8 +117,8 @@ def load_dataset(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device={device!r} cannot be used: {str(error).splitlines()[0]}") from error
-    source = find_source(name)
     root = paths.at_home(root) if root else paths.data_dir()
+    source = find_source(name, root)
     check_files(name, root)
     arrays, readings = read_arrays(name, source, root)
     train_x, train_y, test_x, test_y = arrays
@@ -154,7 +154,7 @@ def load_dataset(
         subset=examples is not None,
         positions=torch.from_numpy(positions),
         test_positions=torch.from_numpy(test_positions),
-        readings=readings,
+        readings=(*source.readings, *readings),
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
     )
     return dataset.to(device)
@@ -214,12 +214,15 @@ def read_arrays(name: str, source: Source, root: Path) -> tuple[Arrays, tuple[st
     except InputError:
         raise
     except Exception as error:
-        advice = (
-            f"`kdlib data {name} --from DIR` puts a checked copy from a folder in torchvision's layout in its place, "
-            f"`kdlib data {name} --download` its publisher's"
-            if source.builtin
-            else f"The loader was given data_dir={root}"
-        )
+        if source.added:
+            advice = f"`kdlib data remove {name}`, then add it again"
+        elif source.builtin:
+            advice = (
+                f"`kdlib data {name} --from DIR` puts a checked copy from a folder in torchvision's layout in its "
+                f"place, `kdlib data {name} --download` its publisher's"
+            )
+        else:
+            advice = f"The loader was given data_dir={root}"
         raise InputError(f"data set {name!r} cannot be read under {root}: {plugins.told(error)}. {advice}.") from error
     try:
         arrays, readings = forms.read(given)
@@ -227,9 +230,12 @@ def read_arrays(name: str, source: Source, root: Path) -> tuple[Arrays, tuple[st
         raise InputError(f"data set {name!r}: {error}") from error
     _check_classes(name, source, arrays)
     if source.sha256 and forms.sha256(*arrays) != source.sha256:
+        again = f"`kdlib data {name} --from DIR` or `kdlib data {name} --download`"
+        if source.added:
+            again = f"`kdlib data remove {name}`, then `kdlib data add`"
         raise InputError(
             f"data set {name!r} under {root} is complete but altered: its checksum differs from the original's. "
-            f"Get it again: `kdlib data {name} --from DIR` or `kdlib data {name} --download`."
+            f"Get it again: {again}."
         )
     return arrays, readings
 
@@ -250,8 +256,8 @@ def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
                 f"data set {name!r}: the {split} split must have every class from 0 to {classes - 1} and no other; "
                 f"wrong: {', '.join(map(str, lacking))}{hint}"
             )
-    if classes < 3:
-        raise InputError(f"data set {name!r} has {classes} classes; at least 3 are needed, to take one out")
+    if classes < 2:
+        raise InputError(f"data set {name!r} has one class; at least 2 are needed, to tell one from another")
     if source.class_names is not None and len(source.class_names) != classes:
         raise InputError(f"data set {name!r}: {len(source.class_names)} names for {classes} classes")
 

@@ -32,10 +32,10 @@ def read(given: Any) -> tuple[Arrays, tuple[str, ...]]:
     arrays = {what: _array(part, what) for what, part in named.items()}
     for split in ("training", "test"):
         images, labels = f"{split} images", f"{split} labels"
-        arrays[labels], read_labels = _labels(arrays[labels], labels)
+        arrays[labels], of_labels = read_labels(arrays[labels], labels)
         _check_shape(arrays[images], arrays[labels], images)
-        arrays[images], read_pixels = _pixels(arrays[images], images)
-        notes += [*read_labels, *read_pixels]
+        arrays[images], of_pixels = _pixels(arrays[images], images)
+        notes += [*of_labels, *of_pixels]
     both = [arrays["training images"], arrays["test images"]]
     if both[0].ndim == 4 and channels_last(both[0].shape[1:]):
         shape = both[0].shape[1:]
@@ -126,7 +126,7 @@ def _advice(what: str) -> str:
     return "images must be numbers of one shape: decode each, then `np.stack([np.asarray(i) for i in images])`"
 
 
-def _labels(labels: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
+def read_labels(labels: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
     """Labels [N] as native integers, and how they were read."""
     notes = []
     if labels.ndim == 2 and labels.shape[1] == 1:

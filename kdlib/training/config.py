@@ -41,7 +41,7 @@ class Teacher:
             before = {name: getattr(teacher, name) for name in ("taught_by", "continues")}
             return {
                 **identity_fields(teacher),
-                **network_identity(teacher.network, dataset.family, dataset.builtin),
+                **network_identity(teacher.network, dataset.family, dataset.builtin, dataset.shape),
                 **{name: identity(other) for name, other in before.items() if other},
             }
 
@@ -105,7 +105,7 @@ class Student:
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The student's identity as a dictionary for JSON: the store derives the key of its unit from it."""
-        network = network_identity(self.network, dataset.family, dataset.builtin)
+        network = network_identity(self.network, dataset.family, dataset.builtin, dataset.shape)
         system = system_identity(self.system)
         own = {**identity_fields(self), **network, **system}
         return {**own, "teacher": self.teacher.config(dataset), "data": dataset.digest}
