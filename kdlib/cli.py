@@ -126,13 +126,16 @@ def data_show(
         sources.fetch(name, data_dir(), source)
     registry.check_files(name)
     from .data.dataset import describe, load_dataset
+    from .training.models import network_sizes
 
     dataset = load_dataset(name)
     checked = f" ({files.checked_by(name, data_dir())})" if verify else ""
     typer.echo(f"{name}: complete{checked}")
-    if (source := registry.find_source(name)).added and (declared := added.find(name)):
-        typer.echo(f"  added from {declared.source}; networks of table 7's {source.family}")
-    for line in describe(dataset):
+    if registry.find_source(name).added and (declared := added.find(name)):
+        typer.echo(f"  added from {declared.source}")
+    counts = network_sizes(dataset.family, dataset.shape, dataset.classes)
+    shown = ", ".join(f"{role.replace('_', ' ')} {count:,}" for role, count in counts.items())
+    for line in (*describe(dataset), f"networks of table 7's {dataset.family}, with parameters: {shown}"):
         typer.echo(f"  {line}")
 
 
@@ -176,22 +179,10 @@ def data_add(
 
     options = Options(label=label, group=group, workers=workers, **given)
     known, said = add(name, path, test=test, family=family, title=title, seed=seed, options=options)
-    from .data.dataset import describe, load_dataset
-    from .training.models import network_sizes
-
-    try:
-        dataset = load_dataset(known)
-    except BaseException:
-        if known == name:
-            added.remove(name)
-        raise
     typer.echo(f"{name}: {'added' if known == name else f'is {known}'}")
-    for line in dict.fromkeys((*said, *describe(dataset))):
+    for line in said:
         typer.echo(f"  {line}")
-    counts = network_sizes(dataset.family, dataset.shape, dataset.classes)
-    shown = ", ".join(f"{role.replace('_', ' ')} {count:,}" for role, count in counts.items())
-    typer.echo(f"  networks of table 7's {dataset.family}, in parameters: {shown}")
-    typer.echo(f"next: `kdlib run all --dataset {known}`, then `kdlib book` (or `make book`)")
+    typer.echo(f"`kdlib data {known}` shows its networks; next: `kdlib run all --dataset {known}`, and `make book`")
 
 
 @data_app.command("remove")

@@ -80,6 +80,7 @@ def add(name: str, declaration: Declaration, arrays: "tuple[ndarray, ...]") -> N
 
     Raises `InputError` where the name was taken meanwhile, `StoreError` where the data folder cannot be written.
     """
+    import numpy as np
     from safetensors.numpy import save
 
     root = paths.data_dir()
@@ -90,8 +91,9 @@ def add(name: str, declaration: Declaration, arrays: "tuple[ndarray, ...]") -> N
             _sweep(root)
             content = _content(root, declaration.sha256)
             try:
-                if not content.exists():
-                    paths.write_whole(content, save(dict(zip(PARTS, arrays, strict=True))))
+                paths.write_whole(content, save(dict(zip(PARTS, arrays, strict=True))))
+                if not all(map(np.array_equal, _load(declaration.sha256, root), arrays)):
+                    raise StoreError(f"data set {name!r} is not what was written into {content}: is the disk sound?")
                 written = json.dumps(asdict(declaration), indent=1, ensure_ascii=False)
                 paths.write_whole(folder(root) / f"{name}.json", written.encode())
             except BaseException:

@@ -74,22 +74,9 @@ class Dataset:
 
 def describe(dataset: Dataset) -> list[str]:
     """Lines that tell what was read: sizes, layout, range, classes and the smallest of them, and how it was read."""
-    channels, height, width = dataset.shape
-    counts = torch.bincount(dataset.labels)
-    least = int(counts.argmin())
-    low, high = dataset.images.min().item(), dataset.images.max().item()
-    return [
-        f"{len(dataset.labels)} training images (10% validation), {dataset.test_size} test images",
-        f"images of {channels} channel{'s' * (channels > 1)}, {height} pixels high, {width} wide; "
-        f"brightness {low:.3g} to {high:.3g}",
-        f"{dataset.classes} classes ({_listed(dataset.class_names)}); the smallest, {dataset.class_names[least]}, has "
-        f"{int(counts[least])} training images; of test images the smallest has {dataset.smallest_test_class}",
-        *dataset.readings,
-    ]
-
-
-def _listed(names: tuple[str, ...], most: int = 12) -> str:
-    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])}, ..."
+    counts = [torch.bincount(labels).numpy() for labels in (dataset.labels, dataset._test[1])]
+    lines = forms.sizes([dataset.images.numpy(), dataset._test[0].numpy()], counts, dataset.class_names)
+    return [*lines, *dataset.readings]
 
 
 def load_dataset(

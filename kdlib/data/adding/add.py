@@ -62,7 +62,8 @@ def add(
         family = "mnist" if arrays[0].ndim == 3 else "cifar10"
     readings = (f"read as {found.kind}", *said)
     added.add(name, added.Declaration(family, title or name, names, digest, str(path), readings), arrays)
-    return name, list(readings)
+    counts = [np.bincount(labels) for labels in arrays[1::2]]
+    return name, [*readings, *forms.sizes(arrays[::2], counts, names), f"networks of table 7's {family}"]
 
 
 def _taken_as(known: str, name: str, path: Path, arrays: Arrays) -> tuple[str, list[str]]:

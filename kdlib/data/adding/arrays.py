@@ -75,9 +75,7 @@ def read_mat(path: Path) -> tuple[Part, list[str]]:
         raise InputError(
             f"{path} is a MATLAB file of version 7.3 (HDF5), which is not read: save it with `save(..., '-v7')`"
         ) from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:
+    except Exception as error:  # of zlib, scipy: it depends on where the file is spoiled
         raise damaged(path, error) from error
     arrays = {name: value for name, value in content.items() if not name.startswith("__")}
     if not {"X", "y"} <= set(arrays):
@@ -133,9 +131,7 @@ def _idx(path: Path) -> np.ndarray:
     try:
         content = path.read_bytes()
         return parse_idx(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (EOFError, IndexError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
         raise damaged(path, error) from error
 
 
@@ -152,6 +148,8 @@ def _places(path: Path, count: int) -> list[str]:
 
 
 def damaged(path: Path, error: Exception) -> InputError:
-    """The error for a file that cannot be read to its end, with the first words of the library that read it."""
+    """The error for a file that cannot be read, or not to its end, with the first words of the library that read it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return InputError(f"{path} cannot be read: {error.strerror}")
     said = " ".join(str(error).split()) or type(error).__name__
     return InputError(f"{path} is cut short or damaged: {said[:120]}")

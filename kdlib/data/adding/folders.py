@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import InputError
 from .parts import Found, Options, Part, listed, settled
-from .pictures import SUFFIXES, Picture, decode
+from .pictures import SUFFIXES, decode
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -20,11 +20,16 @@ NOT_SEEN = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave behind
 
 def visible(folder: Path) -> list[Path]:
     """What lies in a folder, sorted by name, without what systems leave there unseen. Raises `InputError`."""
+    return [Path(entry.path) for entry in _entries(folder)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    """As `visible`, with what the folder itself says of each: one look at it, and none at the files."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from error
-    return [Path(e.path) for e in entries if not e.name.startswith(".") and e.name.lower() not in NOT_SEEN]
+    return [e for e in entries if not e.name.startswith(".") and e.name.lower() not in NOT_SEEN]
 
 
 def splits_of(folders: Sequence[Path]) -> dict[str, Path]:
@@ -60,7 +65,7 @@ def read(folder: Path, options: Options) -> Found:
 
 def read_classes(folder: Path, options: Options) -> tuple[Part, list[str]]:
     """The pictures of a folder that holds a folder for each class, and what was done to read them."""
-    pictures: list[Picture] = []
+    pictures: list[str] = []
     labels: list[str] = []
     for place in (entry for entry in visible(folder) if entry.is_dir()):
         own = list(_pictures(place))
@@ -73,21 +78,22 @@ def read_classes(folder: Path, options: Options) -> tuple[Part, list[str]]:
     images, said = decode(pictures, options.size, options.workers)
     groups = None
     if options.group is not None:
-        names = [Path(name).name for name, _ in pictures]
+        names = [Path(place).name for place in pictures]
         if alone := [name for name in names if options.group not in name]:
             raise InputError(
                 f"--group {options.group!r}: a group is what precedes this in the name of a file; {alone[0]} has none"
             )
         groups = np.array([name.partition(options.group)[0] for name in names])
-    return Part(images, np.array(labels), None, groups, [name for name, _ in pictures]), said
+    return Part(images, np.array(labels), None, groups, pictures), said
 
 
-def _pictures(folder: Path) -> Iterator[Picture]:
-    for path in visible(folder):
-        if path.is_dir():
+def _pictures(folder: Path) -> Iterator[str]:
+    for entry in _entries(folder):
+        if entry.is_dir():
             raise InputError(
-                f"{path} is a folder in the folder of a class: pictures must lie in the class's own. Move them there"
+                f"{entry.path} is a folder in the folder of a class: pictures must lie in the class's own. Move them "
+                "there"
             )
-        if path.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{path} is no picture that is read here; allowed: {', '.join(SUFFIXES)}")
-        yield str(path), path
+        if not entry.name.lower().endswith(SUFFIXES):
+            raise InputError(f"{entry.path} is no picture that is read here; allowed: {', '.join(SUFFIXES)}")
+        yield entry.path

@@ -105,8 +105,9 @@ def indexed(train: Part, test: Part | None) -> tuple[list[np.ndarray], tuple[str
         names = sorted(known, key=int)
     else:
         names = sorted(known)
+    names = [str(name) for name in names]
     index = {name: i for i, name in enumerate(names)}
-    if test is not None and (unseen := sorted(set(np.unique(words[1])) - set(index))):
+    if test is not None and (unseen := sorted(set(np.unique(words[1]).tolist()) - set(index))):
         raise InputError(
             f"test examples have the class {unseen[0]!r}, of which there is no training example; training examples "
             f"have {listed(names)}"
@@ -115,7 +116,7 @@ def indexed(train: Part, test: Part | None) -> tuple[list[np.ndarray], tuple[str
     for part in words:
         there, inverse = np.unique(part, return_inverse=True)
         numbers.append(np.array([index[name] for name in there], dtype=np.int64)[inverse])
-    return numbers, tuple(str(name) for name in names)
+    return numbers, tuple(names)
 
 
 def _as_words(part: Part) -> np.ndarray:

@@ -4,8 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +27,7 @@ REFUSED = {
     "HSV": "has HSV colours: convert it to RGB",
 }
 
-Picture = tuple[str, Path | bytes]  # its name in messages, and its file or the bytes of one
+Picture = str | tuple[str, bytes]  # a file; or what it is called in messages, and the bytes of one
 
 
 def decode(
@@ -52,7 +51,7 @@ def decode(
     parts, facts, start = [], Counter(), 0
     for part, found in results:
         if parts and part.shape[1:3] != parts[0].shape[1:3]:
-            raise _of_two_sizes(pictures[0][0], parts[0].shape[1:3], pictures[start][0], part.shape[1:3])
+            raise _of_two_sizes(pictures[0], parts[0].shape[1:3], pictures[start], part.shape[1:3])
         parts.append(part)
         facts += found
         start += len(part)
@@ -88,10 +87,11 @@ def _decode(pictures: Sequence[Picture], size: tuple[int, int] | None) -> tuple[
     decoded: list[np.ndarray] = []
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for name, file in pictures:
+        for picture in pictures:
+            name, file = (picture, picture) if isinstance(picture, str) else picture
             array = _read(name, file, size, facts)
             if decoded and array.shape[:2] != decoded[0].shape[:2]:
-                raise _of_two_sizes(pictures[0][0], decoded[0].shape[:2], name, array.shape[:2])
+                raise _of_two_sizes(pictures[0], decoded[0].shape[:2], picture, array.shape[:2])
             decoded.append(array)
     if all(array.ndim == 2 for array in decoded):
         return np.stack(decoded), facts
@@ -102,7 +102,7 @@ def _decode(pictures: Sequence[Picture], size: tuple[int, int] | None) -> tuple[
     return colour, facts
 
 
-def _read(name: str, file: Path | bytes, size: tuple[int, int] | None, facts: Counter) -> np.ndarray:
+def _read(name: str, file: str | bytes, size: tuple[int, int] | None, facts: Counter) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -157,9 +157,10 @@ def _upright(name: str, image: "Image", facts: Counter) -> "Image":
     return image
 
 
-def _of_two_sizes(first: str, first_shape: Any, second: str, second_shape: Any) -> InputError:
-    one, other = (f"{height} x {width}" for height, width in (first_shape[:2], second_shape[:2]))
+def _of_two_sizes(first: Picture, one: Sequence[int], second: Picture, other: Sequence[int]) -> InputError:
+    names = [picture if isinstance(picture, str) else picture[0] for picture in (first, second)]
     return InputError(
-        f"pictures must be of one size (height x width): {first} has {one} pixels, {second} {other}. "
+        f"pictures must be of one size (height x width): {names[0]} has {one[0]} x {one[1]} pixels, {names[1]} "
+        f"{other[0]} x {other[1]}. "
         "`--size HEIGHTxWIDTH` resizes all"
     )

@@ -32,9 +32,7 @@ def read_csv(path: Path, options: Options, labelled: bool = True) -> tuple[Part 
     try:
         headed = _has_header(path)
         table = pd.read_csv(path, header=0 if headed else None, low_memory=False)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:  # pandas' own errors too
+    except (OSError, ValueError, EOFError) as error:  # pandas' own errors too
         raise damaged(path, error) from error
     table.columns = [str(column) for column in table.columns]
     if len(table.columns) == 1:
@@ -68,7 +66,7 @@ def read_arff(path: Path, options: Options) -> tuple[Part, list[str]]:
         if first.lstrip().startswith("{"):
             raise InputError(f"{path} is sparse (rows in braces), which is not read: save it as a dense ARFF file")
         content, meta = arff.loadarff(path)
-    except (InputError, FileNotFoundError, PermissionError):
+    except InputError:
         raise
     except Exception as error:  # scipy's own, and what its parsing comes upon
         raise damaged(path, error) from error
@@ -93,11 +91,7 @@ def read_parquet(paths: Sequence[Path], options: Options) -> tuple[Part | None, 
 
     try:
         table = pyarrow.concat_tables([parquet.read_table(path) for path in paths])
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise InputError(f"{paths[0]} cannot be read: {error.strerror or error}") from error
-        raise damaged(paths[0], error) from error
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (OSError, pyarrow.ArrowException, ValueError) as error:
         raise damaged(paths[0], error) from error
     path = paths[0]
     held = [field.name for field in table.schema if _holds_pictures(field.type)]
