@@ -1,8 +1,9 @@
 """Pictures decoded into arrays, by several processes where there are many: PNG and JPEG, one size, grey or colour."""
 
+import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ FORMATS = ("PNG", "JPEG")
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MOST_PIXELS = 2**26  # that a picture may have: 8192 x 8192. A file of some bytes can claim more than there is memory
 CHUNK = 2000  # pictures that a process decodes before it hands them over
+WORTH = 4.0  # seconds of work from which several processes are faster: each must be started, and imports what it needs
 ORIENTATION = 0x0112  # the EXIF tag that says how a picture is to be turned
 GREY, COLOUR = ("1", "L"), ("RGB",)
 # Modes that have no one reading as 8 bits of grey or of red, green, blue; and what makes them readable.
@@ -40,16 +42,8 @@ def decode(
     picture.
     """
     chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
-    if len(chunks) > 1 and workers != 1:
-        from joblib import Parallel, cpu_count, delayed
-
-        results = Parallel(workers or cpu_count(), return_as="generator")(
-            delayed(_decode)(chunk, size) for chunk in chunks
-        )
-    else:
-        results = (_decode(chunk, size) for chunk in chunks)
     parts, facts, start = [], Counter(), 0
-    for part, found in results:
+    for part, found in _decode_all(chunks, size, workers):
         if parts and part.shape[1:3] != parts[0].shape[1:3]:
             raise _of_two_sizes(pictures[0], parts[0].shape[1:3], pictures[start], part.shape[1:3])
         parts.append(part)
@@ -58,14 +52,29 @@ def decode(
     grey = all(part.ndim == 3 for part in parts)
     if not grey:
         parts = [part if part.ndim == 4 else np.repeat(part[..., None], 3, axis=-1) for part in parts]
-        if len(pictures) > facts["colour"] > 0:
-            facts["grey among colour"] = len(pictures) - facts["colour"]
+        facts["grey among colour"] = len(pictures) - facts["colour"] - facts.pop("equal channels", 0)
     if size:
         facts["resized"] = len(pictures)
     images = np.concatenate(parts)
     if not grey:
         images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
     return images, [f"{facts[fact]:,} {words}" for fact, words in SAID.items() if facts[fact]]
+
+
+def _decode_all(
+    chunks: Sequence[Sequence[Picture]], size: tuple[int, int] | None, workers: int | None
+) -> Iterator[tuple[np.ndarray, Counter]]:
+    """What `_decode` gives of each chunk, in order; by several processes where the first says that it is worth it."""
+    start = time.process_time()
+    yield _decode(chunks[0], size)
+    left = (time.process_time() - start) * (len(chunks) - 1)
+    if workers == 1 or left < WORTH:
+        yield from (_decode(chunk, size) for chunk in chunks[1:])
+        return
+    from joblib import Parallel, cpu_count, delayed
+
+    parallel = Parallel(workers or cpu_count(), return_as="generator")
+    yield from parallel(delayed(_decode)(chunk, size) for chunk in chunks[1:])
 
 
 SAID = {
