@@ -454,12 +454,16 @@ def book(
     output: Annotated[
         Path | None, typer.Option(**PATH, help="folder in which _build/html is made (default: the project)")
     ] = None,
+    only: Annotated[str | None, typer.Option(help="data sets that alone are shown, with commas between them")] = None,
 ) -> None:
     """Make the book of all executed pages, as HTML that can be read without a network."""
     project_root()
+    shown = only.split(",") if only else None
+    for name in shown or ():
+        registry.find_source(name)
     from .book import assembly
 
-    for line in assembly.make(build=build, output=output):
+    for line in assembly.make(build=build, output=output, only=shown):
         typer.echo(line)
 
 

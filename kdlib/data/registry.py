@@ -113,6 +113,11 @@ def find_source(name: str, root: Path | None = None) -> Source:
     return source
 
 
+def known_names() -> list[str]:
+    """Names of the data sets that kdlib brings; every other one is a reader's own."""
+    return [name for name, source in _sources.items() if source.builtin]
+
+
 def dataset_names() -> list[str]:
     """Names of all data sets: known ones, those of plug-ins, and those that were added."""
     plugins.load()

@@ -55,13 +55,13 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
 def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
     """Variance in response: how much the similarity labels vary (paper, section 3.3), raw and relative to their mean.
 
-    Arguments: `probabilities` [N, C] with C of 3 or more, `labels` [N]. Row-wise: the variance of the C-1 non-target
-    probabilities within an example, averaged over examples. Column-wise: the variance of each non-target probability
-    across the examples of one class, averaged over classes and columns. Relative: standard deviation over mean
-    non-target probability.
+    Arguments: `probabilities` [N, C] with C of 2 or more, `labels` [N]. Row-wise: the variance of the C-1 non-target
+    probabilities within an example, averaged over examples; nan of two classes, where there is but one. Column-wise:
+    the variance of each non-target probability across the examples of one class, averaged over classes and columns.
+    Relative: standard deviation over mean non-target probability.
     Returns numbers under `row_variance`, `column_variance`, `row_relative` and `column_relative`.
     """
-    axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"N": 1, "C": 3})
+    axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"N": 1, "C": 2})
     classes = probabilities.shape[-1]
     label_range(labels, classes)
     target = F.one_hot(labels, classes).bool()

@@ -231,7 +231,7 @@ def test_a_size_that_is_none_and_a_device_that_is_none_are_refused_before_anythi
         (lambda a: (a[0], a[1] + 1, a[2], a[3] + 1), "the training split must have every class .* wrong: 0"),
         (lambda a: (*a[:3], np.minimum(a[3], 2)), "the test split must have every class .* wrong: 3"),
         (lambda a: (*a[:3], a[3] + (a[3] == 3)), "the test split must have every class .* wrong: 3, 4"),
-        (lambda a: (a[0], a[1] % 2, a[2], a[3] % 2), "2 classes; at least 3"),
+        (lambda a: (a[0], a[1] * 0, a[2], a[3] * 0), "one class; at least 2"),
         (lambda a: (*a[:2], a[2][:, 1:], a[3]), r"training images of \(6, 6\), test images of \(5, 6\)"),
         (lambda a: (a[0][:0], a[1][:0], *a[2:]), "there is nothing in them"),
     ],
