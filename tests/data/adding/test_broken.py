@@ -17,7 +17,7 @@ from kdlib.data import added
 from kdlib.data.adding.add import add
 from kdlib.data.adding.parts import Options
 
-from .conftest import patches, png, write_folder
+from .made import patches, png, write_folder
 from .test_reading import KERAS, MNIST, X, Y, arff, csv, idx, npz, parquet
 
 COLOURS, _ = patches(120, 4, channels=3)

@@ -12,7 +12,7 @@ from kdlib import InputError, load_dataset
 from kdlib.data.adding.add import add
 from kdlib.data.adding.parts import Options
 
-from .conftest import patches, png, write_folder
+from .made import patches, png, write_folder
 
 X, Y = patches(120, 4)
 COLOURS, _ = patches(120, 4, channels=3)

@@ -1,19 +1,9 @@
+"""Images that can be told apart, and pictures of them."""
+
 import io
 
 import numpy as np
-import pytest
 from PIL import Image
-
-from kdlib.data import registry
-
-
-@pytest.fixture
-def data(tmp_path, monkeypatch):
-    """An empty data folder."""
-    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
-    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("KDLIB_PLUGINS", str(tmp_path / "plugins"))
-    return tmp_path / "data"
 
 
 def patches(examples, classes, height=8, width=8, channels=1, seed=0):
