@@ -24,7 +24,7 @@ PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 @dataclass(frozen=True)
 class Declaration:
-    """What is known of an added set beside its arrays: names, the digest of its arrays, and how they were read."""
+    """Everything that is known of an added set beside its arrays: names, their digest, and how they were read."""
 
     family: str
     title: str

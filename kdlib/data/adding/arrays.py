@@ -26,7 +26,10 @@ IDX = re.compile(r"(?P<set>.*?)(?P<part>train|t10k|test)[-_.](?P<what>images|lab
 
 
 def read_npz(path: Path) -> Found:
-    """Read an .npz file. Raises `InputError` where it is damaged, holds pickled objects, or names nothing known."""
+    """Read the images and labels of a NumPy archive, as Keras or MedMNIST name them, divided or not.
+
+    Raises `InputError` where it is damaged, holds pickled objects, or names nothing known.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             return _named({name: _member(file, name, path) for name in file.files}, path)

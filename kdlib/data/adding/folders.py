@@ -19,7 +19,7 @@ NOT_SEEN = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave behind
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted by name, without what systems leave there unseen. Raises `InputError`."""
+    """List what a reader put into a folder, sorted by name, without what systems leave there unseen. Raises `InputError`."""
     return [Path(entry.path) for entry in _entries(folder)]
 
 

@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Found:
-    """What a path holds: its kind in words, the training part, the test part if it has one, and what is to be said."""
+    """Content of a path: its kind in words, the training part, the test part if it has one, and what is to be said."""
 
     kind: str
     train: Part
@@ -41,7 +41,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Options:
-    """What a reader says of his data: which column holds labels or groups, and the shape of rows or pictures."""
+    """Choices that a reader makes for his data: which column holds labels or groups, and the shape of rows or pictures."""
 
     label: str | None = None
     group: str | None = None
