@@ -13,6 +13,8 @@ from ..errors import InputError
 from . import forms, plugins
 from .registry import Arrays, Source, check_files, find_source
 
+LEAST_IN_SUBSET = 10  # training examples of a class: one of them validates
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -118,13 +120,13 @@ def load_dataset(
         examples = min(max(examples, least), most) if clip else examples
         if not least <= examples <= most:
             raise InputError(f"examples={examples} cannot be taken from {name}: allowed are {least} to {most}, or all")
-        positions, _ = _split(name, train_y, len(train_y) - examples)
+        positions = _subset(name, train_y, examples, LEAST_IN_SUBSET)
         train_x, train_y = train_x[positions], train_y[positions]
     train, validation = _split(name, train_y, 0.1)
     if len(np.unique(train_y[validation])) < classes:
         raise InputError(f"data set {name!r} is too small to be split: a class has no example among the validating 10%")
     if test_examples is not None and max(test_examples, classes) < len(test_y) - classes:
-        test_positions, _ = _split(name, test_y, len(test_y) - max(test_examples, classes))
+        test_positions = _subset(name, test_y, max(test_examples, classes), 1)
         test_x, test_y = test_x[test_positions], test_y[test_positions]
     digest = forms.sha256(train_x, train_y, test_x, test_y, train, validation)
     dataset = Dataset(
@@ -158,6 +160,29 @@ def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarr
             f"data set {name!r} is too small to be split with every class in both parts: {error}"
         ) from error
     return np.sort(first), np.sort(rest)
+
+
+def _subset(name: str, labels: np.ndarray, size: int, least: int) -> np.ndarray:
+    """Indices of a stratified, seeded subset, sorted; of a rare class it has `least` examples, or all that there are.
+
+    Without rare classes it is what `_split` leaves, and nothing else; with them the others give up their share.
+    """
+    there = np.bincount(labels)
+    divisible = np.flatnonzero(there[labels] > 1)  # one alone cannot be divided, and is taken
+    alone = len(labels) - len(divisible)
+    chosen = divisible[_split(name, labels[divisible], len(divisible) - (size - alone))[0]]
+    wanted = np.bincount(labels[chosen], minlength=len(there))
+    lacking = np.maximum(np.minimum(least, there) - wanted, 0)
+    if not lacking.any():
+        return chosen
+    spare = np.maximum(wanted - least, 0)
+    given = np.floor(spare * min(1.0, lacking.sum() / max(spare.sum(), 1))).astype(int)
+    rng, kept = np.random.default_rng(0), []
+    for label, count in enumerate(wanted + lacking - given):
+        own = chosen[labels[chosen] == label]
+        rest = np.setdiff1d(np.flatnonzero(labels == label), own)
+        kept += [rng.permutation(own)[:count], rng.permutation(rest)[: max(0, count - len(own))]]
+    return np.sort(np.concatenate(kept))
 
 
 def select_examples(

@@ -135,6 +135,20 @@ def test_a_subset_that_cannot_be_taken_is_refused(examples):
         load_dataset("digits", examples=examples)
 
 
+def test_a_subset_of_a_set_with_a_rare_class_has_some_of_it(forgotten):
+    images, labels, test_images, test_labels = arrays(examples=2000)
+    labels, test_labels = (
+        np.where(np.arange(2000) < 12, 3, labels % 3),
+        np.where(np.arange(20) == 7, 3, test_labels % 3),
+    )
+    register_dataset("made_up", lambda root: (images, labels, test_images, test_labels))
+    dataset = load_dataset("made_up", examples=300, test_examples=5)
+    counts = dataset.labels.bincount()
+    assert counts[3] == 10 and counts[:3].min() > 70 and abs(len(dataset.labels) - 300) < 4
+    assert dataset.labels[dataset.validation].bincount().min() >= 1 and dataset.smallest_test_class == 1
+    assert load_dataset("made_up", examples=300, test_examples=5).digest == dataset.digest
+
+
 def test_a_subset_larger_than_the_set_is_the_set_where_clipping_is_asked_for():
     assert load_dataset("digits", examples=10**6, clip=True).digest == load_dataset("digits").digest
 

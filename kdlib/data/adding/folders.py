@@ -19,7 +19,10 @@ NOT_SEEN = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave behind
 
 
 def visible(folder: Path) -> list[Path]:
-    """List what a reader put into a folder, sorted by name, without what systems leave there unseen. Raises `InputError`."""
+    """List what a reader put into a folder, sorted by name, without what systems leave there unseen.
+
+    Raises `InputError` where it cannot be read.
+    """
     return [Path(entry.path) for entry in _entries(folder)]
 
 

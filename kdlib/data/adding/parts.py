@@ -41,7 +41,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Options:
-    """Choices that a reader makes for his data: which column holds labels or groups, and the shape of rows or pictures."""
+    """Choices that a reader makes for his data: the column of labels or groups, the shape of rows or pictures."""
 
     label: str | None = None
     group: str | None = None
