@@ -168,15 +168,15 @@ def _subset(name: str, labels: np.ndarray, size: int, least: int) -> np.ndarray:
     Without rare classes it is what `_split` leaves, and nothing else; with them the others give up their share.
     """
     there = np.bincount(labels)
-    divisible = np.flatnonzero(there[labels] > 1)  # one alone cannot be divided, and is taken
-    alone = len(labels) - len(divisible)
-    chosen = divisible[_split(name, labels[divisible], len(divisible) - (size - alone))[0]]
+    divisible = np.flatnonzero(there[labels] > 1)  # one alone cannot be divided, and is taken below
+    chosen = divisible[_split(name, labels[divisible], len(divisible) - size)[0]]
     wanted = np.bincount(labels[chosen], minlength=len(there))
     lacking = np.maximum(np.minimum(least, there) - wanted, 0)
     if not lacking.any():
         return chosen
     spare = np.maximum(wanted - least, 0)
-    given = np.floor(spare * min(1.0, lacking.sum() / max(spare.sum(), 1))).astype(int)
+    given = spare * lacking.sum() // spare.sum()
+    given[np.argsort(-spare, kind="stable")[: lacking.sum() - given.sum()]] += 1  # what was lost by rounding
     rng, kept = np.random.default_rng(0), []
     for label, count in enumerate(wanted + lacking - given):
         own = chosen[labels[chosen] == label]
