@@ -139,6 +139,18 @@ def test_what_is_a_known_sets_own_content_is_taken_as_that_set(data, keras, monk
     assert add("third", keras)[1][1] == "it is here already, and nothing was stored"
 
 
+def test_a_known_set_in_another_order_is_taken_as_that_set_where_it_is_here(data, tmp_path):
+    """As a folder by class has it."""
+    arrays = sources.load_digits(data)
+    order = [np.random.default_rng(0).permutation(len(part)) for part in arrays[::2]]
+    shuffled = [part[order[i // 2]] for i, part in enumerate(arrays)]
+    np.savez(tmp_path / "digits.npz", **dict(zip(("x_train", "y_train", "x_test", "y_test"), shuffled, strict=True)))
+    assert add("mine", tmp_path / "digits.npz")[0] == "digits" and added.names() == []
+    shuffled[1][0] = (shuffled[1][0] + 1) % 10
+    np.savez(tmp_path / "other.npz", **dict(zip(("x_train", "y_train", "x_test", "y_test"), shuffled, strict=True)))
+    assert add("mine", tmp_path / "other.npz")[0] == "mine"
+
+
 def test_a_plugin_cannot_take_the_name_of_a_set_that_was_added(data, keras):
     add("mine", keras)
     with pytest.raises(InputError, match="a data set 'mine' was added already"):
