@@ -58,8 +58,7 @@ def add(
     for known, sha256 in SHA256.items():
         if sha256 == digest:
             return _taken_as(known, name, path, arrays)
-    content = division.unordered(arrays)
-    if known := next((known for known, own in UNORDERED.items() if own == content), None):
+    if known := _known_in_another_order(arrays):
         if not registry.lacking_files(known):
             return _taken_as(known, name, path, arrays)
         said.append(f"these are {known}'s images in another order: `kdlib data {known} --download` gets the set itself")
@@ -69,6 +68,13 @@ def add(
     added.add(name, added.Declaration(family, title or name, names, digest, str(path), readings), arrays)
     counts = [np.bincount(labels) for labels in arrays[1::2]]
     return name, [*readings, *forms.sizes(arrays[::2], counts, names), f"networks of table 7's {family}"]
+
+
+def _known_in_another_order(arrays: Arrays) -> str | None:
+    """The known set whose labelled images these are, whatever their order; only where their numbers are its own."""
+    counts = len(arrays[0]), len(arrays[2])
+    alike = {digest: name for name, (*numbers, digest) in UNORDERED.items() if tuple(numbers) == counts}
+    return alike.get(division.unordered(arrays)) if alike else None
 
 
 def _taken_as(known: str, name: str, path: Path, arrays: Arrays) -> tuple[str, list[str]]:
