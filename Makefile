@@ -18,9 +18,9 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) SECTION=$(SECTION) DATASET=$(DATASET) CORES=$(CORES) PYTHON=$(PYTHON)"
 
-book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book
+book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book; ONLY=1: of DATASETS alone
 	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \
-		--config datasets=$(DATASETS) profile=$(PROFILE) $(if $(SECTIONS),sections=$(SECTIONS))
+		--config datasets=$(DATASETS) profile=$(PROFILE) $(if $(SECTIONS),sections=$(SECTIONS)) $(if $(ONLY),only=$(ONLY))
 	@cat _build/book.txt
 
 # The tests are in an order in which workers end together (tests/conftest.py), which xdist would change.

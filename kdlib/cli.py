@@ -13,13 +13,13 @@ from typing import Annotated
 
 import typer
 
-from .data import files, human_labels, registry, sources
+from .data import added, files, human_labels, registry, sources
 from .errors import InputError, StoreError
 from .paths import at_home, data_dir, project_root
 from .sections import SECTIONS
 from .sections.asked import parameters_of
 from .study import settings
-from .study.checks import check, duration
+from .study.checks import asked_workers, check, duration
 from .study.store import Store, from_bytes
 
 app = typer.Typer(
@@ -33,6 +33,20 @@ store_app = typer.Typer(no_args_is_help=True, help="List, remove, check, send or
 app.add_typer(store_app, name="store")
 
 INTERRUPTED = 130  # the exit code that shells and typer have for Ctrl-C
+
+class DataGroup(typer.core.TyperGroup):
+    """The commands on data sets; what is none of them is the name of a data set, which is shown."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """Put `show` before what is no command: `kdlib data mnist` is `kdlib data show mnist`."""
+        if not args or args[0] not in (*self.commands, "--help"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+data_app = typer.Typer(cls=DataGroup, help="List the known data sets, get or check one, add or remove your own.")
+app.add_typer(data_app, name="data")
+
 ONE_SECTION = f"one of {', '.join(SECTIONS)}"
 Section = Annotated[str, typer.Argument(help=f"{ONE_SECTION}; several with commas between them, or all")]
 DatasetOption = Annotated[str | None, typer.Option(help="a data set that `kdlib data --list` names (default: digits)")]
@@ -75,8 +89,8 @@ def main() -> None:
         raise SystemExit(2) from None
 
 
-@app.command("data")
-def data_command(
+@data_app.command("show")
+def data_show(
     name: Annotated[
         str | None, typer.Argument(help="one of those that --list names; without it, they are listed")
     ] = None,
@@ -87,7 +101,7 @@ def data_command(
     list_all: Annotated[bool, typer.Option("--list", help="list all known data sets, and which are here")] = False,
     verify: Annotated[bool, typer.Option(help="say whether its checksum is the publisher's")] = False,
 ) -> None:
-    """List the known data sets, get one, or check one."""
+    """List the known data sets, get one, or check one; `kdlib data NAME` is the same."""
     if list_all or name is None:
         from .data.dataset import load_dataset
 
@@ -118,12 +132,80 @@ def data_command(
         sources.fetch(name, data_dir(), source)
     registry.check_files(name)
     from .data.dataset import describe, load_dataset
+    from .training.models import network_sizes
 
     dataset = load_dataset(name)
     checked = f" ({files.checked_by(name, data_dir())})" if verify else ""
     typer.echo(f"{name}: complete{checked}")
-    for line in describe(dataset):
+    if registry.find_source(name).added and (declared := added.find(name)):
+        typer.echo(f"  added from {declared.source}")
+    counts = network_sizes(dataset.family, dataset.shape, dataset.classes)
+    shown = ", ".join(f"{role.replace('_', ' ')} {count:,}" for role, count in counts.items())
+    for line in (*describe(dataset), f"networks of table 7's {dataset.family}, with parameters: {shown}"):
         typer.echo(f"  {line}")
+
+
+@data_app.command("add")
+def data_add(
+    name: Annotated[str, typer.Argument(help="a lower-case word, by which all commands then know it")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            **PATH,
+            help="a folder of pictures by class (PNG, JPEG; with or without train/ and test/), or an .npz, CSV, "
+            "Parquet, ARFF, .mat or IDX file, or a folder of these",
+        ),
+    ],
+    test: Annotated[Path | None, typer.Option(**PATH, help="where the test part is, if it lies elsewhere")] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(help="whose networks of table 7: mnist (of grey images), fashion_mnist, cifar10 (of coloured)"),
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="the column of labels")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="the column of what is not to be divided; of pictures, what follows the group in a file's name (_)",
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="what the book calls it (default: its name)")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the division, where there is no test part")] = 0,
+    size: Annotated[str | None, typer.Option(metavar="HEIGHTxWIDTH", help="resize all pictures")] = None,
+    shape: Annotated[
+        str | None, typer.Option(metavar="HEIGHTxWIDTH", help="of a row of pixels that is no square; also 3x..., ...x3")
+    ] = None,
+) -> None:
+    """Make a data set of your own known by a name: it is read, checked, divided if it is not, and stored."""
+    registry.check_name(name)
+    workers = asked_workers()
+    given = {"size": _sizes("size", size, 2), "shape": _sizes("shape", shape, 2, 3)}
+    from .data.adding.add import add
+    from .data.adding.parts import Options
+
+    options = Options(label=label, group=group, workers=workers, **given)
+    known, said = add(name, path, test=test, family=family, title=title, seed=seed, options=options)
+    typer.echo(f"{name}: {'added' if known == name else f'is {known}'}")
+    for line in said:
+        typer.echo(f"  {line}")
+    typer.echo(f"`kdlib data {known}` shows its networks; next: `kdlib run all --dataset {known}`, and `make book`")
+
+
+@data_app.command("remove")
+def data_remove(name: Annotated[str, typer.Argument(help="a data set that was added")]) -> None:
+    """Remove a data set that was added; its pages and what was computed on it stay."""
+    added.remove(name)
+    typer.echo(f"{name}: removed")
+
+
+def _sizes(option: str, text: str | None, *axes: int) -> tuple[int, ...] | None:
+    """Pixels of a side such as "28x28", as whole numbers; None where nothing is given."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) not in axes or not all(part.isdecimal() and 1 <= int(part) <= 8192 for part in parts):
+        raise InputError(f"--{option} {text!r} cannot be used; allowed: pixels of the sides, such as 28x28")
+    return tuple(map(int, parts))
 
 
 @app.command("models")
@@ -381,12 +463,16 @@ def book(
     output: Annotated[
         Path | None, typer.Option(**PATH, help="folder in which _build/html is made (default: the project)")
     ] = None,
+    only: Annotated[str | None, typer.Option(help="data sets that alone are shown, with commas between them")] = None,
 ) -> None:
     """Make the book of all executed pages, as HTML that can be read without a network."""
     project_root()
+    shown = only.split(",") if only else None
+    for name in shown or ():
+        registry.find_source(name)
     from .book import assembly
 
-    for line in assembly.make(build=build, output=output):
+    for line in assembly.make(build=build, output=output, only=shown):
         typer.echo(line)
 
 

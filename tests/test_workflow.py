@@ -111,6 +111,14 @@ def test_whatever_the_numbers_depend_on_makes_the_book_anew(workflow, tmp_path):
     assert to_be_done()
 
 
+@pytest.mark.parametrize(("asked", "shown"), [([], "kdlib book  >"), (["only=1"], "kdlib book --only digits >")])
+def test_a_book_shows_all_pages_or_those_of_the_data_sets_that_were_asked_for(asked, shown):
+    command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--forceall", "--printshellcmds"]
+    command += ["--config", "datasets=digits", "profile=smoke", *asked]
+    done = subprocess.run([sys.executable, "-m", "snakemake", *command], cwd=ROOT, capture_output=True, text=True)
+    assert shown in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("asked", "sections"),
     [

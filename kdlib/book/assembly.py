@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,21 @@ class Page:
         return {name: value for name, value in self.notebook.metadata["parameters"].items() if value is not None}
 
 
-def make(*, build: bool = True, output: Path | None = None) -> Iterator[str]:
-    """Assemble, and render with warnings as errors. Yields lines for the reader: what was found, where the book is."""
+def make(*, build: bool = True, output: Path | None = None, only: Collection[str] | None = None) -> Iterator[str]:
+    """Assemble, and render with warnings as errors. Yields lines for the reader: what was found, where the book is.
+
+    Arguments: `build`, whether to render it, into the folder `output`; `only`, data sets whose pages alone are taken,
+    each of which needs one.
+    """
     folder = paths.project_root() / "_build"
     source = folder / "source"
     with alone(folder):
         pages = find_pages()
+        if only:
+            pages = [page for page in pages if page.record["dataset"] in only]
+            if lacking := sorted(set(only) - {page.record["dataset"] for page in pages}):
+                name = lacking[0]
+                raise InputError(f"no page of {name!r} is there: `kdlib run all --dataset {name}` makes them")
         board = assemble(pages, source)
         yield f"{len(pages)} executed pages, {len(board.titles)} data sets"
         yield from board.short_table()

@@ -14,6 +14,7 @@ from ..claims.claims import DECIDED, LOOKS, VERDICTS, Claim, Verdict, count_verd
 from ..claims.inference import LEVEL
 from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES
+from ..data.registry import find_source, known_names
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
 from .record import read_tables
 from ..sections import SECTIONS
@@ -157,6 +158,7 @@ class Scoreboard:
                 "",
                 self._signs(self.verdicts),
                 "",
+                *self._own_sets(),
                 *self._beside_labels_alone(),
                 "",
                 *self._at_equal_compute(),
@@ -172,6 +174,18 @@ class Scoreboard:
                 *(f"- **{as_written(self.titles[name])}**: {self._scale(name)}" for name in self.verdicts),
             ]
         )
+
+    def _own_sets(self) -> Iterator[str]:
+        """Which of the data sets are a reader's own, and how far a verdict on one of them goes."""
+        own = [name for name in self.titles if name not in known_names()]
+        if not own:
+            return
+        families = {r["dataset"]: find_source(r["family"]).title for r in self.records}
+        shown = ", ".join(f"[{as_written(self.titles[n])}](#{_label(n)}) (networks: {families[n]}'s)" for n in own)
+        yield f"Data sets of a reader's own: {shown}. The paper did not see them: a verdict there says"
+        yield "whether its statement holds on such data too, with networks that were chosen for other images, and not whether"
+        yield "the paper's numbers are right. A size that the paper gives is for its own sets alone."
+        yield ""
 
     def _beside_labels_alone(self) -> Iterator[str]:
         """A table: of each data set whose controls were run, what each teacher adds to students of labels alone."""

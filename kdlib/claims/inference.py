@@ -121,7 +121,7 @@ def _permuted(part: np.ndarray, orders: np.ndarray) -> np.ndarray:
 
 @cache
 def _all_orders(n: int) -> np.ndarray:
-    return np.array(list(permutations(range(n))))
+    return np.array(list(permutations(range(n))), dtype=int)  # of nothing, too, there is one order
 
 
 def hierarchical_bootstrap(cells: np.ndarray) -> Interval:

@@ -14,6 +14,8 @@ from . import forms, plugins
 from .registry import Arrays, Source, check_files, find_source
 from .tensors import is_dense, of_classes, of_floats
 
+LEAST_IN_SUBSET = 10  # training examples of a class: one of them validates
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -86,22 +88,9 @@ def _check_device(device: torch.device | str) -> None:
 
 def describe(dataset: Dataset) -> list[str]:
     """Lines that tell what was read: sizes, layout, range, classes and the smallest of them, and how it was read."""
-    channels, height, width = dataset.shape
-    counts = torch.bincount(dataset.labels)
-    least = int(counts.argmin())
-    low, high = dataset.images.min().item(), dataset.images.max().item()
-    return [
-        f"{len(dataset.labels)} training images (10% validation), {dataset.test_size} test images",
-        f"images of {channels} channel{'s' * (channels > 1)}, {height} pixels high, {width} wide; "
-        f"brightness {low:.3g} to {high:.3g}",
-        f"{dataset.classes} classes ({_listed(dataset.class_names)}); the smallest, {dataset.class_names[least]}, has "
-        f"{int(counts[least])} training images; of test images the smallest has {dataset.smallest_test_class}",
-        *dataset.readings,
-    ]
-
-
-def _listed(names: tuple[str, ...], most: int = 12) -> str:
-    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])}, ..."
+    counts = [torch.bincount(labels).numpy() for labels in (dataset.labels, dataset._test[1])]
+    lines = forms.sizes([dataset.images.numpy(), dataset._test[0].numpy()], counts, dataset.class_names)
+    return [*lines, *dataset.readings]
 
 
 def load_dataset(
@@ -126,8 +115,8 @@ def load_dataset(
         if size is not None and (not isinstance(size, Integral) or size < 1):
             raise InputError(f"{what}={size!r} cannot be used; allowed: a whole number from 1, or None for all")
     _check_device(device)
-    source = find_source(name)
     root = paths.at_home(root) if root else paths.data_dir()
+    source = find_source(name, root)
     check_files(name, root)
     arrays, readings = read_arrays(name, source, root)
     train_x, train_y, test_x, test_y = arrays
@@ -140,13 +129,13 @@ def load_dataset(
         examples = min(max(examples, least), most) if clip else examples
         if not least <= examples <= most:
             raise InputError(f"examples={examples} cannot be taken from {name}: allowed are {least} to {most}, or all")
-        positions, _ = _split(name, train_y, len(train_y) - examples)
+        positions = _subset(name, train_y, examples, LEAST_IN_SUBSET)
         train_x, train_y = train_x[positions], train_y[positions]
     train, validation = _split(name, train_y, 0.1)
     if len(np.unique(train_y[validation])) < classes:
         raise InputError(f"data set {name!r} is too small to be split: a class has no example among the validating 10%")
     if test_examples is not None and max(test_examples, classes) < len(test_y) - classes:
-        test_positions, _ = _split(name, test_y, len(test_y) - max(test_examples, classes))
+        test_positions = _subset(name, test_y, max(test_examples, classes), 1)
         test_x, test_y = test_x[test_positions], test_y[test_positions]
     digest = forms.sha256(train_x, train_y, test_x, test_y, train, validation)
     dataset = Dataset(
@@ -163,7 +152,7 @@ def load_dataset(
         subset=examples is not None,
         positions=torch.from_numpy(positions),
         test_positions=torch.from_numpy(test_positions),
-        readings=readings,
+        readings=(*source.readings, *readings),
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
     )
     return dataset.to(device)
@@ -180,6 +169,29 @@ def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarr
             f"data set {name!r} is too small to be split with every class in both parts: {error}"
         ) from error
     return np.sort(first), np.sort(rest)
+
+
+def _subset(name: str, labels: np.ndarray, size: int, least: int) -> np.ndarray:
+    """Indices of a stratified, seeded subset, sorted; of a rare class it has `least` examples, or all that there are.
+
+    Without rare classes it is what `_split` leaves, and nothing else; with them the others give up their share.
+    """
+    there = np.bincount(labels)
+    divisible = np.flatnonzero(there[labels] > 1)  # one alone cannot be divided, and is taken below
+    chosen = divisible[_split(name, labels[divisible], len(divisible) - size)[0]]
+    wanted = np.bincount(labels[chosen], minlength=len(there))
+    lacking = np.maximum(np.minimum(least, there) - wanted, 0)
+    if not lacking.any():
+        return chosen
+    spare = np.maximum(wanted - least, 0)
+    given = spare * lacking.sum() // spare.sum()
+    given[np.argsort(-spare, kind="stable")[: lacking.sum() - given.sum()]] += 1  # what was lost by rounding
+    rng, kept = np.random.default_rng(0), []
+    for label, count in enumerate(wanted + lacking - given):
+        own = chosen[labels[chosen] == label]
+        rest = np.setdiff1d(np.flatnonzero(labels == label), own)
+        kept += [rng.permutation(own)[:count], rng.permutation(rest)[: max(0, count - len(own))]]
+    return np.sort(np.concatenate(kept))
 
 
 def select_examples(
@@ -231,12 +243,15 @@ def read_arrays(name: str, source: Source, root: Path) -> tuple[Arrays, tuple[st
     except InputError:
         raise
     except Exception as error:
-        advice = (
-            f"`kdlib data {name} --from DIR` puts a checked copy from a folder in torchvision's layout in its place, "
-            f"`kdlib data {name} --download` its publisher's"
-            if source.builtin
-            else f"The loader was given data_dir={root}"
-        )
+        if source.added:
+            advice = f"`kdlib data remove {name}`, then add it again"
+        elif source.builtin:
+            advice = (
+                f"`kdlib data {name} --from DIR` puts a checked copy from a folder in torchvision's layout in its "
+                f"place, `kdlib data {name} --download` its publisher's"
+            )
+        else:
+            advice = f"The loader was given data_dir={root}"
         raise InputError(f"data set {name!r} cannot be read under {root}: {plugins.told(error)}. {advice}.") from error
     try:
         arrays, readings = forms.read(given)
@@ -244,9 +259,12 @@ def read_arrays(name: str, source: Source, root: Path) -> tuple[Arrays, tuple[st
         raise InputError(f"data set {name!r}: {error}") from error
     _check_classes(name, source, arrays)
     if source.sha256 and forms.sha256(*arrays) != source.sha256:
+        again = f"`kdlib data {name} --from DIR` or `kdlib data {name} --download`"
+        if source.added:
+            again = f"`kdlib data remove {name}`, then `kdlib data add`"
         raise InputError(
             f"data set {name!r} under {root} is complete but altered: its checksum differs from the original's. "
-            f"Get it again: `kdlib data {name} --from DIR` or `kdlib data {name} --download`."
+            f"Get it again: {again}."
         )
     return arrays, readings
 
@@ -267,8 +285,8 @@ def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
                 f"data set {name!r}: the {split} split must have every class from 0 to {classes - 1} and no other; "
                 f"wrong: {', '.join(map(str, lacking))}{hint}"
             )
-    if classes < 3:
-        raise InputError(f"data set {name!r} has {classes} classes; at least 3 are needed, to take one out")
+    if classes < 2:
+        raise InputError(f"data set {name!r} has one class; at least 2 are needed, to tell one from another")
     if source.class_names is not None and len(source.class_names) != classes:
         raise InputError(f"data set {name!r}: {len(source.class_names)} names for {classes} classes")
 

@@ -193,7 +193,7 @@ def _read_with_torchvision(name: str, root: Path) -> Arrays:
 
 def _read_idx(name: str, root: Path) -> Arrays:
     """MNIST's relatives from these files alone: whatever else lies there, such as `processed/`, is older."""
-    train_x, train_y, test_x, test_y = (_parse_idx(_content(name, root, file)) for file in FILES[name])
+    train_x, train_y, test_x, test_y = (parse_idx(_content(name, root, file)) for file in FILES[name])
     return train_x, train_y.astype("int64"), test_x, test_y.astype("int64")
 
 
@@ -224,9 +224,11 @@ def _archives_are_right(name: str, root: Path) -> bool:
     return True
 
 
-def _parse_idx(content: bytes) -> "ndarray":
-    """An array of bytes from Lush's IDX format: two zeros, the type (8: unsigned bytes), the number of axes, their
-    lengths (big-endian), and the values (http://yann.lecun.com/exdb/mnist/).
+def parse_idx(content: bytes) -> "ndarray":
+    """The array of bytes that a file in Lush's IDX format holds (http://yann.lecun.com/exdb/mnist/).
+
+    That is two zeros, the type (8: unsigned bytes), the number of axes, their lengths (big-endian), and the values.
+    Raises `ValueError` for a file of another kind or length.
     """
     import numpy as np
 

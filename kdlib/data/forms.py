@@ -18,6 +18,7 @@ ALLOWED = (
 )
 KERAS = ("x_train", "y_train", "x_test", "y_test")  # the names in Keras' .npz files
 DARK = 1 / 8  # of the range: images that reach no farther are scaled by mistake, or are no brightnesses
+NAMED = 12  # classes that are named where what was read is told
 ROUNDING = 1e-4  # by which floats may leave [0, 1]: torch's own antialiased resize gives 1 + 2.4e-7
 
 
@@ -32,10 +33,10 @@ def read(given: Any) -> tuple[Arrays, tuple[str, ...]]:
     arrays = {what: _array(part, what) for what, part in named.items()}
     for split in ("training", "test"):
         images, labels = f"{split} images", f"{split} labels"
-        arrays[labels], read_labels = _labels(arrays[labels], labels)
+        arrays[labels], of_labels = read_labels(arrays[labels], labels)
         _check_shape(arrays[images], arrays[labels], images)
-        arrays[images], read_pixels = _pixels(arrays[images], images)
-        notes += [*read_labels, *read_pixels]
+        arrays[images], of_pixels = _pixels(arrays[images], images)
+        notes += [*of_labels, *of_pixels]
     both = [arrays["training images"], arrays["test images"]]
     if both[0].ndim == 4 and channels_last(both[0].shape[1:]):
         shape = both[0].shape[1:]
@@ -60,6 +61,26 @@ def channels_last(shape: Sequence[int]) -> bool:
     if (middle == last) != (first == middle):
         return first == middle
     return last < first and first > 4
+
+
+def sizes(images: Sequence[np.ndarray], counts: Sequence[np.ndarray], names: Sequence[str]) -> list[str]:
+    """Lines that tell what was read: sizes, layout, range, classes and the smallest of them.
+
+    Arguments: `images`, those of the training and the test part, [N, H, W] or [N, C, H, W] of uint8 or floats from 0
+    to 1; `counts`, of both parts the examples [C] of each class; `names` of the classes.
+    """
+    train, *_ = images
+    channels, height, width = train.shape[1:] if train.ndim == 4 else (1, *train.shape[1:])
+    scale = 255 if train.dtype == np.uint8 else 1
+    least = int(counts[0].argmin())
+    shown = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return [
+        f"{len(train)} training images (10% validation), {counts[1].sum()} test images",
+        f"images of {channels} channel{'s' * (channels > 1)}, {height} pixels high, {width} wide; "
+        f"brightness {train.min() / scale:.3g} to {train.max() / scale:.3g}",
+        f"{len(names)} classes ({shown}); the smallest, {names[least]}, has {counts[0][least]} training images; of "
+        f"test images the smallest has {counts[1].min()}",
+    ]
 
 
 def sha256(*arrays: np.ndarray) -> str:
@@ -126,7 +147,7 @@ def _advice(what: str) -> str:
     return "images must be numbers of one shape: decode each, then `np.stack([np.asarray(i) for i in images])`"
 
 
-def _labels(labels: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
+def read_labels(labels: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
     """Labels [N] as native integers, and how they were read."""
     notes = []
     if labels.ndim == 2 and labels.shape[1] == 1:

@@ -1,13 +1,13 @@
 """Which data sets are known, by name, and how each is read. Nothing is read here; needs neither torch nor numpy."""
 
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import paths
 from ..errors import DataNotFoundError, InputError
-from . import plugins
+from . import added, plugins
 from .human_labels import HUMAN_LABELS
 
 if TYPE_CHECKING:
@@ -29,13 +29,15 @@ class Source:
     builtin: bool = False  # kdlib brings it; a user's may be registered anew with other networks
     plugin: bool = False  # registered by a plug-in, which every process imports by itself
     files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or as one of its `variants`
+    added: bool = False  # it lies in the data folder in kdlib's own form: see `added`
+    readings: tuple[str, ...] = ()  # how it was read when it was added
 
 
 FAMILIES = ("mnist", "fashion_mnist", "cifar10")  # data sets of table 7, which has networks for each
 _sources: dict[str, Source] = {}
 # Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
 TAKEN = {"all", "bibliography", "glossary", "habits", "index", "open_questions", "paper", "performance"}
-TAKEN |= {"run_statistics", "scoreboard", "sections", "units", *HUMAN_LABELS}
+TAKEN |= {"run_statistics", "scoreboard", "sections", "units", "add", "remove", "show", *HUMAN_LABELS}
 
 
 def register_dataset(
@@ -55,17 +57,14 @@ def register_dataset(
     command, another data set of kdlib or another plug-in has, for a family that table 7 does not have, and for class
     names without an order.
     """
-    if not isinstance(name, str) or not name.isidentifier() or not name.islower() or name.startswith("_"):
-        raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
-    if name in TAKEN or (name in _sources and _sources[name].builtin):
-        what = "a data set that kdlib knows" if name in _sources else "taken by the book or a command"
-        raise InputError(f"a data set cannot be named {name!r}: that is {what}. Give yours a name of its own")
+    check_name(name)
+    if name in added.names():
+        raise InputError(added.taken(name))
     if not callable(load):
         raise InputError(f"load must be a function of the data folder that returns four arrays, got {load!r}")
     if family not in FAMILIES:
         raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(FAMILIES)}")
-    if title is not None and (not isinstance(title, str) or len(title.splitlines()) != 1):
-        raise InputError(f"the title of a data set must be one line, got {title!r}")
+    check_title(title)
     ordered = class_names is None or (isinstance(class_names, Iterable) and not isinstance(class_names, Mapping | Set))
     if isinstance(class_names, str) or not ordered:  # the order of a dictionary or set is not the labels'
         raise InputError(
@@ -81,33 +80,64 @@ def register_dataset(
     _sources[name] = Source(load, family, names, title or name, plugin=plugins.running() is not None)
 
 
-def find_source(name: str) -> Source:
-    """The registered source of a data set. Raises `InputError`, naming what is allowed."""
+def check_name(name: str) -> None:
+    """Raise `InputError` for what cannot name a reader's own data set: no lower-case identifier, or a word taken."""
+    if not isinstance(name, str) or not name.isidentifier() or not name.islower() or name.startswith("_"):
+        raise InputError(f"a data set's name must be a lower-case identifier, got {name!r}")
+    if name in TAKEN or (name in _sources and _sources[name].builtin):
+        what = "a data set that kdlib knows" if name in _sources else "taken by the book or a command"
+        raise InputError(f"a data set cannot be named {name!r}: that is {what}. Give yours a name of its own")
+
+
+def check_title(title: str | None) -> None:
+    """Raise `InputError` for the title of a data set that is given and is not one line."""
+    if title is not None and (not isinstance(title, str) or len(title.splitlines()) != 1):
+        raise InputError(f"the title of a data set must be one line, got {title!r}")
+
+
+def find_source(name: str, root: Path | None = None) -> Source:
+    """The source of a data set that is known, registered, or was added to the data folder `root` (default: data/).
+
+    A known set whose files are not there is the one that was added, if its content was. Raises `InputError`, naming
+    what is allowed.
+    """
     plugins.load()
-    if not isinstance(name, str) or name not in _sources:
+    root = root or paths.data_dir()
+    source = _sources.get(name) if isinstance(name, str) else None
+    lacks_files = source is not None and any(not variants(root, file) for file in source.files)
+    if (source is None or lacks_files) and isinstance(name, str) and (declared := added.find(name, root)):
+        own = {"load": added.loader(declared), "sha256": declared.sha256, "added": True, "readings": declared.readings}
+        named = {"family": declared.family, "class_names": declared.class_names, "title": declared.title}
+        source = replace(source, **own, files=()) if source else Source(**own, **named)
+    if source is None:
         raise InputError(
-            f"unknown data set {name!r}; allowed: {', '.join(sorted(_sources))} "
-            f"(kdlib.register_dataset in a file of plugins/ adds your own){plugins.failures()}"
+            f"unknown data set {name!r}; allowed: {', '.join(sorted({*_sources, *added.names(root)}))} "
+            f"(`kdlib data add NAME PATH` adds your own){plugins.failures()}"
         )
     plugins.warn()
-    return _sources[name]
+    return source
+
+
+def known_names() -> list[str]:
+    """Names of the data sets that kdlib brings; every other one is a reader's own."""
+    return [name for name, source in _sources.items() if source.builtin]
 
 
 def dataset_names() -> list[str]:
-    """Names of all registered data sets, those of plug-ins too."""
+    """Names of all data sets: known ones, those of plug-ins, and those that were added."""
     plugins.load()
     plugins.warn()
-    return list(_sources)
+    return list(dict.fromkeys((*_sources, *added.names())))
 
 
 def lacking_files(name: str, root: Path | None = None) -> list[str]:
     """Files that a data set needs and the data folder (default: `data/`, or KDLIB_DATA) does not hold."""
-    return [file for file in find_source(name).files if not variants(root or paths.data_dir(), file)]
+    return [file for file in find_source(name, root).files if not variants(root or paths.data_dir(), file)]
 
 
 def is_absent(name: str, root: Path | None = None) -> bool:
     """True if a data set needs files and the data folder (default: `data/`, or KDLIB_DATA) holds none of them."""
-    return 0 < len(find_source(name).files) == len(lacking_files(name, root))
+    return 0 < len(find_source(name, root).files) == len(lacking_files(name, root))
 
 
 def variants(root: Path, file: str) -> list[Path]:

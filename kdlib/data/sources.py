@@ -39,6 +39,15 @@ SHA256 = {
     "cifar10": "5a078a53cc8236424f6c8ea3f1078ac49430b2eb71bc0548a50be48f18ca8a6e",
 }
 
+# Numbers of training and test images, and digests of the same as sets of labelled images (`adding.division.unordered`):
+# a folder by class has another order.
+UNORDERED = {
+    "digits": (1287, 510, "bfdfa7b740420828f5844cb4b88ccf41"),
+    "mnist": (60000, 10000, "ce66b82c9ef4355ad957de98b16b225c"),
+    "fashion_mnist": (60000, 10000, "5ba27d6c5cc0ff0849d5d05c350f1ea1"),
+    "cifar10": (50000, 10000, "1a4adc3d0fc875c492db2a64424cfccc"),
+}
+
 registry._sources["digits"] = Source(
     load_digits, "mnist", title="scikit-learn digits", sha256=SHA256["digits"], builtin=True
 )

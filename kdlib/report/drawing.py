@@ -116,8 +116,15 @@ def _label_panel(axes: Axes, title: str, size: float, column: float) -> None:
     axes.figure.get_layout_engine().execute(axes.figure)
     points = 72 / axes.figure.dpi
     left, bottom, right, top = axes.get_window_extent().extents * points
-    named = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
-    ends = np.array([line.get_xydata()[np.isfinite(line.get_xydata()).all(1)][-1] for line in named])
+    drawn = {
+        line: line.get_xydata()[np.isfinite(line.get_xydata()).all(1)]
+        for line in axes.get_lines()
+        if not line.get_label().startswith("_")
+    }
+    named = [line for line, places in drawn.items() if len(places)]  # what was measured nowhere has no end
+    if not named:
+        return
+    ends = np.array([drawn[line][-1] for line in named])
     x, y = axes.transData.transform(ends).T * points
     ends[x >= x.max() - column * (right - left), 0] = ends[x.argmax(), 0]
     order = np.argsort(y, kind="stable")

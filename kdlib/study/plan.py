@@ -172,7 +172,8 @@ class Calibration:
 
         Two short trainings of different length tell them apart.
         """
-        shape, architecture = self.dataset.shape, find_architecture(network, self.dataset.family)
+        shape = self.dataset.shape
+        architecture = find_architecture(network, self.dataset.family, shape)
         count = stacked.max_stack_size(architecture, shape, size, self.device) if engine == "stacked" else 1
         first = Student(Teacher("small_teacher", 0, 1, size), 1, 9.0, network, batch_size=size, precision=precision)
         group = [replace(first, replicate=k) for k in range(count)]

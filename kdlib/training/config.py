@@ -41,7 +41,7 @@ class Teacher:
             before = {name: getattr(teacher, name) for name in ("taught_by", "continues")}
             return {
                 **identity_fields(teacher),
-                **network_identity(teacher.network, dataset.family, dataset.builtin),
+                **_identity_of_network(teacher.network, dataset),
                 **{name: identity(other) for name, other in before.items() if other},
             }
 
@@ -105,7 +105,7 @@ class Student:
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The student's identity as a dictionary for JSON: the store derives the key of its unit from it."""
-        network = network_identity(self.network, dataset.family, dataset.builtin)
+        network = _identity_of_network(self.network, dataset)
         system = system_identity(self.system)
         own = {**identity_fields(self), **network, **system}
         return {**own, "teacher": self.teacher.config(dataset), "data": dataset.digest}
@@ -131,6 +131,11 @@ class Student:
             case unknown:
                 raise InputError(f"unknown seeding {unknown!r}; allowed: {', '.join(SEEDINGS)}")
         return int.from_bytes(hashlib.sha256(canonical_json(source).encode()).digest()[:6], "big")
+
+
+def _identity_of_network(name: str, dataset: Dataset) -> dict[str, Any]:
+    """See `network_identity`. Of the sets that kdlib brings none is so large that a network would be scaled to it."""
+    return network_identity(name, dataset.family, dataset.builtin, None if dataset.builtin else dataset.shape)
 
 
 @dataclass(frozen=True)

@@ -56,18 +56,18 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
 def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
     """Variance in response: how much the similarity labels vary (paper, section 3.3), raw and relative to their mean.
 
-    Arguments: `probabilities` [N, C] with C of 3 or more, `labels` [N]. Row-wise: the variance of the C-1 non-target
-    probabilities within an example, averaged over examples. Column-wise: the variance of each non-target probability
-    across the examples of one class, averaged over classes and columns. Relative: standard deviation over mean
-    non-target probability.
+    Arguments: `probabilities` [N, C] with C of 2 or more, `labels` [N]. Row-wise: the variance of the C-1 non-target
+    probabilities within an example, averaged over examples; nan of two classes, where there is but one. Column-wise:
+    the variance of each non-target probability across the examples of one class, averaged over classes and columns.
+    Relative: standard deviation over mean non-target probability.
     Returns numbers under `row_variance`, `column_variance`, `row_relative` and `column_relative`.
     """
-    axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"N": 1, "C": 3}, values=True)
+    axes(probabilities=(probabilities, "N C"), labels=(labels, "N"), least={"N": 1, "C": 2}, values=True)
     classes = probabilities.shape[-1]
     label_range(labels, classes)
     target = F.one_hot(labels, classes).bool()
     similarity = probabilities[~target].view(-1, classes - 1)
-    row = similarity.var(1).mean()
+    row = similarity.var(1).mean() if classes > 2 else torch.tensor(torch.nan)
     column = torch.stack(
         [probabilities[labels == c][:, torch.arange(classes) != c].var(0).mean() for c in labels.unique()]
     ).mean()
@@ -122,16 +122,23 @@ def penultimate_projection(activations: Tensor, weights: Tensor, biases: Tensor)
     """Coordinates on the plane through three classes' templates (Müller et al. 2019, section 2).
 
     A template is a row of the last layer with its bias; activations get a 1 appended. Q is an orthonormal basis of
-    [w2 - w1, w3 - w1]; the coordinates are (x - w1)^T Q.
+    [w2 - w1, w3 - w1]; the coordinates are (x - w1)^T Q. Of two classes, whose templates span a line, they are the
+    coordinate on it and the distance from it.
 
-    Arguments: `activations` [N, D], `weights` [3, D] and `biases` [3] of the three classes. Returns [N, 2].
+    Arguments: `activations` [N, D], `weights` [3, D] and `biases` [3] of the three classes, or of two. Returns [N, 2].
     """
-    axes(activations=(activations, "N D"), weights=(weights, "3 D"), biases=(biases, "3"), least={"D": 1}, values=True)
+    count = 2 if isinstance(weights, Tensor) and weights.ndim and len(weights) == 2 else 3
+    shapes = {"weights": (weights, f"{count} D"), "biases": (biases, f"{count}")}
+    axes(activations=(activations, "N D"), **shapes, least={"D": 1}, values=True)
     templates = torch.cat([weights, biases[:, None]], dim=1).cpu().double()
     points = torch.cat([activations, torch.ones(len(activations), 1).to(activations)], dim=1).cpu().double()
     basis, upper = torch.linalg.qr((templates[1:] - templates[0]).T)
     basis = basis * upper.diagonal().sign()  # QR's signs are arbitrary: make the edges point the positive way
-    return ((points - templates[0]) @ basis).float()
+    coordinates = (points - templates[0]) @ basis
+    if count == 2:
+        away = torch.linalg.vector_norm(points - templates[0] - coordinates @ basis.T, dim=1, keepdim=True)
+        coordinates = torch.cat([coordinates, away], dim=1)
+    return coordinates.float()
 
 
 def nearest(values: Iterable[float], wanted: float) -> float:

@@ -213,23 +213,37 @@ def register_network(name: str, architecture: Architecture) -> None:
     _networks[name] = architecture
 
 
-def find_architecture(name: str, family: str = "mnist") -> Architecture:
+def find_architecture(name: str, family: str = "mnist", shape: tuple[int, int, int] | None = None) -> Architecture:
     """The architecture registered under a name, else that of the role `name` in table 7's `family`, or beside it.
 
-    Raises `InputError` for an unknown family or name.
+    Given the `shape` (channels, height, width) of an image, one of `family` is scaled to it: each time that the image
+    has four times the pixels of the family's own, a stride doubles, of the first convolution of stride 1, else of the
+    last of the smallest. So the dense layers stay of about the size that Table 7 gives them; on smaller images nothing
+    changes but that they are smaller. Raises `InputError` for an unknown family or name.
     """
     arguments.instance("the name of a network", name, str, "'small_teacher'")
     if name in _networks:
         return _networks[name]
     if family not in TABLE7:
         raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(TABLE7)}")
-    if name in VARIANTS:
-        return _variant(name, family)
     known = TABLE7[family] | FURTHER[family]
-    if name not in known:
+    if name not in (*known, *VARIANTS):
         allowed = ", ".join((*known, *VARIANTS, *_networks))
         raise InputError(f"unknown network {name!r}; allowed: {allowed}{plugins.failures()}")
-    return known[name]
+    return _scaled(_variant(name, family) if name in VARIANTS else known[name], family, shape)
+
+
+def _scaled(architecture: Architecture, family: str, shape: tuple[int, int, int] | None) -> Architecture:
+    """An architecture of a family for images of a shape: see `find_architecture`."""
+    strides = list(conv_strides(architecture))
+    times = math.prod(shape[1:]) / math.prod(INPUT_SHAPES[family][1:]) if shape else 1
+    if not strides or times < 4:
+        return architecture
+    for _ in range(int(math.log(times, 4))):
+        least = min(strides)
+        place = strides.index(1) if least == 1 else len(strides) - 1 - strides[::-1].index(least)
+        strides[place] *= 2
+    return replace(architecture, strides=tuple(strides))
 
 
 def _variant(name: str, family: str) -> Architecture:
@@ -248,15 +262,18 @@ def registered_networks() -> dict[str, Architecture]:
     return dict(_networks)
 
 
-def network_identity(name: str, family: str, builtin: bool) -> dict[str, Any]:
+def network_identity(
+    name: str, family: str, builtin: bool, shape: tuple[int, int, int] | None = None
+) -> dict[str, Any]:
     """The part of a unit's identity that describes its network beside the name: its architecture, or nothing.
 
     Nothing for a role where the data set is `builtin`, which fixes its family; else the architecture, since networks
-    and users' data sets may be registered anew, and variants of the roles be chosen anew.
+    and users' data sets may be registered anew, and variants of the roles be chosen anew. `shape` (channels, height,
+    width) is that of an image, which decides where an architecture is scaled.
     """
     if builtin and name not in (*_networks, *VARIANTS):
         return {}
-    architecture = identity_fields(find_architecture(name, family))
+    architecture = identity_fields(find_architecture(name, family, shape))
     return {"architecture": {k: v for k, v in architecture.items() if k != "identified"}}
 
 
@@ -270,7 +287,6 @@ def build_model(
     initialisation (the global random state is left as it was). Raises `InputError` for an unknown name or family, and
     for a shape, a number of classes or a seed that no network has.
     """
-    architecture = find_architecture(name, family)
     arguments.one_of("family", family, TABLE7)
     shape = INPUT_SHAPES[family] if shape is None else shape
     if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
@@ -279,10 +295,22 @@ def build_model(
         arguments.whole(what, size, 1, kind=Integral)
     arguments.whole("classes", classes, 1, kind=Integral)
     arguments.whole("seed", seed, 0, 2**63 - 1, kind=Integral)
+    architecture = find_architecture(name, family, shape)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = ConvNet(architecture, shape, classes)
     return model.to(memory_format=torch.channels_last)
+
+
+def network_sizes(family: str, shape: tuple[int, int, int], classes: int) -> dict[str, int]:
+    """Numbers of parameters of a family's networks of Table 7 on images of a shape, by role.
+
+    Nothing is initialised, so that it takes no time. Arguments as of `build_model`.
+    """
+    with torch.device("meta"):
+        return {
+            role: count_parameters(ConvNet(find_architecture(role, family, shape), shape, classes)) for role in ROLES
+        }
 
 
 def is_tiny(height: int, width: int) -> bool:

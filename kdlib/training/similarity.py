@@ -25,10 +25,10 @@ class EntropyParts(NamedTuple):
 def non_target_shares(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Shares of the other classes in what a response does not give to the label: t(k) / (1 - t(y)) at a temperature.
 
-    Arguments: `logits` [N, C] with C of 3 or more, `labels` [N], `temperature` > 0. Returns [N, C]: 0 for the label,
+    Arguments: `logits` [N, C] with C of 2 or more, `labels` [N], `temperature` > 0. Returns [N, C]: 0 for the label,
     the others sum to 1, also where the confidence rounds to 1.
     """
-    axes(logits=(logits, "N C"), labels=(labels, "N"), least={"C": 3})
+    axes(logits=(logits, "N C"), labels=(labels, "N"), least={"C": 2})
     label_range(labels, logits.shape[1])
     positive("temperature", temperature)
     logits, labels = logits.cpu().double(), labels.cpu()
@@ -48,10 +48,10 @@ def mean_non_target_logits(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean logit of each other class over the examples of a class, above the mean of the others: no temperature in it.
 
     Logits divided by a temperature give the same numbers divided by it, and so the same ranks. Arguments: `logits`
-    [N, C] with C of 3 or more, `labels` [N]. Returns [C, C]: row y for class y, 0 on the diagonal, rows sum to 0; the
+    [N, C] with C of 2 or more, `labels` [N]. Returns [C, C]: row y for class y, 0 on the diagonal, rows sum to 0; the
     row of a class without examples is nan.
     """
-    axes(logits=(logits, "N C"), labels=(labels, "N"), least={"C": 3})
+    axes(logits=(logits, "N C"), labels=(labels, "N"), least={"C": 2})
     label_range(labels, logits.shape[1])
     logits, labels = logits.cpu().double(), labels.cpu()
     others = logits.scatter(1, labels[:, None], 0.0)
@@ -97,7 +97,7 @@ def non_target_cosines(ours: Tensor, theirs: Tensor, labels: Tensor) -> Tensor:
     example's own response, and that of its class's mean response over these examples, which knows nothing of the
     example. nan where a side gives nothing to the other classes.
     """
-    axes(ours=(ours, "N C"), theirs=(theirs, "N C"), labels=(labels, "N"), least={"C": 3})
+    axes(ours=(ours, "N C"), theirs=(theirs, "N C"), labels=(labels, "N"), least={"C": 2})
     label_range(labels, ours.shape[1])
     labels = labels.cpu()
     ours, theirs = (part.cpu().double().scatter(1, labels[:, None], 0.0) for part in (ours, theirs))

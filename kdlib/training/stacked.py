@@ -35,7 +35,7 @@ def train(
     Returns each student's validation accuracies (fractions, one for each validation), and its network.
     """
     first, count, device = students[0], len(students), dataset.images.device
-    architecture = find_architecture(first.network, dataset.family)
+    architecture = find_architecture(first.network, dataset.family, dataset.shape)
     turns = device.type == "cpu" and takes_turns(architecture, dataset.shape)
     if count == 1 and not turns:  # one alone takes another path through the matrix library: other last bits
         histories, models = train(students * 2, dataset, logits * 2, schedules * 2)

@@ -262,7 +262,7 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
         engine = requested_engine() or ("stacked" if fast else "loop")
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
-    architecture = find_architecture(student.network, dataset.family)
+    architecture = find_architecture(student.network, dataset.family, dataset.shape)
     in_fp32 = device.type == "cpu" and not (student.precision == "bf16" and has_bf16_instructions(device))
     size, _ = batch_size_and_steps(student, dataset)
     if in_fp32 and not stacked.slices_aligned(architecture, dataset.shape, dataset.classes, size):
@@ -288,7 +288,7 @@ def stacks(students: Sequence[Student], dataset: Dataset) -> list[list[int]]:
     found = []
     for group in groups.values():
         first = students[group[0]]
-        architecture = find_architecture(first.network, dataset.family)
+        architecture = find_architecture(first.network, dataset.family, dataset.shape)
         batch_size, _ = batch_size_and_steps(first, dataset)
         size = stacked.max_stack_size(architecture, dataset.shape, batch_size, dataset.images.device)
         of_one_seed = sorted(group, key=lambda i: students[i].seed())

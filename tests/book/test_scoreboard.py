@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from kdlib.book import present
-from kdlib.book import scoreboard
+from kdlib import InputError
+from kdlib.book import assembly, present, scoreboard
 from kdlib.book.pages import executed, page_record, read
 from kdlib.book.record import read_tables
 from kdlib.claims.claims import Verdict, load_claims
@@ -66,6 +66,25 @@ def test_the_landing_page_says_what_teachers_add_with_the_numbers_of_the_control
     assert present.format_interval(alone, "%") in table.tbody.th.get_text()
     for cell, gain in zip(table.select("tbody td"), gains.values(), strict=True):
         assert f"{gain} points" in cell.get_text() and "labels alone at" in cell.get_text()
+
+
+def test_the_landing_page_names_a_readers_own_data_sets_beside_those_of_the_paper(records):
+    own = [record | {"dataset": "mine", "title": "My own", "family": "cifar10"} for record in records]
+    both, paper = (" ".join(board(pages).summary().split()) for pages in ([*records, *own], records))
+    assert "Data sets of a reader's own: [My own](#scoreboard-mine) (networks: CIFAR-10's)." in both
+    assert "a reader's own" not in paper
+
+
+def test_a_book_of_some_data_sets_alone_takes_their_pages_alone(monkeypatch, tmp_path):
+    there = [assembly.read_page(path) for path in executed() if path.stem == "entropy"]
+    taken = []
+    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setattr(assembly, "find_pages", lambda: there)
+    monkeypatch.setattr(assembly, "assemble", lambda pages, source: taken.extend(pages) or board([]))
+    assert next(assembly.make(build=False, only=[NAME])) == "1 executed pages, 0 data sets"
+    assert [page.record["dataset"] for page in taken] == [NAME]
+    with pytest.raises(InputError, match="^no page of 'digits' is there: `kdlib run all --dataset digits` makes them$"):
+        next(assembly.make(build=False, only=[NAME, "digits"]))
 
 
 def test_without_controls_nothing_is_said_of_what_teachers_add(records):

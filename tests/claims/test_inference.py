@@ -125,6 +125,11 @@ def test_an_equivalence_has_the_p_value_that_its_interval_implies(values):
         assert (opposes <= 0.05) == (interval.high < -3 or interval.low > 3)
 
 
+def test_where_nothing_is_ranked_no_order_is_unlikely():
+    """As of two classes, which leave one pair."""
+    assert permutation_p([[np.zeros((0, 0))], [np.zeros((0, 0))]]) == (1.0, 1.0)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.permutations(range(4)), min_size=1, max_size=3))
 def test_the_permutation_test_is_that_of_all_orders_of_all_seeds(orders):

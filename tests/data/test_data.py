@@ -136,6 +136,21 @@ def test_a_subset_that_cannot_be_taken_is_refused(examples):
         load_dataset("digits", examples=examples)
 
 
+def test_a_subset_of_a_set_with_a_rare_class_has_some_of_it(forgotten):
+    images, labels, test_images, test_labels = arrays(examples=2000)
+    labels, test_labels = (
+        np.where(np.arange(2000) < 12, 3, labels % 3),
+        np.where(np.arange(20) == 7, 3, test_labels % 3),
+    )
+    register_dataset("made_up", lambda root: (images, labels, test_images, test_labels))
+    dataset = load_dataset("made_up", examples=300, test_examples=5)
+    counts = dataset.labels.bincount()
+    assert counts[3] == 10 and counts[:3].min() > 70
+    assert len(dataset.labels) == 300 and dataset.test_size == 5
+    assert dataset.labels[dataset.validation].bincount().min() >= 1 and dataset.smallest_test_class == 1
+    assert load_dataset("made_up", examples=300, test_examples=5).digest == dataset.digest
+
+
 def test_a_subset_larger_than_the_set_is_the_set_where_clipping_is_asked_for():
     assert load_dataset("digits", examples=10**6, clip=True).digest == load_dataset("digits").digest
 
@@ -240,7 +255,7 @@ def test_a_size_that_is_none_and_a_device_that_is_none_are_refused_before_anythi
         (lambda a: (a[0], a[1] + 1, a[2], a[3] + 1), "the training split must have every class .* wrong: 0"),
         (lambda a: (*a[:3], np.minimum(a[3], 2)), "the test split must have every class .* wrong: 3"),
         (lambda a: (*a[:3], a[3] + (a[3] == 3)), "the test split must have every class .* wrong: 3, 4"),
-        (lambda a: (a[0], a[1] % 2, a[2], a[3] % 2), "2 classes; at least 3"),
+        (lambda a: (a[0], a[1] * 0, a[2], a[3] * 0), "one class; at least 2"),
         (lambda a: (*a[:2], a[2][:, 1:], a[3]), r"training images of \(6, 6\), test images of \(5, 6\)"),
         (lambda a: (a[0][:0], a[1][:0], *a[2:]), "there is nothing in them"),
     ],

@@ -106,6 +106,16 @@ def test_names_stand_only_at_curves_that_have_one():
     assert [[text.get_text() for text in panel.texts] for panel in figure.axes] == [["small teacher"]] * 2
 
 
+def test_a_curve_that_was_measured_nowhere_has_no_name_and_stops_no_other():
+    with matplotlib.rc_context(drawing.STYLE):
+        _, axes = drawing.subplots(1, 2, 3.0)
+        for panel, curves in zip(axes[0], ({"nowhere": np.nan, "here": 0.5}, {"nowhere": np.nan}), strict=True):
+            for name, value in curves.items():
+                panel.plot([0, 1], [value, value], label=name)
+        drawing.label_curves(*axes[0])
+    assert [[text.get_text() for text in panel.texts] for panel in axes[0]] == [["here"], []]
+
+
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_gradients_of_one_term_alone_have_no_ratio_to_draw(alpha):
     rows = [(s, t, x, k) for s in range(2) for t in ("small", "large") for x in (3.0, 9.0) for k in (1, 10)]

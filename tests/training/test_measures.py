@@ -89,6 +89,17 @@ def test_projection_ignores_what_is_orthogonal_to_the_plane():
     )
 
 
+def test_of_two_classes_the_projection_is_the_place_on_the_line_through_both_templates_and_the_distance_from_it():
+    weights, biases = torch.randn(2, 6, generator=torch.Generator().manual_seed(0)), torch.zeros(2)
+    templates = torch.cat([weights, torch.zeros(2, 1)], dim=1)
+    edge = templates[1] - templates[0]
+    points = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
+    along, away = penultimate_projection(points, weights, biases).T
+    offset = torch.cat([points, torch.ones(20, 1)], dim=1) - templates[0]
+    assert torch.allclose(along, offset @ edge / edge.norm(), atol=1e-5)
+    assert torch.allclose(along**2 + away**2, (offset**2).sum(1), atol=1e-4)
+
+
 def test_nc1_is_the_trace_of_within_times_the_pseudo_inverse_of_between():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(90) % 3

@@ -1,10 +1,13 @@
+import math
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import torch
 
 from kdlib import Architecture, InputError, build_model, count_parameters, register_network
 from kdlib.data.paper import paper_table
-from kdlib.training.models import LADDER, network_identity
+from kdlib.training.models import LADDER, conv_strides, find_architecture, network_identity, network_sizes
 
 PRINTED = [
     (row.dataset, row.role, int(row.parameters)) for row in paper_table(7).itertuples() if pd.notna(row.parameters)
@@ -60,6 +63,32 @@ def test_a_variant_of_a_teacher_differs_from_it_in_its_regularisation_alone(fami
         weights = [[p.shape for p in model.parameters() if p.ndim > 1] for model in (own, other)]
         assert weights[0] == weights[1] and torch.equal(own.head.weight, other.head.weight)
     assert build_model("large_teacher_plain", "cifar10").architecture.dropout == 0.5  # it lacks batch norm instead
+
+
+@pytest.mark.parametrize("side", [8, 16, 27, 28, 55, 56, 64, 112, 224])
+@pytest.mark.parametrize("family", SHAPES)
+def test_networks_scale_with_the_image_so_that_what_dense_layers_see_grows_at_most_fourfold(family, side):
+    channels, own, _ = SHAPES[family]
+    for role in ("large_teacher", "small_teacher", "general_student", "large_teacher_plain"):
+        table, scaled = (find_architecture(role, family, shape) for shape in (None, (channels, side, side)))
+        assert (conv_strides(scaled) == conv_strides(table)) == (side < 2 * own)
+        assert replace(scaled, strides=table.strides) == table
+        halved, places = (math.prod(conv_strides(network)) for network in (table, scaled))
+        assert math.ceil(side / places) <= 2 * math.ceil(own / halved)
+    counts = network_sizes(family, (channels, 2 * own, 2 * own), 10)
+    assert {role: n for role, n in counts.items() if role != "baseline_student"} == {
+        role: count_parameters(build_model(role, family)) for role in counts if role != "baseline_student"
+    }
+
+
+def test_a_scaled_network_has_an_identity_of_its_own_and_an_oblong_image_counts_by_its_pixels():
+    plain, oblong, large = (
+        network_identity("small_teacher", "mnist", False, (1, *size)) for size in ((28, 28), (14, 56), (14, 224))
+    )
+    assert plain == oblong == network_identity("small_teacher", "mnist", False)
+    assert large["architecture"] == plain["architecture"] | {"strides": (2, 4)}
+    model = build_model("small_teacher", shape=(1, 14, 224), classes=5)
+    assert model(torch.rand(2, 1, 14, 224)).shape == (2, 5)
 
 
 def test_the_name_of_a_variant_cannot_be_registered_and_its_architecture_is_part_of_its_identity():

@@ -123,8 +123,8 @@ def test_the_best_temperature_is_the_one_that_made_the_distributions(temperature
 
 
 def test_what_cannot_be_used_is_said():
-    with pytest.raises(InputError, match="C must be at least 3"):
-        similarity.class_similarity(torch.rand(4, 2), torch.tensor([0, 1, 0, 1]), 1)
+    with pytest.raises(InputError, match="C must be at least 2"):
+        similarity.class_similarity(torch.rand(4, 1), torch.tensor([0, 0, 0, 0]), 1)
     with pytest.raises(InputError, match="labels from 0 to 9 cannot be used; allowed: 0 to 3"):
         similarity.mean_non_target_logits(torch.rand(10, 4), LABELS[:10])
     with pytest.raises(InputError, match="temperature must be positive"):

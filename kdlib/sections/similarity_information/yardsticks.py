@@ -62,7 +62,8 @@ def linear_logits(study: Study) -> Tensor:
         images = dataset.images.cpu().flatten(1).numpy()
         classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
         classifier.fit(images[members], dataset.labels.cpu()[members].numpy())
-        return {"logits": torch.from_numpy(classifier.decision_function(images[dataset.validation.cpu()])).float()}
+        logits = torch.from_numpy(classifier.decision_function(images[dataset.validation.cpu()])).float()
+        return {"logits": logits if logits.ndim == 2 else torch.stack([-logits, logits], dim=1) / 2}  # of two: log odds
 
     return study.activations({"linear_classifier": 1, "dataset": study.dataset.name}, compute)["logits"]
 

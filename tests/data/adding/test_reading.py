@@ -1,0 +1,287 @@
+"""Whatever a reader's data lie in, they are read as what they are: the same arrays from every form."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.io import savemat
+
+from kdlib import InputError, load_dataset
+from kdlib.data.adding.add import add
+from kdlib.data.adding.parts import Options
+
+from .made import patches, png, write_folder
+
+X, Y = patches(120, 4)
+COLOURS, _ = patches(120, 4, channels=3)
+OBLONG, _ = patches(120, 4, 12, 8, 3)
+TRAIN, TEST = slice(0, 80), slice(80, 120)
+WORDS = ["ash", "beech", "cedar", "date"]
+
+
+def npz(place, **names):
+    np.savez(place / "set.npz", **names)
+    return place / "set.npz"
+
+
+def csv(place, name, x, y, label="label", header=True):
+    table = pd.DataFrame(x.reshape(len(x), -1), columns=[f"pixel{i}" for i in range(x[0].size)])
+    if y is not None:
+        table.insert(0, label, y)
+    table.to_csv(place / name, index=False, header=header)
+    return place / name
+
+
+def arff(place, x, y):
+    attributes = "".join(f"@attribute pixel{i} real\n" for i in range(x[0].size))
+    rows = "".join(",".join(map(str, image.ravel())) + f",{label}\n" for image, label in zip(x, y, strict=True))
+    (place / "set.arff").write_text(f"@relation r\n{attributes}@attribute class {{0,1,2,3}}\n@data\n{rows}")
+    return place / "set.arff"
+
+
+def parquet(place, name, x, y, names=None):
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table({"image": [{"bytes": png(image), "path": None} for image in x], "label": y})
+    features = {"label": {"names": names, "_type": "ClassLabel"}} if names else {}
+    meta = {"huggingface": json.dumps({"info": {"features": features}})}
+    parquet.write_table(table.replace_schema_metadata(meta), place / name)
+
+
+def idx(place, names, packed):
+    for name, array in names.items():
+        shape = np.array(array.shape, dtype=">u4").tobytes()
+        content = bytes([0, 0, 8, array.ndim]) + shape + array.astype(np.uint8).tobytes()
+        (place / f"{name}{'.gz' * packed}").write_bytes(gzip.compress(content) if packed else content)
+    return place
+
+
+def divided_folder(place):
+    write_folder(place / "train", X[TRAIN], Y[TRAIN], WORDS)
+    write_folder(place / "test", X[TEST], Y[TEST], WORDS)
+    return place
+
+
+def divided_parquet(place):
+    (place / "data").mkdir()
+    parquet(place / "data", "train-00000-of-00002.parquet", COLOURS[:40], Y[:40], WORDS)
+    parquet(place / "data", "train-00001-of-00002.parquet", COLOURS[40:80], Y[40:80], WORDS)
+    parquet(place / "data", "test-00000-of-00001.parquet", COLOURS[TEST], Y[TEST], WORDS)
+    return place
+
+
+def divided_mat(place):
+    for name, part in (("train_32x32.mat", TRAIN), ("test_32x32.mat", TEST)):
+        savemat(place / name, {"X": OBLONG[part].transpose(1, 2, 3, 0), "y": Y[part][:, None] + 1})
+    return place
+
+
+def divided_csv(place):
+    csv(place, "mine_train.csv", X[TRAIN], Y[TRAIN])
+    csv(place, "mine_test.csv", X[TEST], Y[TEST])
+    return place
+
+
+def with_validation(place):
+    parts = (("train", slice(0, 60)), ("valid", slice(60, 80)), ("test", TEST))
+    for name, part in parts:
+        write_folder(place / name, X[part], Y[part], WORDS)
+    return place
+
+
+KERAS = {"x_train": X[TRAIN], "y_train": Y[TRAIN], "x_test": X[TEST], "y_test": Y[TEST]}
+MEDICAL = {
+    "train_images": X[:60],
+    "train_labels": Y[:60, None],
+    "val_images": X[60:80],
+    "val_labels": Y[60:80, None],
+    "test_images": X[TEST],
+    "test_labels": Y[TEST, None],
+}
+MNIST = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+EMNIST = tuple(f"emnist-mine-{name.replace('t10k', 'test')}" for name in MNIST)
+DOTTED = tuple(name.replace("-idx", ".idx") for name in MNIST)
+# What a reader has, made in a folder, that comes divided into the first 80 and the last 40 examples of: their images.
+DIVIDED = {
+    "a folder with train/ and test/": (divided_folder, X),
+    "a folder with train/, valid/ and test/": (with_validation, X),
+    "an archive's folder around it": (lambda place: divided_folder(place / "wrapped").parent, X),
+    "Keras' .npz": (lambda place: npz(place, **KERAS), X),
+    "MedMNIST's .npz": (lambda place: npz(place, **MEDICAL), X),
+    "a folder of two CSV files": (divided_csv, X),
+    "Hugging Face's Parquet files": (divided_parquet, COLOURS),
+    "SVHN's .mat files": (divided_mat, OBLONG),
+    "IDX": (lambda place: idx(place, dict(zip(MNIST, KERAS.values(), strict=True)), False), X),
+    "IDX, packed": (lambda place: idx(place, dict(zip(MNIST, KERAS.values(), strict=True)), True), X),
+    "IDX, with dots": (lambda place: idx(place, dict(zip(DOTTED, KERAS.values(), strict=True)), False), X),
+    "IDX, as EMNIST names it": (lambda place: idx(place, dict(zip(EMNIST, KERAS.values(), strict=True)), True), X),
+}
+
+
+def images_of(dataset, part):
+    """Images and labels of a part, sorted by their content: folders have an order of their own."""
+    images, labels = (dataset.images, dataset.labels) if part == "train" else dataset.open_test("test")
+    rows = np.round(255 * images.numpy()).astype(np.uint8).reshape(len(images), -1)
+    order = np.lexsort(rows.T)
+    return rows[order], labels.numpy()[order]
+
+
+def wanted(images, labels):
+    rows = (np.moveaxis(images, -1, 1) if images.ndim == 4 else images).reshape(len(images), -1)
+    order = np.lexsort(rows.T)
+    return rows[order], labels[order]
+
+
+@pytest.mark.parametrize("form", DIVIDED)
+def test_each_form_that_comes_divided_gives_its_examples_and_becomes_a_data_set(form, data, tmp_path):
+    make, images = DIVIDED[form]
+    place = tmp_path / "given"
+    place.mkdir()
+    name, said = add("mine", make(place))
+    dataset = load_dataset("mine")
+    assert name == "mine" and said[0].startswith("read as ")
+    assert dataset.shape == ((1, 8, 8) if images.ndim == 3 else (3, *images.shape[1:3]))
+    assert dataset.family == ("mnist" if images.ndim == 3 else "cifar10") and dataset.classes == 4
+    for part, rows in (("train", TRAIN), ("test", TEST)):
+        for ours, theirs in zip(images_of(dataset, part), wanted(images[rows], Y[rows]), strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+UNDIVIDED = {
+    "a folder of classes": (lambda place: write_folder(place, X, Y, WORDS), X),
+    "an .npz of x and y": (lambda place: npz(place, x=X, y=Y), X),
+    "an .npz of floats and rows": (lambda place: npz(place, x=(X / 255).reshape(120, -1), y=Y), X),
+    "a CSV file": (lambda place: csv(place, "set.csv", X, Y), X),
+    "a CSV file without a header": (lambda place: csv(place, "set.csv", X, Y, header=False), X),
+    "a CSV file of words": (lambda place: csv(place, "set.csv", X, np.array(WORDS)[Y], label="class"), X),
+    "OpenML's ARFF": (lambda place: arff(place, X, Y), X),
+}
+
+
+@pytest.mark.parametrize("form", UNDIVIDED)
+def test_each_form_that_comes_undivided_is_divided_in_strata_and_the_same_way_again(form, data, tmp_path):
+    make, images = UNDIVIDED[form]
+    place = tmp_path / "given"
+    place.mkdir()
+    _, said = add("mine", make(place))
+    dataset = load_dataset("mine")
+    assert any(line.startswith("divided with seed 0: 20%") for line in said)
+    assert dataset.labels.bincount().tolist() == [24] * 4 and dataset.test_size == 24
+    both = [np.concatenate(pair) for pair in zip(images_of(dataset, "train"), images_of(dataset, "test"), strict=True)]
+    order = np.lexsort(both[0].T)
+    for ours, theirs in zip(both, wanted(images, Y), strict=True):
+        assert np.array_equal(ours[order], theirs)
+    digests = {
+        name: (add(name, next(iter([make(place)])), seed=seed), load_dataset(name).digest)[1]
+        for name, seed in (("again", 0), ("other", 1))
+    }
+    assert digests["again"] == dataset.digest != digests["other"]
+
+
+def test_classes_have_the_names_that_come_with_them(data, tmp_path):
+    divided_parquet(tmp_path)
+    add("hugging", tmp_path / "data")
+    assert load_dataset("hugging").class_names == tuple(WORDS)
+    add("numbers", write_folder(tmp_path / "numbers", X, Y, ["2", "10", "-1", "100"]))
+    assert load_dataset("numbers").class_names == ("-1", "2", "10", "100")
+
+
+def test_kaggles_test_file_without_labels_is_left_aside_and_this_is_said(data, tmp_path):
+    place = tmp_path / "kaggle"
+    place.mkdir()
+    train, test = csv(place, "train.csv", X[TRAIN], Y[TRAIN]), csv(place, "test.csv", X[TEST], None)
+    for name, given in (("folder", {"path": place}), ("files", {"path": train, "test": test})):
+        _, said = add(name, **given)
+        assert "test.csv has no labels, and is left aside: no accuracy can be measured on it" in said
+        assert load_dataset(name).test_size == 16
+
+
+def test_rows_of_three_colours_are_read_in_the_order_that_makes_neighbours_alike(data, tmp_path):
+    ramp = np.linspace(0, 120, 8)[None, :, None, None] + np.linspace(0, 80, 8)[None, None, :, None]
+    images = (ramp + np.array([0, 25, 50]) + np.random.default_rng(0).integers(0, 4, (120, 8, 8, 3))).astype(np.uint8)
+    for name, rows in (("pixels", images), ("planes", np.moveaxis(images, -1, 1))):
+        add(name, csv(tmp_path, f"{name}.csv", np.ascontiguousarray(rows), Y))
+    assert load_dataset("pixels").digest == load_dataset("planes").digest
+    noise = np.random.default_rng(0).integers(0, 256, (120, 192), dtype=np.uint8)
+    with pytest.raises(InputError, match="`--shape 3x8x8` .colour by colour. or `--shape 8x8x3`"):
+        add("noise", csv(tmp_path, "noise.csv", noise, Y))
+    add("noise", tmp_path / "noise.csv", options=Options(shape=(8, 8, 3)))
+    assert load_dataset("noise").shape == (3, 8, 8)
+
+
+def test_what_belongs_together_is_on_one_side_of_the_division(data, tmp_path):
+    """Groups by a column or by the names of files; and equal images, which would be learned by heart."""
+    group = np.arange(120) // 6
+    table = pd.DataFrame(X.reshape(120, -1)).assign(label=Y, person=group)
+    table.columns = table.columns.astype(str)
+    table.to_csv(tmp_path / "people.csv", index=False)
+    place = write_folder(tmp_path / "people", X, Y)
+    for path in place.glob("*/*.png"):
+        path.rename(path.with_name(f"p{int(path.stem) // 6}_{path.name}"))
+    of_image = {image.tobytes(): person for image, person in zip(X, group, strict=True)}
+    for name, path, option in (("column", tmp_path / "people.csv", "person"), ("prefix", place, "_")):
+        add(name, path, options=Options(group=option))
+        dataset = load_dataset(name)
+        sides = [{of_image[row.tobytes()] for row in images_of(dataset, part)[0]} for part in ("train", "test")]
+        assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 20 and len(sides[1]) == 4
+
+    add("twice", npz(tmp_path, x=np.concatenate([X, X]), y=np.concatenate([Y, Y])))
+    dataset = load_dataset("twice")
+    sides = [{row.tobytes() for row in images_of(dataset, part)[0]} for part in ("train", "test")]
+    assert not sides[0] & sides[1] and dataset.test_size == 48
+
+
+def test_few_training_images_that_are_test_images_too_are_left_out_of_training(data, tmp_path):
+    x, y = patches(800, 4)
+    _, said = add(
+        "mine",
+        npz(tmp_path, x_train=np.concatenate([x[:400], x[400:403]]), y_train=y[:403], x_test=x[400:], y_test=y[400:]),
+    )
+    assert "3 training images are left out: they are also test images" in said
+    assert len(load_dataset("mine").labels) == 400
+
+
+def test_palettes_opaque_alpha_orientation_and_grey_pictures_in_colour_are_read_and_said(data, tmp_path):
+    from PIL import Image
+
+    place = write_folder(tmp_path / "given", OBLONG, Y)
+    first, second, third, fourth = sorted(place.glob("class_0/*.png"))[:4]
+    Image.open(first).quantize(256).save(first)
+    Image.open(second).convert("RGBA").save(second)
+    turned, exif = Image.open(third).transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[0x0112] = 6
+    turned.save(third.with_suffix(".jpg"), exif=exif)
+    third.unlink()
+    Image.open(fourth).convert("L").save(fourth)
+    _, said = add("mine", place)
+    assert load_dataset("mine").shape == (3, 12, 8)
+    for words in (
+        "have a palette",
+        "an alpha channel that hides nothing",
+        "turned as their EXIF says",
+        "1 grey pictures",
+    ):
+        assert sum(words in line for line in said) == 1
+
+
+def test_pictures_of_many_sizes_are_resized_where_this_is_asked_for(data, tmp_path):
+    place = write_folder(tmp_path / "given", X, Y)
+    write_folder(place, patches(8, 4, 16, 10)[0], np.arange(8) % 4)
+    with pytest.raises(InputError, match="`--size HEIGHTxWIDTH` resizes all"):
+        add("mine", place)
+    add("mine", place, options=Options(size=(9, 11)))
+    assert load_dataset("mine").shape == (1, 9, 11)
+
+
+def test_several_processes_read_what_one_reads(data, tmp_path, monkeypatch):
+    from kdlib.data.adding import pictures
+
+    place = write_folder(tmp_path / "given", X, Y)
+    add("one", place, options=Options(workers=1))
+    monkeypatch.setattr(pictures, "CHUNK", 50)
+    monkeypatch.setattr(pictures, "WORTH", 0.0)
+    add("two", place, options=Options(workers=2))
+    assert load_dataset("two").digest == load_dataset("one").digest
