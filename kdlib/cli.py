@@ -34,6 +34,7 @@ app.add_typer(store_app, name="store")
 
 INTERRUPTED = 130  # the exit code that shells and typer have for Ctrl-C
 
+
 class DataGroup(typer.core.TyperGroup):
     """The commands on data sets; what is none of them is the name of a data set, which is shown."""
 

@@ -62,8 +62,7 @@ def register_dataset(
         raise InputError(added.taken(name))
     if not callable(load):
         raise InputError(f"load must be a function of the data folder that returns four arrays, got {load!r}")
-    if family not in FAMILIES:
-        raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(FAMILIES)}")
+    check_family(family)
     check_title(title)
     ordered = class_names is None or (isinstance(class_names, Iterable) and not isinstance(class_names, Mapping | Set))
     if isinstance(class_names, str) or not ordered:  # the order of a dictionary or set is not the labels'
@@ -87,6 +86,12 @@ def check_name(name: str) -> None:
     if name in TAKEN or (name in _sources and _sources[name].builtin):
         what = "a data set that kdlib knows" if name in _sources else "taken by the book or a command"
         raise InputError(f"a data set cannot be named {name!r}: that is {what}. Give yours a name of its own")
+
+
+def check_family(family: str) -> None:
+    """Raise `InputError` for what is no data set of Table 7, whose networks could be taken."""
+    if family not in FAMILIES:
+        raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(FAMILIES)}")
 
 
 def check_title(title: str | None) -> None:

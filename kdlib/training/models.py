@@ -16,6 +16,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from ..data import plugins
+from ..data.registry import check_family
 from ..errors import InputError
 from . import arguments
 from .identity import added_field, identity_fields
@@ -224,8 +225,7 @@ def find_architecture(name: str, family: str = "mnist", shape: tuple[int, int, i
     arguments.instance("the name of a network", name, str, "'small_teacher'")
     if name in _networks:
         return _networks[name]
-    if family not in TABLE7:
-        raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(TABLE7)}")
+    check_family(family)
     known = TABLE7[family] | FURTHER[family]
     if name not in (*known, *VARIANTS):
         allowed = ", ".join((*known, *VARIANTS, *_networks))
@@ -287,7 +287,7 @@ def build_model(
     initialisation (the global random state is left as it was). Raises `InputError` for an unknown name or family, and
     for a shape, a number of classes or a seed that no network has.
     """
-    arguments.one_of("family", family, TABLE7)
+    check_family(family)
     shape = INPUT_SHAPES[family] if shape is None else shape
     if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
         raise InputError(f"shape {shape!r} cannot be used; allowed: (channels, height, width)")

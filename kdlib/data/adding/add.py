@@ -19,7 +19,6 @@ from .division import SHARE
 from .parts import Found, Options, Part, alike, indexed, listed, settled
 from .tables import read_arff, read_csv, read_parquet, shaped
 
-FAMILIES = ("mnist", "fashion_mnist", "cifar10")
 MOST_CLASSES = 1000
 LEAST_PIXELS = 8  # a side
 LEAST_EXAMPLES = 10  # of each class for training: a tenth of them validates
@@ -49,8 +48,8 @@ def add(
     if name in registry.dataset_names():
         plugged = f"{name!r} is registered by a file of plugins/: give another name"
         raise InputError(added.taken(name) if name in added.names() else plugged)
-    if family is not None and family not in FAMILIES:
-        raise InputError(f"unknown family of networks {family!r}; allowed: {', '.join(FAMILIES)}")
+    if family is not None:
+        registry.check_family(family)
     options = options or Options()
     found = _read(path, test, options)
     arrays, names, said = _checked(found, seed, options)
