@@ -26,15 +26,16 @@ PValues = tuple[float, float]  # supports, opposes
 def t_tails(values: Sequence[float], null: float) -> PValues:
     """Student's t test of the mean over seeds: p that it is above the null value, and p that it is below.
 
-    Seeds that agree give a p of 0 for their side, or 1 for both where they are the null value itself.
+    Seeds that agree give a p of 0 for their side. A mean that is the null value but for rounding gives 1 for both.
     """
     from scipy import stats
 
     sample = np.asarray(values, dtype=float)
     apart, error = sample.mean() - null, sample.std(ddof=1) / math.sqrt(len(sample))
+    if math.isclose(sample.mean(), null, rel_tol=1e-9, abs_tol=1e-12):  # however little the seeds scatter about it
+        return 1.0, 1.0
     if error <= 1e-12 * max(abs(sample).max(), abs(null)):  # rounding in the arithmetic
-        level = 1.0 if math.isclose(sample.mean(), null, rel_tol=1e-9, abs_tol=1e-12) else 0.0
-        return (level, 1.0) if apart > 0 else (1.0, level)
+        return (0.0, 1.0) if apart > 0 else (1.0, 0.0)
     above = 2 * stats.t.sf(apart / error, len(sample) - 1)
     return min(1.0, above), min(1.0, 2 - above)
 

@@ -6,7 +6,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas import DataFrame, Series
 from scipy import stats
@@ -63,6 +63,7 @@ def test_moving_all_seeds_alike_to_the_claimed_side_never_makes_the_verdict_wors
 )
 @settings(max_examples=50, deadline=None)
 @given(seeds, st.floats(0, 0.999))
+@example([0.0, *[1e-99] * 4], 0.0)
 def test_seeds_that_agree_more_never_unmake_a_decision(made_up, values, share):
     mean = np.mean(values)
     agreeing = [mean + share * (v - mean) for v in values]
