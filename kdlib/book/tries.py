@@ -1,12 +1,14 @@
-"""What was tried for a student's step and lost, beside what is kept: both timed, for MNIST's general student in bf16."""
+"""What was tried for a training step and lost, beside what is kept: both timed, for MNIST's networks in bf16."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..training.devices import make_deterministic, timings
+from ..training.im2col import StridedConvolution
 from ..training.layers import Convolution, Network, ConvolutionToBlocks, relu_, relu_gradient_
 from ..training.models import INPUT_SHAPES, find_architecture
 
@@ -48,6 +50,7 @@ def _tries() -> list[tuple[str, str, Callable[[], object], Callable[[], object]]
             lambda: torch.bmm(of_outputs, columns.mT),
         ),
         ("second convolution on blocks", "im2col place by place", _passes(second, True), _passes(plain, True)),
+        ("last convolution of the large teacher without its padding", "the library's", *_of_a_teacher()),
         (f"{STUDENTS} students in turn", "all in each product", _passes_all(one, STUDENTS), _passes_all(stack, 1)),
     ]
 
@@ -65,6 +68,21 @@ def _passes(layer: Convolution, further: bool = False) -> Callable[[], object]:
             layer.input_gradient(weight, out)
 
     return run
+
+
+def _of_a_teacher() -> list[Callable[[], object]]:
+    """Forward and backward passes of the large teacher's last convolution, as it is and by the library."""
+    *_, channels, out = find_architecture("large_teacher").widths
+    images = _random(BATCH, channels, 7, 7).to(memory_format=torch.channels_last).requires_grad_()
+    weight = _random(out, channels, 3, 3).to(memory_format=torch.channels_last).requires_grad_()
+    bias = _random(out).requires_grad_()
+
+    def passes(convolve: Callable[..., Tensor], *further: int) -> None:
+        with torch.enable_grad():
+            outputs = convolve(images, weight, bias, *further)
+        torch.autograd.grad(outputs, (images, weight, bias), outputs.detach())
+
+    return [lambda: passes(StridedConvolution.apply), lambda: passes(F.conv2d, 2, 1)]
 
 
 def _passes_all(network: Network, times: int) -> Callable[[], object]:
