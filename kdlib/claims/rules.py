@@ -38,18 +38,18 @@ def files() -> dict[tuple[str, str], Path]:
 
 def load_yaml(path: Path) -> Any:
     """The lists, dictionaries and numbers of a YAML file. Raises `InputError` for one that cannot be read."""
+    return _load(_text(path), path)
+
+
+def _text(path: Path) -> str:
     try:
-        return _load(path.read_text(encoding="utf-8"), path)
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no text in UTF-8: {error}") from error
 
 
-@cache
 def _load(text: str, place: object) -> Any:
-    """What a text says, not to be changed: a book asks thousands of times for the same few.
-
-    It is read by the library's compiled loader where there is one, ten times as fast.
-    """
+    """By the library's compiled loader where there is one: ten times as fast."""
     import yaml  # not before it is used: `python -m kdlib campaign --needs` says whether it is here
 
     try:
@@ -58,20 +58,24 @@ def _load(text: str, place: object) -> Any:
         raise InputError(f"{place} cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 
+# Of rules, which nothing changes: a book asks thousands of times for the same few.
+_load_rules = cache(_load)
+
+
 def parse(text: str, section: str) -> list[Entry]:
     """The entries of a file that stands in a section's folder, each with its `notebook`."""
-    return [{"notebook": section, **entry} for entry in _load(text, f"what {section} claims") or []]
+    return [{"notebook": section, **entry} for entry in _load_rules(text, f"what {section} claims") or []]
 
 
 def read() -> Rules:
     """All rules as they are now: claims in the paper's order (one that it does not list comes last), then controls."""
     found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for (section, kind), path in files().items():
-        entries = load_yaml(path) or []
+        entries = _load_rules(_text(path), path) or []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) and "id" in entry for entry in entries):
             raise InputError(f"{path} must be a list of entries, each with an `id`: {GUIDE.name} has the fields")
         found[kind] += [{"notebook": section, **entry} for entry in entries]
-    place = {name: i for i, name in enumerate(load_yaml(ORDER))}
+    place = {name: i for i, name in enumerate(_load_rules(_text(ORDER), ORDER))}
     found["claims"].sort(key=lambda entry: place.get(entry["id"], len(place)))
     return found
 

@@ -94,6 +94,12 @@ def test_a_control_belongs_to_the_section_whose_tables_decide_it(folder):
 
 def test_rules_that_have_not_changed_are_not_parsed_again():
     rules.read()
-    parsed = rules._load.cache_info().misses
+    parsed = rules._load_rules.cache_info().misses
     assert rules.read() == rules.read()
-    assert rules._load.cache_info().misses == parsed
+    assert rules._load_rules.cache_info().misses == parsed
+
+
+def test_what_is_read_of_another_file_may_be_changed_and_read_again(tmp_path):
+    (tmp_path / "toc.yml").write_text("parts: []")
+    rules.load_yaml(tmp_path / "toc.yml")["parts"].append("found")
+    assert rules.load_yaml(tmp_path / "toc.yml") == {"parts": []}
