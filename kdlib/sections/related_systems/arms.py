@@ -8,7 +8,7 @@ import torch
 
 from ...study.study import Study
 from ...training.config import Student, Teacher
-from ...training.measures import validation_percent
+from ...training.measures import test_percent, validation_percent
 from ...training.systems.registry import systems
 from ...training.systems.system import System
 from ..sweet_spot.experiment import find_sweet_spot, known_spot, search_cells, search_map, three_teachers
@@ -109,6 +109,16 @@ def labels_student(study: Study, seed: int, length: int = 1, **changes: Any) -> 
     """A student of the labels alone that is trained so many times as long as all others."""
     epochs = length * study.settings.student_epochs
     return study.student(study.teacher("small", seed), TEMPERATURE, alpha=0.0, epochs=epochs, **changes)
+
+
+def labels_cell(seed: int) -> dict[str, Any]:
+    """The columns that name students of the labels alone in a row: an arm without a teacher and without a weight."""
+    return {"seed": seed, "teacher": "none", "system": LABELS, "weights": PUBLISHED, "value": 0.0}
+
+
+def accuracy_percents(result: Mapping[str, Any]) -> dict[str, float]:
+    """The last validation accuracy and the test accuracy of a result as from `distill`, in percent, as columns."""
+    return {"validation_accuracy": validation_percent(result), "accuracy": test_percent(result)}
 
 
 def trials(study: Study, spot: Mapping[str, float] | None) -> Iterator[tuple[dict[str, Any], Student]]:

@@ -7,18 +7,19 @@ import pandas as pd
 
 from ...study.study import Study
 from ...training.config import Student, Teacher
-from ...training.measures import cell_accuracies, test_percent, validation_percent
+from ...training.measures import cell_accuracies, validation_percent
 from ..sweet_spot.experiment import search_cells
 from . import variants
 from .arms import (
-    LABELS,
     NETWORK,
     PUBLISHED,
     WEIGHTS,
     Start,
     Tuned,
+    accuracy_percents,
     all_starts,
     known_tuned,
+    labels_cell,
     labels_student,
     of_size,
     removed_classes,
@@ -92,7 +93,7 @@ def _cells(study: Study, spot: Mapping[str, float] | None, tuned: Tuned) -> list
             cost = {"operations_total": costs["total"], "operations_given_teacher": given}
             found.append((cell | amount | {"length": 1} | cost, student))
     for seed in study.seeds:
-        named = {"seed": seed, "teacher": "none", "system": LABELS, "weights": PUBLISHED, "value": 0.0}
+        named = labels_cell(seed)
         for length in sorted({1, *study.settings.label_lengths}):
             student = labels_student(study, seed, length)
             found.append((named | whole | {"length": length} | _labels_cost(study, student), student))
@@ -108,12 +109,7 @@ def _labels_cost(study: Study, student: Student) -> dict[str, int]:
 
 def _results(study: Study, wanted: list[Cell]) -> pd.DataFrame:
     results = study.student_results(student for _, student in wanted)
-    return pd.DataFrame(
-        [
-            cell | {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)}
-            for (cell, _), r in zip(wanted, results, strict=True)
-        ]
-    )
+    return pd.DataFrame([cell | accuracy_percents(r) for (cell, _), r in zip(wanted, results, strict=True)])
 
 
 def _missing_cells(study: Study, spot: Mapping[str, float] | None, tuned: Tuned) -> list[Cell]:
@@ -124,7 +120,7 @@ def _missing_cells(study: Study, spot: Mapping[str, float] | None, tuned: Tuned)
         for c in removed_classes(study)
     ]
     for seed in study.seeds:
-        named = {"seed": seed, "teacher": "none", "system": LABELS, "weights": PUBLISHED, "value": 0.0}
+        named = labels_cell(seed)
         found += [
             (named | {"missing_class": c}, labels_student(study, seed, missing_class=c)) for c in removed_classes(study)
         ]

@@ -9,13 +9,21 @@ from torch import Tensor
 
 from ...study.study import Study
 from ...training.config import Student, Teacher
-from ...training.measures import test_percent, validation_percent, within_between_scatter
+from ...training.measures import validation_percent, within_between_scatter
 from ...training.systems.features import transfer_features
 from ...training.systems.registry import find_system
 from ...training.systems.taught import ASSISTANTS, path
 from ...training.teachers import load_teacher, predict
 from ..penultimate_layer.experiment import sampled_members
-from .arms import TEMPERATURE, Start, free_start, labels_student, published_code_smoothing, student_of
+from .arms import (
+    TEMPERATURE,
+    Start,
+    accuracy_percents,
+    free_start,
+    labels_student,
+    published_code_smoothing,
+    student_of,
+)
 
 RESIDUAL = {"progressive": {}, "joint": {"joint": 1.0}, "ensemble": {"ensemble": 1.0}}
 CLUSTERS, FEATURES = "clusters", "feature_transfer"  # the measures' names in the store
@@ -108,16 +116,14 @@ def variants(study: Study) -> pd.DataFrame:
     rows = []
     for (cell, student), result in zip(wanted, study.student_results(s for _, s in wanted), strict=True):
         costs = study.operations(student, large(study, cell["seed"]).given())
-        reached = {"validation_accuracy": validation_percent(result), "accuracy": test_percent(result)}
-        rows.append(cell | reached | {f"operations_{name}": value for name, value in costs.items()})
+        rows.append(cell | accuracy_percents(result) | {f"operations_{name}": value for name, value in costs.items()})
     for seed in study.seeds:
         for variant, run in (
             ("features", class_distance_teacher(study, seed)),
             ("plain_features", study.teacher("large", seed)),
         ):
-            result = _features(study, seed, run)
-            reached = {"validation_accuracy": validation_percent(result), "accuracy": test_percent(result)}
-            rows.append({"seed": seed, "system": "class_distance", "variant": variant} | reached)
+            cell = {"seed": seed, "system": "class_distance", "variant": variant}
+            rows.append(cell | accuracy_percents(_features(study, seed, run)))
     return pd.DataFrame(rows)
 
 
