@@ -11,7 +11,7 @@
 
 The others each end the run with one clear error and no traceback; once what was wrong is mended, the next run goes on:
 
-- interrupt: Ctrl-C at a random moment.
+- interrupt: Ctrl-C at a random moment of the set-up or the workflow (Python, which imports snakemake, has a traceback).
 - disk: the store's disk is full from a random moment on.
 - readonly: the store cannot be written from a random moment on.
 - kernel: kill -9 of the kernel that executes a page.
@@ -43,6 +43,7 @@ from kdlib import Store
 from kdlib.book.pages import page_record
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = 4096  # bytes in which a disk in memory grows
 SET_UP = 3  # seconds that the stand-in takes, about
 SECTIONS = ("missing_class",)  # with teachers and students, and short
 PLUGIN = """import numpy as np
@@ -284,6 +285,7 @@ def interrupt(copy: Copy, expected: dict[str, str], times: int, seed: int, durat
     def fault(process: subprocess.Popen, moment: int) -> Callable:
         with suppress(subprocess.TimeoutExpired):
             process.wait(SET_UP + moment / 13 * duration)
+        _wait_for(process, lambda: "Building DAG" in copy.log.read_text() or not (copy.folder / ".venv/ready").exists())
         os.killpg(process.pid, signal.SIGINT)
         return lambda: None
 
@@ -341,12 +343,15 @@ def fill_disk_of_export(copy: Copy, times: int) -> int:
     """The disk is full in the middle of an export: the one that was there stays, and nothing half-written."""
     survived = 0
     export = [copy.folder / ".venv" / "bin" / "python", "-m", "kdlib", "store", "export"]
-    disk = copy.folder / "exports"
+    here = {"cwd": copy.folder, "env": copy.environment, "capture_output": True, "text": True}
+    whole, disk = copy.folder / "whole", copy.folder / "exports"
+    subprocess.run([*export, whole], check=True, **here)
+    pages = sum(-(-path.stat().st_size // PAGE) for path in whole.rglob("*") if path.is_file())
     disk.mkdir()
     for turn in range(times):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={64 * (turn + 1)}k", "tmpfs", disk], check=True)
+        size = PAGE * max(2, pages * (turn + 1) // (times + 1))  # a folder's and the reader's file take two
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], check=True)
         try:
-            here = {"cwd": copy.folder, "env": copy.environment, "capture_output": True, "text": True}
             (disk / "out").mkdir()
             (disk / "out" / "mine.txt").write_text("of the reader")
             before = sorted(disk.rglob("*"))

@@ -1,4 +1,5 @@
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -290,6 +291,14 @@ def test_an_interruption_is_one_line_that_says_what_is_kept(kdlib, monkeypatch):
     monkeypatch.setattr(registry, "dataset_names", interrupted)
     said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
     assert kdlib("data", "--list") == (130, "", said)
+
+
+def test_an_interruption_while_the_command_line_is_imported_is_no_traceback(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    found_first = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
+    command = [sys.executable, "-m", "kdlib", "data", "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, env=found_first, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_an_option_and_a_parameter_that_agree_are_accepted(kdlib):
