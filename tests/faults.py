@@ -289,7 +289,7 @@ def interrupt(copy: Copy, expected: dict[str, str], times: int, seed: int, durat
         os.killpg(process.pid, signal.SIGINT)
         return lambda: None
 
-    words = r"Terminating processes on user request|\bInterrupt"  # of snakemake, and of make before it
+    words = r"(?m)Terminating processes on user request|^interrupted; |ready\] Interrupt"  # of the workflow, of make
     return end_with_one_error(copy, expected, times, seed, words, fault)
 
 

@@ -5,6 +5,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -117,6 +118,25 @@ def test_a_book_shows_all_pages_or_those_of_the_data_sets_that_were_asked_for(as
     command += ["--config", "datasets=digits", "profile=smoke", *asked]
     done = subprocess.run([sys.executable, "-m", "snakemake", *command], cwd=ROOT, capture_output=True, text=True)
     assert shown in done.stdout + done.stderr
+
+
+def test_an_interruption_before_the_first_job_is_one_line():
+    command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--config", "datasets=digits"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *command],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what starts in a background ignores it
+    )
+    while "Building DAG" not in (line := process.stdout.readline()):
+        assert line, "it ended before its graph of jobs was built"
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate()
+    assert process.returncode and "interrupted; what was finished is kept" in printed and "Traceback" not in printed
 
 
 @pytest.mark.parametrize(
