@@ -171,7 +171,7 @@ def project(session_folder):
                 shutil.copytree(ROOT / name, copy / name, ignore=left_out)
             (copy / "plugins").mkdir()
             (copy / "plugins" / "colour_patches.py").write_text(
-                PLUGIN.format(name="colour_patches", title="Colour patches", examples=600, train=450)
+                PLUGIN.format(name="colour_patches", title="Colour patches", examples=300, train=210)
             )
     return copy
 

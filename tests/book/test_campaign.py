@@ -80,6 +80,7 @@ def test_a_campaign_on_an_accelerator_comes_home_and_its_tables_need_nothing_com
 
 
 @pytest.mark.notebook
+@pytest.mark.long
 def test_a_killed_campaign_goes_on_from_its_exports_on_another_machine_and_gives_a_page(tmp_path):
     """Killed as a machine goes away: only the folder is left, its files are whole, and nothing in them is done again."""
     out, resumed = tmp_path / "out", tmp_path / "resumed"

@@ -13,7 +13,6 @@ from kdlib import InputError, Store, load_dataset, open_study, register_dataset,
 from kdlib.data import registry, sources
 from kdlib.data.sources import SHA256, TORCHVISION
 from kdlib.paths import data_dir
-from kdlib.sections import SECTIONS
 from kdlib.study.store import from_bytes
 from kdlib.training.models import TABLE7
 
@@ -171,17 +170,13 @@ def test_a_selection_without_scores_or_in_an_unknown_order_is_refused():
         select_examples(torch.tensor([0, 1]), 1, order="best")
 
 
-def test_a_registered_data_set_of_three_classes_of_colour_images_runs_all_five_sections(plugin, tmp_path, monkeypatch):
+def test_a_registered_data_set_of_three_classes_of_colour_images_is_taken_as_it_is(plugin, tmp_path):
     plugin(THREE_COLOURS)
-    monkeypatch.setenv("KDLIB_WORKERS", "1")
-    store = Store(tmp_path / "store")
-    for section in SECTIONS:
-        study = open_study(section, {"dataset": "three_colours", "profile": "smoke"}, store=store)
-        assert (study.dataset.shape, study.dataset.class_names) == ((3, 12, 12), ("red", "green", "blue"))
-        assert len(study.dataset.labels) == 210 and study.settings.examples is None  # the profile's are 400
-        for name, table in study.tables().items():
-            # Of these classes nothing is known beforehand.
-            assert len(table) or (section, name) == ("similarity_information", "structure"), f"{section}: {name}"
+    study = open_study(
+        "missing_class", {"dataset": "three_colours", "profile": "smoke"}, store=Store(tmp_path / "store")
+    )
+    assert (study.dataset.shape, study.dataset.class_names) == ((3, 12, 12), ("red", "green", "blue"))
+    assert len(study.dataset.labels) == 210 and study.settings.examples is None  # the profile's are 400
     assert study.missing_classes == (0,)  # the profile's are 0 and 6
 
 

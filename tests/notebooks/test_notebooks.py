@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from kdlib.book import pages
 from kdlib.data.sources import TORCHVISION
 from kdlib.paths import data_dir
-from kdlib.sections import SECTIONS
+from kdlib.sections import SECTIONS, beyond_the_paper
 
 from ..conftest import ROOT, one_kernel
 
@@ -122,7 +122,13 @@ def kernel_store(tmp_path_factory):
         yield store
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+def of_the_paper_and_long_controls():
+    """Every section; those of no place in the paper, which take the longest, where long tests are run."""
+    for name, section in SECTIONS.items():
+        yield pytest.param(name, marks=pytest.mark.long if beyond_the_paper(section) else ())
+
+
+@pytest.mark.parametrize("section", of_the_paper_and_long_controls())
 def test_two_runs_in_separate_stores_give_the_same_cells(section, digits_pages, project, tmp_path):
     """nbval executes a page in a kernel of its own, and compares what each cell gives with what the page shows."""
     page = digits_pages / f"{section}.ipynb"
@@ -178,8 +184,15 @@ def test_what_differs_and_a_cell_that_was_never_executed_are_noticed(wrong, noti
     assert re.findall(r"^(?:FAILED|ERROR) .*::Cell (\d)", again.stdout, re.MULTILINE) == noticed
 
 
-@pytest.mark.parametrize("dataset", REAL)
-@pytest.mark.parametrize("section", SECTIONS)
+def each_on_real_data():
+    """Every notebook on every real data set: on one of them always, on the others where long tests are run."""
+    for number, section in enumerate(SECTIONS):
+        for dataset in REAL:
+            marks = () if dataset == REAL[number % len(REAL)] else pytest.mark.long
+            yield pytest.param(section, dataset, marks=marks)
+
+
+@pytest.mark.parametrize(("section", "dataset"), each_on_real_data())
 @pytest.mark.xdist_group("kernel")
 def test_a_notebook_runs_on_real_data(section, dataset, kernel_store, tmp_path):
     if not (data_dir() / TORCHVISION[dataset][1]).exists():
