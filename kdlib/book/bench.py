@@ -493,7 +493,7 @@ class _ExamplesWithLogits(torch.utils.data.Dataset):
             from torchvision import datasets, transforms
         except ImportError:
             self.source = "tensors"
-            self.images = list(zip(job.data.images.cpu(), job.data.labels.tolist(), strict=True))
+            self.images = list(zip(job.data.images[:].cpu(), job.data.labels.tolist(), strict=True))
             return
         self.source = "torchvision"
         kind, _, train, _ = TORCHVISION[job.dataset]

@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import paths
 from ..errors import InputError
 from . import forms, plugins
+from .images import Images
 from .registry import Arrays, Source, check_files, find_source
 from .tensors import is_dense, of_classes, of_floats
 
@@ -21,16 +22,16 @@ LEAST_IN_SUBSET = 10  # training examples of a class: one of them validates
 class Dataset:
     """A data set in memory, on one device.
 
-    `images` [N, C, H, W] float32 in [0, 1] and `labels` [N] hold train and validation together; `train` and
-    `validation` index them. The test split is reached by `open_test` alone, which notes the reason in `openings`.
-    `digest` identifies the content, the subset and the split.
+    `images` [N, C, H, W], float32 in [0, 1] where they are indexed, and `labels` [N] hold train and validation
+    together; `train` and `validation` index them. The test split is reached by `open_test` alone, which notes the
+    reason in `openings`. `digest` identifies the content, the subset and the split.
     """
 
     name: str
     family: str
     title: str
     class_names: tuple[str, ...]
-    images: Tensor
+    images: Images | Tensor
     labels: Tensor
     train: Tensor
     validation: Tensor
@@ -39,7 +40,7 @@ class Dataset:
     subset: bool  # whether training examples were left out
     positions: Tensor  # [N], of `images` in their publisher's training split
     test_positions: Tensor  # of the test images in theirs
-    _test: tuple[Tensor, Tensor] = field(repr=False)
+    _test: tuple[Images | Tensor, Tensor] = field(repr=False)
     openings: list[str] = field(default_factory=list)
     readings: tuple[str, ...] = ()  # how its arrays were read, where that is not as documented
 
@@ -64,8 +65,11 @@ class Dataset:
         """Number of test examples of the class that has the fewest."""
         return int(torch.bincount(self._test[1]).min())
 
-    def open_test(self, reason: str) -> tuple[Tensor, Tensor]:
-        """Test images and labels; the reason is added to `openings`, and from there to the provenance of the result."""
+    def open_test(self, reason: str) -> tuple[Images | Tensor, Tensor]:
+        """Test images, as `images` are, and labels.
+
+        The reason is added to `openings`, and from there to the provenance of the result.
+        """
         self.openings.append(reason)
         return self._test
 
@@ -89,7 +93,8 @@ def _check_device(device: torch.device | str) -> None:
 def describe(dataset: Dataset) -> list[str]:
     """Lines that tell what was read: sizes, layout, range, classes and the smallest of them, and how it was read."""
     counts = [torch.bincount(labels).numpy() for labels in (dataset.labels, dataset._test[1])]
-    lines = forms.sizes([dataset.images.numpy(), dataset._test[0].numpy()], counts, dataset.class_names)
+    arrays = [getattr(images, "pixels", images).numpy() for images in (dataset.images, dataset._test[0])]
+    lines = forms.sizes(arrays, counts, dataset.class_names)
     return [*lines, *dataset.readings]
 
 
@@ -291,7 +296,7 @@ def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
         raise InputError(f"data set {name!r}: {len(source.class_names)} names for {classes} classes")
 
 
-def _as_images(array: np.ndarray) -> Tensor:
+def _as_images(array: np.ndarray) -> Images | Tensor:
     images = torch.from_numpy(np.require(array, requirements=("C", "W")))  # a copy of what cannot be written
-    images = images.float().div_(255) if images.dtype == torch.uint8 else images.float()  # in place: half of the peak
-    return images.unsqueeze(1) if images.ndim == 3 else images
+    images = images.unsqueeze(1) if images.ndim == 3 else images
+    return Images(images) if images.dtype == torch.uint8 else images.float()

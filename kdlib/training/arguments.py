@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..data.dataset import Dataset
+from ..data.images import Images
 from ..data.tensors import FLOATS, is_dense, of_classes, of_floats
 from ..errors import InputError
 
@@ -102,7 +103,10 @@ def instance(what: str, value: Any, kind: type, example: str) -> None:
 def is_dataset(dataset: Any) -> None:
     """Raise `InputError` for what is no data set, such as the name of one, or for one whose tensors do not fit."""
     instance("a data set", dataset, Dataset, "kdlib.load_dataset('digits')")
-    axes(images=(dataset.images, "N C H W"), labels=(dataset.labels, "N"), least={"N": 1}, values=True)
+    images = dataset.images
+    if isinstance(images, Images):  # whose values are always there, and right
+        images = torch.zeros(()).expand(images.shape)
+    axes(images=(images, "N C H W"), labels=(dataset.labels, "N"), least={"N": 1}, values=True)
     label_range(dataset.labels, dataset.classes)
     for name in ("train", "validation"):
         if not getattr(dataset, name).numel():

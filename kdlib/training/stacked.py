@@ -57,7 +57,7 @@ def train(
     examples = _examples_to_load(batches, parts)
 
     def load(examples: Tensor) -> None:
-        images = dataset.images.flatten(1).index_select(0, examples.flatten())
+        images = dataset.images[examples.flatten()]
         network.load(images.to(kind).view(*examples.shape, *dataset.shape))
 
     def train_step(batch: Tensor) -> None:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset
+from ..data.images import Images
 from ..errors import InputError
 from ..progress import progress
 from . import arguments
@@ -175,7 +176,7 @@ def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epo
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor:
+def predict(model: nn.Module, images: Images | Tensor, precision: str = "fp32") -> Tensor:
     """Outputs [N, ...] of a model in evaluation mode for images [N, C, H, W]: of type fp32, computed in `precision`."""
     training, size = model.training, MICRO_BATCH[images.device.type]
     model.eval()

@@ -149,7 +149,7 @@ def test_a_clear_form_has_the_reading_that_is_meant_and_it_is_said(case, loaded)
     assert dataset.readings == () if not said else any(said in reading for reading in dataset.readings)
     expected = torch.from_numpy(meant[0])
     expected = expected / 255 if expected.max() > 1 else expected
-    torch.testing.assert_close(dataset.images, expected.float().view(dataset.images.shape))
+    torch.testing.assert_close(dataset.images[:], expected.float().view(dataset.images.shape))
     assert torch.equal(dataset.labels, torch.from_numpy(Y))
     assert dataset.readings == tuple(line for line in describe(dataset) if line in dataset.readings)
 

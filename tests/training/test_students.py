@@ -377,7 +377,9 @@ def large_digits(digits):
         return images.repeat_interleave(4, 2).repeat_interleave(4, 3)
 
     test_images, test_labels = digits.open_test("test")
-    return replace(digits, images=enlarged(digits.images), digest="large", _test=(enlarged(test_images), test_labels))
+    return replace(
+        digits, images=enlarged(digits.images[:]), digest="large", _test=(enlarged(test_images[:]), test_labels)
+    )
 
 
 def test_on_larger_images_too_a_stack_is_the_loop(student, logits, large_digits):

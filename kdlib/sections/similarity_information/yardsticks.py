@@ -59,7 +59,7 @@ def linear_logits(study: Study) -> Tensor:
         labels = dataset.labels[dataset.train].cpu()
         most = min(MOST_PER_CLASS, int(torch.bincount(labels).min()))
         members = dataset.train.cpu()[select_examples(labels, most, order="random")]
-        images = dataset.images.cpu().flatten(1).numpy()
+        images = dataset.images[:].cpu().flatten(1).numpy()
         classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
         classifier.fit(images[members], dataset.labels.cpu()[members].numpy())
         logits = torch.from_numpy(classifier.decision_function(images[dataset.validation.cpu()])).float()

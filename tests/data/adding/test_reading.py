@@ -124,7 +124,7 @@ DIVIDED = {
 def images_of(dataset, part):
     """Images and labels of a part, sorted by their content: folders have an order of their own."""
     images, labels = (dataset.images, dataset.labels) if part == "train" else dataset.open_test("test")
-    rows = np.round(255 * images.numpy()).astype(np.uint8).reshape(len(images), -1)
+    rows = np.round(255 * images[:].numpy()).astype(np.uint8).reshape(len(images), -1)
     order = np.lexsort(rows.T)
     return rows[order], labels.numpy()[order]
 
