@@ -11,6 +11,8 @@ import pytest
 import torch
 from filelock import FileLock
 
+from kdlib.sections import SECTIONS, beyond_the_paper
+
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 PLUGIN = """
@@ -30,6 +32,11 @@ kdlib.register_dataset("{name}", load, class_names=("red", "green", "blue"), tit
 """
 
 
+# Every section, for tests that train for each; those beyond the paper, which take the longest, are among the long ones.
+TRAINED_SECTIONS = [
+    pytest.param(section, marks=pytest.mark.long if beyond_the_paper(about) else ())
+    for section, about in SECTIONS.items()
+]
 LONGEST = ("book", "kernel", "reference")  # groups of tests that one worker takes
 
 

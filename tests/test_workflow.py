@@ -112,14 +112,6 @@ def test_whatever_the_numbers_depend_on_makes_the_book_anew(workflow, tmp_path):
     assert to_be_done()
 
 
-@pytest.mark.parametrize(("asked", "shown"), [([], "kdlib book  >"), (["only=1"], "kdlib book --only digits >")])
-def test_a_book_shows_all_pages_or_those_of_the_data_sets_that_were_asked_for(asked, shown):
-    command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--forceall", "--printshellcmds"]
-    command += ["--config", "datasets=digits", "profile=smoke", *asked]
-    done = subprocess.run([sys.executable, "-m", "snakemake", *command], cwd=ROOT, capture_output=True, text=True)
-    assert shown in done.stdout + done.stderr
-
-
 def test_an_interruption_before_the_first_job_is_one_line():
     command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--config", "datasets=digits"]
     process = subprocess.Popen(
@@ -140,15 +132,20 @@ def test_an_interruption_before_the_first_job_is_one_line():
 
 
 @pytest.mark.parametrize(
-    ("asked", "sections"),
+    ("asked", "sections", "shown"),
     [
-        (["profile=quick"], [name for name, section in SECTIONS.items() if not section.long]),
-        (["profile=quick", "sections=all"], list(SECTIONS)),
-        (["profile=quick", "sections=missing_class,capacity"], ["missing_class", "capacity"]),
-        (["profile=smoke"], list(SECTIONS)),
+        (["profile=quick"], [name for name, section in SECTIONS.items() if not section.long], ""),
+        (["profile=quick", "sections=all"], list(SECTIONS), ""),
+        (
+            ["profile=quick", "sections=missing_class,capacity", "only=1"],
+            ["missing_class", "capacity"],
+            "--only digits",
+        ),
+        (["profile=smoke"], list(SECTIONS), ""),
     ],
 )
-def test_a_quick_book_leaves_out_a_long_section_that_was_not_asked_for(asked, sections):
+def test_a_book_is_of_what_was_asked_for_and_a_quick_one_leaves_out_a_long_section(asked, sections, shown):
+    """It shows all pages that there are, or those of the data sets that were asked for."""
     command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--forceall"]
     command += ["--config", "datasets=digits", *asked, "--printshellcmds"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -159,3 +156,4 @@ def test_a_quick_book_leaves_out_a_long_section_that_was_not_asked_for(asked, se
     assert done.returncode == 0, printed[-2000:]
     assert f"kdlib compute {','.join(sections)} --dataset" in printed
     assert set(re.findall(r"kdlib run (\w+)", printed)) == set(sections)
+    assert f"kdlib book {shown} >" in printed

@@ -50,6 +50,13 @@ PRODUCT, ACCELERATORS_PRODUCT = 2048, 8192  # side of the matrices whose product
 TEMPERATURES = (3.0, 6.0, 9.0, 12.0, 15.0, 20.0)  # of table 4
 USER_STEPS = 100  # of a user's loop on an accelerator, where an epoch of its loaders takes minutes: scaled to the whole
 FIRST_STEPS = 10  # before them, in which its loaders start
+PARTS = {  # of a teacher's step, by the names of PyTorch's operations
+    "products": "mm addmm bmm linear_pointwise mkldnn_convolution convolution_backward".split(),
+    "layout": "cat copy split slice clone as_strided empty_strided StridedConvolution StridedConvolutionBackward".split(),
+    "sums and activations": "sum add relu clamp_min threshold_backward bernoulli dropout mul max_pool2d_with_indices "
+    "max_pool2d_with_indices_backward native_batch_norm native_batch_norm_backward".split(),
+    "optimiser": "fused_adam Optimizer.step#Adam.step".split(),
+}
 CAPACITIES = ("small_teacher", "large_teacher")
 NETWORKS = ("general_student", "baseline_student")
 
@@ -95,6 +102,8 @@ def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterat
     for capacity in CAPACITIES:
         row = teacher_step(job, capacity)
         yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
+        if job.on_cpu:
+            yield teacher_profile(job, row | {"limit": machine["bf16"]})
     runs = {capacity: in_fresh_process(train, job, capacity) for capacity in CAPACITIES}
     for network in NETWORKS:
         yield student_step(job, network, machine)
@@ -182,6 +191,44 @@ def _step_seconds(job: Job, capacity: str, way: str) -> float:
         optimizer.step()
 
     return min(devices.timings(step, device, 6))
+
+
+def teacher_profile(job: Job, timed: dict[str, Any]) -> dict[str, Any]:
+    """Where the time of a teacher's step in bf16 goes on one thread of a CPU, and how fast its products are.
+
+    Arguments: `timed`, the row of `teacher_step` with the machine's `limit` in GFLOP/s. `parts` has the share of each
+    of `PARTS` in a step's time, by PyTorch's profiler, and "else"; `products_share` is the rate of the products alone
+    in that of the large square one: all operations of the step in the products' share of its time.
+    """
+    seconds = in_fresh_process(_profiled_seconds, job, timed["network"])
+    whole = sum(seconds.values())
+    parts = {name: found / whole for name, found in seconds.items()}
+    rate = timed["gflop"] / (timed["seconds"]["bf16"] * parts["products"])
+    return {
+        "row": "teacher profile",
+        "network": timed["network"],
+        "parts": parts,
+        "products_share": rate / timed["limit"],
+    }
+
+
+def _profiled_seconds(job: Job, capacity: str) -> dict[str, float]:
+    """Seconds of a step in each of `PARTS` and elsewhere, without what an operation calls."""
+    torch.set_num_threads(1)
+    devices.make_deterministic(torch.device("cpu"))
+    model = build_model(capacity, job.data.family, job.data.shape)
+    optimizer, batch = devices.adam(list(model.parameters()), 1e-3), job.data.train[:BATCH]
+    for _ in range(ROUNDS):
+        teachers.train_step(model, optimizer, job.data, batch, "bf16")
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for _ in range(ROUNDS):
+            teachers.train_step(model, optimizer, job.data, batch, "bf16")
+    found = dict.fromkeys((*PARTS, "else"), 0.0)
+    for event in profile.key_averages():
+        name = event.key.rpartition("::")[2].strip("_")
+        part = next((part for part, names in PARTS.items() if name in names), "else")
+        found[part] += event.self_cpu_time_total / 1e6 / ROUNDS
+    return found
 
 
 def _step_operations(job: Job, capacity: str) -> int:

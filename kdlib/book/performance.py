@@ -37,6 +37,9 @@ def line(row: dict[str, Any]) -> str:
             f"{1e3 * fp32:.3g} ms, bf16 {1e3 * bf16:.3g} ms: {_gain(row)}, {row['gflop'] / bf16:.0f} GFLOP/s, "
             f"{100 * row['share']:.0f}% of the matrix product's"
         )
+    if row["row"] == "teacher profile":
+        parts = ", ".join(f"{name} {100 * share:.0f}%" for name, share in row["parts"].items())
+        return f"{row['network']:13} time of a step: {parts}; its products at {100 * row['products_share']:.0f}% of the large one's speed"
     if row["row"] == "student step":
         return (
             f"{row['network']:16} step of 128, one thread, a student of a stack: {1e3 * row['seconds']:.3g} ms, "
@@ -83,6 +86,8 @@ def report() -> str:
         )
         for kind, (cells, words) in TABLES.items():
             lines = [cell for row in rows if row["row"] == kind for cell in cells(row)]
+            if not (lines or on_cpu) and kind in OF_A_CPU:
+                continue
             missing = f"*The {kind} was not measured here: the run was ended before.*"
             parts.append((html_table(lines, words) if lines else missing) + "\n")
     return "\n".join(parts) or "*No benchmark is kept: `kdlib bench --save` makes one.*"
@@ -99,6 +104,14 @@ def _teacher_step(row: dict[str, Any]) -> list[dict[str, str]]:
             "GFLOP/s": f"{row['gflop'] / row['seconds']['bf16']:.0f}",
             "share of the matrix product's speed": f"{100 * row['share']:.0f}%",
         }
+    ]
+
+
+def _teacher_profile(row: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"where a step's time goes, bf16": row["network"].replace("_", " ")}
+        | {name: f"{100 * share:.0f}%" for name, share in row["parts"].items()}
+        | {"speed of its products, of the large one's": f"{100 * row['products_share']:.0f}%"}
     ]
 
 
@@ -162,11 +175,15 @@ def _accuracies_beside_the_users(row: dict[str, Any]) -> str:
 
 TABLES = {  # how each row is shown, and its columns of words
     "teacher step": (_teacher_step, 1),
+    "teacher profile": (_teacher_profile, 1),
     "parity": (_parity, 4),
     "student step": (_student_step, 1),
     "try": (_try, 2),
     "sweep": (_sweep, 2),
 }
+
+
+OF_A_CPU = ("teacher profile", "try")  # what is measured on no accelerator
 
 
 def _folder() -> Path:

@@ -105,7 +105,7 @@ def is_dataset(dataset: Any) -> None:
     instance("a data set", dataset, Dataset, "kdlib.load_dataset('digits')")
     images = dataset.images
     if isinstance(images, Images):  # whose values are always there, and right
-        images = torch.zeros(()).expand(images.shape)
+        images = torch.zeros((), device=images.device).expand(images.shape)
     axes(images=(images, "N C H W"), labels=(dataset.labels, "N"), least={"N": 1}, values=True)
     label_range(dataset.labels, dataset.classes)
     for name in ("train", "validation"):

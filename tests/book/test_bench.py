@@ -68,7 +68,7 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     assert bool(tried) == devices.has_bf16_instructions(torch.device("cpu"))
     rows = [row for row in rows if row["row"] != "try"]
     steps_and_sweeps = ["student step", *["sweep"] * 3] * 2
-    assert [row["row"] for row in rows] == ["machine", *["teacher step"] * 2, *steps_and_sweeps, *["parity"] * 4]
+    assert [row["row"] for row in rows] == ["machine", *["teacher step", "teacher profile"] * 2, *steps_and_sweeps, *["parity"] * 4]
     sweeps = [row for row in rows if row["row"] == "sweep"]
     assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
     assert rows[0]["kind"] == ("cpu" if devices.has_bf16_instructions(torch.device("cpu")) else "cpu-without-bf16")
@@ -78,6 +78,9 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     for row in (sweeps[0], sweeps[3]):
         assert row["gain"] == 1 and row["accuracy_difference"] == [0, 0, 0]
     assert all(row["share"] > 0 for row in rows if row["row"].endswith("step"))
+    for row in (row for row in rows if row["row"] == "teacher profile"):
+        assert sum(row["parts"].values()) == pytest.approx(1) and row["parts"]["products"] > max(row["parts"]["else"], 0.2)
+        assert row["products_share"] > 0
     parities = [row["differences"] for row in rows if row["row"] == "parity"]
     assert [list(found) for found in parities[:2]] == [
         ["accuracy", "entropy"],
@@ -91,7 +94,7 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     assert "No benchmark is kept" in performance.report()
     performance.save(rows, "kmnist")
     report = performance.report()
-    assert report.startswith("## KMNIST on ") and report.count("<table") == 4 and "The try was not measured" in report
+    assert report.startswith("## KMNIST on ") and report.count("<table") == 5 and "The try was not measured" in report
 
 
 def test_what_was_tried_for_a_step_is_timed_beside_what_is_kept(monkeypatch):

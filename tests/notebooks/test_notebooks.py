@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from kdlib.book import pages
 from kdlib.data.sources import TORCHVISION
 from kdlib.paths import data_dir
-from kdlib.sections import SECTIONS, beyond_the_paper
+from kdlib.sections import SECTIONS
 
-from ..conftest import ROOT, one_kernel
+from ..conftest import ROOT, TRAINED_SECTIONS, one_kernel
 
 STRICTLY = ("--nbval", "-p", "tests.notebooks.strictly", "-p", "no:cacheprovider")
 REAL = ("mnist", "fashion_mnist", "cifar10")
@@ -122,13 +122,7 @@ def kernel_store(tmp_path_factory):
         yield store
 
 
-def of_the_paper_and_long_controls():
-    """Every section; those of no place in the paper, which take the longest, where long tests are run."""
-    for name, section in SECTIONS.items():
-        yield pytest.param(name, marks=pytest.mark.long if beyond_the_paper(section) else ())
-
-
-@pytest.mark.parametrize("section", of_the_paper_and_long_controls())
+@pytest.mark.parametrize("section", TRAINED_SECTIONS)
 def test_two_runs_in_separate_stores_give_the_same_cells(section, digits_pages, project, tmp_path):
     """nbval executes a page in a kernel of its own, and compares what each cell gives with what the page shows."""
     page = digits_pages / f"{section}.ipynb"

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 import kdlib
 from kdlib.data import registry
-from kdlib.sections import SECTIONS
 
-from ..conftest import ROOT
+from ..conftest import ROOT, TRAINED_SECTIONS
 
 NAMES = ("US$ / A$ 5", "US$ 10^$", "$20_$", "<b>50</b>", "a|b *c* `d`", *range(5, 24))
 CLASSES = len(NAMES)
@@ -58,7 +57,7 @@ def texts(figure: Figure) -> set[str]:
     return {text.get_text() for text in figure.findobj(matplotlib.text.Text)}
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", TRAINED_SECTIONS)
 def test_every_table_and_figure_of_an_odd_set_is_made_and_shows_its_names_as_they_are_written(section, odd):
     shown = outputs(section)
     study = shown[0]

@@ -15,7 +15,7 @@ from pandas import DataFrame
 from kdlib.sections import SECTIONS
 from kdlib.sections.penultimate_layer import experiment as penultimate_layer
 
-from ..conftest import ROOT
+from ..conftest import ROOT, TRAINED_SECTIONS
 
 # One value of each kind: one alone, several, without the paper's, at the ends of what is allowed, and as papermill
 # passes them. The n-th page of a section has the n-th value of each of its parameters, the first again after the last.
@@ -61,7 +61,9 @@ def page(section: str, n: int) -> dict[str, object]:
 
 
 PAGES = [
-    (section, n) for section in SECTIONS for n in range(max(len(VALUES[name]) for name in SECTIONS[section].parameters))
+    pytest.param(*section.values, n, marks=section.marks)
+    for section in TRAINED_SECTIONS
+    for n in range(max(len(VALUES[name]) for name in SECTIONS[section.values[0]].parameters))
 ]
 
 

@@ -326,6 +326,7 @@ def said(process: subprocess.Popen) -> tuple[list[str], str]:
     return units, tables
 
 
+@pytest.mark.long
 def test_of_two_processes_on_one_store_each_unit_is_computed_by_one_with_the_tables_of_one_alone(tmp_path):
     processes = [start(tmp_path / place) for place in ("shared", "shared", "alone")]
     (first, tables), (second, same), (alone, expected) = map(said, processes)
@@ -336,6 +337,7 @@ def test_of_two_processes_on_one_store_each_unit_is_computed_by_one_with_the_tab
     assert {p.name for p in sound} == {p.name for p in Store(tmp_path / "alone").paths()}
 
 
+@pytest.mark.long
 def test_a_process_that_waits_for_a_killed_one_goes_on_from_what_that_one_has_finished(tmp_path):
     killed = start(tmp_path / "store")
     finished, _ = (killed.stdout.readline().strip() for _ in range(2))  # the second is not written yet

@@ -203,6 +203,7 @@ def test_a_killed_worker_costs_what_it_had_in_hand_and_the_rest_goes_on(computed
     assert killed and "a worker was killed; going on with what the store lacks" in capfd.readouterr().err
 
 
+@pytest.mark.long
 def test_workers_that_are_killed_again_and_again_are_one_error(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_WORKERS", "2")
     one = study(tmp_path)

@@ -20,6 +20,7 @@ from kdlib.training import devices, models, stacked, students, teachers
 
 from .. import accelerator
 from ..accelerator import Accelerator
+from ..conftest import TRAINED_SECTIONS
 
 pytestmark = [
     pytest.mark.xdist_group("accelerator"),
@@ -69,7 +70,7 @@ def tables(section: str, store: str, remote: bool) -> dict[str, pd.DataFrame]:
         return study.tables()
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", TRAINED_SECTIONS)
 def test_a_section_on_an_accelerator_with_the_cpus_kernels_gives_the_cpus_tables(section, stores, process):
     expected, found = (
         process.submit(tables, section, str(store), remote).result()
