@@ -236,6 +236,7 @@ BAD = {
     "page: section": (["page", "all"], "unknown section 'all'; allowed: entropy, missing_class"),
     "page: word": (["page", "entropy", "-p", "temperatures=hot"], "temperatures='hot' cannot be used; allowed: "),
     "output of all": (["run", "all", "-o", "x.ipynb"], "-o names one page: give it with one section"),
+    "output of two": (["run", "missing_class,entropy", "-o", "x.ipynb"], "-o names one page: give it with one section"),
     "fresh teachers": (["compute", "entropy", "--fresh", "--only", "teachers"], "leave out --only teachers"),
     "compare: data set": (["compare", "--dataset", "imagenet"], "unknown data set 'imagenet'; allowed: "),
     "compare: profile": (["compare", "--profile", "huge"], "unknown profile 'huge'; allowed: smoke, quick, paper"),

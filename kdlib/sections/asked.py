@@ -38,7 +38,7 @@ def parameters_of(
 
 def named(section: str) -> list[str]:
     """The sections that a word stands for: itself, several with commas between them, or all; in the book's order."""
-    words = section.split(",")
+    words = [word.strip() for word in section.split(",")]
     if unknown := [word for word in words if word not in (*SECTIONS, "all")]:
         raise InputError(f"unknown section {unknown[0]!r}; allowed: {', '.join(SECTIONS)}, all")
     return [name for name in SECTIONS if name in words or "all" in words]
