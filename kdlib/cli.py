@@ -118,6 +118,10 @@ def data_show(
     verify: Annotated[bool, typer.Option(help="say whether its checksum is the publisher's")] = False,
 ) -> None:
     """List the known data sets, get one, or check one; `kdlib data NAME` is the same."""
+    if name is None and (source is not None or download or verify):
+        raise InputError(
+            "which data set is meant? `kdlib data --list` names them, `kdlib data NAME ...` gets or checks one"
+        )
     if list_all or name is None:
         from .data.dataset import load_dataset
 
@@ -487,7 +491,7 @@ def book(
     project_root()
     if output:
         as_folder(output, "--output")
-    shown = only.split(",") if only else None
+    shown = None if only is None else only.split(",")
     for name in shown or ():
         registry.find_source(name)
     from .book import assembly

@@ -52,7 +52,7 @@ def parse_parameters(
         raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
     given: dict[str, object] = {}
     for text in parameter or []:
-        name, equals, value = text.partition("=")
+        name, equals, value = (word.strip() for word in text.partition("="))
         if not equals:
             raise InputError(f"-p {text!r} is not name=value")
         known = {name for s in SECTIONS.values() for name in s.parameters}
