@@ -9,6 +9,8 @@ DATASET ?= digits
 
 VENV := .venv
 READY := $(VENV)/ready
+# An environment knows its place: in a project that was moved or copied it would run what lies in the other one.
+$(shell [ -L $(VENV) ] || [ ! -s $(READY) ] || [ "$$(cat $(READY))" = "$(CURDIR)" ] || rm -f $(READY))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
@@ -20,7 +22,7 @@ help: ## what can be made
 
 book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book; ONLY=1: of DATASETS alone
 	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \
-		--config datasets=$(DATASETS) profile=$(PROFILE) $(if $(SECTIONS),sections=$(SECTIONS)) $(if $(ONLY),only=$(ONLY))
+		--config 'datasets=$(DATASETS)' profile=$(PROFILE) $(if $(SECTIONS),'sections=$(SECTIONS)') $(if $(ONLY),only=$(ONLY))
 	@cat _build/book.txt
 
 # The tests are in an order in which workers end together (tests/conftest.py), which xdist would change.
@@ -61,5 +63,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (make PYTHON=...)")'
 	@echo "Making the environment in $(VENV) (some minutes, about 2 GB)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,dev]'
-	@touch $(READY)
+	@$(VENV)/bin/python -m pip install --no-user --quiet --disable-pip-version-check -c constraints.txt -e '.[book,dev]'
+	@echo "$(CURDIR)" > $(READY)

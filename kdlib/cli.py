@@ -7,6 +7,8 @@ after its input was checked.
 import json
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +17,31 @@ import typer
 
 from .data import added, files, human_labels, registry, sources
 from .errors import InputError, StoreError
-from .paths import at_home, data_dir, project_root
+from .paths import as_folder, at_home, data_dir, project_root
 from .sections import SECTIONS
 from .sections.asked import parameters_of
 from .study import settings
 from .study.checks import asked_workers, check, duration
-from .study.store import Store, from_bytes
+from .study.store import Store, read_unit
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Meanwhile a user's error ends the process with one line, and exit code 2; what cannot be read or written, 3."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        typer.echo(f"kdlib: {what}", err=True)
+        raise SystemExit(3) from None
+    except (InputError, StoreError) as error:
+        typer.echo(f"kdlib: {error}", err=True)
+        raise SystemExit(2 if isinstance(error, InputError) else 3) from None
+
+
+with in_one_line():  # of sections and profiles, whose files anybody may change
+    ONE_SECTION = f"one of {', '.join(SECTIONS)}"
+    PROFILES = ", ".join(settings.profile_names())
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,15 +69,11 @@ class DataGroup(typer.core.TyperGroup):
 data_app = typer.Typer(cls=DataGroup, help="List the known data sets, get or check one, add or remove your own.")
 app.add_typer(data_app, name="data")
 
-ONE_SECTION = f"one of {', '.join(SECTIONS)}"
 Section = Annotated[str, typer.Argument(help=f"{ONE_SECTION}; several with commas between them, or all")]
 DatasetOption = Annotated[str | None, typer.Option(help="a data set that `kdlib data --list` names (default: digits)")]
 ProfileOption = Annotated[
     str | None,
-    typer.Option(
-        help=f"how much is run: {', '.join(settings.profile_names())} (default: KDLIB_PROFILE, else "
-        f"{settings.DEFAULT_PROFILE})"
-    ),
+    typer.Option(help=f"how much is run: {PROFILES} (default: KDLIB_PROFILE, else {settings.DEFAULT_PROFILE})"),
 ]
 ParameterOption = Annotated[
     list[str] | None,
@@ -74,15 +91,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="for a program to read"
 def main() -> None:
     """The entry point: a user's error is one line, and exit code 2; what cannot be read or written, 3; Ctrl-C, 130."""
     try:
-        app()
+        with in_one_line():
+            app()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             said = "interrupted; what was finished is kept, and the same command goes on from there"
             typer.echo(f"kdlib: {said}", err=True)
         raise
-    except (InputError, StoreError, OSError) as error:
-        typer.echo(f"kdlib: {error}", err=True)
-        raise SystemExit(2 if isinstance(error, InputError) else 3) from None
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == __package__:
             raise
@@ -103,6 +118,10 @@ def data_show(
     verify: Annotated[bool, typer.Option(help="say whether its checksum is the publisher's")] = False,
 ) -> None:
     """List the known data sets, get one, or check one; `kdlib data NAME` is the same."""
+    if name is None and (source is not None or download or verify):
+        raise InputError(
+            "which data set is meant? `kdlib data --list` names them, `kdlib data NAME ...` gets or checks one"
+        )
     if list_all or name is None:
         from .data.dataset import load_dataset
 
@@ -261,13 +280,13 @@ def compute(
     if only not in (None, "teachers"):
         raise InputError(f"--only {only!r} cannot be used; allowed: teachers")
     index, slash, count = part.partition("/")
-    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise InputError(f"--part {part!r} cannot be used; allowed: i/n with i from 1 to n, such as 2/5")
     if only is None and part != "1/1":
         raise InputError("--part divides teachers: give --only teachers with it")
     if only and fresh:
         raise InputError("--fresh trains students again: leave out --only teachers")
-    seconds = duration(within) if within else None
+    seconds = None if within is None else duration(within)
     if seconds and (only or fresh):
         raise InputError("--within has an order of its own: leave out --only and --fresh")
     given = parameters_of(section, dataset, profile, parameter)
@@ -361,14 +380,15 @@ def bench(
 @app.command()
 def campaign(
     out: Annotated[
-        Path | None, typer.Option(help="folder that comes back from the machine: at most 8 small files")
+        Path | None, typer.Option(**PATH, help="folder that comes back from the machine: at most 8 small files")
     ] = None,
     within: Annotated[str, typer.Option(help="the time there is, such as 9m")] = "9m",
     dataset: Annotated[str, typer.Option(help="one or several, such as mnist,fashion_mnist")] = "mnist",
-    profile: Annotated[str, typer.Option(help=f"how much is run: {', '.join(settings.profile_names())}")] = "paper",
+    profile: Annotated[str, typer.Option(help=f"how much is run: {PROFILES}")] = "paper",
     parameter: ParameterOption = None,
     source: Annotated[
-        list[Path] | None, typer.Option("--from", help="folder of an earlier campaign, to go on from; may be repeated")
+        list[Path] | None,
+        typer.Option("--from", **PATH, help="folder of an earlier campaign, to go on from; may be repeated"),
     ] = None,
     store: StoreOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
@@ -395,6 +415,7 @@ def campaign(
         return
     if out is None:
         raise InputError("--out FOLDER is needed: what comes back from the machine")
+    as_folder(out, "--out")
     seconds = duration(within)
     check("device", device)
     for folder in source or []:
@@ -423,12 +444,12 @@ def run(
 ) -> None:
     """Execute a section's notebook (or all), and train what it lacks: its page for the book."""
     project_root()
-    if section == "all" and output is not None:
-        raise InputError("-o names one page: give it with one section, and leave it out with all")
     given = parameters_of(section, dataset, profile, parameter)
+    if len(given) > 1 and output is not None:
+        raise InputError("-o names one page: give it with one section, and leave it out with several")
     from .book import pages
 
-    if section == "all":
+    if len(given) > 1:
         for name, own in given.items():
             pages.check(name, own, publish=publish)
         from .sections.opening import open_studies
@@ -468,7 +489,9 @@ def book(
 ) -> None:
     """Make the book of all executed pages, as HTML that can be read without a network."""
     project_root()
-    shown = only.split(",") if only else None
+    if output:
+        as_folder(output, "--output")
+    shown = None if only is None else only.split(",")
     for name in shown or ():
         registry.find_source(name)
     from .book import assembly
@@ -538,12 +561,24 @@ def compare(
     typer.echo(table.to_json(orient="records", indent=1) if as_json else against_reference.text(table))
 
 
+def _there(folder: Path | None) -> Store:
+    """A store that is to be looked at. Raises `InputError` where none is."""
+    store = Store(folder)
+    if not store.root.exists():
+        raise InputError(
+            f"there is no store {store.root}: nothing was computed there yet; --store names another folder"
+        )
+    return store
+
+
 @store_app.command("ls")
 def store_ls(store: StoreOption = None) -> None:
     """List what was computed here: each unit's kind, key, size, seconds, and what it is."""
-    for path in Store(store).paths():
+    for path in _there(store).paths():
         try:
-            unit = from_bytes(path.read_bytes())
+            unit = read_unit(path)
+        except FileNotFoundError:  # removed meanwhile
+            continue
         except ValueError as error:
             typer.echo(f"{path.parent.name:8} {path.stem} {error}")
             continue
@@ -578,7 +613,7 @@ def store_rm(
 @store_app.command("verify")
 def store_verify(store: StoreOption = None) -> None:
     """Read and check everything that was computed here; exit code 1 if anything is damaged."""
-    sound, damaged = Store(store).verify()
+    sound, damaged = _there(store).verify()
     for path, what in damaged:
         typer.echo(f"{path.parent.name}/{path.name}: {what}", err=True)
     typer.echo(f"{len(sound)} sound, {len(damaged)} damaged (a run computes those again)")
@@ -592,7 +627,7 @@ def store_export(
     store: StoreOption = None,
 ) -> None:
     """Pack what was computed here for another machine, in a few files: everything but the tensors of teachers."""
-    for file in Store(store).export(folder, part << 20):
+    for file in Store(store).export(as_folder(folder, "FOLDER"), part << 20):
         typer.echo(file)
 
 

@@ -1,4 +1,4 @@
-"""Where things lie: the project's checkout, the data sets, the store.
+"""Where things lie (the project's checkout, the data sets, the store), and how files are read and written.
 
 Within a checkout, or with an editable install of one, none of it depends on the working directory. Installed without
 one, as a wheel is, data sets and store lie in the working directory: never beside the package.
@@ -6,8 +6,10 @@ one, as a wheel is, data sets and store lie in the working directory: never besi
 
 import os
 import secrets
+import tomllib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -84,7 +86,38 @@ def at_home(path: Path | str) -> Path:
 def _named(variable: str) -> Path | None:
     """The folder that an environment variable names; None where it is empty or not set."""
     given = os.environ.get(variable)
-    return at_home(given) if given else None
+    return as_folder(at_home(given), variable) if given else None
+
+
+def as_folder(path: Path, named_by: str) -> Path:
+    """The path, which is a folder's or may become one.
+
+    Raises `InputError` where a file, or a link that leads nowhere, lies in its place or above it.
+    Arguments: `named_by`, the option or variable that the path was given by.
+    """
+    for there in (path, *path.absolute().parents):
+        if there.is_dir():
+            break
+        if there.exists() or there.is_symlink():
+            what = "a file" if there.exists() else f"a link to {there.readlink()}, which is not there"
+            raise InputError(f"{named_by} {path} cannot be used: {there} is {what}; allowed: a folder")
+    return path
+
+
+def read_text(path: Path) -> str:
+    """The characters of a file in UTF-8. Raises `InputError` for a file of other bytes, `OSError` as reading does."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8: {error}") from error
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The tables and values of a TOML file. Raises `InputError`, with file and line, for one that is no TOML."""
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} cannot be read as TOML: {error}") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """The three ways to get the environment agree: pyproject.toml, constraints.txt, environment.yml."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -79,3 +80,29 @@ def test_an_environment_that_others_share_through_a_link_is_not_emptied(tmp_path
     made = subprocess.run(["make", "book", f"PYTHON={sys.executable}"], cwd=tmp_path, capture_output=True, text=True)
     assert made.returncode and ".venv is a link to shared, which would be emptied" in made.stderr
     assert [path.name for path in (tmp_path / "shared").iterdir()] == ["kept"]
+
+
+def would_be_made(project) -> str:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy2(ROOT / name, project)
+    return subprocess.run(["make", "-n", ".venv/ready"], cwd=project, capture_output=True, text=True, check=True).stdout
+
+
+def test_an_environment_is_made_anew_where_the_project_was_moved_or_copied(tmp_path):
+    """Its programs and its editable install lead to the folder in which it was made."""
+    ready = tmp_path / ".venv" / "ready"
+    ready.parent.mkdir()
+    for made_in, anew in ((tmp_path, False), (tmp_path / "elsewhere", True)):
+        ready.write_text(f"{made_in}\n")
+        assert ("venv --clear" in would_be_made(tmp_path)) == anew
+
+
+def test_an_environment_is_made_where_pip_is_set_to_install_for_the_user(tmp_path):
+    """PIP_USER, as some clusters set it: pip refuses that within an environment."""
+    [line] = [line for line in would_be_made(tmp_path).splitlines() if "pip install" in line]
+    words = (
+        line.partition("pip install")[2].replace("-e '.[book,dev]'", "--no-index --dry-run kdlib-is-nowhere").split()
+    )
+    command = [sys.executable, "-m", "pip", "install", *words]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PIP_USER": "1"}, capture_output=True, text=True)
+    assert "--user" not in done.stderr and "No matching distribution found for kdlib-is-nowhere" in done.stderr

@@ -11,7 +11,7 @@ from kdlib.study.store import Unit
 from .conftest import command_line
 
 PLACES = {
-    "KDLIB_ROOT": paths.project_root,
+    "KDLIB_ROOT": paths.checkout,
     "KDLIB_DATA": paths.data_dir,
     "KDLIB_STORE": paths.store_dir,
     "KDLIB_PLUGINS": plugins.folder,
@@ -48,6 +48,44 @@ def test_a_tilde_after_an_equals_sign_is_the_home_folder(home):
     assert command_line("store", "export", "~/units", "--store=~/store").returncode == 0
     assert [path.name for path in (home / "units").iterdir()] == ["units-001.parquet"]
     assert [path.name for path in home.parent.iterdir()] == ["home"]
+
+
+FOLDERS = {  # each way to name one
+    **{name: (["data", "--list"], {name: "{}"}) for name in ("KDLIB_DATA", "KDLIB_ROOT", "KDLIB_PLUGINS")},
+    "KDLIB_STORE": (["store", "ls"], {"KDLIB_STORE": "{}"}),
+    "store": (["store", "verify", "--store", "{}"], {}),
+    "--out": (["campaign", "--out", "{}"], {}),
+    "--output": (["book", "--output", "{}"], {}),
+    "FOLDER": (["store", "export", "{}"], {}),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_file_in_the_place_of_a_folder_is_one_line_before_any_work(name, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("kept")
+    arguments, environment = FOLDERS[name]
+    for place in (file, file / "below"):
+        given = {variable: text.format(place) for variable, text in environment.items()}
+        done = command_line(*(word.format(place) for word in arguments), **given)
+        said = f"kdlib: {name} {place} cannot be used: {file} is a file; allowed: a folder\n"
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_link_that_leads_nowhere_in_the_place_of_a_folder_is_one_line(tmp_path):
+    """As where the disk that it leads to is not mounted."""
+    (tmp_path / "store").symlink_to("/nowhere/store")
+    done = command_line("compute", "entropy", "--store", str(tmp_path / "store"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "is a link to /nowhere/store, which is not there; allowed: a folder" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["ls", "verify"])
+def test_a_store_that_is_not_there_is_told_and_not_made(command, tmp_path):
+    done = command_line("store", command, "--store", str(tmp_path / "stor"))
+    assert (done.returncode, done.stdout) == (2, "") and f"there is no store {tmp_path / 'stor'}" in done.stderr
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_working_directory_that_was_removed_is_told_in_one_line(tmp_path, monkeypatch):

@@ -132,6 +132,34 @@ def test_an_interruption_before_the_first_job_is_one_line():
 
 
 @pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("sections=missing_clas", "kdlib: unknown section 'missing_clas'; allowed: entropy, "),
+        ("profile=quik", "kdlib: unknown profile 'quik'; allowed: smoke, quick, "),
+        ("teacher_jobs=many", "--config teacher_jobs=many cannot be used; allowed: a whole number"),
+    ],
+)
+def test_what_the_workflow_cannot_use_is_one_line_before_any_job(asked, message, tmp_path):
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        "workflow/Snakefile",
+        "--cores",
+        "1",
+        "--config",
+        asked,
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode != 0 and message in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "_build").exists()
+
+
+@pytest.mark.parametrize(
     ("asked", "sections", "shown"),
     [
         (["profile=quick"], [name for name, section in SECTIONS.items() if not section.long], ""),

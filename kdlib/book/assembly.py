@@ -149,6 +149,8 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
     shutil.copyfile(root / "_config.yml", source / "_config.yml")
     config = rules.load_yaml(root / "_config.yml")
+    if not isinstance(config, dict) or not isinstance(config.get("repository") or {}, dict):
+        raise InputError(f"{root / '_config.yml'} must have names and values, of `repository` too, as Jupyter Book's do")
     records, history = [page.record for page in pages], History(root)
     board = scoreboard_of(pages)
     for page in pages:
@@ -157,9 +159,7 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
         age = newer_rules.note(newer_rules.standing(page.record, history), board.judge)
         target.write_text(nbformat.writes(_fitted(page, config, age)), encoding="utf-8")
     downloads.write(records, source / "book" / "_static")
-    contents = rules.load_yaml(root / "_toc.yml")
-    if not isinstance(contents, dict) or "parts" not in contents:
-        raise InputError(f"{root / '_toc.yml'} must have `parts`, as Jupyter Book's tables of contents do")
+    contents = _contents(root / "_toc.yml")
     if pages:
         (source / "book" / "scoreboard.md").write_text(board.page(), encoding="utf-8")
         (source / "book" / "run_statistics.md").write_text(origins.report(records), encoding="utf-8")
@@ -180,6 +180,19 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
     return board
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    """A table of contents. Raises `InputError` for one without parts, with chapters that each name a file."""
+    contents = rules.load_yaml(path)
+    try:
+        if all(isinstance(chapter["file"], str) for part in contents["parts"] for chapter in part["chapters"]):
+            return contents
+    except (TypeError, LookupError):  # something else in the place of a list or of names
+        pass
+    raise InputError(
+        f"{path} must have `parts`, each with `chapters` that name a `file`, as Jupyter Book's tables of contents do"
+    )
 
 
 def scoreboard_of(pages: list[Page]) -> scoreboard.Scoreboard:

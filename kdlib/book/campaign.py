@@ -102,8 +102,12 @@ def rows_within(
 ) -> Iterator[dict[str, Any]]:
     """Rows of a generator that runs in a process of its own, which is ended with all of its own when time is over.
 
-    Then, and where it fails, the last row has `ended` with the reason: no fault of a device reaches this process.
+    Then, where it fails, and where there is no time at all, the last row has `ended` with the reason: no fault of a
+    device reaches this process.
     """
+    if seconds <= 0:
+        yield {"ended": "not begun: no time was left"}
+        return
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, generator, arguments))
@@ -163,7 +167,7 @@ def _earlier(folders: Iterable[Path], machine: Mapping[str, Any]) -> dict[str, l
             report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if all(report.get("machine", {}).get(part) == machine[part] for part in SAME_MACHINE):
+        if isinstance(report, dict) and all(report.get("machine", {}).get(part) == machine[part] for part in SAME_MACHINE):
             rows = {name: report.get(name, []) for name in ("parity", "bench")}
             if rows["parity"] and not any("ended" in row for row in rows["parity"]):
                 found["parity"] = rows["parity"]

@@ -8,6 +8,8 @@ from typing import Any
 from . import bench
 from .. import paths
 from ..data.registry import find_source
+from ..errors import InputError
+from ..paths import read_text
 from ..progress import format_duration
 from .origins import html_table
 
@@ -73,24 +75,37 @@ def _measured_on(row: dict[str, Any]) -> str:
 
 
 def report() -> str:
-    """Markdown of the book's page on performance: tables of every benchmark that is kept."""
+    """Markdown of the book's page on performance: tables of every benchmark that is kept.
+
+    Raises `InputError` for a file that holds none.
+    """
     parts = []
-    for path in sorted(_folder().glob("*.json")):
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        machine, size = rows[0], rows[0].get("product", 2048)
-        on_cpu = machine["kind"].startswith("cpu")
-        parts.append(
-            f"## {find_source(path.stem.partition('-')[0]).title} on {machine['device']}\n\n"
-            f"{machine['workers']} {'workers with one thread each' if on_cpu else 'process'}, torch {machine['torch']}, code `{machine['commit']}`. A matrix product of {size} x {size}"
-            f"{' on one thread' * on_cpu}: {machine['fp32']:,.0f} GFLOP/s in fp32, {machine['bf16']:,.0f} in bf16.\n"
-        )
-        for kind, (cells, words) in TABLES.items():
-            lines = [cell for row in rows if row["row"] == kind for cell in cells(row)]
-            if not (lines or on_cpu) and kind in OF_A_CPU:
-                continue
-            missing = f"*The {kind} was not measured here: the run was ended before.*"
-            parts.append((html_table(lines, words) if lines else missing) + "\n")
+    for path in sorted(_folder().glob("[!.]*.json")):
+        try:
+            parts += _part(find_source(path.stem.partition("-")[0]).title, json.loads(read_text(path)))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(
+                f"{path} holds no benchmark ({reason}): `kdlib bench --save` makes one anew, or remove it"
+            ) from error
     return "\n".join(parts) or "*No benchmark is kept: `kdlib bench --save` makes one.*"
+
+
+def _part(title: str, rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Markdown of one benchmark: its machine, and its tables."""
+    machine, size = rows[0], rows[0].get("product", 2048)
+    on_cpu = machine["kind"].startswith("cpu")
+    yield (
+        f"## {title} on {machine['device']}\n\n"
+        f"{machine['workers']} {'workers with one thread each' if on_cpu else 'process'}, torch {machine['torch']}, code `{machine['commit']}`. A matrix product of {size} x {size}"
+        f"{' on one thread' * on_cpu}: {machine['fp32']:,.0f} GFLOP/s in fp32, {machine['bf16']:,.0f} in bf16.\n"
+    )
+    for kind, (cells, words) in TABLES.items():
+        lines = [cell for row in rows if row["row"] == kind for cell in cells(row)]
+        if not (lines or on_cpu) and kind in OF_A_CPU:
+            continue
+        missing = f"*The {kind} was not measured here: the run was ended before.*"
+        yield (html_table(lines, words) if lines else missing) + "\n"
 
 
 def _teacher_step(row: dict[str, Any]) -> list[dict[str, str]]:

@@ -90,7 +90,7 @@ def _of_published(content: dict[str, Any]) -> list[str]:
     """Problems of a reference page: are its tables and units in results/, whole and unchanged?"""
     folder = paths.project_root() / "results" / content["dataset"]
     where = f"results/{content['dataset']}/{content['section']}"
-    there = {path.stem: path.read_text(encoding="utf-8") for path in (folder / content["section"]).glob("*.csv")}
+    there = {path.stem: path.read_text(encoding="utf-8") for path in (folder / content["section"]).glob("[!.]*.csv")}
     found = [
         f"{where}/{name}.csv is not the table of the page (`kdlib run --publish` writes both)"
         for name in sorted({*there, *content["tables"]})
@@ -131,7 +131,7 @@ def _of_results() -> list[str]:
     """Results without a reference page, and damage in units that no page has used yet."""
     root = paths.project_root()
     damaged = []
-    for file in sorted((root / "results" / "units").glob("*.parquet")):
+    for file in sorted((root / "results" / "units").glob("[!.]*.parquet")):
         try:
             verified_units(file)
         except (OSError, ValueError, KeyError):

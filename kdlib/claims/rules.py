@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..paths import read_text
 from ..training.identity import canonical_json
 
 Entry = Mapping[str, Any]
@@ -38,14 +39,7 @@ def files() -> dict[tuple[str, str], Path]:
 
 def load_yaml(path: Path) -> Any:
     """The lists, dictionaries and numbers of a YAML file. Raises `InputError` for one that cannot be read."""
-    return _load(_text(path), path)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text in UTF-8: {error}") from error
+    return _load(read_text(path), path)
 
 
 def _load(text: str, place: object) -> Any:
@@ -71,11 +65,14 @@ def read() -> Rules:
     """All rules as they are now: claims in the paper's order (one that it does not list comes last), then controls."""
     found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for (section, kind), path in files().items():
-        entries = _load_rules(_text(path), path) or []
+        entries = _load_rules(read_text(path), path) or []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) and "id" in entry for entry in entries):
             raise InputError(f"{path} must be a list of entries, each with an `id`: {GUIDE.name} has the fields")
         found[kind] += [{"notebook": section, **entry} for entry in entries]
-    place = {name: i for i, name in enumerate(_load_rules(_text(ORDER), ORDER))}
+    order = _load_rules(read_text(ORDER), ORDER)
+    if not isinstance(order, list) or not all(isinstance(name, str) for name in order):
+        raise InputError(f"{ORDER} must be a list of the claims' `id`s")
+    place = {name: i for i, name in enumerate(order)}
     found["claims"].sort(key=lambda entry: place.get(entry["id"], len(place)))
     return found
 

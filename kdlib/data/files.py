@@ -246,7 +246,7 @@ def _compare_with_first_reading(name: str, root: Path, arrays: Arrays) -> None:
     found, record = sha256(*arrays), _record(name)
     if not record.exists():
         paths.write_whole(record, found.encode())
-    elif record.read_text(encoding="utf-8").strip() != found:
+    elif record.read_bytes().strip() != found.encode():
         raise InputError(
             f"data set {name!r} under {root} is not what was read first (its sha256 is recorded in {record}): "
             f"{_again(name)}"

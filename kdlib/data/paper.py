@@ -5,7 +5,14 @@ import pandas as pd
 from .. import paths
 from ..errors import InputError
 
-_TABLES = range(1, 8)
+_SOFT_LABELS = ["example", "class", "soft_label"]
+_ACCURACIES = ["missing_class", "teacher", "temperature", "accuracy_percent"]
+_COLUMNS = {
+    1: _SOFT_LABELS[1:],
+    **dict.fromkeys((2, 3), _SOFT_LABELS),
+    **dict.fromkeys((4, 5, 6), _ACCURACIES),
+    7: ["dataset", "role", "conv", "dense", "dropout", "batch_norm", "parameters"],
+}
 _MISSING_CLASS_TABLES = {"mnist": 4, "fashion_mnist": 5, "cifar10": 6}
 _COUNTS = ("conv", "dense", "parameters")  # of table 7, where a cell may be empty
 
@@ -14,12 +21,19 @@ def paper_table(number: int) -> pd.DataFrame:
     """A printed table, 1 to 7: one row for each printed cell (table 7: for each network).
 
     Tables 1 to 3 hold probabilities, 4 to 6 percentages; the columns are described in data/paper/README.md. What is not
-    legible in table 7 is NA. Raises `InputError` for another number.
+    legible in table 7 is NA. Raises `InputError` for another number, and for a file that is not this table.
     """
-    if number not in _TABLES:
-        raise InputError(f"the paper has no table {number!r}; allowed: {_TABLES.start} to {_TABLES.stop - 1}")
-    table = pd.read_csv(paths.paper_dir() / f"table{number}.csv")
-    return table.astype({name: "Int64" for name in _COUNTS if name in table})
+    if number not in _COLUMNS:
+        raise InputError(f"the paper has no table {number!r}; allowed: {min(_COLUMNS)} to {max(_COLUMNS)}")
+    path = paths.paper_dir() / f"table{number}.csv"
+    try:
+        table = pd.read_csv(path)
+        if list(table.columns) != _COLUMNS[number]:
+            raise ValueError(f"its columns must be {', '.join(_COLUMNS[number])}")
+        return table.astype({name: "Int64" for name in _COUNTS if name in table})
+    except ValueError as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{path} is not the paper's table {number}: {said}. Restore it from the repository") from error
 
 
 def missing_class_table(dataset: str) -> pd.DataFrame | None:

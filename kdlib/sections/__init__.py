@@ -13,9 +13,9 @@ Its modules, of which it has `experiment` and what it needs of the others:
 Importing this package imports none of them: names and parameters are known before torch is.
 """
 
-import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,9 @@ from typing import Any
 
 from ..claims import rules
 from ..claims.registry import STATISTICS
+from ..errors import InputError
+from ..paths import load_toml
+from ..study.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,58 @@ class Description:
     long: bool = False  # it takes as long as the others together: no part of a quick book unless it is asked for
 
 
-def _read(path: Path) -> Description:
-    found = tomllib.loads(path.read_text(encoding="utf-8"))
-    lists = {name: tuple(found.pop(name)) for name in ("after", "parameters")}
-    return Description(path.parent.name, **found, **lists)
-
-
 FOLDER = Path(__file__).parent
-_FOUND = (_read(path) for path in FOLDER.glob("*/section.toml"))
-SECTIONS: dict[str, Description] = {d.name: d for d in sorted(_FOUND, key=lambda d: d.order)}
+_WORDS = {int: "a whole number", str: "text", bool: "true or false"}  # of a field's type; the others are lists of text
+
+
+def _read(path: Path) -> Description:
+    """Description of the section in whose folder a file lies. Raises `InputError` for a file that is none."""
+    wanted = {field.name: field for field in fields(Description) if field.name != "name"}
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in load_toml(path).items()}
+    for name, value in found.items():
+        if name not in wanted:
+            raise InputError(f"{path} has {name!r}; allowed: {', '.join(wanted)}")
+        kind = wanted[name].type
+        texts = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+        if not (type(value) is kind if kind in _WORDS else texts):
+            raise InputError(
+                f"{path}: {name} = {value!r} cannot be used; allowed: {_WORDS.get(kind, 'a list of text')}"
+            )
+    if lacking := [name for name, field in wanted.items() if field.default is MISSING and name not in found]:
+        raise InputError(f"{path} lacks {', '.join(lacking)}")
+    return Description(path.parent.name, **found)
+
+
+def _check_names(section: Description, sections: Iterable[str]) -> None:
+    """Raise `InputError` where a section names what is no section, or no parameter."""
+    parameters = [field.name for field in fields(Settings)]
+    for name, allowed in (("after", [*sections]), ("parameters", parameters)):
+        if unknown := [word for word in getattr(section, name) if word not in allowed]:
+            path = FOLDER / section.name / "section.toml"
+            raise InputError(f"{path}: {name} has {unknown[0]!r}; allowed: {', '.join(allowed)}")
+
+
+class _Sections(Mapping[str, Description]):
+    """All sections by name, in their order. Their files are read at first use: an import shall not fail for one."""
+
+    @cached_property
+    def _found(self) -> dict[str, Description]:
+        described = sorted(map(_read, FOLDER.glob("*/section.toml")), key=lambda section: section.order)
+        for section in described:
+            _check_names(section, (s.name for s in described))
+        return {section.name: section for section in described}
+
+    def __getitem__(self, name: str) -> Description:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+SECTIONS: Mapping[str, Description] = _Sections()
 
 
 def beyond_the_paper(section: Description) -> bool:

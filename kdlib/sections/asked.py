@@ -38,7 +38,7 @@ def parameters_of(
 
 def named(section: str) -> list[str]:
     """The sections that a word stands for: itself, several with commas between them, or all; in the book's order."""
-    words = section.split(",")
+    words = [word.strip() for word in section.split(",")]
     if unknown := [word for word in words if word not in (*SECTIONS, "all")]:
         raise InputError(f"unknown section {unknown[0]!r}; allowed: {', '.join(SECTIONS)}, all")
     return [name for name in SECTIONS if name in words or "all" in words]
@@ -52,7 +52,7 @@ def parse_parameters(
         raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
     given: dict[str, object] = {}
     for text in parameter or []:
-        name, equals, value = text.partition("=")
+        name, equals, value = (word.strip() for word in text.partition("="))
         if not equals:
             raise InputError(f"-p {text!r} is not name=value")
         known = {name for s in SECTIONS.values() for name in s.parameters}

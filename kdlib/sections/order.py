@@ -82,7 +82,7 @@ def published_undecided(dataset: str) -> set[str]:
 def published_tables(folder: Path) -> Mapping[str, dict[str, pd.DataFrame]]:
     """Tables of a data set's folder in results/, by section and name."""
     found: dict[str, dict[str, pd.DataFrame]] = {}
-    for path in sorted(folder.glob("*/*.csv")):
+    for path in sorted(folder.glob("*/[!.]*.csv")):
         found.setdefault(path.parent.name, {})[path.stem] = pd.read_csv(path)
     return found
 

@@ -10,6 +10,8 @@ from typing import Any
 from ..errors import InputError
 from ..training.choices import PRECISIONS, SEEDINGS, SELECTIONS, SYSTEM_TEACHERS, TRIALS
 
+LONGEST = 10_000  # hours of a duration
+
 
 def check(name: str, value: Any) -> Any:
     """A parameter's value as `Settings` holds it. Raises `InputError`, naming what is allowed."""
@@ -29,12 +31,16 @@ def asked_workers() -> int | None:
 
 
 def duration(text: str) -> float:
-    """Seconds of a duration such as "90s", "8m" or "1h30m". Raises `InputError` for anything else, and for none."""
-    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    """Seconds of a duration such as "90s", "8m" or "1h30m". Raises `InputError` for anything else, and for none.
+
+    A timer cannot be set to more than some years; `LONGEST` is far below that.
+    """
+    parts = re.fullmatch(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?", text.strip())
     hours, minutes, seconds = (int(part or 0) for part in (parts.groups() if parts else "000"))
     seconds += 60 * minutes + 3600 * hours
-    if not seconds:
-        raise InputError(f"{text!r} is no duration; allowed: hours, minutes and seconds, such as 90s, 8m or 1h30m")
+    if not 0 < seconds <= 3600 * LONGEST:
+        words = f"hours, minutes and seconds, such as 90s, 8m or 1h30m, to {LONGEST}h"
+        raise InputError(f"{text!r} is no duration; allowed: {words}")
     return float(seconds)
 
 

@@ -202,10 +202,12 @@ def _identity(study: Study, unit: Unit) -> tuple[str, dict]:
 
 
 def _estimates(study: Study) -> dict[str, dict[str, float]]:
+    """What was measured for earlier plans; nothing where the file cannot be read: it is measured again."""
     try:
-        return json.loads((study.store.root / "estimates.json").read_text(encoding="utf-8"))
+        found = json.loads((study.store.root / "estimates.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _save_estimates(study: Study, costs: dict[Unit, Cost]) -> None:

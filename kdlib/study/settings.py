@@ -5,7 +5,6 @@ import os
 import re
 import reprlib
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from typing import Any
 
 from ..data.registry import find_source
 from ..errors import InputError
+from ..paths import load_toml
 from .checks import check
 
 PROFILES_FILE = Path(__file__).with_name("profiles.toml")
@@ -182,7 +182,7 @@ def profile_names() -> list[str]:
 
 
 def profile_values(profile: str, dataset: str) -> dict[str, Any]:
-    """All values that a profile sets for a data set. Raises `InputError` for an unknown profile."""
+    """All values that a profile sets for a data set. Raises `InputError` for an unknown profile, or a wrong value."""
     tables = _profiles()
     if profile not in tables:
         raise InputError(f"unknown profile {profile!r}; allowed: {', '.join(tables)}")
@@ -198,16 +198,26 @@ def profile_values(profile: str, dataset: str) -> dict[str, Any]:
         "seeding": "common",
         "device": "auto",
     }
-    if unknown := set(merged) - {f.name for f in fields(Settings)}:
+    parameters = {field.name for field in fields(Settings)} - {"dataset", "profile"}
+    if unknown := set(merged) - parameters:
         raise InputError(f"profile {profile} sets {', '.join(sorted(unknown))}, which no parameter is called")
+    if lacking := parameters - set(defaults) - set(merged):
+        raise InputError(f"profile {profile} of {PROFILES_FILE} lacks {', '.join(sorted(lacking))}")
     if merged.get("examples") == 0:
         del merged["examples"]
-    checked = {name: check(name, value) for name, value in merged.items()}
+    try:
+        checked = {name: check(name, value) for name, value in merged.items()}
+    except InputError as error:
+        raise InputError(f"profile {profile} of {PROFILES_FILE}: {error}") from None
     return defaults | checked
 
 
 def _profiles() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(PROFILES_FILE.read_text(encoding="utf-8"))
+    """Each profile's table. Raises `InputError` where a value stands in no profile, or the file cannot be read."""
+    tables = load_toml(PROFILES_FILE)
+    if outside := [name for name, table in tables.items() if not isinstance(table, dict)]:
+        raise InputError(f"{PROFILES_FILE}: {outside[0]} stands in no profile: put it under a line such as [quick]")
+    return tables
 
 
 def _belongs_to_notebook(name: str, value: Any) -> bool:

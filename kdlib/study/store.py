@@ -136,6 +136,24 @@ def _parts(rows: Iterable[dict[str, Any]], part_bytes: int) -> Iterator[list[dic
         yield part
 
 
+def _bytes_of(path: Path) -> bytes:
+    """The bytes of a unit's file. Raises `FileNotFoundError`, and `ValueError` where it is there and cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"unreadable ({error.strerror})") from error
+
+
+def read_unit(path: Path) -> Unit:
+    """The unit in a file of the store, verified.
+
+    Raises `FileNotFoundError`, and `ValueError` where the file is there and cannot be read, or is damaged.
+    """
+    return _verified(_bytes_of(path), path.stem)
+
+
 def _verified(payload: bytes, key: str) -> Unit:
     """The unit in a file's bytes. Raises `ValueError` if it is damaged, or has another key."""
     unit = from_bytes(payload)
@@ -178,7 +196,7 @@ class Store:
         rules: Mapping[str, str] | None = None,
     ) -> None:
         self.rules = rules or {}
-        self.root = paths.at_home(root) if root else paths.store_dir()
+        self.root = paths.as_folder(paths.at_home(root), "store") if root else paths.store_dir()
         project = paths.checkout()
         self.results = Path(results) if results else project and project / "results"
 
@@ -191,15 +209,24 @@ class Store:
         return self.root / kind / f"{unit_key(kind, config)}.safetensors"
 
     def get(self, kind: str, config: dict[str, Any]) -> Unit | None:
-        """The verified unit, or None where it is missing or damaged (which is said on standard error)."""
+        """The verified unit, or None where it is missing or damaged (which is said on standard error).
+
+        Raises `StoreError` where it is damaged or cannot be read, and cannot be removed either.
+        """
         path = self.path(kind, config)
         try:
-            return _verified(path.read_bytes(), path.stem)
+            return read_unit(path)
         except FileNotFoundError:
             pass
         except ValueError as error:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as kept:  # such as in a store that can only be read
+                raise StoreError(
+                    f"{path} is {error}, and cannot be replaced ({kept.strerror}): ask whose store it is, or choose "
+                    "another (KDLIB_STORE, --store)"
+                ) from kept
             print(f"store: {kind}/{path.name} is {error}: it will be computed again", file=sys.stderr)
-            path.unlink(missing_ok=True)
         if kind not in PROVENANCE_ONLY and (payload := self._published.get(path.stem)):
             try:
                 return _verified(payload, path.stem)
@@ -230,9 +257,11 @@ class Store:
         wanted = set(keys)
         here = {path.stem: path for path in self.paths() if path.stem in wanted}
         for key in sorted(wanted & {*here, *self._published}):
-            payload = here[key].read_bytes() if key in here else self._published[key]
             try:
+                payload = _bytes_of(here[key]) if key in here else self._published[key]
                 unit = _verified(payload, key)
+            except FileNotFoundError:  # removed meanwhile
+                continue
             except ValueError as error:
                 print(f"store: {key} is {error}: left out", file=sys.stderr)
                 continue
@@ -316,7 +345,7 @@ class Store:
 
     def paths(self) -> Iterator[Path]:
         """Files of all units in the writable folder, sorted by kind and key."""
-        yield from sorted(self.root.glob("*/*.safetensors"))
+        yield from sorted(self.root.glob("*/[!.]*.safetensors"))
 
     def verify(self) -> tuple[list[Path], list[tuple[Path, str]]]:
         """Read and verify every unit: returns the sound files, and the damaged ones with what is wrong.
@@ -331,8 +360,10 @@ class Store:
                 damaged.append((file, str(error)))
         for path in self.paths():
             try:
-                _verified(path.read_bytes(), path.stem)
+                read_unit(path)
                 sound.append(path)
+            except FileNotFoundError:  # removed meanwhile, as by `store rm`
+                continue
             except ValueError as error:
                 damaged.append((path, str(error)))
         return sound, damaged
@@ -386,12 +417,12 @@ class Store:
         return len(units)
 
     def _imported_files(self) -> list[Path]:
-        return sorted(self.root.glob(f"{IMPORTED}/*.parquet"))
+        return sorted(self.root.glob(f"{IMPORTED}/[!.]*.parquet"))
 
     @cached_property
     def _published(self) -> dict[str, bytes]:
         units: dict[str, bytes] = {}
-        published = sorted(self.results.glob("*/*.parquet")) if self.results else []
+        published = sorted(self.results.glob("*/[!.]*.parquet")) if self.results else []
         for file in (*published, *self._imported_files()):
             try:
                 units |= published_units(file)

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from kdlib import Architecture, build_model, register_network
+from kdlib import Architecture, InputError, build_model, register_network
 from kdlib.book import bench
 from kdlib.training import devices
 from kdlib.book import performance, tries
@@ -95,6 +95,14 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     performance.save(rows, "kmnist")
     report = performance.report()
     assert report.startswith("## KMNIST on ") and report.count("<table") == 5 and "The try was not measured" in report
+
+
+@pytest.mark.parametrize("spoiled", ['[{"row": "mach', "[]", "{}", '[{"row": "machine"}]', "7"])
+def test_a_kept_benchmark_that_was_spoiled_is_one_line(spoiled, tmp_path, monkeypatch):
+    monkeypatch.setattr(performance, "_folder", lambda: tmp_path)
+    (tmp_path / "mnist-cpu.json").write_text(spoiled)
+    with pytest.raises(InputError, match=rf"^{tmp_path / 'mnist-cpu.json'} holds no benchmark \(.*\): `kdlib bench --save`"):
+        performance.report()
 
 
 def test_what_was_tried_for_a_step_is_timed_beside_what_is_kept(monkeypatch):

@@ -178,6 +178,10 @@ def test_rows_come_as_they_are_measured_until_time_is_over_or_their_process_fail
     assert last["ended"].startswith(end) and time.monotonic() - begun < 300
 
 
+def test_without_any_time_nothing_is_begun_and_no_negative_time_is_told():
+    assert [*campaign.rows_within(-4.2, die)] == [{"ended": "not begun: no time was left"}]
+
+
 def test_a_share_is_what_a_teacher_reaches_of_the_large_product(tmp_path):
     study = kdlib.open_study("entropy", {}, profile="smoke", seeds=1, store=kdlib.Store(tmp_path))
     study.train_teachers(study.default_teachers())

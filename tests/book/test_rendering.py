@@ -107,6 +107,28 @@ def test_no_two_processes_build_in_one_tree(tmp_path, monkeypatch):
         pass
 
 
+@pytest.mark.parametrize(
+    ("file", "spoiled", "message"),
+    [
+        ("_config.yml", "- a\n", "must have names and values"),
+        ("_config.yml", "repository: https://github.com/a/b\n", "must have names and values, of `repository` too"),
+        ("_toc.yml", "", "must have `parts`"),
+        ("_toc.yml", "parts:\n", "must have `parts`"),
+        ("_toc.yml", "parts:\n- caption: x\n", "must have `parts`, each with `chapters`"),
+        ("_toc.yml", "parts:\n- chapters:\n  - glob: x\n", "must have `parts`, each with `chapters` that name a `file`"),
+    ],
+)
+def test_a_configuration_of_another_form_is_named_in_one_line(file, spoiled, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("*.ipynb"))
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / file).write_text(spoiled)
+    with pytest.raises(InputError, match=f"^{tmp_path / file} {message}") as raised:
+        assembly.assemble([], tmp_path / "source")
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("around", ["{}", "# Title {}", "- **{}**: x", "| [{}](#y) | z |\n|---|---|"])
 def test_a_title_is_shown_as_it_is_written(around):
     extensions = {"dollarmath", "substitution", "attrs_inline", "html_image", "amsmath"}  # of _config.yml

@@ -62,6 +62,14 @@ def test_an_entry_that_is_no_claim_is_named_in_one_line(was, now, message, folde
         load_claims()
 
 
+@pytest.mark.parametrize("spoiled", ["", "a: 1\n", "- [a]\n"])
+def test_an_order_that_is_no_list_is_named_in_one_line(spoiled, tmp_path, monkeypatch):
+    monkeypatch.setattr(rules, "ORDER", tmp_path / "order.yml")
+    rules.ORDER.write_text(spoiled)
+    with pytest.raises(InputError, match=f"^{rules.ORDER} must be a list of the claims' `id`s$"):
+        rules.read()
+
+
 def test_every_section_has_rules():
     assert set(rules.digests()) == set(SECTIONS)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.datasets import FakeData
 
 from kdlib import InputError, load_dataset, register_dataset
 from kdlib.data import forms, registry
@@ -94,6 +95,10 @@ REFUSED = {
     "sizes that differ": (
         lambda: ([X[0], X[0][:5]] * 150, Y, U, V),
         "training images (builtins.list) are no array",
+    ),
+    "torchvision's data set": (
+        lambda: (FakeData(300), None, FakeData(120), None),
+        "training images (torchvision.datasets.fakedata.FakeData) are no array: images must be numbers of one shape",
     ),
     "not decoded": (
         lambda: ([{"bytes": b""}] * 300, Y, U, V),

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from kdlib import InputError, paths
 from kdlib.claims import rules
+from kdlib.data.paper import paper_table
 from kdlib.sections import SECTIONS
 
 PAPER = Path(__file__).resolve().parent.parent.parent / "data" / "paper"
@@ -44,6 +46,15 @@ MISPRINTED_SUMS = {("table2.csv", 2): 0.975}
 def rows(name: str) -> list[dict[str, str]]:
     with (PAPER / name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("spoiled", ["", "dataset,rol\n", 'a,"b\n', "x,y\n1\n1,2,3\n"])
+def test_a_printed_table_that_was_spoiled_is_one_line(spoiled, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "paper_dir", lambda: tmp_path)
+    (tmp_path / "table7.csv").write_text(spoiled)
+    with pytest.raises(InputError, match=f"^{tmp_path / 'table7.csv'} is not the paper's table 7: ") as raised:
+        paper_table(7)
+    assert "\n" not in str(raised.value)
 
 
 def is_fraction(printed: str, n: int) -> bool:

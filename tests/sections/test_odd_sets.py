@@ -57,6 +57,35 @@ def texts(figure: Figure) -> set[str]:
     return {text.get_text() for text in figure.findobj(matplotlib.text.Text)}
 
 
+def evenly(examples: int, classes: int):
+    labels = np.arange(examples) % classes
+    images = np.random.default_rng(0).integers(0, 120, (examples, 8, 8)) + labels[:, None, None] * (120 // classes)
+    half = examples // 2
+    return images.astype(np.uint8), labels, images[:half].astype(np.uint8), labels[:half]
+
+
+@pytest.mark.parametrize(
+    ("examples", "classes", "section", "said"),
+    [
+        (48, 4, "penultimate_layer", "1 validation example in the smallest class"),
+        (1200, 100, "missing_class", "100 classes: figures name some of them, and print no numbers"),
+    ],
+)
+def test_a_tiny_set_and_one_of_very_many_classes_go_through_the_page_in_which_they_failed(
+    examples, classes, section, said, odd
+):
+    kdlib.register_dataset("odd", lambda root: evenly(examples, classes))
+    study, *shown = outputs(section)
+    assert said in " ".join(study.notes)
+    figures = [one for one in shown if isinstance(one, Figure)]
+    assert figures
+    for figure in figures:
+        figure.savefig(io.BytesIO())
+        for axes in figure.axes:
+            places = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+            assert not any(a.overlaps(b) for a, b in zip(places, places[1:], strict=False))
+
+
 @pytest.mark.parametrize("section", TRAINED_SECTIONS)
 def test_every_table_and_figure_of_an_odd_set_is_made_and_shows_its_names_as_they_are_written(section, odd):
     shown = outputs(section)

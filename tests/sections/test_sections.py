@@ -1,5 +1,8 @@
 """A section is a folder: what it says of itself is what the README, the book and the workflow say of it."""
 
+import os
+import shutil
+import subprocess
 import sys
 import tomllib
 import warnings
@@ -9,9 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import yaml
 
-from kdlib import sections
+from kdlib import InputError, sections
 from kdlib.book.assembly import _list_of_sections
 from kdlib.sections import SECTIONS, beyond_the_paper, part
 from kdlib.sections.__main__ import HEAD, main, rows
@@ -32,6 +36,45 @@ def test_every_folder_is_a_section_and_has_its_experiment_and_notebook():
 def test_sections_come_after_others_that_there_are():
     for section in SECTIONS.values():
         assert set(section.after) <= set(SECTIONS) - {section.name}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ("order = 7", "order = ", r"cannot be read as TOML: .*at line \d+, column \d+"),
+        ("order = 7", "ordre = 7", "has 'ordre'; allowed: order, title, "),
+        ("order = 7", "", "lacks order"),
+        ("order = 7", 'order = "7"', "order = '7' cannot be used; allowed: a whole number"),
+        ("order = 7", "order = true", "order = True cannot be used; allowed: a whole number"),
+        ("long = true", "long = 1", "long = 1 cannot be used; allowed: true or false"),
+        ("after = [", "after = [1, ", r"after = \(1, .* cannot be used; allowed: a list of text"),
+        ('"rival_explanations"', '"rival_explanation"', "after has 'rival_explanation'; allowed: entropy, "),
+        ('"seeds"', '"seed"', "parameters has 'seed'; allowed: dataset, profile, seeds, "),
+    ],
+)
+def test_a_file_that_describes_no_section_is_one_line_that_says_what_is_allowed(
+    was, now, message, tmp_path, monkeypatch
+):
+    shutil.copytree(FOLDER, tmp_path / "sections", ignore=shutil.ignore_patterns("*.py", "*.yml", "__pycache__"))
+    monkeypatch.setattr(sections, "FOLDER", tmp_path / "sections")
+    assert dict(sections._Sections()) == dict(SECTIONS)
+    spoiled = tmp_path / "sections" / "capacity" / "section.toml"
+    assert was in spoiled.read_text()
+    spoiled.write_text(spoiled.read_text().replace(was, now, 1))
+    with pytest.raises(InputError, match=f"^{spoiled}:? {message}") as raised:
+        len(sections._Sections())
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("file", ["sections/entropy/section.toml", "study/profiles.toml"])
+def test_a_command_says_in_one_line_which_file_an_editor_spoiled(file, tmp_path):
+    shutil.copytree(ROOT / "kdlib", tmp_path / "kdlib", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "kdlib" / file).write_bytes(b'title = "cut sh')
+    command = [sys.executable, "-m", "kdlib", "compute", "entropy"]
+    places = {"PYTHONPATH": str(tmp_path), "KDLIB_ROOT": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | places, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"kdlib: {tmp_path / 'kdlib' / file} cannot be read as TOML: ")
 
 
 def test_the_readme_lists_them():

@@ -30,9 +30,11 @@ def test_a_duration_is_the_sum_of_its_parts(hours, minutes, seconds):
         assert duration(text) == total
 
 
-@pytest.mark.parametrize("text", ["", "8", "8 m", "m", "0s", "-5m", "1.5h", "30m1h", "8m!", "eight minutes"])
+@pytest.mark.parametrize(
+    "text", ["", "8", "8 m", "m", "0s", "-5m", "1.5h", "30m1h", "8m!", "eight minutes", "10001h", 40 * "9" + "s", "²s"]
+)
 def test_what_is_no_duration_is_one_clear_line(text):
-    with pytest.raises(kdlib.InputError, match=r"is no duration; allowed: .* such as 90s, 8m or 1h30m$"):
+    with pytest.raises(kdlib.InputError, match=r"is no duration; allowed: .* such as 90s, 8m or 1h30m, to 10000h$"):
         duration(text)
 
 

@@ -168,6 +168,30 @@ def test_a_misspelt_name_in_a_profile_is_found(tmp_path, monkeypatch):
         profile_values("smoke", "digits")
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ("seeds = 2", "seeds = ", r"{} cannot be read as TOML: .*\(at line \d+, column \d+\)"),
+        ("seeds = 2", "", "profile smoke of {} lacks seeds"),
+        ("seeds = 2", 'profile = "quick"', "profile smoke sets profile, which no parameter is called"),
+        (
+            "seeds = 2",
+            "seeds = 0",
+            "profile smoke of {}: seeds=0 cannot be used; allowed: a whole number from 1 to 100",
+        ),
+        ("[smoke]", "seed = 2\n[smoke]", "{}: seed stands in no profile: put it under a line such as "),
+    ],
+)
+def test_a_profile_that_an_editor_spoiled_is_one_line(was, now, message, tmp_path, monkeypatch):
+    text = profiles.PROFILES_FILE.read_text()
+    assert was in text
+    monkeypatch.setattr(profiles, "PROFILES_FILE", tmp_path / "profiles.toml")
+    profiles.PROFILES_FILE.write_text(text.replace(was, now, 1))
+    with pytest.raises(InputError, match="^" + message.replace("{}", str(profiles.PROFILES_FILE))) as raised:
+        profile_values("smoke", "digits")
+    assert "\n" not in str(raised.value)
+
+
 def test_a_given_value_wins_over_the_profiles_and_none_means_the_profiles():
     by_profile = resolve({"profile": "quick"})
     assert by_profile.temperatures == PAPERS

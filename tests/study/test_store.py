@@ -18,6 +18,8 @@ from kdlib.study import store
 from kdlib.study.store import Unit, from_bytes, to_bytes, unit_key
 from kdlib.training import teachers
 
+from ..conftest import command_line
+
 SMALL = {
     "profile": "smoke",
     "seeds": 1,
@@ -239,10 +241,9 @@ def test_a_disk_that_fills_while_a_unit_is_written_is_one_clear_error(failing, e
 
 def test_a_store_that_cannot_be_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be written"):
-        Store(tmp_path / "file").put(TINY)
-    with pytest.raises(InputError, match="cannot take the results.*KDLIB_STORE"):
-        a_study(Store(tmp_path / "file"))
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match=f"store {place} cannot be used: {tmp_path / 'file'} is a file"):
+            Store(place)
 
 
 @pytest.fixture
@@ -430,6 +431,31 @@ def test_a_damaged_unit_is_left_out_of_an_export_and_found_where_it_was_taken_in
     [taken] = empty.root.rglob("*.parquet")
     taken.write_bytes(taken.read_bytes()[:-9])
     assert [path for path, _ in Store(empty.root).verify()[1]] == [taken]
+
+
+def test_a_unit_that_cannot_be_read_stops_none_of_the_others(computed, empty, capsys, monkeypatch):
+    shutil.copytree(computed[0], empty.root)
+    unreadable, *others = empty.paths()
+    unreadable.unlink()
+    unreadable.mkdir()  # as one without permission to read, which root may read nevertheless
+    assert empty.verify() == (others, [(unreadable, "unreadable (Is a directory)")])
+    assert {row["key"] for row in empty.parquet_rows(path.stem for path in empty.paths())} == {p.stem for p in others}
+    assert f"{unreadable.stem} is unreadable (Is a directory): left out" in capsys.readouterr().err
+    monkeypatch.setattr(empty, "path", lambda *_: unreadable)
+    with pytest.raises(StoreError, match=r"is unreadable \(Is a directory\), and cannot be replaced"):
+        empty.get(unreadable.parent.name, {})
+    listed = command_line("store", "ls", "--store", str(empty.root)).stdout.splitlines()
+    assert len(listed) == 1 + len(others) and listed[0].endswith(f"{unreadable.stem} unreadable (Is a directory)")
+
+
+def test_what_macos_leaves_beside_each_file_on_a_foreign_file_system_is_no_unit(computed, empty, tmp_path, capsys):
+    shutil.copytree(computed[0], empty.root)
+    units = [*empty.paths()]
+    empty.import_file(Store(computed[0]).export(tmp_path / "sent", part_bytes=2**30)[0])
+    for file in [*units, *empty.root.rglob("*.parquet")]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\26\7")
+    assert Store(empty.root).verify() == (units, [])
+    assert Store(empty.root).get("student", {}) is None and capsys.readouterr().err == ""
 
 
 def test_units_that_were_damaged_on_the_way_are_refused_and_leave_nothing(computed, empty, tmp_path):
