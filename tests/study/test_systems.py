@@ -53,6 +53,16 @@ def test_a_system_that_only_changes_who_teaches_has_students_of_equation_4(study
     assert taught["mcmi"].teacher.continues == teacher and taught["mcmi"].teacher.information == -0.15
 
 
+def test_a_teacher_that_a_system_makes_keeps_the_responses_of_the_epoch_that_teaches_alone(study):
+    teacher = study.teacher("large", 0)
+    for name, system in systems().items():
+        student = study.student(teacher, TEMPERATURE, system=name)
+        if student.teacher != teacher:
+            assert student.teacher.epochs_with_responses == (student.teacher_epoch,) == (student.teacher.epochs,), name
+    early = study.student(teacher, TEMPERATURE, 1, system="class_distance")
+    assert (early.teacher.epochs, early.teacher_epoch) == (1, 1)
+
+
 def test_the_parameters_of_a_path_are_given_as_any_others(study):
     teacher = study.teacher("large", 0)
     twice = study.student(teacher, TEMPERATURE, system="takd", parameters={"assistants": 2}).teacher

@@ -99,6 +99,12 @@ def test_until_there_are_means_a_class_distance_teacher_is_the_plain_one(plain, 
     assert not torch.equal(responses(run, 2), responses(plain_run, 2))
 
 
+def test_which_epochs_are_kept_moves_no_weight_of_a_class_distance_teacher(plain, digits):
+    every = replace(plain, class_distance=10.0, epochs=2)
+    runs = [train_teacher(teacher, digits) for teacher in (every, replace(every, kept_epochs=(2,)))]
+    assert torch.equal(*(responses(run, 2) for run in runs)) and len(runs[1]["logits"]) == 1
+
+
 def test_means_by_class_are_those_of_the_training_set_after_the_epoch(plain, plain_run, digits):
     model = load_teacher(plain, plain_run, digits)
     loss = teachers.TeacherLoss(replace(plain, class_distance=0.5), digits, model, None)
