@@ -55,7 +55,7 @@ def test_a_system_that_only_changes_who_teaches_has_students_of_equation_4(study
 
 def test_a_teacher_that_a_system_makes_keeps_the_responses_of_the_epoch_that_teaches_alone(study):
     teacher = study.teacher("large", 0)
-    for name, system in systems().items():
+    for name in systems():
         student = study.student(teacher, TEMPERATURE, system=name)
         if student.teacher != teacher:
             assert student.teacher.epochs_with_responses == (student.teacher_epoch,) == (student.teacher.epochs,), name

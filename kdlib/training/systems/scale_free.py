@@ -5,7 +5,7 @@ from torch import Tensor
 
 from .decoupled import weights
 from .system import Gradient, Parameter, System
-from .terms import Number, correlation, deviation, hard, kl, standardized
+from .terms import Number, correlation, correlation_gradient, deviation, hard, kl, standardized
 
 
 def logit_standardization(
@@ -66,6 +66,21 @@ def correlations(
     inter = 1 - correlation(p, t, -1)
     intra = (1 - correlation(p, t, -2)).mean(-1, keepdim=True)
     return temperature**2 * (beta * inter + gamma * intra)
+
+
+def correlations_fixed(teacher_logits: Tensor, labels: Tensor, *, temperature: Number, **weights: Number) -> Tensor:
+    """A teacher's soft labels, the part of DIST's gradient that no student enters."""
+    return F.softmax(teacher_logits / temperature, dim=-1)
+
+
+def correlations_gradient(
+    student_logits: Tensor, fixed: Tensor, labels: Tensor, *, temperature: Number, beta: Number, gamma: Number
+) -> Tensor:
+    """Gradient of DIST's batch mean by the student's logits, each of which enters intra of its class for the batch."""
+    p = F.softmax(student_logits / temperature, dim=-1)
+    batch, classes = p.shape[-2:]
+    by_p = -beta / batch * correlation_gradient(p, fixed, -1) - gamma / classes * correlation_gradient(p, fixed, -2)
+    return temperature * p * (by_p - (p * by_p).sum(-1, keepdim=True))
 
 
 def squared_difference(
@@ -145,6 +160,7 @@ SYSTEMS = (
         temperature=4.0,
         verified="formula and defaults in the public code",
         coupled=True,
+        gradient=Gradient(correlations_fixed, correlations_gradient),
     ),
     System(
         name="logit_regression",

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,6 +17,7 @@ EQUATION_4 = (ALPHA, T_SQUARED)
 FIELDS = ("alpha", "t_squared")
 ALPHAS = (0.5, 0.9, 0.99)
 LEAST_VARIANCE = 1e-12  # of an example's logits: below it they count as equal
+LEAST_SQUARES = 1e-16  # product of two sums of squares: below it one of the two counts as constant
 
 
 def hard(student_logits: Tensor, labels: Tensor) -> Tensor:
@@ -89,8 +91,17 @@ def standardized(logits: Tensor, correction: Number = 1.0) -> Tensor:
 def correlation(a: Tensor, b: Tensor, axis: int) -> Tensor:
     """Pearson correlation along an axis, which is kept with size 1; 0 where one of the two is constant."""
     a, b = (x - x.mean(axis, keepdim=True) for x in (a, b))
-    norms = (a.square().sum(axis, keepdim=True) * b.square().sum(axis, keepdim=True)).clamp(min=1e-16).sqrt()
+    norms = (a.square().sum(axis, keepdim=True) * b.square().sum(axis, keepdim=True)).clamp(min=LEAST_SQUARES).sqrt()
     return (a * b).sum(axis, keepdim=True) / norms
+
+
+def correlation_gradient(a: Tensor, b: Tensor, axis: int) -> Tensor:
+    """Gradient of `correlation` by a, of the shape of a."""
+    a, b = (x - x.mean(axis, keepdim=True) for x in (a, b))
+    own = a.square().sum(axis, keepdim=True)
+    squares = own * b.square().sum(axis, keepdim=True)
+    along = (a * b).sum(axis, keepdim=True) / own.where(squares > LEAST_SQUARES, torch.inf)  # no norm moves below it
+    return (b - along * a) / squares.clamp(min=LEAST_SQUARES).sqrt()
 
 
 def rows(table: Tensor, labels: Tensor) -> Tensor:
