@@ -212,14 +212,14 @@ class Scoreboard:
         yield from _raw(Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_())
 
     def _at_equal_compute(self) -> Iterator[str]:
-        """A line for each data set: which system, if any, beats labels alone at equal computation."""
+        """A sentence for each data set: which system, if any, beats labels alone at equal total computation."""
         yield "And any other system of distillation? Which beats students of labels alone that were trained for as long as the"
-        yield "same computation lasts, in points of test accuracy with the 95% interval, is on"
-        yield "[a page of its own](sections/related_systems.md):"
+        yield "same computation lasts, in points of test accuracy with the 95% interval; given a trained teacher, and at which"
+        yield "cost, is on [a page of its own](sections/related_systems.md):"
         yield ""
         for name, title in self.titles.items():
             ran = self.tables[name].get("related_systems")
-            said = equal_compute_finding(ran["cells"], ran["missing"]) if ran else "not run."
+            said = equal_compute_finding(ran["cells"], ran["missing"], ["total"]) if ran else "Not run."
             yield f"- **{as_written(title)}**: {said}"
 
     def of_section(self, section: str) -> str:
