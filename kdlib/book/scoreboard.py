@@ -317,10 +317,10 @@ class Scoreboard:
 def _overturning(verdict: Verdict, settings: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, int]:
     """The parameter to change for the cheapest run that could give another verdict.
 
-    More seeds where the number that would decide is known, or where a seed left out changes the verdict; else as long a
+    More seeds where the number that would decide or meet its premise is known, or where a seed left out changes the verdict; else as long a
     training as profile `paper` has, of students before that of teachers.
     """
-    if verdict.verdict == "undecided" and verdict.seeds_needed is not None:
+    if verdict.seeds_needed is not None:
         return {"seeds": max(verdict.seeds_needed, settings["seeds"] + 1)}
     if verdict.left_out:
         return {"seeds": settings["seeds"] + 1}
