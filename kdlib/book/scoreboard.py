@@ -44,10 +44,10 @@ def verdicts(records: Sequence[dict[str, Any]], tables: SectionsOf | None = None
     `tables`: those of the records, where they have been read.
     """
     tables = tables or _tables(records)
-    return {name: _judged(records, tables, name) for name in tables}
+    return {name: judge_dataset(records, tables, name) for name in tables}
 
 
-def _judged(
+def judge_dataset(
     records: Sequence[dict[str, Any]], tables: SectionsOf, dataset: str, claims: Sequence[Claim] | None = None
 ) -> list[Verdict]:
     """The verdicts on a data set, of some claims or of all as they are now."""
@@ -79,7 +79,7 @@ class Scoreboard:
     def judge(self, dataset: str, rule: Claim | Control) -> str:
         """The verdict by a claim's rule, whichever it is, or the outcome of a control."""
         if isinstance(rule, Claim):
-            return _judged(self.records, self.tables, dataset, [rule])[0].verdict
+            return judge_dataset(self.records, self.tables, dataset, [rule])[0].verdict
         return find(rule, Tables(dataset, self.tables[dataset])).outcome
 
     def short_table(self) -> Iterator[str]:
@@ -168,8 +168,9 @@ class Scoreboard:
                 "",
                 *lines,
                 "",
-                "Claim by claim: [the scoreboard](scoreboard.md). What was run, and what was cut against profile",
-                "`paper`, which has the paper's grids, and numbers of our own where it prints none:",
+                "Claim by claim: [the scoreboard](scoreboard.md), and [what the last publication changed](changes.md). What was",
+                "run, and what was cut against profile `paper`, which has the paper's grids, and numbers of our own where it",
+                "prints none:",
                 "",
                 *(f"- **{as_written(self.titles[name])}**: {self._scale(name)}" for name in self.verdicts),
             ]

@@ -96,7 +96,7 @@ def correlation(a: Tensor, b: Tensor, axis: int) -> Tensor:
 
 
 def correlation_gradient(a: Tensor, b: Tensor, axis: int) -> Tensor:
-    """Gradient of `correlation` by a, of the shape of a."""
+    """Gradient of Pearson's correlation along an axis by its first argument, of the same shape; see `correlation`."""
     a, b = (x - x.mean(axis, keepdim=True) for x in (a, b))
     own = a.square().sum(axis, keepdim=True)
     squares = own * b.square().sum(axis, keepdim=True)
