@@ -16,7 +16,7 @@ from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES
 from ..data.registry import find_source, known_names
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
-from .record import read_tables
+from .record import read_tables, training_length
 from ..sections import SECTIONS
 from ..claims.registry import Tables
 from ..claims.rows import last_epoch
@@ -114,7 +114,7 @@ class Scoreboard:
             "",
         ]
         for name, found in self.verdicts.items():
-            table = VerdictTable(found, self.rivals.get(name), self._places(name), SECTIONS)._repr_html_()
+            table = VerdictTable(found, self.rivals.get(name), self._places(name), SECTIONS, self._reach)._repr_html_()
             lines += [f"({_label(name)})=", f"## {as_written(self.titles[name])}", "", self._scale(name), ""]
             lines += [*self._among_all(name), *self._changed_by_seeds(name), *_raw(table), ""]
         return "\n".join([*lines, *(_raw(SCRIPT) if self.verdicts else ())])
@@ -253,15 +253,12 @@ class Scoreboard:
         if record is None or verdict.verdict not in (*DECIDED, "undecided", "premise not met"):
             return ""
         settings, parameters = record["settings"], SECTIONS[section].parameters
-        trained = f"Teachers trained for {settings['teacher_epochs']} epochs"
-        if "student_epochs" in parameters:
-            trained += f", students for {settings['student_epochs']}"
         given, change = self.given[verdict.dataset, section], _overturning(verdict, settings, parameters)
         if "seeds" not in change:  # all students are trained anew: with common random numbers
             given = {name: value for name, value in given.items() if name != "seeding"}
         command = html.escape(origins.command(record, {**given, **change}))
         last = f"The cheapest run that could overturn it: <code>{command}</code>"
-        return ". ".join([trained, *(html.escape(said) for said in verdict.remarks()), last])
+        return ". ".join([training_length(settings, section), *(html.escape(said) for said in verdict.remarks()), last])
 
     def _scale(self, dataset: str) -> str:
         """What was run of a data set: its profiles, what they cut, and which teachers miss the accuracy floor."""

@@ -11,7 +11,8 @@ from kdlib import InputError
 from kdlib.book import assembly, present, scoreboard
 from kdlib.book.pages import executed, page_record, read
 from kdlib.book.record import read_tables
-from kdlib.claims.claims import Verdict, load_claims
+from kdlib.claims.claims import DECIDED, Verdict, load_claims
+from kdlib.report.verdict_table import anchor
 
 NAME = "fashion_mnist"
 
@@ -183,10 +184,20 @@ def test_a_decided_verdict_on_a_sections_page_says_how_long_was_trained_and_what
         assert re.search(r"cheapest run that could overturn it: kdlib run missing_class .* -p \w+=\d+", said)
 
 
+def test_a_decided_claim_of_the_scoreboard_opens_to_the_training_length_its_premise_and_what_could_overturn_it(whole):
+    page = BeautifulSoup(whole.page(), "html.parser")
+    for verdict in whole.verdicts[NAME]:
+        if verdict.verdict in (*DECIDED, "premise not met") and verdict.estimate is not None:
+            said = page.find(id=anchor(NAME, verdict.claim)).select_one("details").get_text()
+            assert "Teachers trained for" in said and "The cheapest run that could overturn it: kdlib run" in said
+            assert verdict.premise in said
+
+
 @pytest.mark.parametrize(
     ("verdict", "changed"),
     [
         (Verdict("x", NAME, "undecided", seeds_needed=9), {"seeds": 9}),
+        (Verdict("x", NAME, "premise not met", seeds_needed=9), {"seeds": 9}),
         (Verdict("x", NAME, "undecided", seeds_needed=2), {"seeds": 4}),
         (Verdict("x", NAME, "reproduced", left_out=((0, "undecided"),)), {"seeds": 4}),
         (Verdict("x", NAME, "contradicted"), {"student_epochs": 20}),
