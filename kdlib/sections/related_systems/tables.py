@@ -150,18 +150,26 @@ def system_variants(variants: pd.DataFrame) -> pd.DataFrame:
 
 
 def assistant_candidates(assistants: pd.DataFrame) -> pd.DataFrame:
-    """Each candidate's own validation accuracy [%], its distance from the mean, and how often it is the nearest."""
-    nearest = assistants.loc[assistants.groupby("seed").distance.idxmin()].network.value_counts()
+    """Each candidate's own validation accuracy [%], its distance from the mean, and how often it is the nearest.
+
+    Below them the one that the rule of the mean accuracy takes in each seed, and as its control the farthest one.
+    """
+    by_seed = assistants.dropna(subset="distance").groupby("seed").distance
+    nearest, farthest = (assistants.loc[found] for found in (by_seed.idxmin(), by_seed.idxmax()))
+    count, seeds = nearest.network.value_counts(), assistants.seed.nunique()
+    shown = {name.replace("_", " "): part for name, part in assistants.groupby("network", sort=False)}
+    times = [f"{count.get(name, 0)} of {seeds}" for name in assistants.network.unique()]
+    shown |= {"by the rule: the nearest": nearest, "control: the farthest": farthest}
     rows = [
         {
-            "assistant": network.replace("_", " "),
+            "assistant": name,
             "its own (%)": mean_and_half_width(part.own_accuracy, 2),
             "from the mean": mean_and_half_width(part.distance, 2),
-            "nearest in seeds": f"{nearest.get(network, 0)} of {len(part)}",
+            "nearest in seeds": how_often,
             "its student (%)": mean_and_half_width(part.accuracy, 2),
             "untaught (%)": mean_and_half_width(part.untaught_accuracy, 2),
         }
-        for network, part in assistants.groupby("network", sort=False)
+        for (name, part), how_often in zip(shown.items(), [*times, "all", "none"], strict=True)
     ]
     return index_name_as_header(pd.DataFrame(rows).set_index("assistant"))
 
