@@ -214,6 +214,20 @@ def weighted_soft_labels(
     return soft_label_weights(student_logits, teacher_logits, labels) * temperature**2 * cross_entropy
 
 
+def weighted_soft_labels_fixed(teacher_logits: Tensor, labels: Tensor, *, temperature: Number) -> Tensor:
+    """Logs of a teacher's soft labels: its loss on the hard ones, too, is a matter of these."""
+    return F.log_softmax(teacher_logits / temperature, dim=-1)
+
+
+def weighted_soft_labels_gradient(
+    student_logits: Tensor, fixed: Tensor, labels: Tensor, *, temperature: Number
+) -> Tensor:
+    """Gradient of WSL's batch mean by the student's logits, the weights held fixed."""
+    error = F.softmax(student_logits / temperature, dim=-1) - fixed.exp()
+    weight = soft_label_weights(student_logits, temperature * fixed, labels)
+    return temperature * weight * error / student_logits.shape[-2]
+
+
 @torch.no_grad()
 def soft_label_weights(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
     """WSL's weight of each example, 1 - exp(-L_s / L_t): near 1 where the teacher is surer of the label."""
@@ -323,5 +337,6 @@ SYSTEMS = (
         verified="formula and defaults in the public code",
         reading="where both cross-entropies vanish the weight is 0",
         needs=("responses", "labels"),
+        gradient=Gradient(weighted_soft_labels_fixed, weighted_soft_labels_gradient),
     ),
 )

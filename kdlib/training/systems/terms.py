@@ -83,6 +83,15 @@ def deviation(logits: Tensor, correction: Number = 1.0) -> Tensor:
     return variance.clamp(min=LEAST_VARIANCE).sqrt()
 
 
+def gradient_through_scaling(logits: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient by logits of something of which it is known by the same logits over their `deviation`."""
+    centred = logits - logits.mean(-1, keepdim=True)
+    squares = centred.square().sum(-1, keepdim=True)
+    least = LEAST_VARIANCE * (logits.shape[-1] - 1)
+    along = (gradient * logits).sum(-1, keepdim=True) / squares.where(squares > least, math.inf)  # no deviation moves
+    return (gradient - along * centred) / deviation(logits)
+
+
 def standardized(logits: Tensor, correction: Number = 1.0) -> Tensor:
     """Logits of each example with mean 0 and standard deviation 1 over the classes."""
     return (logits - logits.mean(-1, keepdim=True)) / deviation(logits, correction)
