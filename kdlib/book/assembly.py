@@ -23,7 +23,7 @@ from .record import MIME
 from ..report.formatting import as_written
 from ..sections import SECTIONS, beyond_the_paper
 from ..study.settings import reductions
-from . import downloads, glossary, newer_rules, origins, performance, scoreboard
+from . import changes, downloads, glossary, newer_rules, origins, performance, scoreboard
 from .history import History
 from .pages import executed, page_record, read, unusable
 
@@ -163,7 +163,8 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     if pages:
         (source / "book" / "scoreboard.md").write_text(board.page(), encoding="utf-8")
         (source / "book" / "run_statistics.md").write_text(origins.report(records), encoding="utf-8")
-        found = [{"file": "book/scoreboard"}, {"file": "book/run_statistics"}]
+        (source / "book" / "changes.md").write_text(changes.page(records, history), encoding="utf-8")
+        found = [{"file": f"book/{name}"} for name in ("scoreboard", "changes", "run_statistics")]
         contents["parts"].insert(0, {"caption": "What was found", "chapters": found})
     for part in contents["parts"]:
         for chapter in part["chapters"]:

@@ -244,12 +244,13 @@ class _Export:
         chosen: dict[Study, list[Student]] = {}
         pairs: set[tuple] = set()
         for study, student in self.students:
-            pair = (student.teacher, student.teacher_epoch)
-            if len(pairs) == RESPONSES and pair not in pairs:
+            if not student.needs_responses or study.is_stored(student):
+                continue
+            own = {(study.dataset.name, student.teacher, epoch) for epoch in student.response_epochs}
+            if len(pairs | own) > RESPONSES:
                 break
-            if not study.is_stored(student):
-                chosen.setdefault(study, []).append(student)
-                pairs.add(pair)
+            chosen.setdefault(study, []).append(student)
+            pairs |= own
         for study, students in chosen.items():
             yield from workers.responses_to_send(study.store, study.dataset, students)
 

@@ -1,15 +1,20 @@
 """The rules in the git history: as they stood at a commit, and since when an entry is as it is now."""
 
 import hashlib
+import json
 import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import nbformat
 
 from ..claims import rules
 from ..claims.rules import KINDS, Rules
+from .pages import page_record
 
 # Where the rules are, and where they were before each section had its own: there, controls without a `notebook` were
 # those of the rival explanations.
@@ -59,6 +64,18 @@ class History:
             return []
         commits = self._git("log", "--topo-order", "--format=%H", "--", *FILES).split()
         return [version for commit in commits if (version := self.at(commit))]
+
+    def commits(self, folder: str) -> list[tuple[str, str]]:
+        """Name and day of every commit that changed something in a folder, newest first."""
+        found = self._git("log", "--topo-order", "--format=%H %cs", "--", folder) if self.known else ""
+        return [tuple(line.split()) for line in found.splitlines()]
+
+    def records(self, commit: str, folder: str) -> list[dict[str, Any]]:
+        """The records of the executed pages that a folder has at a commit."""
+        names = self._git("ls-tree", "--name-only", commit, f"{folder}/").splitlines()
+        texts = (self._git("cat-file", "blob", f"{commit}:{name}") for name in names if name.endswith(".ipynb"))
+        pages = (page_record(nbformat.from_dict(json.loads(text))) for text in texts)
+        return [record for record in pages if record]
 
     def commit_of_rules(self) -> str | None:
         """The commit whose rules are those of now; None where they were not committed, or there is no history."""

@@ -157,7 +157,7 @@ def _changes(
         gone: dict[str, Entry] = {}
         for version in versions:
             own = (e for e in version.rules[kind] if e["notebook"] == section and e["id"] not in present)
-            gone |= {entry["id"]: entry for entry in own if _applies(entry, dataset)}
+            gone |= {entry["id"]: entry for entry in own if applies(entry, dataset)}
         for name, entry in gone.items():
             date = _since(history, lambda v, kind=kind, name=name: _find(v.rules[kind], name) is None)
             yield Change(kind, entry, "dropped", date)
@@ -167,8 +167,8 @@ def _change(kind: str, entry: Entry, versions: list[Version], history: History, 
     """What became of an entry since these versions, if anything."""
     there = [(version, _find(version.rules[kind], entry["id"])) for version in versions]
     name, decides = entry["id"], _decides(kind, entry, dataset)
-    applied = [_applies(e, dataset) for _, e in there if e is not None]
-    if not (_applies(entry, dataset) or any(applied)):
+    applied = [applies(e, dataset) for _, e in there if e is not None]
+    if not (applies(entry, dataset) or any(applied)):
         return
 
     def other(version: Version) -> bool:
@@ -213,12 +213,12 @@ def _decides(kind: str, entry: Entry, dataset: str) -> dict[str, Any]:
     if kind == "claims":
         value = entry["value"]
         found["value"] = (value.get(dataset), True) if isinstance(value, Mapping) else (value, value is not None)
-        found["datasets"] = _applies(entry, dataset)
+        found["datasets"] = applies(entry, dataset)
     return found
 
 
-def _applies(entry: Entry, dataset: str) -> bool:
-    """Whether a claim is made for a data set; a control is for every one."""
+def applies(entry: Entry, dataset: str) -> bool:
+    """True if a rule judges a data set: a control judges every one, a claim those that it is made for."""
     return "datasets" not in entry or (dataset if dataset in PAPER_DATASETS else "other") in entry["datasets"]
 
 
@@ -241,12 +241,13 @@ def _verdicts(change: Change, dataset: str, judge: Judge) -> list[tuple[str, str
 
     def by(entry: Entry) -> str:
         rule = Claim(**entry) if change.kind == "claims" else as_control(entry)
-        return judge(dataset, rule) if _applies(entry, dataset) else NOT_JUDGED
+        return judge(dataset, rule) if applies(entry, dataset) else NOT_JUDGED
 
-    return [(by(earlier), by(change.entry)) for earlier in change.earlier if _same_measure(earlier, change.entry)]
+    return [(by(earlier), by(change.entry)) for earlier in change.earlier if same_measure(earlier, change.entry)]
 
 
-def _same_measure(one: Entry, other: Entry) -> bool:
+def same_measure(one: Entry, other: Entry) -> bool:
+    """True if two entries take the same measure, so that today's code computes what both decide by."""
     return all(one[field] == other[field] for field in MEASURED)
 
 
@@ -258,7 +259,7 @@ def _in_full(change: Change, dataset: str, judge: Judge) -> Iterator[str]:
         yield f"{title}: {change.what}, {date}"
     verdicts = iter(_verdicts(change, dataset, judge))
     for earlier in change.earlier:
-        if not _same_measure(earlier, change.entry):
+        if not same_measure(earlier, change.entry):
             before = html.escape(" ".join(earlier["definition"].split()))
             yield f"{title}: its measure was described otherwise before {date}, so no verdict by it is computed: “{before}”"
             continue

@@ -4,15 +4,17 @@ import hashlib
 import html
 import io
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from ..claims import rules
-from ..claims.claims import evaluate
+from ..claims.claims import Verdict, evaluate
 from ..training.models import build_model, count_parameters
 from ..progress import format_duration
+from ..sections import SECTIONS
 from ..study.study import Study
 from ..report.verdict_table import VerdictTable
 from . import MIME
@@ -127,4 +129,15 @@ def read_tables(content: dict[str, Any]) -> dict[str, pd.DataFrame]:
 def verdicts(study: Study, tables: dict[str, pd.DataFrame]) -> VerdictTable:
     """The claims that this section's tables alone decide, with their verdicts."""
     found = evaluate(study.dataset.name, {study.section: tables})
-    return VerdictTable(v for v in found if v.verdict not in ("not yet run", "not tested"))
+    trained = training_length(asdict(study.settings), study.section)
+
+    def reach(verdict: Verdict) -> str:
+        return ". ".join([trained, *map(html.escape, verdict.remarks())])
+
+    return VerdictTable((v for v in found if v.verdict not in ("not yet run", "not tested")), reach=reach)
+
+
+def training_length(settings: Mapping[str, Any], section: str) -> str:
+    """Words for how long a section's networks were trained, such as "Teachers trained for 50 epochs, students for 20"."""
+    said = f"Teachers trained for {settings['teacher_epochs']} epochs"
+    return said + f", students for {settings['student_epochs']}" * ("student_epochs" in SECTIONS[section].parameters)

@@ -16,7 +16,7 @@ from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES
 from ..data.registry import find_source, known_names
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
-from .record import read_tables
+from .record import read_tables, training_length
 from ..sections import SECTIONS
 from ..claims.registry import Tables
 from ..claims.rows import last_epoch
@@ -44,10 +44,10 @@ def verdicts(records: Sequence[dict[str, Any]], tables: SectionsOf | None = None
     `tables`: those of the records, where they have been read.
     """
     tables = tables or _tables(records)
-    return {name: _judged(records, tables, name) for name in tables}
+    return {name: judge_dataset(records, tables, name) for name in tables}
 
 
-def _judged(
+def judge_dataset(
     records: Sequence[dict[str, Any]], tables: SectionsOf, dataset: str, claims: Sequence[Claim] | None = None
 ) -> list[Verdict]:
     """The verdicts on a data set, of some claims or of all as they are now."""
@@ -79,7 +79,7 @@ class Scoreboard:
     def judge(self, dataset: str, rule: Claim | Control) -> str:
         """The verdict by a claim's rule, whichever it is, or the outcome of a control."""
         if isinstance(rule, Claim):
-            return _judged(self.records, self.tables, dataset, [rule])[0].verdict
+            return judge_dataset(self.records, self.tables, dataset, [rule])[0].verdict
         return find(rule, Tables(dataset, self.tables[dataset])).outcome
 
     def short_table(self) -> Iterator[str]:
@@ -114,7 +114,7 @@ class Scoreboard:
             "",
         ]
         for name, found in self.verdicts.items():
-            table = VerdictTable(found, self.rivals.get(name), self._places(name), SECTIONS)._repr_html_()
+            table = VerdictTable(found, self.rivals.get(name), self._places(name), SECTIONS, self._reach)._repr_html_()
             lines += [f"({_label(name)})=", f"## {as_written(self.titles[name])}", "", self._scale(name), ""]
             lines += [*self._among_all(name), *self._changed_by_seeds(name), *_raw(table), ""]
         return "\n".join([*lines, *(_raw(SCRIPT) if self.verdicts else ())])
@@ -168,8 +168,9 @@ class Scoreboard:
                 "",
                 *lines,
                 "",
-                "Claim by claim: [the scoreboard](scoreboard.md). What was run, and what was cut against profile",
-                "`paper`, which has the paper's grids, and numbers of our own where it prints none:",
+                "Claim by claim: [the scoreboard](scoreboard.md), and [what the last publication changed](changes.md). What was",
+                "run, and what was cut against profile `paper`, which has the paper's grids, and numbers of our own where it",
+                "prints none:",
                 "",
                 *(f"- **{as_written(self.titles[name])}**: {self._scale(name)}" for name in self.verdicts),
             ]
@@ -212,14 +213,14 @@ class Scoreboard:
         yield from _raw(Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_())
 
     def _at_equal_compute(self) -> Iterator[str]:
-        """A line for each data set: which system, if any, beats labels alone at equal computation."""
+        """A sentence for each data set: which system, if any, beats labels alone at equal total computation."""
         yield "And any other system of distillation? Which beats students of labels alone that were trained for as long as the"
-        yield "same computation lasts, in points of test accuracy with the 95% interval, is on"
-        yield "[a page of its own](sections/related_systems.md):"
+        yield "same computation lasts, in points of test accuracy with the 95% interval; given a trained teacher, and at which"
+        yield "cost, is on [a page of its own](sections/related_systems.md):"
         yield ""
         for name, title in self.titles.items():
             ran = self.tables[name].get("related_systems")
-            said = equal_compute_finding(ran["cells"], ran["missing"]) if ran else "not run."
+            said = equal_compute_finding(ran["cells"], ran["missing"], ["total"]) if ran else "Not run."
             yield f"- **{as_written(title)}**: {said}"
 
     def of_section(self, section: str) -> str:
@@ -252,15 +253,12 @@ class Scoreboard:
         if record is None or verdict.verdict not in (*DECIDED, "undecided", "premise not met"):
             return ""
         settings, parameters = record["settings"], SECTIONS[section].parameters
-        trained = f"Teachers trained for {settings['teacher_epochs']} epochs"
-        if "student_epochs" in parameters:
-            trained += f", students for {settings['student_epochs']}"
         given, change = self.given[verdict.dataset, section], _overturning(verdict, settings, parameters)
         if "seeds" not in change:  # all students are trained anew: with common random numbers
             given = {name: value for name, value in given.items() if name != "seeding"}
         command = html.escape(origins.command(record, {**given, **change}))
         last = f"The cheapest run that could overturn it: <code>{command}</code>"
-        return ". ".join([trained, *(html.escape(said) for said in verdict.remarks()), last])
+        return ". ".join([training_length(settings, section), *(html.escape(said) for said in verdict.remarks()), last])
 
     def _scale(self, dataset: str) -> str:
         """What was run of a data set: its profiles, what they cut, and which teachers miss the accuracy floor."""
@@ -317,10 +315,10 @@ class Scoreboard:
 def _overturning(verdict: Verdict, settings: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, int]:
     """The parameter to change for the cheapest run that could give another verdict.
 
-    More seeds where the number that would decide is known, or where a seed left out changes the verdict; else as long a
+    More seeds where the number that would decide or meet its premise is known, or where a seed left out changes the verdict; else as long a
     training as profile `paper` has, of students before that of teachers.
     """
-    if verdict.verdict == "undecided" and verdict.seeds_needed is not None:
+    if verdict.seeds_needed is not None:
         return {"seeds": max(verdict.seeds_needed, settings["seeds"] + 1)}
     if verdict.left_out:
         return {"seeds": settings["seeds"] + 1}

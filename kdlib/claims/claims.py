@@ -44,7 +44,8 @@ class Verdict:
     smaller of those of the claim and of its contrary, two-sided; `adjusted`: the same by Benjamini and Hochberg, None
     of what is no claim of the paper's own. `two_looks`: the verdict at half the level. `left_out`: pairs of a seed and
     the verdict without it, where that is another. `seeds_needed`: of an undecided one, that would decide it at the
-    effect seen, None if 1,000 would not. `premise`: what was found of it.
+    effect seen, of one whose premise is undecided, that would meet it; None if 1,000 would not. `premise`: what was
+    found of it.
     """
 
     claim: str
@@ -82,6 +83,8 @@ class Verdict:
                 if self.seeds_needed is None
                 else f"At the effect seen {self.seeds_needed} seeds would decide it (power 80%)"
             )
+        if self.verdict == "premise not met" and self.seeds_needed is not None:
+            yield f"At the effect seen {self.seeds_needed} seeds would meet the premise (power 80%)"
 
 
 def load_claims() -> list[Claim]:
@@ -201,11 +204,15 @@ def _with_premise(claim: Claim, verdict: Verdict, tables: Tables) -> Verdict:
         return replace(
             verdict, premise=f"Premise: {claim.premise['words']}; not looked at here (lacks {error.args[0]})"
         )
-    held = decide(claim.as_premise(), None, premise, LEVEL)
+    stated = claim.as_premise()
+    held = decide(stated, None, premise, LEVEL)
     measured = f"{claim.premise['words']}: {held.estimate}" if held.estimate else claim.premise["words"]
     if held.verdict == "reproduced":
         return replace(verdict, premise=f"Premise met: {measured}")
-    return replace(verdict, verdict="premise not met", premise=f"Premise: {measured}. But for it: {verdict.verdict}")
+    could_hold = held.verdict == "undecided" and (held.estimate.mean > stated.null_value) == (stated.side == "greater")
+    needed = seeds_that_would_decide(stated, premise, LEVEL) if could_hold else None
+    said = f"Premise: {measured}. But for it: {verdict.verdict}"
+    return replace(verdict, verdict="premise not met", premise=said, seeds_needed=needed)
 
 
 def _beside(claim: Claim, verdict: Verdict, found: Statistic) -> Iterable[str]:

@@ -39,7 +39,8 @@ class VerdictTable:
 
     `rivals`, if given, adds a column: the controls that explain a claim's result otherwise. `places`, if given, for a
     notebook its page and the command that makes it again: then the rows stand in groups, one for each notebook,
-    those that `order` names first.
+    those that `order` names first. `reach(verdict)`, HTML on how far a verdict goes, its remarks among it, where there
+    is more to say than these.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class VerdictTable:
         rivals: Rivals | None = None,
         places: Mapping[str, tuple[str, str]] | None = None,
         order: Iterable[str] = (),
+        reach: Callable[[Verdict], str] = lambda verdict: "",
     ) -> None:
         self.verdicts, self.rivals, self.places, self.order = list(verdicts), rivals, places or {}, tuple(order)
+        self.reach = reach
 
     def __repr__(self) -> str:
         return "\n".join(f"{v.claim:32} {estimate(v):36} {v.verdict}" for v in self.verdicts)
@@ -104,7 +107,10 @@ class VerdictTable:
             yield f"It holds by construction, and is counted apart: {html.escape(claim.by_construction)}"
         if verdict.estimate is not None:
             yield html.escape(verdict.note)
-        yield from map(html.escape, verdict.remarks())
+        if reach := self.reach(verdict):
+            yield reach
+        else:
+            yield from map(html.escape, verdict.remarks())
         if _misses_size(verdict):
             yield OUTSIDE
         if _fails_itself(verdict, claim):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import paths
-from ..claims.claims import DECIDED, Claim, evaluate, load_claims
+from ..claims.claims import DECIDED, Claim, Verdict, evaluate, load_claims
 from ..claims.headlines import HEADLINES
 from ..study.deadline import Deadline, OutOfTime
 from ..study.plan import Calibration, missing_by_section
@@ -76,7 +76,12 @@ def _needed_by(claim: Claim) -> tuple[str, ...]:
 def published_undecided(dataset: str) -> set[str]:
     """Ids of the claims on which a data set's published tables have no verdict yet: all where none is published."""
     tables = published_tables(paths.project_root() / "results" / dataset)
-    return {v.claim for v in evaluate(dataset, tables) if v.verdict not in SETTLED}
+    return {v.claim for v in evaluate(dataset, tables) if not _settled(v)}
+
+
+def _settled(found: Verdict) -> bool:
+    """True of a verdict that more seeds are not expected to move, also where they would not meet its premise."""
+    return found.verdict in SETTLED or (found.verdict == "premise not met" and found.seeds_needed is None)
 
 
 def published_tables(folder: Path) -> Mapping[str, dict[str, pd.DataFrame]]:

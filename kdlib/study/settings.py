@@ -136,9 +136,12 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
 
 
 def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """Names of those parameters that have an effect and differ between the settings of two runs."""
+    """Names of those parameters that have an effect and differ between the settings of two runs.
+
+    A parameter that neither of them had yet differs in none.
+    """
     ours, theirs = BEFORE | dict(ours), BEFORE | dict(theirs)
-    return [name for name in names if name not in WITHOUT_EFFECT and ours[name] != theirs[name]]
+    return [name for name in names if name not in WITHOUT_EFFECT and ours.get(name) != theirs.get(name)]
 
 
 def reductions(values: Mapping[str, Any], names: Iterable[str], clipped: Iterable[str] = ()) -> list[str]:

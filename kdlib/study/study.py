@@ -200,18 +200,19 @@ class Study:
         return self.store.has(kind, unit.config(self.dataset))
 
     def lacking_teachers(self, wanted: Iterable[Teacher]) -> list[Teacher]:
-        """Teachers that the store lacks, each after those that it builds on, as far as the store lacks these too."""
+        """Teachers that the store lacks, each after those whose runs it needs, as far as the store lacks these too."""
         found: dict[Teacher, None] = {}
         for teacher in wanted:
             if teacher not in found and not self.is_stored(teacher):
-                found |= dict.fromkeys(self.lacking_teachers(teacher.builds_on))
+                found |= dict.fromkeys(self.lacking_teachers(workers.runs_before(self.store, self.dataset, teacher)))
                 found[teacher] = None
         return list(found)
 
     def train_teachers(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
         wanted = list(dict.fromkeys(wanted))
-        if above := [before for t in wanted if not self.is_stored(t) for before in t.builds_on]:
+        lacking = [t for t in wanted if not self.is_stored(t)]
+        if above := [before for t in lacking for before in workers.runs_before(self.store, self.dataset, t)]:
             self.train_teachers(above)
         self._compute_missing(workers.train_and_store, lambda: [t for t in wanted if not self.is_stored(t)], "teachers")
 

@@ -131,13 +131,19 @@ def get_or_train_teacher(store: Store, dataset: Dataset, teacher: Teacher) -> Un
 
 
 def _train(store: Store, dataset: Dataset, teacher: Teacher) -> Unit:
-    def run_of(other: Teacher | None) -> dict[str, Tensor] | None:
-        return get_or_train_teacher(store, dataset, other).tensors if other else None
-
-    taught_by, first_run = run_of(teacher.taught_by), run_of(teacher.continues)
-    teacher_logits = None if taught_by is None else teachers.responses(taught_by)
+    above, first = teacher.taught_by, teacher.continues
+    teacher_logits = above and _responses_after(store, dataset, above, above.epochs_with_responses[-1])
+    first_run = first and get_or_train_teacher(store, dataset, first).tensors
     compute = partial(teachers.train_teacher, teacher, dataset, teacher_logits, first_run)
     return compute_and_store(store, "teacher", teacher.config(dataset), dataset, compute)
+
+
+def runs_before(store: Store, dataset: Dataset, teacher: Teacher) -> list[Teacher]:
+    """Teachers whose runs a teacher's training needs: of one that teaches it, stored responses are enough."""
+    above = teacher.taught_by
+    if above and store.has("responses", _responses_config(above, above.epochs_with_responses[-1], dataset)):
+        return [before for before in teacher.builds_on if before != above]
+    return list(teacher.builds_on)
 
 
 def responses(store: Store, dataset: Dataset, student: Student) -> Tensor:

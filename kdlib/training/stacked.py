@@ -27,21 +27,30 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 @torch.no_grad()
 def train(
-    students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
+    students: list[Student],
+    dataset: Dataset,
+    logits: list[Tensor],
+    schedules: list[Schedule],
+    models: list[ConvNet] | None = None,
+    added: list[Tensor] | None = None,
 ) -> tuple[list[Tensor], list[ConvNet]]:
     """Train students that share network, system, batch size, number of steps, learning rate and precision.
 
-    Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student.
+    Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student;
+    `models`, their networks on the CPU with the initial weights (None: those of each student's seed); `added`, for each
+    student the logits [N, C] of a network that is trained no more, to which its own answers are added (None: to none).
     Returns each student's validation accuracies (fractions, one for each validation), and its network.
     """
     first, count, device = students[0], len(students), dataset.images.device
     architecture = find_architecture(first.network, dataset.family, dataset.shape)
     turns = device.type == "cpu" and takes_turns(architecture, dataset.shape)
     if count == 1 and not turns:  # one alone takes another path through the matrix library: other last bits
-        histories, models = train(students * 2, dataset, logits * 2, schedules * 2)
+        doubled = (each and each * 2 for each in (models, added))
+        histories, models = train(students * 2, dataset, logits * 2, schedules * 2, *doubled)
         return histories[:1], models[:1]
     args = (first.network, dataset.family, dataset.shape, dataset.classes)
-    models = [build_model(*args, seed=student.seed()).to(device) for student in students]
+    models = models or [build_model(*args, seed=student.seed()) for student in students]
+    models = [model.to(device) for model in models]
     batches = torch.stack([schedule.batches for schedule in schedules], dim=1)  # steps K B
     kind, size, at_once = DTYPES[first.precision], batches.shape[-1], 1 if turns else count
     like = torch.empty(0, dtype=kind, device=device)
@@ -55,6 +64,8 @@ def train(
     matrices = {part.start: weights.views(weights.rounded[part]) for part in parts}
     gradients = {part.start: weights.views(weights.gradient[part]) for part in parts}
     examples = _examples_to_load(batches, parts)
+    rows = torch.arange(count, device=device)[:, None]
+    fixed = None if added is None else torch.stack(added)  # K N C
 
     def load(examples: Tensor) -> None:
         images = dataset.images[examples.flatten()]
@@ -65,6 +76,8 @@ def train(
             if which:
                 load(batch[which])
             outputs = network.forward(matrices[part.start]).mT.float()  # K B C
+            if fixed is not None:
+                outputs = outputs + fixed[rows[part], batch[part]]
             gradient = objective.gradient(outputs, batch[part], part)
             network.backward(matrices[part.start], gradient.mT.to(kind), gradients[part.start])
         objective.advance()
@@ -75,8 +88,10 @@ def train(
         for members in dataset.validation.split(size):
             load(F.pad(members, (0, size - len(members)))[None])
             for part in parts:
-                outputs = network.forward(matrices[part.start])[..., : len(members)]
-                correct[part] += (outputs.argmax(1) == dataset.labels[members]).sum(1)
+                outputs = network.forward(matrices[part.start]).mT[:, : len(members)]
+                if fixed is not None:
+                    outputs = outputs + fixed[part][:, members]
+                correct[part] += (outputs.argmax(-1) == dataset.labels[members]).sum(1)
         return correct / len(dataset.validation)
 
     history = []

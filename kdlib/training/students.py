@@ -19,7 +19,7 @@ from .devices import adam, autocast, bf16_emulation, has_bf16_instructions, own_
 from .losses import entropy, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, is_tiny
-from .systems.divided import train_divided
+from .systems import divided
 from .systems.objective import Objective
 from .systems.registry import find_system, systems
 from .targets import TARGETS
@@ -69,9 +69,11 @@ def batch_size_and_steps(student: Student, dataset: Dataset) -> tuple[int, int]:
 
 
 def stack_key(student: Student, dataset: Dataset) -> tuple:
-    """Key that is equal for students of one stack: network, system, epochs, rate, precision, batch size and steps."""
+    """Key that is equal for students of one stack: network, system, its loop, epochs, rate, precision, batches."""
     alike = (student.network, student.system, student.epochs, student.learning_rate, student.precision)
-    return (*alike, *batch_size_and_steps(student, dataset))
+    system = find_system(student.system)
+    loop = tuple(system.values_of(student)[name] for name in system.defaults("loop"))
+    return (*alike, *loop, *batch_size_and_steps(student, dataset))
 
 
 def make_schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
@@ -99,7 +101,7 @@ def train_one(
     the schedule's `validate_after`.
     """
     if find_system(student.system).divided:
-        return train_divided(student, dataset, logits, schedule, callback)
+        return divided.train_divided(student, dataset, logits, schedule, callback)
     device = dataset.images.device
     model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
     optimizer = adam(list(model.parameters()), student.learning_rate)
@@ -238,8 +240,9 @@ def _train_stack(
     students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
 ) -> tuple[list[Tensor], list[ConvNet]]:
     """Train a stack, in two halves where the accelerator's memory does not hold all."""
+    train_all = divided.train_stack if find_system(students[0].system).divided else stacked.train
     try:
-        return stacked.train(students, dataset, logits, schedules)
+        return train_all(students, dataset, logits, schedules)
     except torch.OutOfMemoryError:
         if len(students) == 1:
             raise
@@ -262,12 +265,15 @@ def choose_engine(student: Student, dataset: Dataset, engine: str = "auto") -> s
         engine = requested_engine() or ("stacked" if fast else "loop")
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}; allowed: auto, {', '.join(ENGINES)}")
-    architecture = find_architecture(student.network, dataset.family, dataset.shape)
+    is_divided = find_system(student.system).divided
+    networks = divided.PARTS if is_divided else (student.network,)
+    architectures = [find_architecture(name, dataset.family, dataset.shape) for name in networks]
     in_fp32 = device.type == "cpu" and not (student.precision == "bf16" and has_bf16_instructions(device))
     size, _ = batch_size_and_steps(student, dataset)
-    if in_fp32 and not stacked.slices_aligned(architecture, dataset.shape, dataset.classes, size):
+    aligned = (stacked.slices_aligned(each, dataset.shape, dataset.classes, size) for each in architectures)
+    if in_fp32 and not all(aligned):
         return "loop"
-    stackable = stacked.can_stack(architecture) and not find_system(student.system).divided
+    stackable = all(map(stacked.can_stack, architectures)) and (not is_divided or divided.can_stack(student))
     return engine if stackable else "loop"
 
 

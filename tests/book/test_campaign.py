@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -136,6 +137,19 @@ def test_the_responses_that_missing_students_need_are_exported_and_enough_to_tra
     [student] = home.units()[1][:1]
     assert workers.has_responses(home.store, home.dataset, student)
     assert home.student_results([student]) and not list((tmp_path / "home").glob("teacher/*"))
+
+
+def test_of_responses_so_many_are_exported_as_have_room_counted_by_teacher_and_epoch(tmp_path, monkeypatch):
+    study = kdlib.open_study("missing_class", {}, profile="smoke", store=kdlib.Store(tmp_path / "store"))
+    teacher, other = (study.teacher("large", seed) for seed in (0, 1))
+    study.train_teachers([teacher, other])
+    wanted = [study.student(teacher, 9.0, alpha=0.0, epoch=1)]  # of labels alone
+    wanted += [study.student(teacher, 9.0, system="snapshots", parameters={"snapshots": 2}), study.student(other, 9.0)]
+    study.definition = replace(study.definition, units=lambda study: ([], wanted))
+    export = campaign._Export([study], [], campaign.Parcels(study.store, tmp_path / "out", 7, 16 << 20))
+    for room, taken in ((1, 0), (2, 2), (3, 3)):
+        monkeypatch.setattr(campaign, "RESPONSES", room)
+        assert len(set(export._responses())) == taken
 
 
 def test_what_was_measured_on_the_same_machine_is_not_measured_again(tmp_path):

@@ -11,7 +11,8 @@ from kdlib import InputError
 from kdlib.book import assembly, present, scoreboard
 from kdlib.book.pages import executed, page_record, read
 from kdlib.book.record import read_tables
-from kdlib.claims.claims import Verdict, load_claims
+from kdlib.claims.claims import DECIDED, Verdict, load_claims
+from kdlib.report.verdict_table import anchor
 
 NAME = "fashion_mnist"
 
@@ -93,9 +94,57 @@ def test_without_controls_nothing_is_said_of_what_teachers_add(records):
     assert "they were not run yet" in summary and "the small teacher adds" not in summary
 
 
+def related(gains: dict[str, float], seeds: int = 3, rival_length: int = 16) -> dict[str, pd.DataFrame]:
+    """Tables of related systems: of each system's student its lead over labels alone, about 0.1 points from seed to seed."""
+    arm = {"teacher": "large", "weights": "published", "full": True, "examples_per_class": 100.0, "length": 1}
+    free = arm | {"system": "labels_alone", "teacher": "none"}
+    cells, missing = [], []
+    for seed in range(seeds):
+        for length in {1, rival_length}:
+            spent = {f"operations_{cost}": float(length) for cost in ("total", "given_teacher")}
+            cells.append(free | spent | {"seed": seed, "length": length, "accuracy": 90.0})
+        for system, gain in ({"rbkd": -1.0} | gains).items():
+            spent = {"operations_total": 8.0, "operations_given_teacher": 1.0}
+            own = arm | spent | {"seed": seed, "system": system, "accuracy": 90 + gain + 0.1 * seed}
+            cells.append(own)
+            missing.append(own | {"raw": 0.0, "corrected": 0.0})
+    return {"cells": pd.DataFrame(cells), "missing": pd.DataFrame(missing)}
+
+
+OUTCOMES = {
+    "one beats": (related({"dkd": 2.0}), r"\*\*one of 2 arms beats labels alone\*\* \(`dkd`, .*: 2.10 \[1.85, 2.35\] \(n = 3\)"),
+    "several beat": (
+        related({"dkd": 2.0, "dist": 3.0}),
+        r"\*\*2 of 3 arms beat labels alone\*\*: `dist`, `dkd` \(farthest ahead `dist`, .*: 3.10 \[2.85, 3.35\]",
+    ),
+    "none beats": (
+        related({"dkd": -0.5}),
+        r"\*\*no system\*\* of 2 arms beats labels alone \(farthest ahead `dkd`, .*: -0.40 \[-0.65, -0.15\]",
+    ),
+    "no rival was trained as long": (related({"dkd": 2.0}, rival_length=4), "not decided .*: no student of labels alone"),
+    "one seed": (related({"dkd": 2.0}, seeds=1), "not decided .*: one seed gives no interval"),
+}
+
+
+@pytest.mark.parametrize(("tables", "said"), OUTCOMES.values(), ids=OUTCOMES)
+def test_the_landing_page_answers_in_one_sentence_which_system_beats_labels_alone(tables, said, records):
+    ran = next(record for record in records if record["section"] == "rival_explanations")
+    texts = {name: table.to_csv(index=False) for name, table in tables.items()}
+    settings = {"system_teachers": ["large"], "trials": 1, "label_lengths": [1, 4, 16]} | ran["settings"]
+    own = ran | {"section": "related_systems", "tables": texts, "settings": settings}
+    summary = board([own]).summary()
+    (line,) = (line for line in summary.splitlines() if line.startswith("- **Fashion-MNIST**: At equal total"))
+    assert re.search(said, line)
+    assert len(re.findall(r"\.(?!\d)", line)) == 1 and line.endswith(".")
+
+
 @pytest.fixture(scope="module")
 def whole(records):
     return board(records)
+
+
+def test_without_related_systems_the_landing_page_says_that_they_were_not_run(whole):
+    assert "- **Fashion-MNIST**: Not run." in whole.summary()
 
 
 def test_every_verdict_is_there_for_a_program_with_its_numbers(whole):
@@ -135,10 +184,20 @@ def test_a_decided_verdict_on_a_sections_page_says_how_long_was_trained_and_what
         assert re.search(r"cheapest run that could overturn it: kdlib run missing_class .* -p \w+=\d+", said)
 
 
+def test_a_decided_claim_of_the_scoreboard_opens_to_the_training_length_its_premise_and_what_could_overturn_it(whole):
+    page = BeautifulSoup(whole.page(), "html.parser")
+    for verdict in whole.verdicts[NAME]:
+        if verdict.verdict in (*DECIDED, "premise not met") and verdict.estimate is not None:
+            said = page.find(id=anchor(NAME, verdict.claim)).select_one("details").get_text()
+            assert "Teachers trained for" in said and "The cheapest run that could overturn it: kdlib run" in said
+            assert verdict.premise in said
+
+
 @pytest.mark.parametrize(
     ("verdict", "changed"),
     [
         (Verdict("x", NAME, "undecided", seeds_needed=9), {"seeds": 9}),
+        (Verdict("x", NAME, "premise not met", seeds_needed=9), {"seeds": 9}),
         (Verdict("x", NAME, "undecided", seeds_needed=2), {"seeds": 4}),
         (Verdict("x", NAME, "reproduced", left_out=((0, "undecided"),)), {"seeds": 4}),
         (Verdict("x", NAME, "contradicted"), {"student_epochs": 20}),

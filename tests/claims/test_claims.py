@@ -16,6 +16,7 @@ from kdlib.claims.registry import Statistic
 from kdlib.data.paper import missing_class_table, paper_table
 from kdlib.errors import InputError
 from kdlib.report.verdict_table import VerdictMatrix, VerdictTable, estimate
+from kdlib.sections import order
 from kdlib.study.settings import resolve
 
 
@@ -304,6 +305,21 @@ def test_a_claim_is_judged_only_where_the_interval_of_its_premise_lies_on_the_pr
         assert found.premise.startswith("Premise met: at T = 9 the large teacher is the more confident one: 0.1")
     else:
         assert found.premise.endswith("But for it: reproduced") and not found.stands and found.adjusted is None
+    assert found.seeds_needed is None
+
+
+def test_a_premise_that_is_undecided_on_its_own_side_says_how_many_seeds_would_meet_it(monkeypatch):
+    found = {}
+    for confidence in (0.0, -0.02, -0.1):  # undecided on its side, undecided on the other, decided against it
+        tables = {"entropy": tables_with(confidence)}
+        monkeypatch.setattr(order, "published_tables", lambda folder, tables=tables: tables)
+        verdict = {v.claim: v for v in evaluate("mnist", tables)}["variance-rows"]
+        assert verdict.verdict == "premise not met"
+        found[confidence] = verdict.seeds_needed, "variance-rows" in order.published_undecided("mnist")
+        assert any("seeds would meet the premise" in said for said in verdict.remarks()) == found[confidence][1]
+    assert found[-0.02] == found[-0.1] == (None, False)
+    needed, undecided = found[0.0]
+    assert needed > 3 and undecided
 
 
 def test_where_a_premise_was_not_run_the_claim_is_judged_and_says_so():

@@ -174,6 +174,23 @@ def test_the_rule_of_the_mean_takes_the_candidate_of_the_smallest_distance(study
     assert "nearest in seeds" in present.assistant_candidates(tables["assistants"]).columns
 
 
+def test_beside_the_assistant_of_the_rule_stands_the_farthest_one_as_its_control():
+    made = pd.DataFrame(
+        {
+            "seed": [0, 0, 1, 1],
+            "network": ["assistant", "second_assistant"] * 2,
+            "own_accuracy": [90.0, 80.0, 91.0, 85.0],
+            "distance": [1.0, 9.0, 4.0, 2.0],
+            "accuracy": [70.0, 60.0, 50.0, 40.0],
+            "untaught_accuracy": [7.0, 6.0, 5.0, 4.0],
+        }
+    )
+    shown = present.assistant_candidates(made)
+    assert shown["nearest in seeds"].tolist() == ["1 of 2", "1 of 2", "all", "none"]
+    students = [value.split()[0] for value in shown["its student (%)"]]
+    assert students == ["60.00", "50.00", "55.00", "55.00"]  # nearest: 70 and 40; farthest: 60 and 50
+
+
 def test_a_sentence_names_the_best_arm_with_its_interval_or_says_why_nothing_is_decided(tables):
     said = present.equal_compute_finding(tables["cells"], tables["missing"])
     assert "At equal total computation" in said and "given a trained teacher" in said and "adjusted p" in said

@@ -8,6 +8,7 @@ import torch
 import kdlib
 from kdlib import InputError, Parameter, System, register_system
 from kdlib.sections.rival_explanations import experiment as rival_explanations
+from kdlib.study import workers
 from kdlib.study.plan import missing_by_section
 from kdlib.training.systems import registry
 from kdlib.training.systems.registry import systems
@@ -53,6 +54,16 @@ def test_a_system_that_only_changes_who_teaches_has_students_of_equation_4(study
     assert taught["mcmi"].teacher.continues == teacher and taught["mcmi"].teacher.information == -0.15
 
 
+def test_a_teacher_that_a_system_makes_keeps_the_responses_of_the_epoch_that_teaches_alone(study):
+    teacher = study.teacher("large", 0)
+    for name in systems():
+        student = study.student(teacher, TEMPERATURE, system=name)
+        if student.teacher != teacher:
+            assert student.teacher.epochs_with_responses == (student.teacher_epoch,) == (student.teacher.epochs,), name
+    early = study.student(teacher, TEMPERATURE, 1, system="class_distance")
+    assert (early.teacher.epochs, early.teacher_epoch) == (1, 1)
+
+
 def test_the_parameters_of_a_path_are_given_as_any_others(study):
     teacher = study.teacher("large", 0)
     twice = study.student(teacher, TEMPERATURE, system="takd", parameters={"assistants": 2}).teacher
@@ -73,6 +84,19 @@ def test_the_parameters_of_a_path_are_given_as_any_others(study):
 def test_takds_assistant_is_that_of_the_rival_explanations(study):
     found = study.student(study.teacher("large", 0), rival_explanations.TEMPERATURE, system="takd")
     assert found == rival_explanations._through(study, rival_explanations._assistant(study, 0))
+
+
+def test_an_assistant_is_trained_from_stored_responses_without_its_teacher(study, tmp_path):
+    student = study.student(study.teacher("large", 0), TEMPERATURE, system="takd")
+    result = study.student_results([student])[0]
+    above = student.teacher.taught_by
+    sent = workers.store_responses(study.store, study.dataset, above, above.epochs)
+    home = type(study)(study.definition, study.settings, study.dataset, kdlib.Store(tmp_path / "home"), {}, [])
+    assert home.lacking_teachers([student.teacher]) == [above, student.teacher]
+    home.store.put(sent)
+    assert home.lacking_teachers([student.teacher]) == [student.teacher]
+    assert torch.equal(home.student_results([student])[0]["confusion"], result["confusion"])
+    assert not home.is_stored(above) and home.is_stored(student.teacher)
 
 
 def test_snapshots_are_the_mean_of_the_logits_after_their_epochs(study):

@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdlib import InputError, Teacher, configure_cpu, responses, train_teacher, within_between_scatter
+from kdlib import InputError, Student, Teacher, configure_cpu, responses, train_teacher, within_between_scatter
 from kdlib.training import teachers
 from kdlib.training.systems import clusters
+from kdlib.training.systems.features import transfer_features
 from kdlib.training.teachers import load_teacher, predict
 
 B, C, D = 12, 4, 7
@@ -99,6 +100,12 @@ def test_until_there_are_means_a_class_distance_teacher_is_the_plain_one(plain, 
     assert not torch.equal(responses(run, 2), responses(plain_run, 2))
 
 
+def test_which_epochs_are_kept_moves_no_weight_of_a_class_distance_teacher(plain, digits):
+    every = replace(plain, class_distance=10.0, epochs=2)
+    runs = [train_teacher(teacher, digits) for teacher in (every, replace(every, kept_epochs=(2,)))]
+    assert torch.equal(*(responses(run, 2) for run in runs)) and len(runs[1]["logits"]) == 1
+
+
 def test_means_by_class_are_those_of_the_training_set_after_the_epoch(plain, plain_run, digits):
     model = load_teacher(plain, plain_run, digits)
     loss = teachers.TeacherLoss(replace(plain, class_distance=0.5), digits, model, None)
@@ -111,6 +118,22 @@ def test_means_by_class_are_those_of_the_training_set_after_the_epoch(plain, pla
     loss.model.head.weight.data.zero_()
     loss.end_epoch()
     assert torch.equal(loss.bound, bound)
+
+
+def test_a_student_of_features_answers_by_its_teachers_last_layer_whatever_else_would_teach_it(
+    plain, plain_run, digits
+):
+    model = load_teacher(plain, plain_run, digits)
+    head = model.head.weight.clone()
+    student = Student(plain, 4, 9.0, batch_size=32, steps=100, learning_rate=0.02)
+    first, other = (
+        transfer_features(s, digits, model) for s in (student, replace(student, temperature=3.0, alpha=0.0))
+    )
+    assert all(torch.equal(first[name], other[name]) for name in first) and torch.equal(model.head.weight, head)
+    assert first["confusion"].sum() == digits.test_size and first["validation_accuracy"].item() > 0.5
+    swapped = load_teacher(plain, plain_run, digits)
+    swapped.head.weight.data, swapped.head.bias.data = swapped.head.weight.roll(1, 0), swapped.head.bias.roll(1, 0)
+    assert torch.equal(transfer_features(student, digits, swapped)["confusion"], first["confusion"].roll(1, 1))
 
 
 def test_a_smoothed_teacher_is_less_sure_and_smoothing_by_0_is_the_plain_teacher_bit_for_bit(plain, plain_run, digits):

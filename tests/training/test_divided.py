@@ -80,8 +80,29 @@ def test_the_first_network_is_one_that_equation_4_trains_by_itself(digits, stude
     assert torch.equal(parts_of(trained(student, digits, logits))[0], parts_of(Sum(model))[0])
 
 
-def test_a_divided_student_has_the_result_of_any_other_and_is_trained_in_the_loop(digits, student, logits):
-    assert choose_engine(student, digits) == choose_engine(student, digits, "stacked") == "loop"
+def test_a_stack_trains_divided_students_as_the_loop_does_and_each_as_if_it_were_alone(digits, student, logits):
+    group = [student, replace(student, temperature=2.0), replace(student, missing_class=6)]
+    schedules = [make_schedule(s, digits, logits) for s in group]
+
+    def trained_by(engine: str, which: slice) -> tuple[list, list]:
+        each = students.train(group[which], digits, [logits] * len(group[which]), schedules[which], engine)
+        histories, models = zip(*each, strict=True)
+        return histories, [predict(model, digits.images) for model in models]
+
+    (validated, stack), (in_loop, loop) = (trained_by(engine, slice(None)) for engine in ("stacked", "loop"))
+    for one, alone in zip(stack, loop, strict=True):
+        torch.testing.assert_close(one, alone, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(validated, in_loop)
+    assert torch.equal(trained_by("stacked", slice(1, 2))[1][0], stack[1])
+
+
+def test_divided_students_are_stacked_where_one_network_follows_the_other_and_with_no_others(digits, student):
+    ways = [replace(student, parameters=way) for way in ({}, {"joint": 1.0}, {"ensemble": 1.0}, {"squared": 1.0})]
+    assert [choose_engine(way, digits, "stacked") for way in ways] == ["stacked", "loop", "loop", "loop"]
+    assert sorted(map(sorted, students.stacks([*ways, replace(student, replicate=1)], digits)))[0] == [0, 4]
+
+
+def test_a_divided_student_has_the_result_of_any_other(digits, student, logits):
     whole = replace(student, missing_class=6)
     first, again = (distill([whole], digits, logits)[0] for _ in range(2))
     assert first["confusion"].sum() == digits.test_size and len(first["validation_accuracy"]) == 2

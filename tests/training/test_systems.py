@@ -94,14 +94,43 @@ def test_an_examples_term_depends_on_its_own_logits_alone_unless_the_system_says
     assert (first[0].item() == pytest.approx(second[0].item(), rel=1e-12)) == (not systems()[name].coupled)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if systems()[name].gradient])
+CLOSED = [name for name in NAMES if systems()[name].gradient]
+
+
+def closed_form(name: str, z: torch.Tensor, v: torch.Tensor, y: torch.Tensor, **settings) -> torch.Tensor:
+    """The gradient of the batch mean by a system's closed form."""
+    gradient = systems()[name].gradient
+    settings = systems()[name].defaults("term") | settings
+    return gradient.by_logits(z, gradient.fixed(v, y, **settings), y, **settings)
+
+
+@pytest.mark.parametrize("name", CLOSED)
 def test_a_gradient_in_closed_form_is_autograds(name):
     z, v, y = draw()
-    system = systems()[name]
-    settings = system.defaults("term") | {"temperature": 3.0}
-    fixed = system.gradient.fixed(v, y, **settings)
-    found = system.gradient.by_logits(z, fixed, y, **settings)
-    torch.testing.assert_close(found, gradient_of(name, z, v, y, **settings) / B, rtol=1e-6, atol=1e-9)
+    found = closed_form(name, z, v, y, temperature=3.0)
+    torch.testing.assert_close(found, gradient_of(name, z, v, y, temperature=3.0) / B, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_gradient_in_closed_form_is_autograds_where_classes_tie_and_where_a_softmax_is_one_hot(name):
+    _, v, y = draw()
+    flat, huge = torch.zeros_like(v), torch.zeros_like(v)
+    huge[:, 0] = 1e4
+    huge[1::2] *= -1
+    for student, teacher in ((flat, v), (v, flat), (huge, v), (v, huge), (huge.roll(1, 1), huge)):
+        found = closed_form(name, student, teacher, y, temperature=4.0)
+        expected = gradient_of(name, student, teacher, y, temperature=4.0) / B
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+        assert closed_form(name, student.float(), teacher.float(), y, temperature=4.0).isfinite().all()
+
+
+def test_abkds_gradient_in_closed_form_holds_in_the_limit_that_is_the_divergence():
+    z, v, y = draw()
+    for alpha, beta in ((1.0, 0.0), (0.5, 0.0), (1.0, 1.0)):
+        settings = {"temperature": 3.0, "alpha": alpha, "beta": beta}
+        torch.testing.assert_close(
+            closed_form("abkd", z, v, y, **settings), gradient_of("abkd", z, v, y, **settings) / B
+        )
 
 
 def test_the_systems_with_a_closed_form_include_those_that_the_engine_is_to_have_it_for():

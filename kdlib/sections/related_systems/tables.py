@@ -1,5 +1,7 @@
 """Tables and sentences on all systems beside equation 4 and labels alone."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from ...claims.inference import LEVEL
@@ -35,17 +37,16 @@ VARIANTS = {
 }
 
 
-def equal_compute_finding(cells: pd.DataFrame, missing: pd.DataFrame) -> Markdown:
-    """Sentences: which systems, if any, beat labels alone at equal computation, in both columns of it."""
+def equal_compute_finding(cells: pd.DataFrame, missing: pd.DataFrame, costs: Sequence[str] = COSTS) -> Markdown:
+    """A sentence for each of some `COSTS`: which systems, if any, beat labels alone at equal computation."""
     found = differences(cells, missing)
-    return Markdown(" ".join(_beats(found[found.to == EQUAL[cost]], SPENT[cost]) for cost in COSTS))
+    return Markdown(" ".join(_beats(found[found.to == EQUAL[cost]], SPENT[cost]) for cost in costs))
 
 
 def _beats(rows: pd.DataFrame, spent: str) -> str:
     """A sentence on one column of computation: which arms are ahead, the best one's interval, how many had no rival."""
     held, start = rows[rows.n > 1], spent[0].upper() + spent[1:]
     without = int((rows.n == 0).sum())
-    lacking = f" Of {len(rows)} arms {without} had no student of labels alone that was trained as long."
     if held.empty:
         reason = "no student of labels alone was trained as long" if without else "one seed gives no interval"
         return f"{start}, it is not decided whether any system beats labels alone: {reason}."
@@ -54,11 +55,14 @@ def _beats(rows: pd.DataFrame, spent: str) -> str:
     interval = Interval(best["mean"], best.low, best.high, int(best.n))
     shown = f"{_arm_name(best)}: {interval} points, adjusted p = {best.adjusted:.2g}"
     if winners.empty:
-        said = f"**no system** of {len(held)} arms beats labels alone (farthest ahead {shown})."
+        said = f"**no system** of {len(held)} arms beats labels alone (farthest ahead {shown})"
+    elif len(winners) == 1:
+        said = f"**one of {len(held)} arms beats labels alone** ({shown})"
     else:
         names = ", ".join(dict.fromkeys(f"`{name}`" for name in winners.system))
-        said = f"**{len(winners)} of {len(held)} arms beat labels alone**: {names} (farthest ahead {shown})."
-    return f"{start}, {said}" + lacking * bool(without)
+        said = f"**{len(winners)} of {len(held)} arms beat labels alone**: {names} (farthest ahead {shown})"
+    lacking = f"; {without} more had no student of labels alone that was trained as long"
+    return f"{start}, {said}{lacking * bool(without)}."
 
 
 def _arm_name(row: pd.Series) -> str:
@@ -146,18 +150,26 @@ def system_variants(variants: pd.DataFrame) -> pd.DataFrame:
 
 
 def assistant_candidates(assistants: pd.DataFrame) -> pd.DataFrame:
-    """Each candidate's own validation accuracy [%], its distance from the mean, and how often it is the nearest."""
-    nearest = assistants.loc[assistants.groupby("seed").distance.idxmin()].network.value_counts()
+    """Each candidate's own validation accuracy [%], its distance from the mean, and how often it is the nearest.
+
+    Below them the one that the rule of the mean accuracy takes in each seed, and as its control the farthest one.
+    """
+    by_seed = assistants.dropna(subset="distance").groupby("seed").distance
+    nearest, farthest = (assistants.loc[found] for found in (by_seed.idxmin(), by_seed.idxmax()))
+    count, seeds = nearest.network.value_counts(), assistants.seed.nunique()
+    shown = {name.replace("_", " "): part for name, part in assistants.groupby("network", sort=False)}
+    times = [f"{count.get(name, 0)} of {seeds}" for name in assistants.network.unique()]
+    shown |= {"by the rule: the nearest": nearest, "control: the farthest": farthest}
     rows = [
         {
-            "assistant": network.replace("_", " "),
+            "assistant": name,
             "its own (%)": mean_and_half_width(part.own_accuracy, 2),
             "from the mean": mean_and_half_width(part.distance, 2),
-            "nearest in seeds": f"{nearest.get(network, 0)} of {len(part)}",
+            "nearest in seeds": how_often,
             "its student (%)": mean_and_half_width(part.accuracy, 2),
             "untaught (%)": mean_and_half_width(part.untaught_accuracy, 2),
         }
-        for network, part in assistants.groupby("network", sort=False)
+        for (name, part), how_often in zip(shown.items(), [*times, "all", "none"], strict=True)
     ]
     return index_name_as_header(pd.DataFrame(rows).set_index("assistant"))
 

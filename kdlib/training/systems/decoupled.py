@@ -49,10 +49,18 @@ def decoupled_gradient(
     target = target_mask(student_logits, labels)
     z = student_logits / temperature
     others = F.softmax(without(z, target), dim=-1)
-    surer = (F.softmax(z, dim=-1) - fixed).gather(-1, labels[..., None])
-    towards = torch.where(target, surer, -surer * others)
+    towards = confidence_gradient(z, fixed, labels, others)
     among = (others - fixed).masked_fill(target, 0.0)
     return temperature * (alpha * towards + beta * among) / student_logits.shape[-2]
+
+
+def confidence_gradient(logits: Tensor, confidence: Tensor, labels: Tensor, others: Tensor) -> Tensor:
+    """Gradient by the logits of the divergence of label against rest, from a teacher's confidence at each label.
+
+    Arguments: `confidence` [..., B, C], read at the label alone; `others`, the softmax of the logits without the label.
+    """
+    surer = (F.softmax(logits, dim=-1) - confidence).gather(-1, labels[..., None])
+    return torch.where(target_mask(logits, labels), surer, -surer * others)
 
 
 def refined(
@@ -78,6 +86,44 @@ def refined(
     return alpha * sharp**2 * confidence + beta * temperature**2 * kl(v, z)
 
 
+def refined_fixed(
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: Number,
+    confidence_temperature: Number,
+    **weights: Number,
+) -> Tensor:
+    """A teacher's part of RLD's gradient: its largest probability at the label, its similarity among those below it.
+
+    -1 at the other classes, which the teacher ranks above the label.
+    """
+    largest = F.softmax(teacher_logits / confidence_temperature, dim=-1).amax(-1, keepdim=True)
+    above = teacher_logits >= teacher_logits.gather(-1, labels[..., None])
+    below = F.softmax((teacher_logits / temperature).masked_fill(above, NEVER), dim=-1).masked_fill(above, -1.0)
+    return torch.where(target_mask(teacher_logits, labels), largest, below)
+
+
+def refined_gradient(
+    student_logits: Tensor,
+    fixed: Tensor,
+    labels: Tensor,
+    *,
+    temperature: Number,
+    alpha: Number,
+    beta: Number,
+    confidence_temperature: Number,
+) -> Tensor:
+    """Gradient of RLD's batch mean by the student's logits, from the teacher's part of `refined_fixed`."""
+    target = target_mask(student_logits, labels)
+    sharp = student_logits / confidence_temperature
+    towards = confidence_gradient(sharp, fixed, labels, F.softmax(without(sharp, target), dim=-1))
+    left_out = target | (fixed < 0)
+    similarity = F.softmax((student_logits / temperature).masked_fill(left_out, NEVER), dim=-1)
+    among = (similarity - fixed).masked_fill(left_out, 0.0)
+    return (alpha * confidence_temperature * towards + beta * temperature * among) / student_logits.shape[-2]
+
+
 def alpha_beta(
     student_logits: Tensor,
     teacher_logits: Tensor,
@@ -99,6 +145,23 @@ def alpha_beta(
     powers = (alpha * log_t).exp()
     limit = powers * (log_t - log_p) + ((alpha * log_p).exp() - powers) / alpha
     return torch.where(beta != 0, -products / (alpha * b), limit / alpha).sum(-1, keepdim=True)
+
+
+def alpha_beta_fixed(
+    teacher_logits: Tensor, labels: Tensor, *, temperature: Number, alpha: Number, beta: Number
+) -> Tensor:
+    """A teacher's soft labels to the power alpha, the part of ABKD's gradient that no student enters."""
+    return (alpha * F.log_softmax(teacher_logits / temperature, dim=-1)).exp()
+
+
+def alpha_beta_gradient(
+    student_logits: Tensor, fixed: Tensor, labels: Tensor, *, temperature: Number, alpha: Number, beta: Number
+) -> Tensor:
+    """Gradient of ABKD's batch mean by the student's logits, also in the limit beta = 0."""
+    log_p = F.log_softmax(student_logits / temperature, dim=-1)
+    by_log_p = (beta * log_p).exp() * ((alpha * log_p).exp() - fixed) / alpha
+    through = by_log_p - log_p.exp() * by_log_p.sum(-1, keepdim=True)
+    return through / temperature / student_logits.shape[-2]
 
 
 def transformed_teacher(
@@ -151,6 +214,20 @@ def weighted_soft_labels(
     return soft_label_weights(student_logits, teacher_logits, labels) * temperature**2 * cross_entropy
 
 
+def weighted_soft_labels_fixed(teacher_logits: Tensor, labels: Tensor, *, temperature: Number) -> Tensor:
+    """Logs of a teacher's soft labels: its loss on the hard ones, too, is a matter of these."""
+    return F.log_softmax(teacher_logits / temperature, dim=-1)
+
+
+def weighted_soft_labels_gradient(
+    student_logits: Tensor, fixed: Tensor, labels: Tensor, *, temperature: Number
+) -> Tensor:
+    """Gradient of WSL's batch mean by the student's logits, the weights held fixed."""
+    error = F.softmax(student_logits / temperature, dim=-1) - fixed.exp()
+    weight = soft_label_weights(student_logits, temperature * fixed, labels)
+    return temperature * weight * error / student_logits.shape[-2]
+
+
 @torch.no_grad()
 def soft_label_weights(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
     """WSL's weight of each example, 1 - exp(-L_s / L_t): near 1 where the teacher is surer of the label."""
@@ -199,6 +276,7 @@ SYSTEMS = (
         verified="formula and defaults in the public code",
         reading="the warm-up is a share of the training",
         needs=("responses", "labels"),
+        gradient=Gradient(refined_fixed, refined_gradient),
     ),
     System(
         name="abkd",
@@ -217,6 +295,7 @@ SYSTEMS = (
         verified="formula in the public code; its special cases numerically",
         reading="beta = 0 is the limit of the formula, which the public code leaves by a factor alpha; weight of the "
         "hard labels and temperature are our choice",
+        gradient=Gradient(alpha_beta_fixed, alpha_beta_gradient),
     ),
     System(
         name="ttm",
@@ -258,5 +337,6 @@ SYSTEMS = (
         verified="formula and defaults in the public code",
         reading="where both cross-entropies vanish the weight is 0",
         needs=("responses", "labels"),
+        gradient=Gradient(weighted_soft_labels_fixed, weighted_soft_labels_gradient),
     ),
 )

@@ -5,10 +5,12 @@ together at most the parameters and the operations of the undivided student.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from ...data.dataset import Dataset
+from .. import stacked
 from ..config import Schedule, Student
 from ..devices import adam, autocast, bf16_emulation
 from ..losses import equation_4
@@ -38,6 +40,31 @@ def residual_targets(logits: Tensor, main: Tensor) -> Tensor:
     """
     left = logits - main
     return left - left.mean(-1, keepdim=True)
+
+
+def can_stack(student: Student) -> bool:
+    """True if a divided student's networks are trained one after the other by equation 4, which a stack can do."""
+    values = find_system(student.system).values_of(student)
+    return not (values["joint"] or values["squared"] or values["ensemble"])
+
+
+def train_stack(
+    students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
+) -> tuple[list[Tensor], list[nn.Module]]:
+    """Train divided students that `can_stack` together: the first networks of all, then the second ones.
+
+    Arguments and what is returned: as of `stacked.train`, each network being the sum of a student's two.
+    """
+    places = (dataset.family, dataset.shape, dataset.classes)
+    at_last = [replace(schedule, validate_after=schedule.validate_after[-1:]) for schedule in schedules]
+    histories, models, added = [], [], None
+    for i, (name, planned) in enumerate(zip(PARTS, (at_last, schedules), strict=True)):
+        parts = [replace(student, network=name) for student in students]
+        starts = [build_model(name, *places, student.seed() + i) for student in students]
+        histories, trained = stacked.train(parts, dataset, logits, planned, starts, added)
+        added = [predict(model, dataset.images) for model in trained]
+        models.append(trained)
+    return histories, [Sum(*pair) for pair in zip(*models, strict=True)]
 
 
 def train_divided(

@@ -5,7 +5,16 @@ from torch import Tensor
 
 from .decoupled import weights
 from .system import Gradient, Parameter, System
-from .terms import Number, correlation, deviation, hard, kl, standardized
+from .terms import (
+    Number,
+    correlation,
+    correlation_gradient,
+    deviation,
+    gradient_through_scaling,
+    hard,
+    kl,
+    standardized,
+)
 
 
 def logit_standardization(
@@ -41,12 +50,37 @@ def normalised(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *
     return theirs**2 * kl(teacher_logits / theirs, student_logits / own)
 
 
+def normalised_fixed(teacher_logits: Tensor, labels: Tensor, *, temperature: Number) -> Tensor:
+    """Soft labels at each example's own temperature that sum to its square, the part of NormKD's gradient without z."""
+    theirs = temperature * deviation(teacher_logits)
+    return theirs**2 * F.softmax(teacher_logits / theirs, dim=-1)
+
+
+def normalised_gradient(student_logits: Tensor, fixed: Tensor, labels: Tensor, *, temperature: Number) -> Tensor:
+    """Gradient of NormKD's batch mean by the student's logits, from the weighted soft labels."""
+    p = F.softmax(student_logits / (temperature * deviation(student_logits)), dim=-1)
+    error = fixed.sum(-1, keepdim=True) * p - fixed
+    return gradient_through_scaling(student_logits, error) / temperature / student_logits.shape[-2]
+
+
 def spherical(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: Number, alpha: Number
 ) -> Tensor:
     """SKD: equation 4 with T^2, of student logits that are scaled to the teacher's deviation (Guo et al. 2020)."""
     scaled = student_logits * (deviation(teacher_logits) / deviation(student_logits))
     return (1 - alpha) * hard(scaled, labels) + alpha * temperature**2 * kl(teacher_logits, scaled, temperature)
+
+
+def spherical_gradient(
+    student_logits: Tensor, fixed: Tensor, labels: Tensor, *, temperature: Number, alpha: Number
+) -> Tensor:
+    """Gradient of SKD's batch mean by the student's logits; `fixed`, the teacher's logits."""
+    theirs = deviation(fixed)
+    scaled = student_logits * (theirs / deviation(student_logits))
+    wrong = F.softmax(scaled, dim=-1) - F.one_hot(labels, scaled.shape[-1])
+    error = F.softmax(scaled / temperature, dim=-1) - F.softmax(fixed / temperature, dim=-1)
+    by_scaled = (1 - alpha) * wrong + alpha * temperature * error
+    return theirs * gradient_through_scaling(student_logits, by_scaled) / student_logits.shape[-2]
 
 
 def correlations(
@@ -68,6 +102,21 @@ def correlations(
     return temperature**2 * (beta * inter + gamma * intra)
 
 
+def correlations_fixed(teacher_logits: Tensor, labels: Tensor, *, temperature: Number, **weights: Number) -> Tensor:
+    """A teacher's soft labels, the part of DIST's gradient that no student enters."""
+    return F.softmax(teacher_logits / temperature, dim=-1)
+
+
+def correlations_gradient(
+    student_logits: Tensor, fixed: Tensor, labels: Tensor, *, temperature: Number, beta: Number, gamma: Number
+) -> Tensor:
+    """Gradient of DIST's batch mean by the student's logits, each of which enters intra of its class for the batch."""
+    p = F.softmax(student_logits / temperature, dim=-1)
+    batch, classes = p.shape[-2:]
+    by_p = -beta / batch * correlation_gradient(p, fixed, -1) - gamma / classes * correlation_gradient(p, fixed, -2)
+    return temperature * p * (by_p - (p * by_p).sum(-1, keepdim=True))
+
+
 def squared_difference(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: Number
 ) -> Tensor:
@@ -75,8 +124,8 @@ def squared_difference(
     return 0.5 * (student_logits - teacher_logits).square().mean(-1, keepdim=True)
 
 
-def same_logits(teacher_logits: Tensor, labels: Tensor, *, temperature: Number) -> Tensor:
-    """A teacher's logits as they are, the targets of a regression."""
+def same_logits(teacher_logits: Tensor, labels: Tensor, **settings: Number) -> Tensor:
+    """A teacher's logits as they are, of which a gradient takes what it needs."""
     return teacher_logits
 
 
@@ -115,6 +164,7 @@ SYSTEMS = (
         temperature=2.0,
         verified="formula and defaults in the public code",
         reading="its constant c is the temperature here",
+        gradient=Gradient(normalised_fixed, normalised_gradient),
     ),
     System(
         name="skd",
@@ -128,6 +178,7 @@ SYSTEMS = (
         temperature=4.0,
         verified="formula and defaults in the public code",
         needs=("responses", "labels"),
+        gradient=Gradient(same_logits, spherical_gradient),
     ),
     System(
         name="dist",
@@ -145,6 +196,7 @@ SYSTEMS = (
         temperature=4.0,
         verified="formula and defaults in the public code",
         coupled=True,
+        gradient=Gradient(correlations_fixed, correlations_gradient),
     ),
     System(
         name="logit_regression",

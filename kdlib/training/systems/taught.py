@@ -88,25 +88,27 @@ def nearest_to_mean(accuracies: dict[str, float], teacher: float, student: float
 
 
 def tighter_clusters(teacher: Any, epoch: int, *, temperature: float, alpha: float, distance: float) -> tuple:
-    """A teacher of its own that is trained with the class-distance term at a weight, and the same epoch."""
-    return replace(teacher, class_distance=float(distance)), epoch
+    """A teacher of its own that is trained with the class-distance term at a weight, up to the same epoch."""
+    last = {"epochs": epoch, "kept_epochs": (epoch,), "checkpoints": ()}  # to keep one costs a pass over all examples
+    return replace(teacher, class_distance=float(distance), **last), epoch
 
 
 def more_information(
     teacher: Any, epoch: int, *, temperature: float, alpha: float, information: float, share: float, rate: float
 ) -> tuple:
     """The teacher after it was fine-tuned to more conditional mutual information, and its last epoch."""
+    epochs = max(1, math.ceil(share * teacher.epochs))
     tuned = replace(
         teacher,
         continues=teacher,
         taught_by=None,
         information=float(information),
-        epochs=max(1, math.ceil(share * teacher.epochs)),
+        epochs=epochs,
         learning_rate=rate * teacher.learning_rate,
-        kept_epochs=(),
+        kept_epochs=(epochs,),
         checkpoints=(),
     )
-    return tuned, tuned.epochs
+    return tuned, epochs
 
 
 def evenly_spaced(kept: tuple[int, ...], epoch: int, *, snapshots: float) -> tuple[int, ...]:

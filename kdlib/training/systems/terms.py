@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,6 +17,7 @@ EQUATION_4 = (ALPHA, T_SQUARED)
 FIELDS = ("alpha", "t_squared")
 ALPHAS = (0.5, 0.9, 0.99)
 LEAST_VARIANCE = 1e-12  # of an example's logits: below it they count as equal
+LEAST_SQUARES = 1e-16  # product of two sums of squares: below it one of the two counts as constant
 
 
 def hard(student_logits: Tensor, labels: Tensor) -> Tensor:
@@ -81,6 +83,15 @@ def deviation(logits: Tensor, correction: Number = 1.0) -> Tensor:
     return variance.clamp(min=LEAST_VARIANCE).sqrt()
 
 
+def gradient_through_scaling(logits: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient by logits of something of which it is known by the same logits over their `deviation`."""
+    centred = logits - logits.mean(-1, keepdim=True)
+    squares = centred.square().sum(-1, keepdim=True)
+    least = LEAST_VARIANCE * (logits.shape[-1] - 1)
+    along = (gradient * logits).sum(-1, keepdim=True) / squares.where(squares > least, math.inf)  # no deviation moves
+    return (gradient - along * centred) / deviation(logits)
+
+
 def standardized(logits: Tensor, correction: Number = 1.0) -> Tensor:
     """Logits of each example with mean 0 and standard deviation 1 over the classes."""
     return (logits - logits.mean(-1, keepdim=True)) / deviation(logits, correction)
@@ -89,8 +100,17 @@ def standardized(logits: Tensor, correction: Number = 1.0) -> Tensor:
 def correlation(a: Tensor, b: Tensor, axis: int) -> Tensor:
     """Pearson correlation along an axis, which is kept with size 1; 0 where one of the two is constant."""
     a, b = (x - x.mean(axis, keepdim=True) for x in (a, b))
-    norms = (a.square().sum(axis, keepdim=True) * b.square().sum(axis, keepdim=True)).clamp(min=1e-16).sqrt()
+    norms = (a.square().sum(axis, keepdim=True) * b.square().sum(axis, keepdim=True)).clamp(min=LEAST_SQUARES).sqrt()
     return (a * b).sum(axis, keepdim=True) / norms
+
+
+def correlation_gradient(a: Tensor, b: Tensor, axis: int) -> Tensor:
+    """Gradient of Pearson's correlation along an axis by its first argument, of the same shape; see `correlation`."""
+    a, b = (x - x.mean(axis, keepdim=True) for x in (a, b))
+    own = a.square().sum(axis, keepdim=True)
+    squares = own * b.square().sum(axis, keepdim=True)
+    along = (a * b).sum(axis, keepdim=True) / own.where(squares > LEAST_SQUARES, torch.inf)  # no norm moves below it
+    return (b - along * a) / squares.clamp(min=LEAST_SQUARES).sqrt()
 
 
 def rows(table: Tensor, labels: Tensor) -> Tensor:
