@@ -163,7 +163,7 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     if pages:
         (source / "book" / "scoreboard.md").write_text(board.page(), encoding="utf-8")
         (source / "book" / "run_statistics.md").write_text(origins.report(records), encoding="utf-8")
-        (source / "book" / "changes.md").write_text(changes.page(records, history), encoding="utf-8")
+        (source / "book" / "changes.md").write_text(changes.page(records, board.verdicts, history), encoding="utf-8")
         found = [{"file": f"book/{name}"} for name in ("scoreboard", "changes", "run_statistics")]
         contents["parts"].insert(0, {"caption": "What was found", "chapters": found})
     for part in contents["parts"]:

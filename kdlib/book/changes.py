@@ -73,18 +73,22 @@ def earlier_publication(dataset: str, records: Records, history: History) -> Pub
     return None
 
 
-def compare(dataset: str, records: Records, before: Publication, history: History) -> list[Row]:
+def compare(
+    dataset: str, records: Records, verdicts: Sequence[Verdict], before: Publication, history: History
+) -> list[Row]:
     """Every claim on a data set in an earlier publication and in its present pages.
 
-    Arguments: `records` of all pages; those of other data sets are taken as they are in both.
+    Arguments: `records` of all pages; those of other data sets are taken as they are in both; `verdicts` on this one.
     """
     claims = [claim for claim in load_claims() if claim.applies_to(dataset)]
     old = [*before.records, *(r for r in records if r["dataset"] != dataset)]
     version = history.at(before.commit)
     entries = {entry["id"]: entry for entry in version.rules["claims"]} if version else {}
     then = {claim.id: _as_then(claim, entries.get(claim.id), dataset) for claim in claims}
-    earlier = _by_claim(old, dataset, [claim for claim in then.values() if isinstance(claim, Claim)])
-    between, now = (_by_claim(pages, dataset, claims) for pages in (old, records))
+    now, between = {v.claim: v for v in verdicts}, _by_claim(old, dataset, claims)
+    by_another_rule = [then[c.id] for c in claims if isinstance(then[c.id], Claim) and then[c.id] != c]
+    earlier = _by_claim(old, dataset, by_another_rule) if by_another_rule else {}
+    earlier |= {claim.id: between[claim.id] for claim in claims if then[claim.id] == claim}
     return [
         Row(claim, earlier.get(claim.id) or then[claim.id], between[claim.id], now[claim.id])
         for claim in claims
@@ -92,8 +96,11 @@ def compare(dataset: str, records: Records, before: Publication, history: Histor
     ]
 
 
-def page(records: Records, history: History) -> str:
-    """The book's page: of each data set what its publication changed, verdict by verdict."""
+def page(records: Records, verdicts: Mapping[str, Sequence[Verdict]], history: History) -> str:
+    """The book's page: of each data set what its publication changed, verdict by verdict.
+
+    Arguments: `verdicts` on each data set, from the tables of `records`.
+    """
     lines = [
         "# What changed",
         "",
@@ -103,17 +110,19 @@ def page(records: Records, history: History) -> str:
         "by the old rule.",
     ]
     for dataset, title in {r["dataset"]: r["title"] for r in records}.items():
-        lines += ["", f"## {as_written(title)}", "", *_of_dataset(dataset, records, history)]
+        lines += ["", f"## {as_written(title)}", "", *_of_dataset(dataset, records, verdicts[dataset], history)]
     return "\n".join(lines) + "\n"
 
 
-def _of_dataset(dataset: str, records: Records, history: History) -> Iterator[str]:
+def _of_dataset(
+    dataset: str, records: Records, verdicts: Sequence[Verdict], history: History
+) -> Iterator[str]:
     own = [r for r in records if r["dataset"] == dataset]
     before = earlier_publication(dataset, own, history)
     if before is None:
         yield "The git history here has no earlier publication of it."
         return
-    rows = compare(dataset, records, before, history)
+    rows = compare(dataset, records, verdicts, before, history)
     changed = [row for row in rows if row.changed]
     new, otherwise = (sum(row.before == word for row in changed) for word in (NOT_JUDGED, OTHERWISE))
     yield f"Before: the pages of {before.date} (commit {before.commit[:12]}). Of {len(rows)} claims"

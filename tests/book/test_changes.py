@@ -9,6 +9,7 @@ import nbformat
 from kdlib.book import MIME, changes
 from kdlib.book.history import History
 from kdlib.book.record import digest
+from kdlib.book.scoreboard import verdicts
 from kdlib.claims import rules
 from kdlib.study.settings import resolve
 
@@ -45,7 +46,8 @@ def publish(root: Path, page: dict, date: str) -> str:
 def row_of(root: Path, page: dict) -> changes.Row:
     history = History(root)
     before = changes.earlier_publication("mnist", [page], history)
-    return next(row for row in changes.compare("mnist", [page], before, history) if row.claim.id == "variance-rows")
+    rows = changes.compare("mnist", [page], verdicts([page])["mnist"], before, history)
+    return next(row for row in rows if row.claim.id == "variance-rows")
 
 
 def told(row: changes.Row) -> tuple[str, str, str, str]:
@@ -59,7 +61,7 @@ def test_other_numbers_are_told_from_another_rule(project):
     publish(project, page, LAST)
     expected = "premise not met", "premise not met", "reproduced", "other numbers"
     assert told(row_of(project, page)) == expected
-    text = changes.page([page], History(project))
+    text = changes.page([page], verdicts([page]), History(project))
     assert f"Before: the pages of {LATER}" in text and "- Entropy of the response: seeds 3 → 5\n" in text
     (line,) = (line for line in text.splitlines() if line.endswith("| other numbers |") and "premise not met" in line)
     assert "reproduced: " in line
@@ -80,5 +82,5 @@ def test_a_data_set_that_was_published_once_has_no_earlier_publication(project):
     (project / "book" / "mnist" / "note.txt").write_text("the same pages")
     commit(project, LAST)
     assert changes.earlier_publication("mnist", [page], History(project)) is None
-    assert "has no earlier publication" in changes.page([page], History(project))
-    assert "has no earlier publication" in changes.page([page], History(project / "nowhere"))
+    assert "has no earlier publication" in changes.page([page], verdicts([page]), History(project))
+    assert "has no earlier publication" in changes.page([page], verdicts([page]), History(project / "nowhere"))
