@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         within_between_scatter,
     )
     from .training.models import TABLE7, Architecture, build_model, count_parameters, register_network
+    from .training.own_teachers import register_teacher
     from .training.students import distill
     from .training.systems.registry import register_system, system_loss
     from .training.systems.system import Gradient, Parameter, State, System
@@ -64,6 +65,7 @@ _PLACES = {
     "training.measures": "confusion correct_bias distance_to_label_smoothing penultimate_projection "
     "variance_in_response within_between_scatter",
     "training.models": "TABLE7 Architecture build_model count_parameters register_network",
+    "training.own_teachers": "register_teacher",
     "training.students": "distill",
     "training.systems.registry": "register_system system_loss",
     "training.systems.system": "Gradient Parameter State System",

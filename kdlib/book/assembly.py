@@ -239,7 +239,7 @@ def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.N
 
 def _banner(record: dict[str, Any]) -> str:
     """What differs from profile `paper`; nothing where nothing does."""
-    used = (*SECTIONS[record["section"]].parameters, "kept_epochs", "test_examples")
+    used = (*SECTIONS[record["section"]].accepted, "kept_epochs", "test_examples")
     cut = reductions(record["settings"], used, record.get("clipped", ()))
     if not cut:
         return ""
