@@ -18,6 +18,7 @@ from ..study.store import Store
 from ..study.study import CAPACITIES, Section, Study
 from ..training import devices, own_teachers, teachers
 from ..training.config import Student, Teacher
+from ..training.systems.registry import check_own
 from . import SECTIONS, part
 from .asked import checked
 
@@ -48,6 +49,10 @@ def open_study(
     store = (store or Store()).recording(rules.digests())
     definition = _definition(section)
     said = [*limits(dataset), *_own_teachers(section, settings, dataset, store)]
+    if "system_teachers" in SECTIONS[section].parameters:
+        said += [
+            f"{s.name} is a system of your own: {s.title}, version {s.version}" for s in check_own(dataset.classes)
+        ]
     about = (definition, settings, dataset, store, clipped, said)
     first = Study(*about)  # of its own: what it reads counts as used by no page
     needed = _room_needed(first, *first.units())
