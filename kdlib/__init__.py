@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .claims.intervals import Interval, ratio_interval, t_interval, wilson_interval
     from .data.dataset import Dataset, load_dataset, select_examples
     from .data.registry import register_dataset
+    from .data.shapes import draw_shapes
     from .errors import InputError, StoreError
     from .sections.opening import open_study
     from .study.settings import Settings, resolve
@@ -54,6 +55,7 @@ _PLACES = {
     "claims.intervals": "Interval ratio_interval t_interval wilson_interval",
     "data.dataset": "Dataset load_dataset select_examples",
     "data.registry": "register_dataset",
+    "data.shapes": "draw_shapes",
     "errors": "InputError StoreError",
     "sections.opening": "open_study",
     "study.settings": "Settings resolve",
