@@ -45,8 +45,9 @@ def run() -> Path:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # its cells call kdlib
     try:
         with kernels.surroundings(Store().root.resolve(), PATH=path) as surroundings:
-            quietly = {"progress_bar": False, "log_output": False}
-            papermill.execute_notebook(str(notebook_path(NAME)), str(partial), **quietly, **surroundings)
+            # Else what a command says comes in pieces, which the book would show as such.
+            how = {"progress_bar": False, "log_output": False, "coalesce_streams": True}
+            papermill.execute_notebook(str(notebook_path(NAME)), str(partial), **how, **surroundings)
         partial.write_text(nbformat.writes(clean(nbformat.read(partial, as_version=4))), encoding="utf-8")
         os.replace(partial, target)
     except (papermill.PapermillExecutionError, RuntimeError) as error:

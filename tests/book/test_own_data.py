@@ -49,7 +49,8 @@ def test_the_example_goes_from_a_folder_to_verdicts_an_own_teacher_and_an_own_sy
         "'mean_squares': '",
     ):
         assert words in shown
-    assert not any(output.get("name") == "stderr" for output in outputs)
+    streams = [[output.name for output in cell.get("outputs", []) if output.output_type == "stream"] for cell in page.cells]
+    assert set(map(tuple, streams)) == {(), ("stdout",)}  # in one piece
     assert "/tmp" not in shown and not (project / "data" / "added").exists() and not (project / "shapes").exists()
 
 
