@@ -37,7 +37,7 @@ os.environ |= {"KDLIB_DATA": f"{place.name}/data", "KDLIB_PLUGINS": f"{place.nam
 # %%
 import kdlib
 
-kdlib.draw_shapes("shapes", per_class=60, seed=0)
+folder = kdlib.draw_shapes("shapes", per_class=60, seed=0)
 
 # %% language="bash"
 # kdlib data add shapes shapes --family fashion_mnist --title "Drawn shapes"
