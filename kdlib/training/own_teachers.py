@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import paths
 from ..data import plugins
 from ..errors import InputError, StoreError
+from ..progress import progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -217,7 +218,8 @@ def _computed(name: str, *images: "Tensor") -> dict[str, tuple[Any, None]]:
     for part, own in zip(PARTS, images, strict=True):
         try:
             with torch.no_grad():
-                found[part] = torch.cat([torch.as_tensor(respond(some)) for some in own.split(BATCH)]), None
+                batches = progress(own.split(BATCH), f"teacher {name}, {part} images")
+                found[part] = torch.cat([torch.as_tensor(respond(some)) for some in batches]), None
         except Exception as error:
             raise InputError(f"teacher {name!r} cannot respond to {part} images: {plugins.told(error)}") from error
     return found
