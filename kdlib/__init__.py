@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .claims.intervals import Interval, ratio_interval, t_interval, wilson_interval
     from .data.dataset import Dataset, load_dataset, select_examples
     from .data.registry import register_dataset
+    from .data.shapes import draw_shapes
     from .errors import InputError, StoreError
     from .sections.opening import open_study
     from .study.settings import Settings, resolve
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         within_between_scatter,
     )
     from .training.models import TABLE7, Architecture, build_model, count_parameters, register_network
+    from .training.own_teachers import register_teacher
     from .training.students import distill
     from .training.systems.registry import register_system, system_loss
     from .training.systems.system import Gradient, Parameter, State, System
@@ -53,6 +55,7 @@ _PLACES = {
     "claims.intervals": "Interval ratio_interval t_interval wilson_interval",
     "data.dataset": "Dataset load_dataset select_examples",
     "data.registry": "register_dataset",
+    "data.shapes": "draw_shapes",
     "errors": "InputError StoreError",
     "sections.opening": "open_study",
     "study.settings": "Settings resolve",
@@ -64,6 +67,7 @@ _PLACES = {
     "training.measures": "confusion correct_bias distance_to_label_smoothing penultimate_projection "
     "variance_in_response within_between_scatter",
     "training.models": "TABLE7 Architecture build_model count_parameters register_network",
+    "training.own_teachers": "register_teacher",
     "training.students": "distill",
     "training.systems.registry": "register_system system_loss",
     "training.systems.system": "Gradient Parameter State System",

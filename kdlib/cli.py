@@ -23,6 +23,7 @@ from .sections.asked import parameters_of
 from .study import settings
 from .study.checks import asked_workers, check, duration
 from .study.store import Store, read_unit
+from .training import own_teachers
 
 
 @contextmanager
@@ -68,6 +69,11 @@ class DataGroup(typer.core.TyperGroup):
 
 data_app = typer.Typer(cls=DataGroup, help="List the known data sets, get or check one, add or remove your own.")
 app.add_typer(data_app, name="data")
+
+teacher_app = typer.Typer(
+    no_args_is_help=True, help="Add, list or remove teachers of your own: the logits of a data set's images."
+)
+app.add_typer(teacher_app, name="teacher")
 
 Section = Annotated[str, typer.Argument(help=f"{ONE_SECTION}; several with commas between them, or all")]
 DatasetOption = Annotated[str | None, typer.Option(help="a data set that `kdlib data --list` names (default: digits)")]
@@ -215,6 +221,42 @@ def data_add(
 def data_remove(name: Annotated[str, typer.Argument(help="a data set that was added")]) -> None:
     """Remove a data set that was added; its pages and what was computed on it stay."""
     added.remove(name)
+    typer.echo(f"{name}: removed")
+
+
+@teacher_app.command("add")
+def teacher_add(
+    name: Annotated[str, typer.Argument(help="a lower-case word, by which parameters then know it")],
+    dataset: Annotated[str, typer.Option(help="the data set whose images it was asked about")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            **PATH,
+            help="its logits: an .npz or .safetensors file with arrays train and test [N, C], or a Parquet file with "
+            "columns split, index and logits; without it, the network that a file of plugins/ registered by this name",
+        ),
+    ] = None,
+) -> None:
+    """Keep the logits of a teacher of your own, which then stands in for one of the paper's where responses suffice."""
+    registry.check_files(dataset)
+    for line in (f"{name}: added", *(f"  {line}" for line in own_teachers.add(name, dataset, path))):
+        typer.echo(line)
+    places = ",".join(section for section, about in SECTIONS.items() if not about.needs)
+    typer.echo(f"`kdlib run {places} --dataset {dataset} -p large_teacher={name}` puts it in; or small_teacher")
+
+
+@teacher_app.command("list")
+def teacher_list() -> None:
+    """List the teachers that were added: whose logits they are, and how often right."""
+    for name in own_teachers.names():
+        found = own_teachers.find(name)
+        typer.echo(f"{found.dataset:14} {found.describe()}")
+
+
+@teacher_app.command("remove")
+def teacher_remove(name: Annotated[str, typer.Argument(help="a teacher that was added")]) -> None:
+    """Remove a teacher of your own; what was computed with it stays."""
+    own_teachers.remove(name)
     typer.echo(f"{name}: removed")
 
 

@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -164,6 +165,14 @@ def made_once(place):
         yield not place.exists()
 
 
+def shortened(example: str) -> str:
+    """The worked example on a reader's own data, with fewer pictures, seeds and epochs."""
+    for name, value in {"seeds": 1, "teacher_epochs": 1, "student_epochs": 1}.items():
+        example, count = re.subn(rf'({name}\\?": )\d+', rf"\g<1>{value}", example)
+        assert count == 1
+    return example.replace("per_class=60", "per_class=15")
+
+
 @pytest.fixture(scope="session")
 def project(session_folder):
     """A copy of the sources, in which pages are made and the book is built."""
@@ -176,6 +185,8 @@ def project(session_folder):
             for name in ("book", "notebooks", "data/paper"):
                 left_out = shutil.ignore_patterns("*.ipynb" if name == "book" else "_")
                 shutil.copytree(ROOT / name, copy / name, ignore=left_out)
+            for half in (copy / "notebooks").glob("own_data.*"):
+                half.write_text(shortened(half.read_text()))
             (copy / "plugins").mkdir()
             (copy / "plugins" / "colour_patches.py").write_text(
                 PLUGIN.format(name="colour_patches", title="Colour patches", examples=300, train=210)
@@ -230,11 +241,25 @@ def digits_pages(session_folder, project, project_environment):
 
 
 @pytest.fixture(scope="session")
+def own_data_page(project, project_environment):
+    """The executed example on a reader's own data, which is nowhere but in its own folders."""
+    page = project / "_build" / "own_data.ipynb"
+    with made_once(page) as to_make:
+        if to_make:
+            command = [sys.executable, "-m", "kdlib.book.own_data"]
+            done = subprocess.run(command, capture_output=True, text=True, env=os.environ | project_environment)
+            assert done.returncode == 0, done.stderr[-3000:]
+    return page
+
+
+@pytest.fixture(scope="session")
 def html(request):
     """The built book's folder: KDLIB_HTML, to try the browser's tests on another book, else one made here."""
     if there := os.environ.get("KDLIB_HTML"):
         return Path(there).resolve()
-    project, kdlib_in, _ = (request.getfixturevalue(name) for name in ("project", "kdlib_in", "digits_pages"))
+    project, kdlib_in, *_ = (
+        request.getfixturevalue(name) for name in ("project", "kdlib_in", "digits_pages", "own_data_page")
+    )
     done = kdlib_in("book")
     assert done.returncode == 0, done.stderr[-3000:]
     return project / "_build" / "html"

@@ -34,6 +34,7 @@ kdlib.register_dataset("mine", load)
 """
 # Does what the workflow asks of `python -m kdlib` without computing anything.
 STAND_IN = """#!/bin/sh
+[ "$2" = kdlib.book.own_data ] && touch _build/own_data.ipynb
 while [ $# -gt 1 ]; do [ "$1" = -o ] && touch "$2"; shift; done
 """
 

@@ -35,7 +35,7 @@ def table(
     other = []
     for section in sorted({*ours} & {*reference}):
         here, there = ours[section]["settings"], reference[section]["settings"]
-        names = differing(here, there, SECTIONS[section].parameters)
+        names = differing(here, there, SECTIONS[section].accepted)
         other += [f"{section}: {name} is {here[name]} here, {there[name]} there" for name in names]
     tables = ({section: read_tables(record) for section, record in run.items()} for run in (ours, reference))
     return compare(dataset, *tables), other

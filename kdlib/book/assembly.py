@@ -23,7 +23,7 @@ from .record import MIME
 from ..report.formatting import as_written
 from ..sections import SECTIONS, beyond_the_paper
 from ..study.settings import reductions
-from . import changes, downloads, glossary, newer_rules, origins, performance, scoreboard
+from . import changes, downloads, glossary, newer_rules, origins, own_data, performance, scoreboard
 from .history import History
 from .pages import executed, page_record, read, unusable
 
@@ -176,6 +176,7 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
                 chapter["sections"] = [{"file": p.place, "title": p.record["title"]} for p in nested]
             _replace(source / f"{chapter['file']}.md", "<!-- pages -->", _list_of_pages(nested))
             _replace(source / f"{chapter['file']}.md", "<!-- found -->", board.of_section(section))
+    _add_own_data(source, contents)
     _replace(source / "book" / "index.md", "<!-- found -->", board.summary())
     _replace(source / "book" / "index.md", "<!-- sections -->", _list_of_sections(root / "book" / "sections"))
     _replace(source / "book" / "performance.md", "<!-- measured -->", performance.report())
@@ -194,6 +195,18 @@ def _contents(path: Path) -> dict[str, Any]:
     raise InputError(
         f"{path} must have `parts`, each with `chapters` that name a `file`, as Jupyter Book's tables of contents do"
     )
+
+
+def _add_own_data(source: Path, contents: dict[str, Any]) -> None:
+    """The executed example on a reader's own data beneath the page on it, where it was executed."""
+    place, example = f"book/{own_data.NAME}", own_data.page()
+    if example:
+        (source / f"{place}_executed.ipynb").write_text(nbformat.writes(example), encoding="utf-8")
+        for chapter in (chapter for part in contents["parts"] for chapter in part["chapters"]):
+            if chapter["file"] == place:
+                chapter["sections"] = [{"file": f"{place}_executed"}]
+    link = f"[An executed example]({own_data.NAME}_executed.ipynb) goes the whole way, from a folder to verdicts."
+    _replace(source / f"{place}.md", "<!-- executed -->", link if example else "")
 
 
 def scoreboard_of(pages: list[Page]) -> scoreboard.Scoreboard:
@@ -253,7 +266,7 @@ def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.N
 
 def _banner(record: dict[str, Any]) -> str:
     """What differs from profile `paper`; nothing where nothing does."""
-    used = (*SECTIONS[record["section"]].parameters, "kept_epochs", "test_examples")
+    used = (*SECTIONS[record["section"]].accepted, "kept_epochs", "test_examples")
     cut = reductions(record["settings"], used, record.get("clipped", ()))
     if not cut:
         return ""

@@ -19,12 +19,12 @@ LONGEST = 103  # bytes of a socket's path, on every system
 
 
 @contextmanager
-def surroundings(store: Path) -> Iterator[dict[str, Any]]:
+def surroundings(store: Path, **further: str) -> Iterator[dict[str, Any]]:
     """While it lasts, kernels that are started use this store and this project. Gives papermill's further arguments.
 
     The kernel is of this Python, though a user may have registered another under the usual name; start-up files of
     Python and IPython, a matplotlibrc and a backend of matplotlib, which would change a page, are passed over. Everything that a kernel writes of
-    its own is in a folder that is removed at the end.
+    its own is in a folder that is removed at the end. Arguments: `store`; `further`, variables of the environment.
     """
     from traitlets.config import Config
 
@@ -44,6 +44,7 @@ def surroundings(store: Path) -> Iterator[dict[str, Any]]:
             "PYTHONSTARTUP": None,
             "MATPLOTLIBRC": str(rc),
             "MPLBACKEND": None,
+            **further,
         }
         arguments = {"kernel_name": "python3"}
         if _fits(folder):

@@ -4,6 +4,7 @@ import codecs
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -80,6 +81,8 @@ def run(
         target.parent.mkdir(parents=True, exist_ok=True)
         with kernels.surroundings(Store(store).root.resolve()) as surroundings:
             quietly = {"progress_bar": False, "log_output": False}
+            # What a run takes was checked above; papermill would warn of all that the notebook does not name.
+            logging.getLogger("papermill").setLevel(logging.ERROR)
             papermill.execute_notebook(str(source), str(partial), parameters, **quietly, **surroundings)
         page = nbformat.read(partial, as_version=4)
         record = page_record(page) or {}

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..claims import rules
 from ..claims.claims import Verdict, evaluate
+from ..training.own_teachers import NETWORK
 from ..training.models import build_model, count_parameters
 from ..progress import format_duration
 from ..sections import SECTIONS
@@ -95,7 +96,7 @@ def _by_kind(study: Study, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for kind, what in sorted({(u["kind"], u["what"]) for u in used}):
         units = [u for u in used if (u["kind"], u["what"]) == (kind, what)]
         parameters = None
-        if kind != "measure":
+        if kind != "measure" and what != NETWORK:
             parameters = count_parameters(build_model(what, dataset.family, dataset.shape, dataset.classes))
         rows.append(
             {

@@ -55,7 +55,7 @@ def judge_dataset(
 
     def alike(notebook: str, other: str, section: str) -> bool:
         own = settings.get((dataset, notebook))
-        shared = {*SECTIONS[notebook].parameters} & {*SECTIONS[section].parameters}
+        shared = {*SECTIONS[notebook].accepted} & {*SECTIONS[section].accepted}
         return own is None or not differing(own, settings[other, section], shared)
 
     others = {other: t for other, t in tables.items() if other != dataset}
@@ -266,7 +266,7 @@ class Scoreboard:
         by_profile: dict[str, list[str]] = {}
         for r in own:
             cut = by_profile.setdefault(r["settings"]["profile"], [])
-            cut += reductions(r["settings"], (*SECTIONS[r["section"]].parameters, "test_examples"), r.get("clipped", ()))
+            cut += reductions(r["settings"], (*SECTIONS[r["section"]].accepted, "test_examples"), r.get("clipped", ()))
         sentences = [
             f"Profile `{profile}`" + (f" ({', '.join(dict.fromkeys(cut))})." if cut else ".")
             for profile, cut in by_profile.items()

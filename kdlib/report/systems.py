@@ -4,7 +4,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from ..training.systems.registry import systems
+from ..training.systems.registry import is_own, systems
 from ..training.systems.system import KINDS, System
 
 
@@ -21,6 +21,7 @@ def _row(system: System) -> dict[str, Any]:
         "couples_the_batch": system.coupled,
         "keeps_a_state": system.state is not None,
         "only_another_teacher": system.only_teaches_otherwise,
+        "own": is_own(system.name),
     }
     ends = ("least", "most")
     parameters = [
@@ -38,5 +39,6 @@ def text(found: list[dict[str, Any]]) -> str:
         values = ", ".join(f"{name} {default:.3g}" for name, default in named)
         temperature = "any" if row["temperature"] is None else f"{row['temperature']:g}"
         how = "closed form" if row["closed_form_gradient"] else "autograd"
-        lines.append(f"{row['name']:22} {row['kind']:5} {temperature:>5} {how:12} {values:82} {row['title']}")
+        title = row["title"] + " (your own)" * row["own"]
+        lines.append(f"{row['name']:22} {row['kind']:5} {temperature:>5} {how:12} {values:82} {title}")
     return "\n".join([*lines, *(f"class {kind}: {meaning}" for kind, meaning in KINDS.items())])

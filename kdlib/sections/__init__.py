@@ -26,6 +26,7 @@ from ..claims.registry import STATISTICS
 from ..errors import InputError
 from ..paths import load_toml
 from ..study.settings import Settings
+from ..training.own_teachers import STAND_INS
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,14 @@ class Description:
     paper: str  # where the paper has it: its sections; tables; figures
     after: tuple[str, ...]  # sections whose students it shares
     parameters: tuple[str, ...]  # of its notebook
+    needs: str = ""  # of its teachers beside their responses; empty: a reader's own may stand in for them
+    own_teacher: str = ""  # what a page says where one does
     long: bool = False  # it takes as long as the others together: no part of a quick book unless it is asked for
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Names that its runs take: its notebook's parameters, and where responses suffice a reader's own teachers."""
+        return self.parameters if self.needs else (*self.parameters, *STAND_INS)
 
 
 FOLDER = Path(__file__).parent

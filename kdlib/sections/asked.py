@@ -1,5 +1,6 @@
 """What was asked for, on a command line or in a notebook: all that can be checked before torch is imported."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,9 @@ from ..data.registry import check_files
 from ..errors import InputError
 from ..study.checks import asked_workers
 from ..study.settings import Settings, resolve
+from ..training import own_teachers
 from ..training.choices import requested_engine
+from ..training.own_teachers import STAND_INS
 from . import SECTIONS
 
 
@@ -18,11 +21,26 @@ def checked(section: str, parameters: Mapping[str, Any], **given: Any) -> Settin
     """
     if section not in [*SECTIONS]:
         raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
-    settings = resolve(parameters, SECTIONS[section].parameters, **given)
+    _check_stand_ins(section, {**parameters, **given})
+    settings = resolve(parameters, SECTIONS[section].accepted, **given)
+    for role in STAND_INS:
+        if (name := getattr(settings, role)) != role:
+            own_teachers.find(name, settings.dataset)
     asked_workers()
     requested_engine()
     check_files(settings.dataset)
     return settings
+
+
+def _check_stand_ins(section: str, given: Mapping[str, Any]) -> None:
+    """Raise `InputError` where a section needs more of its teachers than the responses that a reader's own has."""
+    if needs := SECTIONS[section].needs:
+        for role in (role for role in STAND_INS if given.get(role, role) != role):
+            allowed = ", ".join(name for name, other in SECTIONS.items() if not other.needs)
+            raise InputError(
+                f"{role}={given[role]} is a teacher of your own, which has responses alone, and {section} needs "
+                f"{needs}: it can be given to {allowed}"
+            )
 
 
 def parameters_of(
@@ -31,6 +49,10 @@ def parameters_of(
     """Options and `-p name=value` as each section's parameters, of one or of all, checked."""
     names = named(section)
     given = {name: parse_parameters(name, dataset, profile, parameter, strict=len(names) == 1) for name in names}
+    without = [name for name in names if SECTIONS[name].needs]
+    if without and (asked := {role for one in given.values() for role in one} & {*STAND_INS}):
+        which = f"{', '.join(sorted(asked))}: not in {', '.join(without)}"
+        print(f"{which}, which need more of a teacher than responses: there it is table 7's", file=sys.stderr)
     for name, own in given.items():
         checked(name, own)
     return given
@@ -55,8 +77,8 @@ def parse_parameters(
         name, equals, value = (word.strip() for word in text.partition("="))
         if not equals:
             raise InputError(f"-p {text!r} is not name=value")
-        known = {name for s in SECTIONS.values() for name in s.parameters}
-        if strict or name not in known or name in SECTIONS[section].parameters:
+        known = {name for s in SECTIONS.values() for name in s.accepted}
+        if strict or name not in known or name in SECTIONS[section].accepted:
             read = None if value.lower() in ("null", "none") else value
             if given.setdefault(name, read) != read:
                 raise InputError(f"-p {name}={value} and -p {name}={given[name]} disagree: give one of them")

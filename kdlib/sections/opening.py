@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import torch
 from ..claims import rules
 from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError
+from ..study import workers
 from ..study.limits import limits
 from ..study.settings import Settings
 from ..study.store import Store
-from ..study.study import Section, Study
-from ..training import devices, teachers
+from ..study.study import CAPACITIES, Section, Study
+from ..training import devices, own_teachers, teachers
 from ..training.config import Student, Teacher
-from . import part
+from ..training.systems.registry import check_own
+from . import SECTIONS, part
 from .asked import checked
 
 
@@ -45,7 +48,12 @@ def open_study(
     devices.make_deterministic(device)
     store = (store or Store()).recording(rules.digests())
     definition = _definition(section)
-    about = (definition, settings, dataset, store, clipped, limits(dataset))
+    said = [*limits(dataset), *_own_teachers(section, settings, dataset, store)]
+    if "system_teachers" in SECTIONS[section].parameters:
+        said += [
+            f"{s.name} is a system of your own: {s.title}, version {s.version}" for s in check_own(dataset.classes)
+        ]
+    about = (definition, settings, dataset, store, clipped, said)
     first = Study(*about)  # of its own: what it reads counts as used by no page
     needed = _room_needed(first, *first.units())
     if needed or not store.is_read_only:
@@ -62,6 +70,29 @@ def open_studies(given: Mapping[str, Mapping[str, Any]], store: Path | None) -> 
     for name, own in given.items():
         studies.append(open_study(name, own, store=shared, like=studies[0] if studies else None))
     return studies
+
+
+def _own_teachers(section: str, settings: Settings, dataset: Dataset, store: Store) -> list[str]:
+    """Put into the store what it lacks of the reader's own teachers; what is to be said of them."""
+    said = []
+    for capacity, role in CAPACITIES.items():
+        if (name := getattr(settings, role)) == role:
+            continue
+        found = own_teachers.find(name, dataset.name)
+        for seed in range(settings.seeds):
+            config = found.configuration(seed).config(dataset)
+            if not store.has("teacher", config):
+                workers.compute_and_store(
+                    store, "teacher", config, dataset, partial(own_teachers.run_of, found, dataset)
+                )
+        said.append(
+            f"the {capacity} teacher is {found.describe()}. It is one for all seeds: intervals hold what its students "
+            "differ by, and not what another teacher of its kind would"
+        )
+    about = SECTIONS[section].own_teacher
+    if said and about:
+        said.append(about)
+    return said
 
 
 def _definition(name: str) -> Section:

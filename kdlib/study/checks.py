@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..training.choices import PRECISIONS, SEEDINGS, SELECTIONS, SYSTEM_TEACHERS, TRIALS
+from ..training.own_teachers import STAND_INS
 
 LONGEST = 10_000  # hours of a duration
 
@@ -115,6 +116,13 @@ def _pair(value: Any) -> tuple[int, int]:
     return _integer(1)(batch_size), _integer(1)(epochs)
 
 
+def _name(value: Any) -> str:
+    """Whether a teacher of this name was added, `own_teachers.find` sees."""
+    if not isinstance(value, str) or not value.isidentifier():
+        raise ValueError
+    return value
+
+
 def _device(value: Any) -> str:
     """Its form; whether it is there, `find_device` sees."""
     if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
@@ -154,5 +162,6 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "label_lengths": (_sequence(_integer(1)), _COUNTS),
     "seeding": (_one_of(*SEEDINGS), " or ".join(SEEDINGS)),
     "accuracy_floor": (_number(0, 1), "a number from 0 to 1"),
+    **{name: (_name, f"{name}, or a teacher that `kdlib teacher add` added") for name in STAND_INS},
     "device": (_device, "auto, cpu, cuda, cuda:N or mps"),
 }

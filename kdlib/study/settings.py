@@ -14,6 +14,7 @@ from typing import Any
 from ..data.registry import find_source
 from ..errors import InputError
 from ..paths import load_toml
+from ..training.own_teachers import STAND_INS
 from .checks import check
 
 PROFILES_FILE = Path(__file__).with_name("profiles.toml")
@@ -21,7 +22,7 @@ DEFAULT_PROFILE = "quick"
 # Parameters that change no recipe of a number: devices differ in the order of sums alone.
 WITHOUT_EFFECT = {"dataset", "profile", "device", "accuracy_floor"}
 # Parameters that came after pages were published, with the value that holds for a record without them.
-BEFORE = {"seeding": "configuration"}
+BEFORE = {"seeding": "configuration"} | {name: name for name in STAND_INS}
 # Parameters that say how much is run, and of what.
 _COUNTED = {
     "seeds": "teacher seeds",
@@ -73,6 +74,8 @@ class Settings:
     seeding: str  # of students: common random numbers, or those of the whole configuration (see `Student.seed`)
     accuracy_floor: float  # on validation, that every teacher must pass
     device: str  # auto, cpu, cuda, cuda:N, mps
+    small_teacher: str  # a teacher of the reader's own in its place, or as it is called: that of table 7
+    large_teacher: str  # likewise
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -200,6 +203,7 @@ def profile_values(profile: str, dataset: str) -> dict[str, Any]:
         "sweet_spot_epochs": 0,
         "seeding": "common",
         "device": "auto",
+        **{name: name for name in STAND_INS},
     }
     parameters = {field.name for field in fields(Settings)} - {"dataset", "profile"}
     if unknown := set(merged) - parameters:

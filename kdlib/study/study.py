@@ -18,7 +18,7 @@ from ..data import plugins, registry
 from ..data.dataset import Dataset
 from ..errors import InputError, StoreError
 from ..progress import progress
-from ..training import costs, devices, models, students
+from ..training import costs, devices, models, own_teachers, students
 from ..training.config import Student, Teacher
 from ..training.systems import registry as systems
 from . import workers
@@ -63,6 +63,11 @@ class Study:
         self.definition, self.section = definition, definition.name
         self.settings, self.dataset, self.store = settings, dataset, store
         self.clipped, self.limits = clipped, limits
+        self.own = {  # teachers of the reader's own that stand in for one of table 7
+            capacity: own_teachers.find(name, dataset.name)
+            for capacity, role in CAPACITIES.items()
+            if (name := getattr(settings, role)) != role
+        }
         self.teachers: dict[Teacher, None] = {}  # every run asked for, in order
         self.used: dict[str, dict[str, Any]] = {}  # see `provenance`
         self.load_arguments: dict[str, Any] | None = None  # what the data set was loaded with
@@ -127,18 +132,28 @@ class Study:
         s = self.settings
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         title = html.escape(self.dataset.title).replace("$", "<span>$</span>")  # else a notebook finds mathematics
+        whose = "those trained here" if self.own else "both teachers"
         return (
             f"<p><strong>{title}</strong>, profile <strong>{html.escape(s.profile)}</strong>: "
             f"{len(self.dataset.train)} training, {len(self.dataset.validation)} validation and "
-            f"{self.dataset.test_size} test examples; {s.seeds} teacher seeds, both teachers {s.teacher_epochs} epochs "
+            f"{self.dataset.test_size} test examples; {s.seeds} teacher seeds, {whose} {s.teacher_epochs} epochs "
             f"at batch size {s.teacher_batch_size}.</p>" + f"<ul>{notes}</ul>" * bool(notes) + s._repr_html_()
         )
 
     def teacher(self, capacity: str, seed: int, batch_size: int | None = None) -> Teacher:
         """Configuration of a teacher; with a batch size, one of the search for the sweet spot (other epochs).
 
-        Arguments: `capacity`, "small" or "large". The teacher is added to `teachers`.
+        Arguments: `capacity`, "small" or "large". The teacher is added to `teachers`. A reader's own may stand in for
+        it; for those of the search none does.
         """
+        if batch_size is not None or capacity not in self.own:
+            return self.trained_teacher(capacity, seed, batch_size)
+        run = self.own[capacity].configuration(seed)
+        self.teachers[run] = None
+        return run
+
+    def trained_teacher(self, capacity: str, seed: int, batch_size: int | None = None) -> Teacher:
+        """Configuration of a teacher of table 7, which is trained here, whatever stands in for it: see `teacher`."""
         s = self.settings
         epochs = s.teacher_epochs if batch_size is None else s.sweet_spot_epochs
         batch_size = batch_size or s.teacher_batch_size

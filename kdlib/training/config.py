@@ -33,6 +33,7 @@ class Teacher:
     class_distance: float = added_field(0.0)  # weight of the class-distance term: see `systems.clusters`
     continues: "Teacher | None" = added_field(None)  # from whose last weights it goes on: it is fine-tuned
     information: float = added_field(0.0)  # weight of the conditional mutual information: see `systems.clusters`
+    logits: str = added_field("")  # sha256 of the logits of a reader's own teacher, which is not trained
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The run's identity as a dictionary for JSON: the store derives the key of its unit from it."""
@@ -41,7 +42,7 @@ class Teacher:
             before = {name: getattr(teacher, name) for name in ("taught_by", "continues")}
             return {
                 **identity_fields(teacher),
-                **_identity_of_network(teacher.network, dataset),
+                **({} if teacher.logits else _identity_of_network(teacher.network, dataset)),
                 **{name: identity(other) for name, other in before.items() if other},
             }
 

@@ -55,6 +55,8 @@ def _own_operations(student: Student, dataset: Dataset) -> int:
 
 
 def _own_teacher_operations(teacher: Teacher, epochs: int, dataset: Dataset) -> int:
+    if teacher.logits:
+        return 0
     total = epochs * len(dataset.train) * operations_of_example(teacher.network, dataset)
     if teacher.taught_by:
         total += responses_operations(teacher.taught_by, dataset)
@@ -64,7 +66,9 @@ def _own_teacher_operations(teacher: Teacher, epochs: int, dataset: Dataset) -> 
 
 
 def responses_operations(teacher: Teacher, dataset: Dataset) -> int:
-    """Floating-point operations of a teacher's forward pass over the training set."""
+    """Floating-point operations of a teacher's forward pass over the training set; 0 of a reader's own: not known."""
+    if teacher.logits:
+        return 0
     return len(dataset.train) * operations_of_example(teacher.network, dataset, training=False)
 
 

@@ -100,6 +100,8 @@ def _check(
 ) -> None:
     arguments.instance("a teacher's configuration", teacher, Teacher, "kdlib.Teacher('small_teacher', 0, 10, 32)")
     arguments.is_dataset(dataset)
+    if teacher.logits:
+        raise InputError("a teacher of your own has responses alone, and is not trained: open its study again")
     find_architecture(teacher.network, dataset.family)
     arguments.whole("seed", teacher.seed, 0, 2**63 - 1)
     for name in ("epochs", "batch_size"):

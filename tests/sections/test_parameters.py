@@ -103,7 +103,13 @@ def drawn(panel: Axes) -> bool:
 def test_a_page_shows_everything_whatever_its_parameters(section, n, shared, without_umap, monkeypatch):
     monkeypatch.setenv("KDLIB_STORE", str(shared))
     monkeypatch.setenv("TQDM_DISABLE", "1")
+    show_page(section, page(section, n))
+
+
+def show_page(section: str, given: dict[str, object]) -> str:
+    """All that a section's notebook shows with these parameters, cell after cell."""
     scope: dict[str, object] = {}
+    texts = []
     for cell in nbformat.read(ROOT / "notebooks" / f"{section}.ipynb", as_version=4).cells:
         if cell.cell_type != "code":
             continue
@@ -112,10 +118,12 @@ def test_a_page_shows_everything_whatever_its_parameters(section, n, shared, wit
             statements, last = [*statements, last], None
         exec(compile(ast.Module(statements, []), section, "exec"), scope)
         if "parameters" in cell.metadata.get("tags", ()):
-            scope |= page(section, n)
+            scope |= given
         if last is not None:
             text = shown(eval(compile(ast.Expression(last.value), cell.source, "eval"), scope))
             assert not re.search(r"\b(nan|inf|None)\b", text), text
+            texts.append(text)
+    return "\n".join(texts)
 
 
 def test_every_parameter_is_tried():

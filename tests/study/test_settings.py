@@ -349,6 +349,7 @@ def test_a_run_at_the_scale_of_the_paper_has_no_reductions():
         ({"temperatures": [3, 9]}, "2 of 6 temperatures"),
         ({"temperatures": [3, 8]}, "temperatures 3, 8, not 3, 6, 9, 12, 15, 20"),
         ({"alpha": 0.5}, "alpha 0.5, not 0.99"),
+        ({"large_teacher": "mine"}, "large teacher mine, not large_teacher"),
         ({"spread_settings": [[4096, 9]]}, "spread settings 4096 × 9, not 4096 × 50, 8192 × 40"),
     ],
 )
@@ -372,4 +373,7 @@ def test_a_record_from_before_a_parameter_was_there_is_compared_by_what_held_the
     old = {name: value for name, value in new.items() if name != "seeding"}
     assert differing(old, new, new) == ["seeding"]
     assert differing(old, new | {"seeding": "configuration"}, new) == []
+    before_own_teachers = {name: value for name, value in new.items() if not name.endswith("_teacher")}
+    assert differing(before_own_teachers, new, new) == []
+    assert differing(before_own_teachers, new | {"small_teacher": "mine"}, new) == ["small_teacher"]
     assert "seeding configuration, not common" in reductions(old, new)

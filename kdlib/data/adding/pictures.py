@@ -21,6 +21,7 @@ CHUNK = 2000  # pictures that a process decodes before it hands them over
 WORTH = 4.0  # seconds of work from which several processes are faster: each must be started, and imports what it needs
 ORIENTATION = 0x0112  # the EXIF tag that says how a picture is to be turned
 GREY, COLOUR = ("1", "L"), ("RGB",)
+MORE_BITS = "has more than 8 bits for a pixel: scale it to 8 bits (0 to 255)"
 # Modes that have no one reading as 8 bits of grey or of red, green, blue; and what makes them readable.
 REFUSED = {
     "CMYK": "has the four colours of print (CMYK): convert it to RGB",
@@ -143,6 +144,8 @@ def _upright(name: str, image: "Image", facts: Counter) -> "Image":
     """A picture of 8 bits, grey or red, green and blue, turned as it says; `InputError` where that is not clear."""
     if image.format == "PNG" and getattr(image, "is_animated", False):
         raise InputError(f"{name} is animated: give one picture for each example")
+    if image.format == "PNG" and any(";16" in str(tile.args) for tile in image.tile):  # else Pillow drops half of them
+        raise InputError(f"{name} {MORE_BITS}")
     if image.mode == "P":
         facts["palette"] += 1
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
@@ -154,7 +157,7 @@ def _upright(name: str, image: "Image", facts: Counter) -> "Image":
         facts["opaque"] += 1
         image = image.convert(image.mode[:-1])
     if image.mode not in (*GREY, *COLOUR):
-        why = REFUSED.get(image.mode, "has more than 8 bits for a pixel: scale it to 8 bits (0 to 255)")
+        why = REFUSED.get(image.mode, MORE_BITS)
         raise InputError(f"{name} {why}")
     image = image.convert("L") if image.mode == "1" else image
     if "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1:

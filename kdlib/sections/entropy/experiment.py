@@ -109,7 +109,9 @@ def _measure(study: Study, teacher: Teacher, temperatures: tuple[float, ...]) ->
 
 def _rows(study: Study, teacher: Teacher, measured: dict[str, Tensor]) -> dict[str, list[dict[str, Any]]]:
     dataset, epochs = study.dataset, measured["epochs"].tolist()
-    parameters = count_parameters(build_model(teacher.network, dataset.family, dataset.shape, dataset.classes))
+    parameters = float("nan")  # of a reader's own teacher, of which responses alone are known
+    if not teacher.logits:
+        parameters = count_parameters(build_model(teacher.network, dataset.family, dataset.shape, dataset.classes))
     train, validation = (100 * measured["accuracy"]).tolist()
     test = [float("nan")] * (len(epochs) - 1) + [100 * measured["test_accuracy"].item()]
     teachers = [

@@ -31,7 +31,7 @@ def teachers(table: pd.DataFrame, floor: float) -> pd.DataFrame:
         rows.append(
             {
                 "teacher": name,
-                "parameters": f"{int(part.parameters.iloc[0]):,}",
+                "parameters": "–" if part.parameters.isna().all() else f"{int(part.parameters.iloc[0]):,}",
                 **{
                     f"{split} accuracy (%)": mean_and_half_width(part[f"{split}_accuracy"])
                     for split in ("train", "validation", "test")

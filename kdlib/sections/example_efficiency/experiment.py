@@ -10,18 +10,23 @@ from ...training.measures import test_percent, validation_percent
 from ...training.students import batch_size_and_steps
 from ..sweet_spot.experiment import TEMPERATURE, find_sweet_spot, known_spot, search_cells, search_map, three_teachers
 
+CHOSEN = [
+    *("student", "batch_size", "epoch", "updates", "validation_accuracy"),
+    *("runs", "teacher_epochs", "teacher_updates", "students"),
+]
 LEVELS = (50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5)  # of validation accuracy, for speed
 
 
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
     """No runs of its own, and all students that `tables` takes; of a provisional pair before the search is made."""
-    search = [student for _, student in search_cells(study, "general_student")]
-    return [], search + [student for _, student in _cells(study, known_spot(study, "general_student"))]
+    spot = known_spot(study, "general_student") if _has_search(study) else None
+    search = search_cells(study, "general_student") if _has_search(study) else []
+    return [], [student for _, student in (*search, *_cells(study, spot))]
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`cells`, one for each seed, teacher, number of examples, selection and budget; `steps_to_level`; `chosen`."""
-    spot = find_sweet_spot(search_map(study, "general_student"))
+    spot = find_sweet_spot(search_map(study, "general_student")) if _has_search(study) else None
     cells = _cells(study, spot)
     rows, speed = [], []
     for (cell, _), result in zip(cells, study.student_results(s for _, s in cells), strict=True):
@@ -35,11 +40,16 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     return {
         "cells": pd.DataFrame(rows),
         "steps_to_level": pd.DataFrame(speed),
-        "chosen": pd.DataFrame([{"student": "general"} | spot]),
+        "chosen": pd.DataFrame([{"student": "general"} | spot] if spot else [], columns=CHOSEN),
     }
 
 
-def _cells(study: Study, spot: dict[str, float]) -> list[tuple[dict, Student]]:
+def _has_search(study: Study) -> bool:
+    """Whether the large teacher has a sweet spot: one of the reader's own was trained elsewhere, once."""
+    return "large" not in study.own
+
+
+def _cells(study: Study, spot: dict[str, float] | None) -> list[tuple[dict, Student]]:
     return [
         (cell | {"seed": seed, "teacher": name}, student)
         for seed in study.seeds

@@ -18,7 +18,7 @@ def accuracy_against_examples(cells: pd.DataFrame, selection: str, teachers: Seq
     """
     figure, axes = subplots(1, 2, 3.5, sharey=True)
     for panel, budget in zip(axes[0], ("epochs", "steps"), strict=True):
-        for teacher in teachers:
+        for teacher in (name for name in teachers if name in set(cells.teacher)):
             part = cells[(cells.teacher == teacher) & (cells.selection == selection) & (cells.budget == budget)]
             style = {"label": NAMES[teacher], "marker": MARKERS[teacher]}
             draw_curve(panel, part, "examples_per_class", "validation_accuracy", COLOURS[teacher], **style)

@@ -48,14 +48,15 @@ def starts(study: Study, seed: int, spot: Mapping[str, float] | None) -> list[St
     """The teachers of a seed that the study's systems start from; `spot`, the sweet spot if one of them is there."""
     default = {"batch_size": study.settings.batch_sizes[0], "epoch": study.settings.teacher_epochs}
     wanted = study.settings.system_teachers
-    found = [Start(*each) for each in three_teachers(study, seed, spot or default) if each[0] in wanted]
+    spots = None if "large" in study.own else spot or default
+    found = [Start(*each) for each in three_teachers(study, seed, spots) if each[0] in wanted]
     own = tuple(s for cell, s in search_cells(study, NETWORK) if cell["seed"] == seed) if spot else ()
     return [replace(start, searched=own) if start.name == "large_sweet" else start for start in found]
 
 
 def free_start(study: Study, seed: int) -> Start:
     """The start of systems without a teacher: the small one, of which the seed and settings count, and no response."""
-    return Start("none", study.teacher("small", seed), study.settings.teacher_epochs)
+    return Start("none", study.trained_teacher("small", seed), study.settings.teacher_epochs)
 
 
 def needs_no_teacher(system: System) -> bool:
@@ -66,8 +67,10 @@ def needs_no_teacher(system: System) -> bool:
 def all_starts(study: Study, seed: int, spot: Mapping[str, float] | None) -> list[tuple[Start, list[System]]]:
     """Each teacher of a seed with the systems that start from it, at last those that need none."""
     with_teacher = [s for s in systems().values() if not needs_no_teacher(s)]
+    by_responses = [s for s in with_teacher if not s.path and {*s.needs} <= {"responses", "labels"}]
     free = [s for s in systems().values() if needs_no_teacher(s)]
-    return [*((start, with_teacher) for start in starts(study, seed, spot)), (free_start(study, seed), free)]
+    own = [(start, by_responses if start.teacher.logits else with_teacher) for start in starts(study, seed, spot)]
+    return [*own, (free_start(study, seed), free)]
 
 
 def spot_of(study: Study, *, known: bool = False) -> dict[str, float] | None:
@@ -75,7 +78,7 @@ def spot_of(study: Study, *, known: bool = False) -> dict[str, float] | None:
 
     None where no system does.
     """
-    if "large_sweet" not in study.settings.system_teachers:
+    if "large_sweet" not in study.settings.system_teachers or "large" in study.own:
         return None
     return known_spot(study, NETWORK) if known else find_sweet_spot(search_map(study, NETWORK))
 
@@ -108,7 +111,7 @@ def student_of(study: Study, system: System, start: Start, value: float | None =
 def labels_student(study: Study, seed: int, length: int = 1, **changes: Any) -> Student:
     """A student of the labels alone that is trained so many times as long as all others."""
     epochs = length * study.settings.student_epochs
-    return study.student(study.teacher("small", seed), TEMPERATURE, alpha=0.0, epochs=epochs, **changes)
+    return study.student(study.trained_teacher("small", seed), TEMPERATURE, alpha=0.0, epochs=epochs, **changes)
 
 
 def labels_cell(seed: int) -> dict[str, Any]:

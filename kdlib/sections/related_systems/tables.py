@@ -7,6 +7,7 @@ import pandas as pd
 from ...claims.inference import LEVEL
 from ...claims.intervals import Interval
 from ...report.formatting import TEACHERS, Markdown, index_name_as_header, mean_and_half_width
+from ...training.systems.registry import is_own
 from .arms import LABELS, PUBLISHED, TUNED
 from .comparison import ARM, BASE, COSTS, EQUAL, differences
 
@@ -73,8 +74,8 @@ def _arm_name(row: pd.Series) -> str:
 def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     """Every arm: accuracies [%], mean ± half-width; differences; operations as multiples of a student's.
 
-    An arm whose tuned value is the published one stands once, as "both". A star marks a difference whose interval
-    excludes 0 and whose adjusted p is at most 0.05.
+    An arm whose tuned value is the published one stands once, as "both"; a reader's own system is marked. A star marks
+    a difference whose interval excludes 0 and whose adjusted p is at most 0.05.
     """
     once = cells[cells.length == 1]
     found = differences(cells, missing)
@@ -88,7 +89,7 @@ def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
         whole = part[part.full]
         own = found[(found.teacher == teacher) & (found.system == system) & (found.weights == weights)]
         row = {
-            "system": system,
+            "system": f"{system} (your own)" if is_own(system) else system,
             "teacher": STARTS[teacher],
             "weights": "both" if same and system != LABELS else weights,
             "all": mean_and_half_width(whole.accuracy, 2),

@@ -32,7 +32,7 @@ Cells = list[tuple[dict[str, Any], Student]]
 
 def large(study: Study, seed: int) -> Start:
     """The large teacher of a seed, from which all variants start."""
-    return Start("large", study.teacher("large", seed), study.settings.teacher_epochs)
+    return Start("large", study.trained_teacher("large", seed), study.settings.teacher_epochs)
 
 
 def candidates(study: Study) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def cells(study: Study) -> Cells:
             defaults["alpha"], defaults["confidence"], reg.temperature, study.dataset.classes
         )
         add("tfkd_reg", "code", student_of(study, find_system("label_smoothing"), free, code))
-        small = Start("small", study.teacher("small", seed), study.settings.teacher_epochs)
+        small = Start("small", study.trained_teacher("small", seed), study.settings.teacher_epochs)
         add("tfkd_self", "itself", student_of(study, find_system("tfkd_self"), free))
         add("tfkd_self", "small_teacher", student_of(study, find_system("rbkd"), small))
         add("class_distance", "responses", student_of(study, find_system("class_distance"), start))
@@ -73,16 +73,16 @@ def cells(study: Study) -> Cells:
 def _through(study: Study, seed: int, network: str) -> Teacher:
     """An assistant that is distilled from the large teacher."""
     alpha = find_system("takd").defaults()["alpha"]
-    last = path(study.teacher("large", seed), (network,), temperature=TEMPERATURE, alpha=alpha)
+    last = path(study.trained_teacher("large", seed), (network,), temperature=TEMPERATURE, alpha=alpha)
     study.teachers[last] = None
     return last
 
 
 def _untaught(study: Study, seed: int, network: str) -> Teacher:
     """The same network, trained on the labels as teachers are: the control of an assistant."""
-    run = study.teacher("large", seed)
+    run = study.trained_teacher("large", seed)
     if network == "small_teacher":
-        return study.teacher("small", seed)
+        return study.trained_teacher("small", seed)
     run = replace(run, network=network, kept_epochs=(run.epochs,), checkpoints=())
     study.teachers[run] = None
     return run
@@ -97,13 +97,13 @@ def lacking_runs(study: Study) -> list[Teacher]:
     """Teachers whose measures the store lacks."""
     found: list[Teacher] = []
     for seed in study.seeds:
-        for run in (study.teacher("large", seed), class_distance_teacher(study, seed)):
+        for run in (study.trained_teacher("large", seed), class_distance_teacher(study, seed)):
             if not study.has_measure(CLUSTERS, _run_config(study, run)):
                 found.append(run)
             if not study.has_measure(FEATURES, _features_config(study, seed, run)):
                 found.append(run)
         found += [run for n in candidates(study) if not _own_known(study, run := _untaught(study, seed, n))]
-        found += [run for run in [study.teacher("large", seed)] if not _own_known(study, run)]
+        found += [run for run in [study.trained_teacher("large", seed)] if not _own_known(study, run)]
     return list(dict.fromkeys(found))
 
 
@@ -120,7 +120,7 @@ def variants(study: Study) -> pd.DataFrame:
     for seed in study.seeds:
         for variant, run in (
             ("features", class_distance_teacher(study, seed)),
-            ("plain_features", study.teacher("large", seed)),
+            ("plain_features", study.trained_teacher("large", seed)),
         ):
             cell = {"seed": seed, "system": "class_distance", "variant": variant}
             rows.append(cell | accuracy_percents(_features(study, seed, run)))
@@ -135,7 +135,7 @@ def assistants(study: Study, found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     alone = study.student_results(labels_student(study, seed) for seed in study.seeds)
     for seed, student in zip(study.seeds, alone, strict=True):
-        middle = (_own(study, study.teacher("large", seed)) + validation_percent(student)) / 2
+        middle = (_own(study, study.trained_teacher("large", seed)) + validation_percent(student)) / 2
         own = {network: _own(study, _untaught(study, seed, network)) for network in candidates(study)}
         through = found[(found.seed == seed) & (found.system == "takd")].set_index("variant").accuracy
         for network, reached in own.items():
@@ -150,7 +150,7 @@ def clusters(study: Study) -> pd.DataFrame:
     rows = []
     for seed in study.seeds:
         for name, run in (
-            ("plain", study.teacher("large", seed)),
+            ("plain", study.trained_teacher("large", seed)),
             ("class_distance", class_distance_teacher(study, seed)),
         ):
             measured = study.measure(CLUSTERS, _run_config(study, run), lambda run=run: _measure(study, run))

@@ -210,7 +210,9 @@ def _missing_cells(study: Study, spot: dict[str, float]) -> list[tuple[dict[str,
     ]
 
 
-def three_teachers(study: Study, seed: int, spot: dict[str, float]) -> list[tuple[str, Teacher, int]]:
-    """(name, run, epoch) of the small, the large, and the large teacher at its sweet spot."""
-    default = [(name, study.teacher(name, seed), study.settings.teacher_epochs) for name in CAPACITIES]
+def three_teachers(study: Study, seed: int, spot: dict[str, float] | None) -> list[tuple[str, Teacher, int]]:
+    """(name, run, epoch) of the small, the large, and the large teacher at its sweet spot where there is one."""
+    default = [(name, run, run.epochs) for name in CAPACITIES for run in [study.teacher(name, seed)]]
+    if spot is None:
+        return default
     return [*default, ("large_sweet", study.teacher("large", seed, int(spot["batch_size"])), int(spot["epoch"]))]

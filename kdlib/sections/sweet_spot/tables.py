@@ -9,8 +9,10 @@ from ...report.formatting import TEACHERS, Markdown, format_interval, index_name
 from ...training.measures import nearest
 
 
-def chosen_pairs(chosen: pd.DataFrame) -> pd.DataFrame:
-    """The sweet spot of each student, and what the search for it cost in a teacher seed."""
+def chosen_pairs(chosen: pd.DataFrame) -> pd.DataFrame | Markdown:
+    """The sweet spot of each student, and what the search for it cost in a teacher seed; a note where none was made."""
+    if chosen.empty:
+        return Markdown("*No search: the large teacher is the reader's own, and was not trained here.*")
     names = {
         "batch_size": "batch size",
         "epoch": "epochs",

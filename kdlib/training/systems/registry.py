@@ -55,6 +55,36 @@ def systems() -> dict[str, System]:
     return BUILTIN | _registered
 
 
+def check_own(classes: int) -> list[System]:
+    """The systems that kdlib does not bring, each of whose terms was tried on two examples of so many classes.
+
+    Raises `InputError` for a term that fails, is not finite or has another shape than [2, 1].
+    """
+    found = list(_registered.values())
+    logits = torch.linspace(-1, 1, 2 * classes).reshape(2, classes)
+    for system in found:
+        values = system.defaults("term")
+        values |= {"progress": torch.tensor(0.5)} if system.timed else {}
+        values |= {"state": system.state.start(classes)} if system.state else {}
+        labels, temperature = torch.tensor([0, 1]), system.temperature or 4.0
+        try:
+            term = system.loss(logits, logits.flip(1), labels, temperature=temperature, **values)
+        except Exception as error:
+            raise InputError(f"the loss of your system {system.name!r} fails: {plugins.told(error)}") from error
+        if not isinstance(term, Tensor) or term.shape != (2, 1) or not term.isfinite().all():
+            got = f"{list(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+            raise InputError(
+                f"the loss of your system {system.name!r} must give a finite number for each example, [B, 1]; of two "
+                f"examples it gave {got}"
+            )
+    return found
+
+
+def is_own(name: str) -> bool:
+    """True if a system was registered, by a plug-in or in this process, and is none that kdlib brings."""
+    return name in _registered
+
+
 def registered_systems() -> dict[str, System]:
     """Distillation systems that were given to `register_system` in this process, by name: no plug-in has them."""
     return {name: system for name, system in _registered.items() if name not in _of_plugins}

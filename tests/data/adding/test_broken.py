@@ -42,6 +42,21 @@ def claiming(width, height):
     return bytes(small)
 
 
+def deep_png(grey, colour_type):
+    """A PNG of 16 bits for each channel, which Pillow does not write: of grey or colour, with or without alpha."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    channels = {2: 3, 4: 2, 6: 4}[colour_type]
+    pixels = np.repeat(grey[..., None].astype(">u2") * 257, channels, axis=-1)
+    pixels[..., 3 if colour_type == 6 else 1] = 2**16 - 1
+    header = struct.pack(">IIBBBBB", *grey.shape[::-1], 16, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
 def animated():
     frames = [Image.fromarray(image) for image in X[:3]]
     file = io.BytesIO()
@@ -230,6 +245,9 @@ BROKEN = {
     "an animated GIF": (with_picture(gif(), "a.gif"), "a.gif is no picture that is read here"),
     "a GIF by the name of a PNG": (with_picture(gif()), "0001.png is no PNG or JPEG picture"),
     "16 bits": (with_picture(png(X[0].astype(np.uint16) * 257)), "has more than 8 bits for a pixel"),
+    "16 bits of red, green and blue": (with_picture(deep_png(X[0], 2)), "has more than 8 bits for a pixel"),
+    "16 bits of grey and alpha": (with_picture(deep_png(X[0], 4)), "has more than 8 bits for a pixel"),
+    "16 bits with alpha": (with_picture(deep_png(X[0], 6)), "has more than 8 bits for a pixel"),
     "transparency": (with_picture(transparent()), "0001.png is transparent in places"),
     "the colours of print": (with_picture(cmyk(), "0001.jpg"), "has the four colours of print"),
     "a text among pictures": (with_picture(b"notes", "notes.txt"), "notes.txt is no picture that is read here"),

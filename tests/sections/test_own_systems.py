@@ -1,0 +1,94 @@
+"""A reader's own system, a loss in a plug-in, has its row in the table of related systems, marked as the reader's."""
+
+import numpy as np
+import pytest
+
+from kdlib import InputError, Parameter, System, load_dataset, open_study, register_system
+from kdlib.book import present
+from kdlib.sections.related_systems import experiment
+from kdlib.training import own_teachers
+from kdlib.training.systems import registry
+
+from ..conftest import command_line, plugins_forgotten
+
+PLUGIN = """
+import kdlib
+
+
+def squares(student, teacher, labels, *, temperature):
+    return (student - teacher).square().mean(-1, keepdim=True)
+
+
+kdlib.register_system(
+    kdlib.System(
+        name="mean_squares",
+        title="Mean squared difference of logits",
+        reference="mine",
+        kind="B",
+        loss=squares,
+        parameters=(kdlib.Parameter("weight", 1.0, "me", of="total"), kdlib.Parameter("hard", 0.1, "me", of="total")),
+        main="weight",
+        grid=(0.5, 1.0, 2.0),
+        verified="nothing",
+    )
+)
+"""
+SMALL = {"profile": "smoke", "seeds": 1, "examples": 200, "teacher_epochs": 1, "student_epochs": 1, "trials": 1}
+# Those that the variants take, equation 4, and one that needs its teacher's epochs.
+KEPT = ("rbkd", "takd", "residual", "tfkd_self", "tfkd_reg", "label_smoothing", "class_distance", "snapshots")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """A data folder with a teacher `mine` of digits, and a folder of plug-ins with a system; few other systems."""
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("KDLIB_PLUGINS", str(tmp_path / "plugins"))
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_of_plugins", set())
+    monkeypatch.setattr(registry, "BUILTIN", {name: registry.BUILTIN[name] for name in KEPT})
+    whole = load_dataset("digits")
+    labels = {"train": whole.labels.numpy(), "test": whole.open_test("test")[1].numpy()}
+    np.savez(tmp_path / "mine.npz", **{part: 4 * np.eye(10)[own] for part, own in labels.items()})
+    own_teachers.add("mine", "digits", tmp_path / "mine.npz")
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "my_system.py").write_text(PLUGIN)
+    with plugins_forgotten():
+        yield tmp_path
+
+
+def test_its_row_joins_the_table_and_starts_from_a_teacher_of_the_readers_own_as_only_such_systems_do(places):
+    listed = command_line("systems")
+    assert any(
+        line.startswith("mean_squares ") and line.endswith("logits (your own)") for line in listed.stdout.splitlines()
+    )
+    study = open_study("related_systems", SMALL, label_lengths=[1], large_teacher="mine")
+    assert "mean_squares is a system of your own: Mean squared difference of logits, version 1" in study.notes
+    assert any(
+        "no system that needs a teacher's weights or epochs starts from one of your own" in n for n in study.notes
+    )
+    tables = study.tables()
+    cells = tables["cells"][tables["cells"].full]
+    assert set(cells[cells.teacher == "large"].system) == {"rbkd", "residual", "mean_squares"}
+    assert cells[cells.system == "mean_squares"].accuracy.between(0, 100).all()
+    assert (cells.operations_total == cells.operations_given_teacher).all()  # what the teacher took is not known
+    shown = present.related_systems(tables["cells"], tables["missing"])
+    assert "mean_squares (your own)" in shown.index and "rbkd" in shown.index
+    assert experiment.units(study)[0] == [] and all(map(study.is_stored, experiment.units(study)[1]))
+
+
+def test_a_loss_that_cannot_be_used_is_refused_before_any_work(places):
+    (places / "plugins" / "my_system.py").unlink()
+
+    def system(loss):
+        parameters = (Parameter("weight", 1.0, "me", of="total"), Parameter("hard", 0.1, "me", of="total"))
+        about = {"title": "t", "reference": "r", "kind": "B", "main": "weight", "grid": (1.0,), "verified": "nothing"}
+        return System(name="mine", loss=loss, parameters=parameters, **about)
+
+    for loss, words in (
+        (lambda z, v, y, *, temperature: (z - v).square().mean(-1), r"of two examples it gave \[2\]"),
+        (lambda z, v, y, *, temperature: z[:, :1] / 0, "must give a finite number"),
+        (lambda z, v, y: z, "fails: TypeError"),
+    ):
+        register_system(system(loss))
+        with pytest.raises(InputError, match=words):
+            open_study("related_systems", SMALL)
