@@ -114,8 +114,8 @@ model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000
 model.fit(amplitudes(shapes.images[shapes.train]), shapes.labels[shapes.train])
 np.savez(
     "fourier.npz",
-    train=model.decision_function(amplitudes(shapes.images)),
-    test=model.decision_function(amplitudes(test_images)),
+    train=model.decision_function(amplitudes(shapes.images[:])),
+    test=model.decision_function(amplitudes(test_images[:])),
     train_labels=shapes.labels,
     test_labels=test_labels,
 )

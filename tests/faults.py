@@ -292,7 +292,8 @@ def interrupt(copy: Copy, expected: dict[str, str], times: int, seed: int, durat
         with suppress(subprocess.TimeoutExpired):
             process.wait(SET_UP + moment / 13 * duration)
         _wait_for(process, lambda: "Building DAG" in copy.log.read_text() or not (copy.folder / ".venv/ready").exists())
-        os.killpg(process.pid, signal.SIGINT)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
         return lambda: None
 
     words = r"(?m)Terminating processes on user request|^interrupted; |ready\] Interrupt"  # of the workflow, of make
