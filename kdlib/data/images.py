@@ -1,5 +1,6 @@
 """The images of a data set in memory: bytes stay bytes until they are looked at."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -31,6 +32,11 @@ class Images:
     def device(self) -> torch.device:
         """The device that holds them."""
         return self.pixels.device
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """Yield tensors of so many images each, and one of those that are left."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
 
     def to(self, device: torch.device | str) -> "Images":
         """A copy on a device; these, if they are there."""

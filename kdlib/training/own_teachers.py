@@ -218,7 +218,8 @@ def _computed(name: str, *images: "Tensor") -> dict[str, tuple[Any, None]]:
     for part, own in zip(PARTS, images, strict=True):
         try:
             with torch.no_grad():
-                batches = progress(own.split(BATCH), f"teacher {name}, {part} images")
+                count = -(-len(own) // BATCH)
+                batches = progress(own.split(BATCH), f"teacher {name}, {part} images", count)
                 found[part] = torch.cat([torch.as_tensor(respond(some)) for some in batches]), None
         except Exception as error:
             raise InputError(f"teacher {name!r} cannot respond to {part} images: {plugins.told(error)}") from error

@@ -145,7 +145,7 @@ def test_a_registered_network_is_asked_about_every_image_and_its_failure_is_one_
     whole = load_dataset("digits")
     run = own_teachers.run_of(own_teachers.find("linear"), whole)
     with torch.no_grad():
-        assert torch.allclose(run["logits"][0], network.eval()(whole.images), atol=1e-6)
+        assert torch.allclose(run["logits"][0], network.eval()(whole.images[:]), atol=1e-6)
     with pytest.raises(InputError, match="teacher 'broken' cannot respond to train images: RuntimeError"):
         own_teachers.add("broken", "digits")
     with pytest.raises(InputError, match=r"no network is registered as 'none' \(registered are: linear, broken\)"):
