@@ -6,6 +6,7 @@ after its input was checked.
 
 import json
 import shlex
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,6 +102,7 @@ def main() -> None:
             app()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one, as snakemake sends, would find it ending
             said = "interrupted; what was finished is kept, and the same command goes on from there"
             typer.echo(f"kdlib: {said}", err=True)
         raise

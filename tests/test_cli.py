@@ -2,6 +2,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -95,7 +96,7 @@ def test_systems_lists_every_one_with_its_parameters_and_for_programs_their_orig
     assert code == 0 and named == list(systems())
     assert "beta* 8" in out and "B: another loss" in out
     rows = {row["name"]: row for row in json.loads(kdlib("systems", "--json")[1])}
-    assert list(rows) == named and rows["dkd"]["closed_form_gradient"] and not rows["dist"]["closed_form_gradient"]
+    assert list(rows) == named and rows["dkd"]["closed_form_gradient"] and not rows["alr"]["closed_form_gradient"]
     assert rows["dist"]["couples_the_batch"] and rows["ctkd"]["keeps_a_state"] and rows["takd"]["only_another_teacher"]
     for row in rows.values():
         assert row["verified"] and all(p["origin"] for p in row["parameters"])
@@ -295,8 +296,11 @@ def test_an_interruption_is_one_line_that_says_what_is_kept(kdlib, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(registry, "dataset_names", interrupted)
+    later = []  # what becomes of a second Ctrl-C
+    monkeypatch.setattr(signal, "signal", lambda *given: later.append(given))
     said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
     assert kdlib("data", "--list") == (130, "", said)
+    assert later == [(signal.SIGINT, signal.SIG_IGN)]
 
 
 def test_an_interruption_while_the_command_line_is_imported_is_no_traceback(tmp_path):

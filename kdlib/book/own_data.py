@@ -32,7 +32,7 @@ def page() -> nbformat.NotebookNode | None:
 
 
 def run() -> Path:
-    """Execute the notebook. Returns the path of the page, which appears whole or not at all.
+    """Execute the example on own data. Returns the path of its page, which appears whole or not at all.
 
     Raises `NotebookError` where a cell fails, with what was executed in _build/failed.
     """

@@ -395,7 +395,7 @@ class Study:
                 f"data set {self.dataset.name!r} was registered in this process, and its loader cannot be sent to "
                 "workers: put it into a file of plugins/, which they import by themselves, or set KDLIB_WORKERS=1"
             ) from error
-        except (StoreError, OutOfTime):
+        except (StoreError, OutOfTime, KeyboardInterrupt):
             get_reusable_executor().shutdown(kill_workers=True)  # else each complains when the process ends
             raise
 
