@@ -186,3 +186,4 @@ def test_a_book_is_of_what_was_asked_for_and_a_quick_one_leaves_out_a_long_secti
     assert f"kdlib compute {','.join(sections)} --dataset" in printed
     assert set(re.findall(r"kdlib run (\w+)", printed)) == set(sections)
     assert f"kdlib book {shown} >" in printed
+    assert ("kdlib.book.own_data" in printed) == (not any("=" in one and "profile" not in one for one in asked))
