@@ -56,7 +56,6 @@ small_run = {
     "teacher_batch_size": 32,
     "student_epochs": 12,
     "student_batch_size": 32,
-    "precision": "fp32",
 }
 study = kdlib.open_study("missing_class", small_run)
 study
