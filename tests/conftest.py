@@ -189,7 +189,7 @@ def project(session_folder):
                 half.write_text(shortened(half.read_text()))
             (copy / "plugins").mkdir()
             (copy / "plugins" / "colour_patches.py").write_text(
-                PLUGIN.format(name="colour_patches", title="Colour patches", examples=300, train=210)
+                PLUGIN.format(name="colour_patches", title="Colour patches", examples=600, train=450)
             )
     return copy
 

@@ -37,7 +37,8 @@ FAMILIES = ("mnist", "fashion_mnist", "cifar10")  # data sets of table 7, which 
 _sources: dict[str, Source] = {}
 # Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
 TAKEN = {"all", "bibliography", "glossary", "habits", "index", "open_questions", "paper", "performance"}
-TAKEN |= {"run_statistics", "scoreboard", "sections", "units", "add", "remove", "show", *HUMAN_LABELS}
+TAKEN |= {"changes", "own_data", "run_statistics", "scoreboard", "sections", "units", "add", "remove", "show"}
+TAKEN |= {*HUMAN_LABELS}
 
 
 def register_dataset(

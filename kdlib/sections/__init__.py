@@ -26,7 +26,7 @@ from ..claims.registry import STATISTICS
 from ..errors import InputError
 from ..paths import load_toml
 from ..study.settings import Settings
-from ..training.own_teachers import STAND_INS
+from ..training.choices import STAND_INS
 
 
 @dataclass(frozen=True)

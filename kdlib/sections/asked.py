@@ -9,8 +9,7 @@ from ..errors import InputError
 from ..study.checks import asked_workers
 from ..study.settings import Settings, resolve
 from ..training import own_teachers
-from ..training.choices import requested_engine
-from ..training.own_teachers import STAND_INS
+from ..training.choices import STAND_INS, requested_engine
 from . import SECTIONS
 
 
@@ -21,7 +20,8 @@ def checked(section: str, parameters: Mapping[str, Any], **given: Any) -> Settin
     """
     if section not in [*SECTIONS]:
         raise InputError(f"unknown section {section!r}; allowed: {', '.join(SECTIONS)}")
-    _check_stand_ins(section, {**parameters, **given})
+    if isinstance(parameters, Mapping):
+        _check_stand_ins(section, {**parameters, **given})
     settings = resolve(parameters, SECTIONS[section].accepted, **given)
     for role in STAND_INS:
         if (name := getattr(settings, role)) != role:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InputError
-from ..training.choices import PRECISIONS, SEEDINGS, SELECTIONS, SYSTEM_TEACHERS, TRIALS
-from ..training.own_teachers import STAND_INS
+from ..training.choices import PRECISIONS, SEEDINGS, SELECTIONS, STAND_INS, SYSTEM_TEACHERS, TRIALS
 
 LONGEST = 10_000  # hours of a duration
 

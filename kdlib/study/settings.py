@@ -14,7 +14,7 @@ from typing import Any
 from ..data.registry import find_source
 from ..errors import InputError
 from ..paths import load_toml
-from ..training.own_teachers import STAND_INS
+from ..training.choices import STAND_INS
 from .checks import check
 
 PROFILES_FILE = Path(__file__).with_name("profiles.toml")

@@ -8,6 +8,7 @@ PRECISIONS = ("fp32", "bf16")
 SEEDINGS = ("common", "configuration")
 ENGINES = ("loop", "stacked")
 SYSTEM_TEACHERS = ("small", "large", "large_sweet")
+STAND_INS = ("small_teacher", "large_teacher")  # roles of table 7, and parameters, that a teacher of one's own may take
 TRIALS = 3  # most trials of a system's main weight: every grid has as many values
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
 

@@ -15,6 +15,7 @@ from .. import paths
 from ..data import plugins
 from ..errors import InputError, StoreError
 from ..progress import progress
+from .choices import STAND_INS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from .config import Teacher
 
 NETWORK = "own_teacher"  # what stands for the network in the configuration of such a teacher
-STAND_INS = ("small_teacher", "large_teacher")  # roles of Table 7, and parameters, that it may take
 PARTS = ("train", "test")
 BATCH = 256  # images that a registered teacher sees at once
 DEVIATIONS = 3  # by which an accuracy must exceed that of a guess, to be more than chance

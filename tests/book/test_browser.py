@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
 WIDTHS = (360, 768, 1400)
 THEMES = ("light", "dark")
 AT_ONCE = 7  # pages that wait together
-LATER = {"fashion_mnist", "cifar10"}  # data sets whose pages are made as MNIST's are: visited where long tests are run
+LATER = {"colour_patches", "fashion_mnist", "cifar10"}  # of pages made as others are: visited where long tests are run
 AGAIN = pytest.mark.parametrize("again", [False, pytest.param(True, marks=pytest.mark.long)])  # a second look
 CHROMIUM = os.environ.get("KDLIB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # Rules of axe-core that are not held against the book, each with its reason.

@@ -388,7 +388,7 @@ def test_where_the_disk_is_full_or_closed_nothing_is_left_that_could_be_taken_fo
 
 def test_a_data_folder_that_cannot_be_written_is_one_line(tmp_path, data):
     data.write_text("a file in its place")
-    with pytest.raises(StoreError, match="'mine' cannot be stored under .*: Not a directory"):
+    with pytest.raises(InputError, match="^KDLIB_DATA .* cannot be used: .* is a file; allowed: a folder$"):
         add("mine", npz(tmp_path, **KERAS))
 
 
