@@ -5,14 +5,17 @@ after its input was checked.
 """
 
 import json
+import os
 import shlex
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -97,6 +100,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="for a program to read"
 
 def main() -> None:
     """The entry point: a user's error is one line, and exit code 2; what cannot be read or written, 3; Ctrl-C, 130."""
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _unraisable
     try:
         with in_one_line():
             app()
@@ -111,6 +116,16 @@ def main() -> None:
             raise
         typer.echo(f"kdlib: {error.name} is not installed: `pip install -e '.[book]'` in the project does it", err=True)
         raise SystemExit(2) from None
+
+
+def _unraisable(lost: Any) -> None:
+    """Send a Ctrl-C again that came while Python called what may not raise, and was lost."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    later = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    later.daemon = True
+    later.start()
 
 
 @data_app.command("show")

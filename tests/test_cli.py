@@ -303,6 +303,31 @@ def test_an_interruption_is_one_line_that_says_what_is_kept(kdlib, monkeypatch):
     assert later == [(signal.SIGINT, signal.SIG_IGN)]
 
 
+def test_an_interruption_that_python_loses_in_a_callback_is_sent_again():
+    code = """
+import signal, sys, time, weakref
+from kdlib import cli
+from kdlib.data import registry
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def names():
+    thing = type("Thing", (), {})()
+    kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    del thing
+    time.sleep(60)
+
+
+registry.dataset_names = names
+sys.argv = ["kdlib", "data", "--list"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=50)
+    said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
+    assert (done.returncode, done.stderr) == (130, said)
+
+
 def test_an_interruption_while_the_command_line_is_imported_is_no_traceback(tmp_path):
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
     found_first = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
