@@ -28,10 +28,10 @@ book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build 
 # The tests are in an order in which workers end together (tests/conftest.py), which xdist would change.
 PYTEST := python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
-test: $(READY) lint ## every test but the long ones and the cluster's
-	$(PYTEST) -m "not cluster and not long"
+test: $(READY) lint ## every test but the long ones (LONG=1: those too) and the cluster's
+	$(PYTEST) -m "not cluster$(if $(LONG),, and not long)"
 
-test-long: $(READY) ## the benchmark end to end, and make book after kill -9
+test-long: $(READY) ## what takes minutes by nature: the benchmark, killed processes, second looks, the controls' pages
 	$(PYTEST) -m long
 
 test-cluster: $(READY) ## the workflow on a one-node SLURM of Debian's packages munge, slurmctld, slurmd, slurm-client
