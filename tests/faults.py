@@ -271,17 +271,14 @@ def fill_disk(copy: Copy, expected: dict[str, str], times: int, seed: int) -> in
 def forbid_writing(copy: Copy, expected: dict[str, str], times: int, seed: int) -> int:
     """The store's disk cannot be written from a random moment of the computation on."""
 
-    def remount(how: str) -> None:
-        command = ["mount", "-o", f"remount,{how}", disk]
-        while subprocess.run(command, capture_output=True).returncode:  # while a file is open for writing
-            time.sleep(0.005)
-
     def fault(process: subprocess.Popen, moment: int) -> Callable:
         _wait_for(process, lambda: len(copy.units()) >= moment)
-        remount("ro")
-        return lambda: remount("rw")
+        # Over itself, since a disk with a file that is open for writing, as locks are, cannot be made read-only.
+        for how in (["--bind", copy.store, copy.store], ["-o", "remount,bind,ro", copy.store]):
+            subprocess.run(["mount", *how], check=True)
+        return lambda: subprocess.run(["umount", copy.store], check=True)
 
-    with small_disk(copy) as disk:
+    with small_disk(copy):
         return end_with_one_error(copy, expected, times, seed, "Read-only file system", fault)
 
 
