@@ -18,7 +18,7 @@ export PYTHONUNBUFFERED := 1
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
-	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) SECTION=$(SECTION) DATASET=$(DATASET) CORES=$(CORES) PYTHON=$(PYTHON)"
+	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) SECTIONS=$(SECTIONS) ONLY=$(ONLY) SECTION=$(SECTION) DATASET=$(DATASET) CORES=$(CORES) PYTHON=$(PYTHON)"
 
 book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book; ONLY=1: of DATASETS alone
 	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \

@@ -50,9 +50,10 @@ def parameters_of(
     names = named(section)
     given = {name: parse_parameters(name, dataset, profile, parameter, strict=len(names) == 1) for name in names}
     without = [name for name in names if SECTIONS[name].needs]
-    if without and (asked := {role for one in given.values() for role in one} & {*STAND_INS}):
+    asked = {role for one in given.values() for role in one} & {*STAND_INS}
+    if asked and 0 < len(without) < len(names):
         which = f"{', '.join(sorted(asked))}: not in {', '.join(without)}"
-        print(f"{which}, which need more of a teacher than responses: there it is table 7's", file=sys.stderr)
+        print(f"{which}: more than responses is needed there, and it is table 7's", file=sys.stderr)
     for name, own in given.items():
         checked(name, own)
     return given

@@ -118,6 +118,8 @@ def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Setti
     """
     clipped = {}
     settings = replace(settings, examples=len(dataset.labels) if dataset.subset else None)
+    if settings.test_examples is not None and dataset.test_size < settings.test_examples:  # all there are
+        settings = replace(settings, test_examples=None)
     if any(c >= dataset.classes for c in settings.missing_classes):
         if "missing_classes" in by_hand:
             asked, last = list(settings.missing_classes), dataset.classes - 1

@@ -177,6 +177,7 @@ def test_a_registered_data_set_of_three_classes_of_colour_images_is_taken_as_it_
     )
     assert (study.dataset.shape, study.dataset.class_names) == ((3, 12, 12), ("red", "green", "blue"))
     assert len(study.dataset.labels) == 210 and study.settings.examples is None  # the profile's are 400
+    assert study.dataset.test_size == 90 and study.settings.test_examples is None  # the profile's are 300
     assert study.missing_classes == (0,)  # the profile's are 0 and 6
 
 
