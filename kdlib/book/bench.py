@@ -103,7 +103,7 @@ def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterat
         row = teacher_step(job, capacity)
         yield row | {"share": row["gflop"] / row["seconds"]["bf16"] / machine["bf16"]}
         if job.on_cpu:
-            yield teacher_profile(job, row | {"limit": machine["bf16"]})
+            yield teacher_profile(job, row, machine)
     runs = {capacity: in_fresh_process(train, job, capacity) for capacity in CAPACITIES}
     for network in NETWORKS:
         yield student_step(job, network, machine)
@@ -193,10 +193,10 @@ def _step_seconds(job: Job, capacity: str, way: str) -> float:
     return min(devices.timings(step, device, 6))
 
 
-def teacher_profile(job: Job, timed: dict[str, Any]) -> dict[str, Any]:
+def teacher_profile(job: Job, timed: dict[str, Any], machine: dict[str, Any]) -> dict[str, Any]:
     """Where the time of a teacher's step in bf16 goes on one thread of a CPU, and how fast its products are.
 
-    Arguments: `timed`, the row of `teacher_step` with the machine's `limit` in GFLOP/s. `parts` has the share of each
+    Arguments: `timed`, the row of `teacher_step`; `machine`, that of `machine_rates`. `parts` has the share of each
     of `PARTS` in a step's time, by PyTorch's profiler, and "else"; `products_share` is the rate of the products alone
     in that of the large square one: all operations of the step in the products' share of its time.
     """
@@ -208,7 +208,7 @@ def teacher_profile(job: Job, timed: dict[str, Any]) -> dict[str, Any]:
         "row": "teacher profile",
         "network": timed["network"],
         "parts": parts,
-        "products_share": rate / timed["limit"],
+        "products_share": rate / machine["bf16"],
     }
 
 
