@@ -183,7 +183,11 @@ def die():
 
 @pytest.mark.parametrize(
     ("generator", "given", "end"),
-    [(count_slowly, (2,), "after its "), (fail, (), "RuntimeError: a fault"), (die, (), "its process died")],
+    [
+        pytest.param(count_slowly, (2,), "after its ", marks=pytest.mark.long),
+        (fail, (), "RuntimeError: a fault"),
+        (die, (), "its process died"),
+    ],
 )
 def test_rows_come_as_they_are_measured_until_time_is_over_or_their_process_fails(generator, given, end):
     begun = time.monotonic()

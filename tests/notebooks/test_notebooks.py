@@ -182,7 +182,7 @@ def each_on_real_data():
     """Every notebook on every real data set: on one of them always, on the others where long tests are run."""
     for number, section in enumerate(SECTIONS):
         for dataset in REAL:
-            marks = () if dataset == REAL[number % len(REAL)] else pytest.mark.long
+            marks = () if dataset == REAL[-number % len(REAL)] else pytest.mark.long
             yield pytest.param(section, dataset, marks=marks)
 
 
