@@ -13,8 +13,7 @@ from ..sections import SECTIONS
 from ..study.settings import BEFORE, differing
 from .history import History
 from .newer_rules import ABSENT_IS_NONE, DECIDING, applies, same_measure
-from .record import read_tables
-from .scoreboard import judge_dataset
+from .scoreboard import judge_dataset, tables_of
 
 Records = Sequence[Mapping[str, Any]]
 NOT_JUDGED = "not judged"
@@ -82,12 +81,17 @@ def compare(
     """
     claims = [claim for claim in load_claims() if claim.applies_to(dataset)]
     old = [*before.records, *(r for r in records if r["dataset"] != dataset)]
+    tables, computed = tables_of(old), {}
+
+    def judged(claims: Sequence[Claim]) -> dict[str, Verdict]:
+        return {v.claim: v for v in judge_dataset(old, tables, dataset, claims, computed)}
+
     version = history.at(before.commit)
     entries = {entry["id"]: entry for entry in version.rules["claims"]} if version else {}
     then = {claim.id: _as_then(claim, entries.get(claim.id), dataset) for claim in claims}
-    now, between = {v.claim: v for v in verdicts}, _by_claim(old, dataset, claims)
+    now, between = {v.claim: v for v in verdicts}, judged(claims)
     by_another_rule = [then[c.id] for c in claims if isinstance(then[c.id], Claim) and then[c.id] != c]
-    earlier = _by_claim(old, dataset, by_another_rule) if by_another_rule else {}
+    earlier = judged(by_another_rule)
     earlier |= {claim.id: between[claim.id] for claim in claims if then[claim.id] == claim}
     return [
         Row(claim, earlier.get(claim.id) or then[claim.id], between[claim.id], now[claim.id])
@@ -164,13 +168,6 @@ def _as_then(claim: Claim, entry: Entry | None, dataset: str) -> Claim | str:
         return OTHERWISE
     decides = {name: entry.get(name) for name in DECIDING["claims"] if name in entry or name in ABSENT_IS_NONE}
     return Claim(**(present | decides))
-
-
-def _by_claim(records: Records, dataset: str, claims: Sequence[Claim]) -> dict[str, Verdict]:
-    tables: dict[str, dict[str, Any]] = {}
-    for record in records:
-        tables.setdefault(record["dataset"], {})[record["section"]] = read_tables(record)
-    return {v.claim: v for v in judge_dataset(records, tables, dataset, claims)}
 
 
 def _identity(records: Records) -> set[tuple[Any, ...]]:

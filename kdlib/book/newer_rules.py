@@ -97,7 +97,8 @@ def note(found: Standing, judge: Judge) -> str:
         said.append("The verdicts on this page are by earlier rules: `kdlib run` makes it anew.")
     if found.newer:
         said.append("Some of its units were computed at commits that have other rules than the present ones.")
-    pairs = [(change.title, pair) for change in found.newer for pair in _verdicts(change, found.dataset, judge)]
+    judged = [(change, _verdicts(change, found.dataset, judge)) for change in found.changes]
+    pairs = [(change.title, pair) for change, verdicts in judged if change in found.newer for pair in verdicts]
     other = [f"*{title}*: {was}, now {now}" for title, (was, now) in pairs if was != now]
     if other:
         said.append("By the earlier rules there are other verdicts, from the same numbers:")
@@ -108,7 +109,7 @@ def note(found: Standing, judge: Judge) -> str:
         said.append("So this is a second look at these numbers: a verdict that it does not bear says so on the scoreboard.")
     said += [f"It cannot be told {why}." for why in found.untold]
     if found.changes:
-        items = "".join(f"<li>{line}</li>" for change in found.changes for line in _in_full(change, found.dataset, judge))
+        items = "".join(f"<li>{line}</li>" for change, verdicts in judged for line in _in_full(change, verdicts))
         details = f"<details><summary>Each of these rules, with its date</summary><ul>{items}</ul></details>"
         said += ["", "```{raw} html", details, "```"]
     return "\n".join([f":::{{admonition}} {_title(found)}", ":class: profile-banner", *said, ":::", ""])
@@ -251,13 +252,13 @@ def same_measure(one: Entry, other: Entry) -> bool:
     return all(one[field] == other[field] for field in MEASURED)
 
 
-def _in_full(change: Change, dataset: str, judge: Judge) -> Iterator[str]:
-    """HTML, a line for each earlier form of a rule."""
+def _in_full(change: Change, verdicts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """HTML, a line for each earlier form of a rule, with its `_verdicts`."""
     date = change.date or "not committed"
     title = f"<strong>{html.escape(change.title)}</strong>"
     if not change.earlier:
         yield f"{title}: {change.what}, {date}"
-    verdicts = iter(_verdicts(change, dataset, judge))
+    verdicts = iter(verdicts)
     for earlier in change.earlier:
         if not same_measure(earlier, change.entry):
             before = html.escape(" ".join(earlier["definition"].split()))

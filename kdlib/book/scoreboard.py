@@ -5,12 +5,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from ..claims.claims import DECIDED, LOOKS, VERDICTS, Claim, Verdict, count_verdicts, evaluate, load_claims, votes
+from ..claims.claims import DECIDED, LOOKS, VERDICTS, Claim, Computed, Verdict, count_verdicts, evaluate, load_claims, votes
 from ..claims.inference import LEVEL
 from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES
@@ -43,14 +42,21 @@ def verdicts(records: Sequence[dict[str, Any]], tables: SectionsOf | None = None
 
     `tables`: those of the records, where they have been read.
     """
-    tables = tables or _tables(records)
+    tables = tables or tables_of(records)
     return {name: judge_dataset(records, tables, name) for name in tables}
 
 
 def judge_dataset(
-    records: Sequence[dict[str, Any]], tables: SectionsOf, dataset: str, claims: Sequence[Claim] | None = None
+    records: Sequence[dict[str, Any]],
+    tables: SectionsOf,
+    dataset: str,
+    claims: Sequence[Claim] | None = None,
+    computed: Computed | None = None,
 ) -> list[Verdict]:
-    """The verdicts on a data set, of some claims or of all as they are now."""
+    """The verdicts on a data set, of some claims or of all as they are now.
+
+    Arguments: `tables` of the `records`; `computed`, statistics of these that are kept between calls.
+    """
     settings = {(r["dataset"], r["section"]): r["settings"] for r in records}
 
     def alike(notebook: str, other: str, section: str) -> bool:
@@ -59,7 +65,7 @@ def judge_dataset(
         return own is None or not differing(own, settings[other, section], shared)
 
     others = {other: t for other, t in tables.items() if other != dataset}
-    return evaluate(dataset, tables[dataset], others, alike, claims)
+    return evaluate(dataset, tables[dataset], others, alike, claims, computed)
 
 
 class Scoreboard:
@@ -70,8 +76,11 @@ class Scoreboard:
 
     def __init__(self, records: Sequence[dict[str, Any]], given: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         self.records, self.given = records, given
-        self.tables = _tables(records)
-        self.verdicts = verdicts(records, self.tables)
+        self.tables = tables_of(records)
+        self._computed: Computed = {}
+        self.verdicts = {
+            name: judge_dataset(records, self.tables, name, computed=self._computed) for name in self.tables
+        }
         self.titles = {r["dataset"]: r["title"] for r in records}
         found = {name: findings(name, tables) for name, tables in self.tables.items()}
         self.rivals = {name: Rivals(own, name) for name, own in found.items() if own}
@@ -79,7 +88,7 @@ class Scoreboard:
     def judge(self, dataset: str, rule: Claim | Control) -> str:
         """The verdict by a claim's rule, whichever it is, or the outcome of a control."""
         if isinstance(rule, Claim):
-            return judge_dataset(self.records, self.tables, dataset, [rule])[0].verdict
+            return judge_dataset(self.records, self.tables, dataset, [rule], self._computed)[0].verdict
         return find(rule, Tables(dataset, self.tables[dataset])).outcome
 
     def short_table(self) -> Iterator[str]:
@@ -282,7 +291,8 @@ class Scoreboard:
         count = max(r["settings"]["seeds"] for r in self.records if r["dataset"] == dataset)
         if count <= FIRST_SEEDS:
             return
-        pairs = list(zip(self._first_verdicts[dataset], self.verdicts[dataset], strict=True))
+        first = judge_dataset(self.records, first_seeds(self.tables, FIRST_SEEDS), dataset)
+        pairs = list(zip(first, self.verdicts[dataset], strict=True))
         changed = [(was, now) for was, now in pairs if was.verdict != now.verdict]
         yield f"Of {len(pairs)} verdicts, {len(changed)} would be others with the first {FIRST_SEEDS} of its"
         yield f"{count} seeds alone (with the sweet spots that all of them choose). Profile `paper-cpu` had three at"
@@ -298,10 +308,6 @@ class Scoreboard:
                 said = (f"{v.verdict}: {estimate(v, claim.unit)}" for v in pair)
                 yield f"| {claim.title} | {' | '.join(said)} |"
             yield from (":::", "")
-
-    @cached_property
-    def _first_verdicts(self) -> dict[str, list[Verdict]]:
-        return verdicts(self.records, first_seeds(self.tables, FIRST_SEEDS))
 
     def _places(self, dataset: str) -> dict[str, tuple[str, str]]:
         """The page of each section, and the command that makes it again."""
@@ -371,8 +377,8 @@ def first_seeds(tables: SectionsOf, count: int) -> SectionsOf:
     }
 
 
-def _tables(records: Sequence[dict[str, Any]]) -> SectionsOf:
-    """Those of pages, by data set and section."""
+def tables_of(records: Sequence[Mapping[str, Any]]) -> SectionsOf:
+    """The tables of pages, by data set and section."""
     tables: SectionsOf = {}
     for record in records:
         tables.setdefault(record["dataset"], {})[record["section"]] = read_tables(record)

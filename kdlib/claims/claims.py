@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ VERDICTS = (
 )
 LOOKS = 2  # a verdict is also given at this part of the level, for whoever looks at the same data set twice
 NEAR_THE_ENDS = 5  # per cent from 0 or 100
+Computed = MutableMapping[tuple[str, str, str], Statistic]
 _SHOWN_FIELDS = ("title", "section", "notebook", "sentence", "derived", "unit")
 _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "note")
 
@@ -147,6 +148,7 @@ def evaluate(
     others: Mapping[str, Sections] | None = None,
     alike: Callable[[str, str, str], bool] = lambda notebook, name, section: True,
     claims: Sequence[Claim] | None = None,
+    computed: Computed | None = None,
 ) -> list[Verdict]:
     """Verdicts on every claim that is made for a data set, in the claims' order.
 
@@ -155,7 +157,9 @@ def evaluate(
     data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
     notebook or table is lacking is "not yet run", one whose table lacks a column has "no verdict"; the note says what
     is lacking. `claims`: those to judge (default: all, as they are now). P values are adjusted among the paper's own.
+    `computed`: statistics by (data set, notebook, name), kept between calls with the same tables and `alike`.
     """
+    computed = {} if computed is None else computed
     claims = [claim for claim in (load_claims() if claims is None else claims) if claim.applies_to(dataset)]
     every = {dataset: tables, **(others or {})}
 
@@ -169,19 +173,26 @@ def evaluate(
         return own | {name for name, part in every.items() if notebook in part and not alike(notebook, name, notebook)}
 
     joined = {notebook: (of_notebook(notebook), unlike(notebook)) for notebook in {claim.notebook for claim in claims}}
-    verdicts = [_evaluate(claim, *joined[claim.notebook]) for claim in claims]
+
+    def statistic(name: str, notebook: str) -> Statistic:
+        place = dataset, notebook, name
+        if place not in computed:
+            computed[place] = STATISTICS[name](joined[notebook][0])
+        return computed[place]
+
+    verdicts = [_evaluate(claim, *joined[claim.notebook], statistic) for claim in claims]
     own = {claim.id for claim in claims if claim.own}
     family = {v.claim: v.p for v in verdicts if v.p is not None and v.claim in own and v.verdict in VERDICTS[:4]}
     adjusted = benjamini_hochberg(family)
     return [replace(v, adjusted=adjusted.get(v.claim)) for v in verdicts]
 
 
-def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
+def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Callable[[str, str], Statistic]) -> Verdict:
     if claim.kind == "not_tested":
         return judge(claim, tables.dataset, NOTHING)
     try:
         tables[claim.notebook]  # lacking, if it was not run: also for a statistic that takes no table of it
-        found = STATISTICS[claim.statistic](tables)
+        found = statistic(claim.statistic, claim.notebook)
     except KeyError as error:
         what, paper = error.args[0], claim.paper_value(tables.dataset)
         verdict, how = "no verdict", ""  # its table is there, with less than it needs
@@ -191,15 +202,15 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str]) -> Verdict:
     verdict = judge(claim, tables.dataset, found)
     beside = (verdict.note, found.note, *_beside(claim, verdict, found))
     verdict = replace(verdict, note="; ".join(filter(None, beside)))
-    return _with_premise(claim, verdict, tables)
+    return _with_premise(claim, verdict, statistic)
 
 
-def _with_premise(claim: Claim, verdict: Verdict, tables: Tables) -> Verdict:
+def _with_premise(claim: Claim, verdict: Verdict, statistic: Callable[[str, str], Statistic]) -> Verdict:
     """The verdict where the claim's premise holds, if it has one; else that it is not met."""
     if claim.premise is None or verdict.verdict not in VERDICTS[:4]:
         return verdict
     try:
-        premise = STATISTICS[claim.premise["statistic"]](tables)
+        premise = statistic(claim.premise["statistic"], claim.notebook)
     except KeyError as error:
         return replace(
             verdict, premise=f"Premise: {claim.premise['words']}; not looked at here (lacks {error.args[0]})"

@@ -148,7 +148,8 @@ def _effect(values: np.ndarray, null: float) -> float:
 
 
 def _finite(values: Series) -> Series:
-    return values[np.isfinite(values.astype(float))].astype(float)
+    numbers = values.to_numpy(dtype=float)
+    return Series(numbers, values.index)[np.isfinite(numbers)]
 
 
 def _scaled(claim: Claim, values: Series) -> np.ndarray:

@@ -239,6 +239,15 @@ def efficiency_tables(rows: list[tuple[int, str, int, float]]) -> dict:
     return {"example_efficiency": {"cells": cells.assign(full=False, selection="entropy", budget="epochs")}}
 
 
+def test_statistics_that_are_kept_between_calls_give_the_same_verdicts_and_are_computed_once(monkeypatch):
+    tables, kept = {"entropy": {"shown": SHOWN}}, {}
+    first = evaluate("mnist", tables, computed=kept)
+    assert first == evaluate("mnist", tables)
+    monkeypatch.setattr(claims, "STATISTICS", {})
+    again = {v.claim: v for v in evaluate("mnist", tables, computed=kept) if v.estimate}
+    assert "soft-labels-small" in again and again == {v.claim: v for v in first if v.estimate}
+
+
 def test_tables_are_turned_into_verdicts():
     verdicts = {v.claim: v for v in evaluate("mnist", {"entropy": {"shown": SHOWN}})}
     small = verdicts["soft-labels-small"]
