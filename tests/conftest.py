@@ -205,10 +205,10 @@ def project_environment(project):
 
 
 @pytest.fixture(scope="session")
-def kdlib_in(project, project_environment):
+def kdlib_in(project_environment):
     def run(*arguments):
-        command, places = [sys.executable, "-m", "kdlib", *arguments], os.environ | project_environment
-        return subprocess.run(command, capture_output=True, text=True, env=places, cwd=project)
+        with plugins_forgotten():
+            return command_line(*arguments, **project_environment)
 
     return run
 

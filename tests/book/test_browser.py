@@ -312,15 +312,18 @@ def test_search_finds_a_known_term(browser, served):
         assert visit.page.locator("#search-results li a", has_text="Glossary").count()
 
 
-def test_downloads_arrive_with_the_right_bytes(browser, served, html, documents):
-    """Every link that says so, of every page."""
+@AGAIN
+def test_downloads_arrive_with_the_right_bytes(browser, served, html, documents, again):
+    """Every link that says so, of every page: the first of each kind and some, and the others where long tests are run."""
     found = [
         urljoin(f"{served}/{place.as_posix()}", link["href"])
         for place, document in documents.items()
         for link in document.select("article a[download]")
     ]
     links = list(dict.fromkeys(found))
-    assert {Path(link).suffix for link in links} >= {".csv", ".ipynb", ".py", ".zip", ".yml"}
+    first = {Path(link).suffix: link for link in reversed(links)}
+    assert set(first) >= {".csv", ".ipynb", ".py", ".zip", ".yml"}
+    links = [link for i, link in enumerate(links) if again != (i % 10 == 0 or link in first.values())]
     for start in range(0, len(links), 10):  # Chromium asks before a page's eleventh
         with Visit(browser, f"{served}/book/glossary.html") as visit:
             for link in links[start : start + 10]:
