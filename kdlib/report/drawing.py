@@ -105,6 +105,8 @@ def label_curves(*panels: Axes, title: str = "", size: float = 8, column: float 
     one column: all with 1, for curves that others cross behind their ends. Called last: it needs the final limits of
     the axes, which panels may share.
     """
+    for figure in dict.fromkeys(axes.figure for axes in panels):
+        figure.get_layout_engine().execute(figure)
     for axes in panels:
         _label_panel(axes, title, size, column)
 
@@ -113,7 +115,6 @@ def _label_panel(axes: Axes, title: str, size: float, column: float) -> None:
     """Write the names of one panel's curves, moved apart where they would meet."""
     from sklearn.isotonic import isotonic_regression
 
-    axes.figure.get_layout_engine().execute(axes.figure)
     points = 72 / axes.figure.dpi
     left, bottom, right, top = axes.get_window_extent().extents * points
     drawn = {
