@@ -14,13 +14,13 @@ SMOKE = {"dataset": "digits", "profile": "smoke"}
 
 @pytest.fixture
 def there(tmp_path, monkeypatch):
-    """A project with a page on entropy at smoke size, and a teacher of the reader's own."""
+    """A project with a page on the missing class at smoke size, and a teacher of the reader's own."""
     monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
     monkeypatch.setattr(own_teachers, "find", lambda name, dataset: None)
     settings = asdict(resolve(SMOKE))
-    record = {"section": "entropy", "settings": settings, "clipped": {"kept_epochs": "1"}}
+    record = {"section": "missing_class", "settings": settings, "clipped": {"missing_classes": "0"}}
     cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", {MIME: record})])
-    path = pages.pages_dir() / "digits-smoke" / "entropy.ipynb"
+    path = pages.pages_dir() / "digits-smoke" / "missing_class.ipynb"
     path.parent.mkdir(parents=True)
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
     return path
@@ -34,18 +34,18 @@ def there(tmp_path, monkeypatch):
     ],
 )
 def test_the_page_of_other_parameters_is_named_with_what_they_were(there, given, was):
-    said = replaced.told("entropy", SMOKE | given)
-    assert said.startswith(f"entropy: the page of {was} is replaced (") and "-o FILE keeps it" in said
+    said = replaced.told("missing_class", SMOKE | given)
+    assert said.startswith(f"missing_class: the page of {was} is replaced (") and "-o FILE keeps it" in said
 
 
-@pytest.mark.parametrize("given", [{}, {"seeds": 2}, {"device": "cpu"}, {"kept_epochs": [2]}])
+@pytest.mark.parametrize("given", [{}, {"seeds": 2}, {"device": "cpu"}, {"missing_classes": [0]}])
 def test_the_same_page_again_is_no_other_one(there, given):
-    assert replaced.told("entropy", SMOKE | given) == ""
+    assert replaced.told("missing_class", SMOKE | given) == ""
 
 
 def test_where_no_page_is_there_or_none_that_can_be_read_nothing_is_said(there):
-    assert replaced.told("missing_class", SMOKE) == replaced.told("entropy", SMOKE | {"profile": "quick"}) == ""
+    assert replaced.told("entropy", SMOKE) == replaced.told("missing_class", SMOKE | {"profile": "quick"}) == ""
     there.write_text("cut short")
-    assert replaced.told("entropy", SMOKE | {"seeds": 3}) == ""
+    assert replaced.told("missing_class", SMOKE | {"seeds": 3}) == ""
     with pytest.raises(InputError, match="seeds"):
-        replaced.told("entropy", SMOKE | {"seeds": 0})
+        replaced.told("missing_class", SMOKE | {"seeds": 0})
