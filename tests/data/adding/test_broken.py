@@ -207,6 +207,13 @@ def file_of(name, content):
     return make
 
 
+def cells(words):
+    """What scipy writes as MATLAB's cell array: a cell for each image."""
+    found = np.empty(120, dtype=object)
+    found[:] = [np.array(words, dtype=object)] * 120
+    return found
+
+
 def pipe(name):
     """Whose reading would wait for somebody who writes to it."""
 
@@ -230,6 +237,11 @@ def named(name):
 
 WIDE, _ = patches(120, 4, 8, 10)
 BROKEN = {
+    "a text by the name of an .npz": (
+        file_of("set.npz", b"no arrays"),
+        "set.npz is no .npz file, whatever its name says",
+    ),
+    "a .mat of cells of two words": (mat(X=COLOURS.transpose(1, 2, 3, 0), y=cells(["a", "b"])), "each hold one word"),
     "no examples": (lambda place: npz(place, x=X[:0], y=Y[:0]), "there is no example"),
     "a .mat without examples": (mat(X=np.zeros((8, 8, 3, 0), np.uint8), y=np.zeros((0, 1))), "there is no example"),
     "a pipe for a file": (pipe("set.csv"), "set.csv is a pipe, a socket or a device; allowed: folders and files"),

@@ -191,6 +191,12 @@ def test_classes_have_the_names_that_come_with_them(data, tmp_path):
     assert load_dataset("numbers").class_names == ("-1", "2", "10", "100")
 
 
+def test_the_words_in_the_cells_of_a_mat_file_are_its_classes(data, tmp_path):
+    savemat(tmp_path / "set.mat", {"X": COLOURS.transpose(1, 2, 3, 0), "y": np.array(WORDS, dtype=object)[Y]})
+    add("cells", tmp_path / "set.mat")
+    assert load_dataset("cells").class_names == tuple(WORDS)
+
+
 def test_a_folder_that_only_wraps_the_data_is_named(data, tmp_path):
     """Who gave the folder above by mistake sees which one was read."""
     place = write_folder(tmp_path / "above" / "archive", X, Y).parent
