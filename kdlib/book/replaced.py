@@ -20,7 +20,8 @@ def told(section: str, given: Mapping[str, Any]) -> str:
     if not record:
         return ""
     ours, theirs = json.loads(json.dumps(asdict(asked))), BEFORE | record["settings"]  # a record has lists for tuples
-    names = [n for n in SECTIONS[section].accepted if n not in record.get("clipped", ())]
+    cut = {*record.get("clipped", ()), *(["examples"] if theirs["examples"] is None else [])}  # by what the set has
+    names = [name for name in SECTIONS[section].accepted if name not in cut]
     if not (changed := differing(ours, theirs, names)):
         return ""
     was = ", ".join(f"{name}={theirs.get(name)}" for name in changed)

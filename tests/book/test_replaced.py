@@ -43,6 +43,13 @@ def test_the_same_page_again_is_no_other_one(there, given):
     assert replaced.told("missing_class", SMOKE | given) == ""
 
 
+def test_a_set_with_fewer_examples_than_the_profile_takes_is_run_alike(there):
+    page = nbformat.read(there, as_version=4)
+    page.cells[0].outputs[0].data[MIME]["settings"]["examples"] = None  # all that it has
+    nbformat.write(page, there)
+    assert replaced.told("missing_class", SMOKE) == ""
+
+
 def test_where_no_page_is_there_or_none_that_can_be_read_nothing_is_said(there):
     assert replaced.told("entropy", SMOKE) == replaced.told("missing_class", SMOKE | {"profile": "quick"}) == ""
     there.write_text("cut short")
