@@ -91,18 +91,19 @@ def test_a_data_set_whose_pages_were_not_run_alike_says_so_wherever_its_verdicts
     def changed_in(record):
         return record | {"settings": record["settings"] | changed} if record["section"] == "entropy" else record
 
-    mixed = board([changed_in(record) for record in records])
+    two = [record for record in records if record["section"] in ("entropy", "missing_class")]
+    mixed = board([changed_in(record) for record in two])
     for shown in (mixed.summary(), mixed.page(), mixed.of_section("entropy"), mixed.of_section("missing_class")):
         said = " ".join(shown.split())
         assert ("Its pages were not run alike: profile " in said) == (run is not None)
         assert run is None or f"profile {run} (Entropy of the response)" in said
-    assert "not run alike" not in board(records).summary()
 
 
 def test_numbers_of_a_profile_that_only_tries_the_code_are_said_to_mean_nothing(records):
-    tried = [record | {"settings": record["settings"] | {"profile": "smoke"}} for record in records]
-    assert "Profile `smoke`, whose numbers mean nothing (" in board(tried).summary()
-    assert "mean nothing" not in board(records).summary()
+    [page] = [record for record in records if record["section"] == "entropy"]
+    tried = page | {"settings": page["settings"] | {"profile": "smoke"}}
+    assert "Profile `smoke`, whose numbers mean nothing (" in board([tried]).summary()
+    assert "mean nothing" not in board([page]).summary()
 
 
 def test_a_book_of_some_data_sets_alone_takes_their_pages_alone(monkeypatch, tmp_path):
