@@ -20,7 +20,7 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) SECTIONS=$(SECTIONS) ONLY=$(ONLY) SECTION=$(SECTION) DATASET=$(DATASET) CORES=$(CORES) PYTHON=$(PYTHON)"
 
-book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book; ONLY=1: of DATASETS alone
+book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book of all pages; ONLY=1: of DATASETS
 	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \
 		--config 'datasets=$(DATASETS)' profile=$(PROFILE) $(if $(SECTIONS),'sections=$(SECTIONS)') $(if $(ONLY),only=$(ONLY))
 	@cat _build/book.txt
@@ -64,4 +64,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Making the environment in $(VENV) (some minutes, about 2 GB)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/python -m pip install --no-user --quiet --disable-pip-version-check -c constraints.txt -e '.[book,dev]'
+# A trained network for the example on own data: its wheel alone, for it is read and never installed.
+	@$(VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps -c constraints.txt -d $(VENV)/pretrained cifar-10-model \
+		|| echo "cifar-10-model cannot be fetched: the book's example on own data shows another teacher in its place"
 	@echo "$(CURDIR)" > $(READY)

@@ -259,7 +259,10 @@ def teacher_add(
     for line in (f"{name}: added", *(f"  {line}" for line in own_teachers.add(name, dataset, path))):
         typer.echo(line)
     places = ",".join(section for section, about in SECTIONS.items() if not about.needs)
-    typer.echo(f"`kdlib run {places} --dataset {dataset} -p large_teacher={name}` puts it in; or small_teacher")
+    typer.echo(
+        f"`kdlib run {places} --dataset {dataset} -p large_teacher={name}` puts it in; or small_teacher. "
+        "Its pages take the place of those of table 7's teacher; -o FILE writes one elsewhere"
+    )
 
 
 @teacher_app.command("list")
@@ -506,8 +509,11 @@ def run(
     given = parameters_of(section, dataset, profile, parameter)
     if len(given) > 1 and output is not None:
         raise InputError("-o names one page: give it with one section, and leave it out with several")
-    from .book import pages
+    from .book import pages, replaced
 
+    if output is None and not publish:
+        for line in filter(None, (replaced.told(name, own) for name, own in given.items())):
+            typer.echo(line, err=True)
     if len(given) > 1:
         for name, own in given.items():
             pages.check(name, own, publish=publish)

@@ -106,3 +106,12 @@ def test_an_environment_is_made_where_pip_is_set_to_install_for_the_user(tmp_pat
     command = [sys.executable, "-m", "pip", "install", *words]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PIP_USER": "1"}, capture_output=True, text=True)
     assert "--user" not in done.stderr and "No matching distribution found for kdlib-is-nowhere" in done.stderr
+
+
+def test_the_network_of_the_example_is_fetched_alone_and_by_the_name_under_which_the_example_reads_it(tmp_path):
+    """Its package pins what nobody else could live with: it is no requirement, and never installed."""
+    [line] = [line for line in would_be_made(tmp_path).splitlines() if "pip download" in line]
+    assert "--no-deps -c constraints.txt -d .venv/pretrained cifar-10-model" in line
+    wheel = f"cifar_10_model-{PINS['cifar-10-model']}-py3-none-any.whl"
+    assert f'Path(sys.prefix, "pretrained", "{wheel}")' in (ROOT / "notebooks" / "own_data.py").read_text()
+    assert not any(canonical(requirement.name) == "cifar-10-model" for requirement in REQUIREMENTS)

@@ -100,6 +100,7 @@
     const temperature = slider("Temperature", steps, 32, (t) => `T = ${t}`);
     const picture = element("img", { class: "explore-image", alt: "" });
     const classes = data.names.length;
+    const named = data.names.map((_, j) => j).filter((j) => j % Math.ceil(classes / 12) === 0);  // beside the axis: names must not meet
     const { plots, readout } = lay(figure, [example, temperature], [
       "Bar chart: soft labels of the small teacher", "Bar chart: soft labels of the large teacher",
       "Chart of entropy against confidence: both teachers between the one-hot label and label smoothing",
@@ -130,7 +131,7 @@
           customdata: data.names.map(asWritten), marker: { color: data.names.map((_, j) => j === data.shown ? c[name] : c.muted) },
         }], {
           heading: TEACHERS[name], yaxis: { ...titled("probability"), range: [0, 1] },
-          xaxis: { tickvals: data.names.map((_, j) => j), ticktext: data.names.map(asWritten), tickangle: data.names.some((n) => n.length > 2) ? -60 : 0 },
+          xaxis: { tickvals: named, ticktext: named.map((j) => asWritten(data.names[j])), tickangle: data.names.some((n) => n.length > 2) ? -60 : 0 },
         }));
         const line = Array.from({ length: 100 }, (_, k) => 1 / classes + (1 - 1 / classes) * k / 99.001);
         plot(plots[2], [

@@ -78,7 +78,7 @@ def missing_class(cells: pd.DataFrame, names: Sequence[str], dataset: str) -> Ex
     return Explorer(
         "missing-class",
         "Choose the removed class and a temperature: accuracy on it, raw and after the bias correction, with 95% "
-        "intervals; crosses are the paper's values where it prints a table.",
+        "intervals" + ("." if printed is None else "; crosses are the paper's values."),
         {"temperatures": temperatures, "classes": {str(c): names[c] for c in classes}, "rows": rows},
     )
 
@@ -148,9 +148,9 @@ def _curves(cells: pd.DataFrame, printed: pd.DataFrame | None, temperatures: Ite
 
 
 def _interval(values: Sequence[float]) -> list[float | None]:
-    """Mean, and ends of the 95% t interval; None where there is none."""
+    """Mean of accuracies in percent, and ends of the 95% t interval, from 0 to 100; None where there is none."""
     interval = t_interval(values)
-    return [_number(v, 2) for v in (interval.mean, interval.low, interval.high)]
+    return [_number(v, 2) for v in (interval.mean, *interval.shown_ends("%"))]
 
 
 def _number(value: float, decimals: int) -> float | None:

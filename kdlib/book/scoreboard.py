@@ -22,13 +22,15 @@ from ..claims.rows import last_epoch
 from ..report.formatting import as_written, format_interval
 from ..sections.related_systems.tables import equal_compute_finding
 from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
-from ..study.settings import differing, profile_values, reductions
+from ..study.settings import BEFORE, differing, profile_values, reductions
+from ..training.choices import STAND_INS
 from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
 from . import downloads, origins
 
 SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
 
+MEANINGLESS = ("smoke",)  # profiles that only try the code
 FIRST_SEEDS = 3  # that every page had at first: of a data set carried on to more, the scoreboard says what that changed
 MATRIX_SIGNS = (
     "*n*: teacher seeds. *Paper*: the size that it gives. –: not judged on this data set. *But see*: a control that "
@@ -247,7 +249,8 @@ class Scoreboard:
         """What a matrix of these data sets needs to be read."""
         lacking = [as_written(self.titles[name]) for name in shown if "rival_explanations" not in self.tables[name]]
         unrun = f" Rival explanations have not been run on {', '.join(lacking)}: no *but see* there says nothing."
-        return MATRIX_SIGNS + unrun * bool(lacking)
+        mixed = [f" {as_written(self.titles[name])}: {self._mixed(name)}" for name in shown if len(self._by_run(name)) > 1]
+        return MATRIX_SIGNS + unrun * bool(lacking) + "".join(mixed)
 
     def _matrix(
         self, statements: Mapping[str, tuple[Sequence[str], str]], found: Mapping[str, Sequence[Verdict]], up: str
@@ -272,19 +275,38 @@ class Scoreboard:
     def _scale(self, dataset: str) -> str:
         """What was run of a data set: its profiles, what they cut, and which teachers miss the accuracy floor."""
         own = [r for r in self.records if r["dataset"] == dataset]
-        by_profile: dict[str, list[str]] = {}
-        for r in own:
-            cut = by_profile.setdefault(r["settings"]["profile"], [])
-            cut += reductions(r["settings"], (*SECTIONS[r["section"]].accepted, "test_examples"), r.get("clipped", ()))
-        sentences = [
-            f"Profile `{profile}`" + (f" ({', '.join(dict.fromkeys(cut))})." if cut else ".")
-            for profile, cut in by_profile.items()
-        ]
+        by_run = self._by_run(dataset)
+        sentences = [self._mixed(dataset)] if len(by_run) > 1 else []
+        for run, records in by_run.items():
+            cut = [
+                words
+                for r in records
+                for words in reductions(
+                    r["settings"], (*SECTIONS[r["section"]].accepted, "test_examples"), r.get("clipped", ())
+                )
+            ]
+            sentences.append(f"Profile {run}" + (f" ({', '.join(dict.fromkeys(cut))})." if cut else "."))
         floors = [r["settings"]["accuracy_floor"] for r in own if r["section"] == "entropy"]
         missed = [line for floor in floors for line in _below_floor(self.tables[dataset]["entropy"]["teachers"], floor)]
         if missed:
             sentences.append(f"Below the accuracy floor, and counted nevertheless: {'; '.join(missed)}.")
         return " ".join(sentences)
+
+    def _by_run(self, dataset: str) -> dict[str, list[dict[str, Any]]]:
+        """The records of a data set's pages, by what they were run with: the profile, and teachers of a reader's own."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for record in self.records:
+            if record["dataset"] == dataset:
+                found.setdefault(_run_of(record), []).append(record)
+        return found
+
+    def _mixed(self, dataset: str) -> str:
+        """Sentences on a data set whose pages were run in several ways: which, and what that means for its verdicts."""
+        labels = {run: "; ".join(SECTIONS[r["section"]].label for r in own) for run, own in self._by_run(dataset).items()}
+        return (
+            f"Its pages were not run alike: {', '.join(f'profile {run} ({own})' for run, own in labels.items())}. A claim "
+            "is judged by the page of its own section, and one that takes several pages where these were run alike."
+        )
 
     def _changed_by_seeds(self, dataset: str) -> Iterator[str]:
         """Which verdicts the first seeds alone would have given otherwise, where a data set has more."""
@@ -316,6 +338,14 @@ class Scoreboard:
             for r in self.records
             if r["dataset"] == dataset
         }
+
+
+def _run_of(record: Mapping[str, Any]) -> str:
+    """A page's profile, and who stands in the place of its teachers, as the scoreboard says it."""
+    settings = BEFORE | dict(record["settings"])
+    own = [f"`{name}={settings[name]}`" for name in STAND_INS if settings[name] != name]
+    profile = settings["profile"]
+    return f"`{profile}`{' with ' * bool(own)}{' and '.join(own)}{', whose numbers mean nothing' * (profile in MEANINGLESS)}"
 
 
 def _overturning(verdict: Verdict, settings: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, int]:

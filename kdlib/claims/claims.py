@@ -194,36 +194,60 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Callabl
         tables[claim.notebook]  # lacking, if it was not run: also for a statistic that takes no table of it
         found = statistic(claim.statistic, claim.notebook)
     except KeyError as error:
-        what, paper = error.args[0], claim.paper_value(tables.dataset)
-        verdict, how = "no verdict", ""  # its table is there, with less than it needs
+        verdict = "no verdict"  # its table is there, with less than it needs
         if isinstance(error, Lacking):
-            verdict, how = ("not comparable", " with the same settings") if what in unlike else ("not yet run", "")
-        return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {what}{how}")
+            verdict = "not comparable" if error.args[0] in unlike else "not yet run"
+        paper, note = claim.paper_value(tables.dataset), f"lacks {_lacking(error, unlike)}"
+        return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=note)
     verdict = judge(claim, tables.dataset, found)
     beside = (verdict.note, found.note, *_beside(claim, verdict, found))
     verdict = replace(verdict, note="; ".join(filter(None, beside)))
-    return _with_premise(claim, verdict, statistic)
+    return _with_premise(claim, verdict, unlike, statistic)
 
 
-def _with_premise(claim: Claim, verdict: Verdict, statistic: Callable[[str, str], Statistic]) -> Verdict:
-    """The verdict where the claim's premise holds, if it has one; else that it is not met."""
+def _lacking(error: KeyError, unlike: set[str]) -> str:
+    """What a statistic does not have, and whether it was run otherwise."""
+    return f"{error.args[0]}{' with the same settings' if error.args[0] in unlike else ''}"
+
+
+def _with_premise(
+    claim: Claim, verdict: Verdict, unlike: set[str], statistic: Callable[[str, str], Statistic]
+) -> Verdict:
+    """The verdict where the claim's premise holds, if it has one; else that it is not met, or that it is not known."""
     if claim.premise is None or verdict.verdict not in VERDICTS[:4]:
         return verdict
-    try:
-        premise = statistic(claim.premise["statistic"], claim.notebook)
-    except KeyError as error:
-        return replace(
-            verdict, premise=f"Premise: {claim.premise['words']}; not looked at here (lacks {error.args[0]})"
-        )
     stated = claim.as_premise()
+    try:
+        premise = statistic(stated.statistic, claim.notebook)
+    except KeyError as error:
+        how = _how_to_know(claim, error, verdict.dataset)
+        return _of_unknown_premise(claim, verdict, f"lacks {_lacking(error, unlike)}{how}")
     held = decide(stated, None, premise, LEVEL)
-    measured = f"{claim.premise['words']}: {held.estimate}" if held.estimate else claim.premise["words"]
+    if held.p is None:
+        return _of_unknown_premise(claim, verdict, held.note or held.verdict)
+    measured = f"{claim.premise['words']}: {held.estimate}"
     if held.verdict == "reproduced":
         return replace(verdict, premise=f"Premise met: {measured}")
     could_hold = held.verdict == "undecided" and (held.estimate.mean > stated.null_value) == (stated.side == "greater")
     needed = seeds_that_would_decide(stated, premise, LEVEL) if could_hold else None
     said = f"Premise: {measured}. But for it: {verdict.verdict}"
     return replace(verdict, verdict="premise not met", premise=said, seeds_needed=needed)
+
+
+def _of_unknown_premise(claim: Claim, verdict: Verdict, why: str) -> Verdict:
+    """No verdict, with the estimate: it may be that the claim does not speak of these teachers."""
+    note = "; ".join(filter(None, [f"no verdict before its premise is known ({why})", verdict.note]))
+    kept = {"estimate": verdict.estimate, "paper": verdict.paper, "values": verdict.values, "note": note}
+    said = f"Premise: {claim.premise['words']}; not known here"
+    return Verdict(claim.id, verdict.dataset, "no verdict", premise=said, **kept)
+
+
+def _how_to_know(claim: Claim, error: KeyError, dataset: str) -> str:
+    """After which command a premise is known that lacks a section; empty where it lacks something else."""
+    if error.args[0] not in {other.notebook for other in load_claims()}:
+        return ""
+    run = f"`kdlib run {error.args[0]} --dataset {dataset}`, with the profile and parameters of {claim.notebook}"
+    return f": after {run}, the scoreboard has it"
 
 
 def _beside(claim: Claim, verdict: Verdict, found: Statistic) -> Iterable[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from unicodedata import category
 
 from .. import paths
 from ..errors import DataNotFoundError, InputError
@@ -13,6 +14,7 @@ from .human_labels import HUMAN_LABELS
 if TYPE_CHECKING:
     from numpy import ndarray
 
+NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control, half of a character, end of line or paragraph
 # Train images, train labels, test images, test labels.
 Arrays: TypeAlias = "tuple[ndarray, ndarray, ndarray, ndarray]"
 
@@ -72,6 +74,7 @@ def register_dataset(
             f"{class_names!r}. Of a dictionary from labels to names: [names[label] for label in sorted(names)]"
         )
     names = None if class_names is None else tuple(map(str, class_names))
+    check_class_names(names or ())
     try:
         plugins.claim(f"data set {name!r}")
     except InputError:
@@ -97,8 +100,21 @@ def check_family(family: str) -> None:
 
 def check_title(title: str | None) -> None:
     """Raise `InputError` for the title of a data set that is given and is not one line."""
-    if title is not None and (not isinstance(title, str) or len(title.splitlines()) != 1):
+    if title is not None and not (isinstance(title, str) and title and _is_line(title)):
         raise InputError(f"the title of a data set must be one line, got {title!r}")
+
+
+def check_class_names(names: Iterable[str]) -> None:
+    """Raise `InputError` for the name of a class that no line can show."""
+    if unsaid := [name for name in names if not _is_line(name)]:
+        raise InputError(
+            f"the name {unsaid[0]!r} of a class holds a line break, a control character or bytes that are no UTF-8, "
+            "and cannot be shown: give the class another name"
+        )
+
+
+def _is_line(text: str) -> bool:
+    return not any(category(sign) in NO_TEXT for sign in text)
 
 
 def find_source(name: str, root: Path | None = None) -> Source:

@@ -106,7 +106,7 @@ class VerdictTable:
         if claim.by_construction:
             yield f"It holds by construction, and is counted apart: {html.escape(claim.by_construction)}"
         if verdict.estimate is not None:
-            yield html.escape(verdict.note)
+            yield _with_code(verdict.note)
         if reach := self.reach(verdict):
             yield reach
         else:
@@ -167,7 +167,7 @@ class VerdictMatrix:
         return (
             f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>{drawing or '<br>'}"
             f"<small>{html.escape('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
-            + f"<br><small>{html.escape(verdict.note)}</small>" * bool(verdict.note and verdict.estimate)
+            + f"<br><small>{_with_code(verdict.note)}</small>" * bool(verdict.note and verdict.estimate)
             + f"<br><small>{OUTSIDE}</small>" * _misses_size(verdict)
             + f"<br><small>{ITSELF}</small>" * _fails_itself(verdict, claim)
             + f"<br><small>but see {links}</small>" * bool(links)
@@ -247,5 +247,9 @@ def _inline(text: str) -> str:
             inner = inner.replace(name, sign)
         return f"<i>{inner}</i>"
 
-    flowing = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"\$([^$]+)\$", symbols, re.sub(r"`([^`]+)`", r"<code>\1</code>", flowing))
+    return re.sub(r"\$([^$]+)\$", symbols, _with_code(" ".join(text.split()), quote=False))
+
+
+def _with_code(text: str, quote: bool = True) -> str:
+    """HTML of a text with `code`."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote))

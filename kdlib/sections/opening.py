@@ -125,7 +125,7 @@ def _fit(settings: Settings, dataset: Dataset, by_hand: set[str]) -> tuple[Setti
             asked, last = list(settings.missing_classes), dataset.classes - 1
             raise InputError(f"missing_classes={asked}: {dataset.name} has classes 0 to {last}")
         there = tuple(c for c in settings.missing_classes if c < dataset.classes)
-        clipped["missing_classes"] = ", ".join(map(str, there)) or "every class"
+        clipped["missing_classes"] = f"{', '.join(map(str, there)) or 'every one'}: there are {dataset.classes} classes"
         settings = replace(settings, missing_classes=there)
     available = int(torch.bincount(dataset.labels[dataset.train]).min())
     for name, limit, what in (

@@ -14,13 +14,14 @@ def limits(dataset: Dataset) -> list[str]:
     held_out = int(torch.bincount(dataset.labels[dataset.validation]).min())
     if held_out < 2:
         found.append(
-            f"{held_out} validation example in the smallest class: how tight clusters are is not measured on held-out "
-            "examples"
+            f"{held_out} validation example{'s' * (held_out != 1)} in the smallest class: how tight clusters are is "
+            "not measured on held-out examples"
         )
     tested = dataset.smallest_test_class
     if tested < FEW:
         found.append(
-            f"{tested} test examples in the smallest class: accuracy on it moves in steps of {100 / tested:.0f} points"
+            f"{tested} test example{'s' * (tested != 1)} in the smallest class: accuracy on it moves in steps of "
+            f"{100 / tested:.0f} points"
         )
     channels = dataset.shape[0]
     if channels not in (1, 3):

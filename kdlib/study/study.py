@@ -79,7 +79,8 @@ class Study:
     def notes(self) -> list[str]:
         """Sentences on what the data allow: the subset taken, grids that were clipped, what the set cannot show."""
         subset = [f"{self.settings.examples} training examples, a stratified subset"] * bool(self.settings.examples)
-        return [*subset, *(f"{name} clipped to {left}" for name, left in self.clipped.items()), *self.limits]
+        cut = (f"{name.replace('_', ' ')} cut to {left}" for name, left in self.clipped.items())
+        return [*subset, *cut, *self.limits]
 
     @property
     def seeds(self) -> range:

@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import sys
+import zipfile
 
 import nbformat
 import pytest
+import torch
 import yaml
 
 from kdlib import InputError, Store, draw_shapes
@@ -43,15 +46,61 @@ def test_the_example_goes_from_a_folder_to_verdicts_an_own_teacher_and_an_own_sy
         "shapes: added",
         "read as a folder of pictures by class",
         "verdict",
-        "fourier: added",
-        "the large teacher is fourier, a teacher of the reader",
+        "cifar-10-model 7.4.0",  # which is here or not: that is said
+        "mine: added",
+        "the large teacher is mine, a teacher of the reader",
         "(your own)",
         "'mean_squares': '",
     ):
         assert words in shown
-    streams = [[output.name for output in cell.get("outputs", []) if output.output_type == "stream"] for cell in page.cells]
+    streams = [
+        [output.name for output in cell.get("outputs", []) if output.output_type == "stream"] for cell in page.cells
+    ]
     assert set(map(tuple, streams)) == {(), ("stdout",)}  # in one piece
     assert "/tmp" not in shown and not (project / "data" / "added").exists() and not (project / "shapes").exists()
+
+
+def cell_of_the_network():
+    """Source of the example's cell that reads a network which somebody else trained."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{own_data.NAME}.ipynb", as_version=4)
+    [source] = [cell.source for cell in notebook.cells if "def read_convolutions" in cell.source]
+    return source
+
+
+def test_the_example_reads_the_convolutions_of_a_keras_network_as_they_were_trained(tmp_path):
+    """A network of torch's own layers, saved as Keras does: channels last, a group for each layer."""
+    h5py = pytest.importorskip("h5py")
+    blocks = [
+        torch.nn.Sequential(torch.nn.Conv2d(i, o, 3), torch.nn.ReLU(), torch.nn.BatchNorm2d(o, eps=1e-3)).eval()
+        for i, o in ((3, 4), (4, 4), (4, 5), (5, 5))
+    ]
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        for end, (convolution, _, norm) in zip(("", "_1", "_2", "_3"), blocks, strict=True):
+            norm.running_mean.uniform_(), norm.running_var.uniform_(1, 2)
+            torch.nn.init.uniform_(norm.weight, 1, 2), torch.nn.init.uniform_(norm.bias)
+            kept = {"kernel": convolution.weight.permute(2, 3, 1, 0), "bias": convolution.bias}
+            other = dict(
+                moving_mean=norm.running_mean, moving_variance=norm.running_var, gamma=norm.weight, beta=norm.bias
+            )
+            for layer, arrays in ((f"conv2d{end}", kept), (f"batch_normalization{end}", other)):
+                for name, array in arrays.items():
+                    file[f"model_weights/{layer}/{layer}/{name}:0"] = array.detach().numpy()
+    with zipfile.ZipFile(tmp_path / "network.whl", "w") as wheel:
+        wheel.write(tmp_path / "model.h5", "cifar_10_model/trained_models/cnn_model.h5")
+    images = torch.rand(2, 3, 32, 32)
+    pool = torch.nn.MaxPool2d(2)
+    with torch.no_grad():
+        wanted = pool(blocks[3](blocks[2](pool(blocks[1](blocks[0](255 * images))))))
+    exec(cell_of_the_network(), cell := {})
+    found = cell["seen_by"](cell["read_convolutions"](tmp_path / "network.whl"), images)
+    torch.testing.assert_close(torch.from_numpy(found), wanted.flatten(1))
+
+
+def test_without_that_network_the_example_says_so_in_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    exec(cell_of_the_network(), cell := {})
+    said = capsys.readouterr().out
+    assert cell["convolutions"] is None and "is not here: amplitudes" in said and said.count("\n") == 1
 
 
 @pytest.fixture

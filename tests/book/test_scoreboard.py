@@ -76,6 +76,36 @@ def test_the_landing_page_names_a_readers_own_data_sets_beside_those_of_the_pape
     assert "a reader's own" not in paper
 
 
+@pytest.mark.parametrize(
+    ("changed", "run"),
+    [
+        ({"profile": "smoke"}, "`smoke`, whose numbers mean nothing"),
+        ({"large_teacher": "mine"}, "`paper-cpu` with `large_teacher=mine`"),
+        ({"profile": "smoke", "small_teacher": "mine"}, "`smoke` with `small_teacher=mine`, whose numbers mean nothing"),
+        ({"device": "cuda"}, None),
+    ],
+)
+def test_a_data_set_whose_pages_were_not_run_alike_says_so_wherever_its_verdicts_stand(records, changed, run):
+    """On the landing page, on each section's page and on the scoreboard, each says which pages and what that means."""
+
+    def changed_in(record):
+        return record | {"settings": record["settings"] | changed} if record["section"] == "entropy" else record
+
+    two = [record for record in records if record["section"] in ("entropy", "missing_class")]
+    mixed = board([changed_in(record) for record in two])
+    for shown in (mixed.summary(), mixed.page(), mixed.of_section("entropy"), mixed.of_section("missing_class")):
+        said = " ".join(shown.split())
+        assert ("Its pages were not run alike: profile " in said) == (run is not None)
+        assert run is None or f"profile {run} (Entropy of the response)" in said
+
+
+def test_numbers_of_a_profile_that_only_tries_the_code_are_said_to_mean_nothing(records):
+    [page] = [record for record in records if record["section"] == "entropy"]
+    tried = page | {"settings": page["settings"] | {"profile": "smoke"}}
+    assert "Profile `smoke`, whose numbers mean nothing (" in board([tried]).summary()
+    assert "mean nothing" not in board([page]).summary()
+
+
 def test_a_book_of_some_data_sets_alone_takes_their_pages_alone(monkeypatch, tmp_path):
     there = [assembly.read_page(path) for path in executed() if path.stem == "entropy"]
     taken = []

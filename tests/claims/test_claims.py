@@ -331,10 +331,64 @@ def test_a_premise_that_is_undecided_on_its_own_side_says_how_many_seeds_would_m
     assert needed > 3 and undecided
 
 
-def test_where_a_premise_was_not_run_the_claim_is_judged_and_says_so():
-    tables = {"entropy": {"variance": tables_with(0)["variance"]}}
-    found = {v.claim: v for v in evaluate("mnist", tables)}["variance-rows"]
-    assert found.verdict == "reproduced" and found.premise.endswith("not looked at here (lacks entropy)")
+KNOWN = "no verdict before its premise is known"
+RUN = (
+    "after `kdlib run entropy --dataset mnist`, with the profile and parameters of example_efficiency, the scoreboard "
+    "has it"
+)
+
+
+def full_data_tables() -> dict:
+    """Of a page on examples: with all of them the small teacher's students are two to four points ahead."""
+    rows = [(s, t, 90 + (2 + s) * (t == "small")) for s in range(3) for t in ("small", "large")]
+    cells = pd.DataFrame(rows, columns=["seed", "teacher", "test_accuracy"])
+    return {"cells": cells.assign(full=True, examples_per_class=50, selection="entropy", budget="epochs")}
+
+
+@pytest.mark.parametrize(
+    ("lacking", "note"),
+    [
+        ("the section", f"{KNOWN} (lacks entropy: {RUN})"),
+        ("the same settings", f"{KNOWN} (lacks entropy with the same settings: {RUN})"),
+        ("a table", f"{KNOWN} (lacks entropy: {RUN})"),  # which is called as its section is
+        ("a column", f"{KNOWN} (lacks epoch)"),
+        ("a temperature", f"{KNOWN} (3 of 3 without a value)"),
+        ("other seeds", f"{KNOWN} (one seed, no verdict)"),
+        ("nothing", ""),
+    ],
+)
+def test_a_claim_whose_premise_is_not_known_has_no_verdict_and_says_what_would_help(lacking, note):
+    """It may be that the claim does not speak of these teachers, whatever its own number is."""
+    entropy = tables_with(0)["entropy"]
+    entropy["entropy"] += (1 + entropy["seed"] / 9) * (entropy["teacher"] == "small")
+    changed = {
+        "a column": lambda: entropy.drop(columns="epoch"),
+        "a temperature": lambda: entropy.assign(temperature=3),
+        "other seeds": lambda: entropy[entropy["seed"] == 0],
+    }
+    tables = {"example_efficiency": full_data_tables(), "entropy": {"entropy": changed.get(lacking, entropy.copy)()}}
+    if lacking == "a table":
+        tables["entropy"] = {}
+    if lacking == "the section":
+        del tables["entropy"]
+    alike = (lambda *about: True) if lacking != "the same settings" else (lambda own, name, section: own == section)
+    found = {v.claim: v for v in evaluate("mnist", tables, alike=alike)}["small-teaches-better"]
+    assert found.estimate.mean == pytest.approx(3) and len(found.values) == 3  # what was measured is shown
+    if lacking == "nothing":
+        assert found.verdict == "reproduced" and found.premise.startswith("Premise met") and KNOWN not in found.note
+        return
+    assert found.verdict == "no verdict" and found.note.split("; hier")[0] == note
+    assert found.p is found.adjusted is found.seeds_needed is None and found.left_out == () and found.two_looks == ""
+    assert [*found.remarks()] == ["Premise: at T = 9 the small teacher is the more confused one; not known here"]
+
+
+def test_a_command_in_a_note_is_set_as_code():
+    tables = {"example_efficiency": full_data_tables()}
+    verdicts = [v for v in evaluate("mnist", tables) if v.claim == "small-teaches-better"]
+    statements = {"It is so.": (["small-teaches-better"], "")}
+    matrix = VerdictMatrix(statements, {"mnist": verdicts}, {"mnist": "MNIST"}, {}, "board")
+    for shown in (VerdictTable(verdicts)._repr_html_(), matrix._repr_html_()):
+        assert "<code>kdlib run entropy --dataset mnist</code>" in shown
 
 
 def test_p_values_are_adjusted_among_the_papers_own_claims_that_hold_by_no_construction():

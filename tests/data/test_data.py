@@ -205,6 +205,15 @@ def test_a_name_that_means_something_else_is_refused_where_it_is_registered(name
     assert registry._sources.get(name) is before
 
 
+@pytest.mark.parametrize("names", [["a\nb", "c", "d"], ["a", "b\x1b[2J", "c"], ["a", "b", "\udce9"]])
+def test_a_name_of_a_class_can_be_shown(names):
+    with pytest.raises(
+        InputError, match="of a class holds a line break, a control character or bytes that are no UTF-8"
+    ):
+        register_dataset("made_up", lambda root: arrays(), class_names=names)
+    assert "made_up" not in registry._sources
+
+
 @pytest.mark.parametrize("title", ["", "one\ntwo", 5])
 def test_a_title_is_one_line(title):
     with pytest.raises(InputError, match="must be one line"):

@@ -234,13 +234,19 @@ def test_the_profiles_own_grids_are_clipped_to_the_data_set_and_the_study_says_s
     assert study.settings.batch_sizes == (32, 128)
     assert study.settings.examples_per_class == (5, 10, 20)
     assert "300 training examples, a stratified subset" in study.notes
-    assert "batch_sizes clipped to 32, 128: there are 270 training examples" in study.notes
+    assert "batch sizes cut to 32, 128: there are 270 training examples" in study.notes
     assert study.settings.spread_settings == ((128, 20),)
-    assert "spread_settings clipped to 128 × 20: there are 270 training examples" in study.notes
-    assert (
-        "examples_per_class clipped to 5, 10, 20: there are 27 training examples in the smallest class" in study.notes
-    )
+    assert "spread settings cut to 128 × 20: there are 270 training examples" in study.notes
+    assert "examples per class cut to 5, 10, 20: there are 27 training examples in the smallest class" in study.notes
     assert all(note in study._repr_html_() for note in study.notes)
+
+
+def test_the_profiles_missing_classes_are_those_that_a_data_set_has_and_the_study_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
+    images, labels = np.random.default_rng(0).integers(0, 256, (100, 8, 8), np.uint8), np.arange(100) % 5
+    kdlib.register_dataset("five", lambda root: (images, labels, 255 - images, labels))
+    study = open_study("missing_class", SMOKE | {"dataset": "five"}, store=Store(tmp_path))
+    assert study.settings.missing_classes == (0,) and "missing classes cut to 0: there are 5 classes" in study.notes
 
 
 def test_a_grid_by_hand_that_fits_is_taken_as_it_is(tmp_path):
@@ -363,7 +369,7 @@ def test_more_than_the_paper_has_is_no_fraction_of_it_and_what_a_data_set_lacks_
     more = asdict(resolve({"dataset": "mnist", "profile": "paper", "seeds": 10}))
     assert reductions(more, NAMES) == ["seeds 10, not 5"]
     study = open_study("example_efficiency", {}, dataset="digits", profile="paper")
-    assert any("examples_per_class clipped" in note for note in study.notes)
+    assert any("examples per class cut to" in note for note in study.notes)
     assert record(study, {}).content["clipped"] == ["examples_per_class"]
     assert reductions(asdict(study.settings), SECTIONS["example_efficiency"].parameters, study.clipped) == []
 

@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from kdlib.data import registry
 from kdlib.sections.penultimate_layer import experiment as penultimate_layer
 from kdlib.sections.rival_explanations.experiment import gradient_norms
 from kdlib.study import workers
+from kdlib.study.limits import limits
 from kdlib.study.store import from_bytes, unit_key
 from kdlib.training import devices, models, students, teachers
 
@@ -295,3 +297,38 @@ def test_a_student_is_trained_from_responses_that_were_kept_without_their_teache
         results += study.student_results([study.student(teacher, 9, missing_class=0)])
     assert not list((tmp_path / "bare").glob("teacher/*"))
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+@pytest.mark.parametrize(
+    ("held_out", "tested", "said"),
+    [
+        (
+            1,
+            1,
+            [
+                "1 validation example in the",
+                "1 test example in the smallest class: accuracy on it moves in steps of 100",
+            ],
+        ),
+        (
+            0,
+            4,
+            [
+                "0 validation examples in the",
+                "4 test examples in the smallest class: accuracy on it moves in steps of 25",
+            ],
+        ),
+        (2, 10, []),
+    ],
+)
+def test_a_class_with_few_held_out_examples_is_named_with_what_that_means(held_out, tested, said):
+    labels = torch.tensor([0] * held_out + [1] * 5)
+    few = SimpleNamespace(
+        readings=[],
+        labels=labels,
+        validation=torch.arange(len(labels)),
+        smallest_test_class=tested,
+        shape=(1, 8, 8),
+        classes=2,
+    )
+    assert [note[: len(words)] for note, words in zip(limits(few), said, strict=True)] == said

@@ -63,10 +63,15 @@ def add(
         said.append(f"these are {known}'s images in another order: `kdlib data {known} --download` gets the set itself")
     if family is None:
         family = "mnist" if arrays[0].ndim == 3 else "cifar10"
-    readings = (f"read as {found.kind}", *said)
-    added.add(name, added.Declaration(family, title or name, names, digest, str(path), readings), arrays)
+    source, *readings = map(_in_utf8, (str(path), f"read as {found.kind}", *said))
+    added.add(name, added.Declaration(family, title or name, names, digest, source, tuple(readings)), arrays)
     counts = [np.bincount(labels) for labels in arrays[1::2]]
     return name, [*readings, *forms.sizes(arrays[::2], counts, names), f"networks of table 7's {family}"]
+
+
+def _in_utf8(text: str) -> str:
+    """A text as it can be written and shown: names of files may hold bytes that are no UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 def _known_in_another_order(arrays: Arrays) -> str | None:
@@ -111,6 +116,8 @@ def _read_path(path: Path, options: Options, labelled: bool = True) -> Found | N
     """What a path holds by itself; None for a file without labels where these are not needed."""
     if not path.exists():
         raise InputError(f"{path} is not there: give a folder of pictures by class, or a file ({_kinds()})")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(folders.special(path))
     if not path.is_dir():
         return _read_files([path], options, labelled)
     entries = folders.visible(path)
@@ -128,7 +135,8 @@ def _read_path(path: Path, options: Options, labelled: bool = True) -> Found | N
             "class"
         )
     if len(places) == 1 and _is_wrapping(places[0]):
-        return _read_path(places[0], options, labelled)
+        found = _read_path(places[0], options, labelled)
+        return found and replace(found, said=[f"the data are in its one folder, {places[0].name}", *found.said])
     return folders.read(path, options)
 
 
@@ -238,6 +246,9 @@ def _squeezed(images: np.ndarray) -> np.ndarray:
 
 
 def _check_classes(names: Sequence[str]) -> None:
+    if not names:
+        raise InputError("there is no example: images and labels are empty")
+    registry.check_class_names(names)
     if len(names) < 2:
         raise InputError(f"there is one class only, {names[0]!r}; at least 2 are needed")
     if len(names) > MOST_CLASSES:

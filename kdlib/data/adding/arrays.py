@@ -31,6 +31,9 @@ def read_npz(path: Path) -> Found:
     Raises `InputError` where it is damaged, holds pickled objects, or names nothing known.
     """
     try:
+        with path.open("rb") as file:
+            if (start := file.read(2)) and start != b"PK":  # of a zip archive
+                raise InputError(f"{path} is no .npz file, whatever its name says")
         with np.load(path, allow_pickle=False) as file:
             return _named({name: _member(file, name, path) for name in file.files}, path)
     except InputError:
@@ -85,7 +88,7 @@ def read_mat(path: Path) -> tuple[Part, list[str]]:
         raise InputError(
             f"{path} holds {listed(list(arrays)) or 'nothing'}; needed are X [H, W, C, N] and y, as in SVHN"
         )
-    images, labels = arrays["X"], numeric_labels(np.asarray(arrays["y"]).reshape(-1), "labels")
+    images, labels = arrays["X"], numeric_labels(_words(np.asarray(arrays["y"]).reshape(-1), path), "labels")
     if images.ndim not in (3, 4) or images.shape[-1] != len(labels):
         raise InputError(
             f"{path}: X is {list(images.shape)} and y has {len(labels)} labels; needed is X [H, W, C, N], N being the "
@@ -97,6 +100,15 @@ def read_mat(path: Path) -> tuple[Part, list[str]]:
         labels = labels % 10
         said.append("labels are 1 to 10, and 10 is read as 0")
     return Part(images, labels, places=_places(path, len(labels))), said
+
+
+def _words(labels: np.ndarray, path: Path) -> np.ndarray:
+    """Labels as they are, or those of MATLAB's cell array of words, whose cells scipy gives as arrays of one."""
+    if labels.dtype != object:
+        return labels
+    if any(np.size(cell) != 1 for cell in labels):
+        raise InputError(f"{path}: y is a cell array, whose cells must each hold one word")
+    return np.array([np.asarray(cell).item() for cell in labels])
 
 
 def idx_files(paths: Sequence[Path]) -> dict[str, dict[tuple[str, str], Path]]:

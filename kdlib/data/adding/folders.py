@@ -32,7 +32,16 @@ def _entries(folder: Path) -> list[os.DirEntry]:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from error
-    return [e for e in entries if not e.name.startswith(".") and e.name.lower() not in NOT_SEEN]
+    seen = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in NOT_SEEN]
+    for entry in seen:
+        if not (entry.is_file() or entry.is_dir()) and os.path.exists(entry.path):
+            raise InputError(special(entry.path))
+    return seen
+
+
+def special(path: Path | str) -> str:
+    """Words for what is there, and neither a file nor a folder: reading a pipe might never end."""
+    return f"{path} is a pipe, a socket or a device; allowed: folders and files"
 
 
 def splits_of(folders: Sequence[Path]) -> dict[str, Path]:

@@ -207,8 +207,52 @@ def file_of(name, content):
     return make
 
 
+def cells(words):
+    """What scipy writes as MATLAB's cell array: a cell for each image."""
+    found = np.empty(120, dtype=object)
+    found[:] = [np.array(words, dtype=object)] * 120
+    return found
+
+
+def pipe(name):
+    """Whose reading would wait for somebody who writes to it."""
+
+    def make(place):
+        os.mkfifo(place / name)
+        return place / name
+
+    return make
+
+
+def with_pipe(place):
+    write_folder(place, X, Y)
+    os.mkfifo(place / "class_1" / "pipe.png")
+    return place
+
+
+def named(name):
+    """A folder of pictures, one of whose classes has this name."""
+    return lambda place: write_folder(place, X, Y, names=[name, "a", "b", "c"])
+
+
 WIDE, _ = patches(120, 4, 8, 10)
 BROKEN = {
+    "a text by the name of an .npz": (
+        file_of("set.npz", b"no arrays"),
+        "set.npz is no .npz file, whatever its name says",
+    ),
+    "a .mat of cells of two words": (mat(X=COLOURS.transpose(1, 2, 3, 0), y=cells(["a", "b"])), "each hold one word"),
+    "no examples": (lambda place: npz(place, x=X[:0], y=Y[:0]), "there is no example"),
+    "a .mat without examples": (mat(X=np.zeros((8, 8, 3, 0), np.uint8), y=np.zeros((0, 1))), "there is no example"),
+    "a pipe for a file": (pipe("set.csv"), "set.csv is a pipe, a socket or a device; allowed: folders and files"),
+    "a pipe among files": (lambda place: pipe("train.csv")(place).parent, "train.csv is a pipe, a socket or a device"),
+    "a pipe among pictures": (with_pipe, "pipe.png is a pipe, a socket or a device"),
+    "a class of two lines": (named("two\nlines"), "the name 'two\\nlines' of a class holds a line break"),
+    "a class that commands a terminal": (
+        named("\x1b[2J"),
+        "the name '\\x1b[2J' of a class holds a line break, a control",
+    ),
+    "a class in another encoding": (named(os.fsdecode(b"caf\xe9")), "or bytes that are no UTF-8, and cannot be shown"),
     "a path that is not there": (lambda place: place / "nowhere", "is not there: give a folder of pictures by class"),
     "an empty folder": (lambda place: place, "is empty: give a folder"),
     "a class without pictures": (with_empty_class, "the class 'class_x' has no picture"),
@@ -361,7 +405,7 @@ def test_a_name_that_is_taken_or_means_something_else_is_refused_before_anything
     assert words in str(caught.value) and sorted(data.rglob("*")) == before
 
 
-@pytest.mark.parametrize("asked", [{"family": "imagenet"}, {"title": "two\nlines"}])
+@pytest.mark.parametrize("asked", [{"family": "imagenet"}, {"title": "two\nlines"}, {"title": "\x1b[2J"}])
 def test_a_family_that_is_none_and_a_title_of_two_lines_are_refused(asked, data, tmp_path):
     with pytest.raises(InputError, match="unknown family of networks 'imagenet'; allowed: mnist|must be one line"):
         add("mine", tmp_path / "nowhere", **asked)

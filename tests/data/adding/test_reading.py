@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from scipy.io import savemat
 
 from kdlib import InputError, load_dataset
+from kdlib.data import added
 from kdlib.data.adding.add import add
 from kdlib.data.adding.parts import Options
 
@@ -187,6 +189,29 @@ def test_classes_have_the_names_that_come_with_them(data, tmp_path):
     assert load_dataset("hugging").class_names == tuple(WORDS)
     add("numbers", write_folder(tmp_path / "numbers", X, Y, ["2", "10", "-1", "100"]))
     assert load_dataset("numbers").class_names == ("-1", "2", "10", "100")
+
+
+def test_the_words_in_the_cells_of_a_mat_file_are_its_classes(data, tmp_path):
+    savemat(tmp_path / "set.mat", {"X": COLOURS.transpose(1, 2, 3, 0), "y": np.array(WORDS, dtype=object)[Y]})
+    add("cells", tmp_path / "set.mat")
+    assert load_dataset("cells").class_names == tuple(WORDS)
+
+
+def test_a_folder_that_only_wraps_the_data_is_named(data, tmp_path):
+    """Who gave the folder above by mistake sees which one was read."""
+    place = write_folder(tmp_path / "above" / "archive", X, Y).parent
+    _, said = add("wrapped", place)
+    assert said[:2] == ["read as a folder of pictures by class", "the data are in its one folder, archive"]
+    _, said = add("whole", place / "archive")
+    assert not any("one folder" in line for line in said)
+
+
+def test_where_files_are_named_in_another_encoding_the_data_are_read_and_what_is_said_can_be_shown(data, tmp_path):
+    place = write_folder(tmp_path / os.fsdecode(b"caf\xe9"), X, Y)
+    (place / os.fsdecode(b"caf\xe9.txt")).touch()
+    _, said = add("cafe", place)
+    assert "passed over, beside the folders: caf?.txt" in said and load_dataset("cafe").classes == 4
+    assert "\n".join(said).encode() and added.find("cafe").source.endswith("/caf?")
 
 
 def test_kaggles_test_file_without_labels_is_left_aside_and_this_is_said(data, tmp_path):
