@@ -4,10 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from filelock import FileLock
@@ -146,6 +148,17 @@ def one_kernel(**environment: str) -> Iterator[None]:
                 yield
             finally:
                 run_sync(manager.shutdown_kernel)(now=True)
+
+
+def started_by(process: psutil.Process, word: str) -> list[psutil.Process]:
+    """All processes beneath one, as soon as one with this word in its command line is among them."""
+    while True:
+        assert process.status() != psutil.STATUS_ZOMBIE, "it ended by itself"
+        found = process.children(recursive=True)
+        with suppress(psutil.NoSuchProcess):
+            if any(word in " ".join(one.cmdline()) for one in found):
+                return found
+        time.sleep(0.05)
 
 
 # Pages of digits and of a user's own data set, and the rendered book: made once for all workers.

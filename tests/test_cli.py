@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -298,9 +299,28 @@ def test_an_interruption_is_one_line_that_says_what_is_kept(kdlib, monkeypatch):
     monkeypatch.setattr(registry, "dataset_names", interrupted)
     later = []  # what becomes of a second Ctrl-C
     monkeypatch.setattr(signal, "signal", lambda *given: later.append(given))
+    monkeypatch.setattr(logging, "disable", lambda: None)  # for the tests after this one
     said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
     assert kdlib("data", "--list") == (130, "", said)
-    assert later == [(signal.SIGINT, signal.SIG_IGN)]
+    assert later[-3:] == [(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("before", ["SIG_DFL", "SIG_IGN"])
+def test_a_command_that_is_told_to_end_does_so_in_one_line_unless_it_was_started_to_ignore_it(number, before):
+    code = f"""
+import signal, sys
+from kdlib import cli
+from kdlib.data import registry
+
+signal.signal({number}, signal.{before})
+registry.dataset_names = lambda: signal.raise_signal({number}) or []
+sys.argv = ["kdlib", "data", "--list"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
+    assert (done.returncode, done.stderr) == ((128 + number, said) if before == "SIG_DFL" else (0, ""))
 
 
 def test_an_interruption_that_python_loses_in_a_callback_is_sent_again():
