@@ -6,12 +6,15 @@ one, as a wheel is, data sets and store lie in the working directory: never besi
 
 import os
 import secrets
+import subprocess
 import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+
+KEPT = ("GIT_CONFIG", "GIT_EXEC_PATH")  # of git's variables: those that are of no one repository
 
 
 def working_dir() -> Path:
@@ -87,6 +90,28 @@ def _named(variable: str) -> Path | None:
     """The folder that an environment variable names; None where it is empty or not set."""
     given = os.environ.get(variable)
     return as_folder(at_home(given), variable) if given else None
+
+
+def git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Output, errors and exit code of a git command in the repository whose top folder this is, and in none around it.
+
+    The exit code is 127 where git is not installed. The history is the true one: what a user's environment says of
+    repositories, as it does within a hook of another one, and replaced or grafted commits are passed over. Nothing is
+    fetched.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(KEPT)}
+    own = {
+        "GIT_CEILING_DIRECTORIES": str(root.resolve().parent),
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": os.devnull,
+        "GIT_NO_LAZY_FETCH": "1",
+        "LC_ALL": "C",
+    }
+    command = ["git", "-c", "log.showSignature=false", "-C", str(root), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, env=kept | own, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return subprocess.CompletedProcess(command, 127, b"", b"")
 
 
 def as_folder(path: Path, named_by: str) -> Path:

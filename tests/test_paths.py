@@ -8,7 +8,7 @@ from kdlib import Store, paths
 from kdlib.data import plugins
 from kdlib.study.store import Unit
 
-from .conftest import command_line
+from .conftest import ROOT, command_line
 
 PLACES = {
     "KDLIB_ROOT": paths.checkout,
@@ -96,3 +96,14 @@ def test_a_working_directory_that_was_removed_is_told_in_one_line(tmp_path, monk
     done = command_line("models")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("kdlib: the working directory is no longer there") and done.stderr.count("\n") == 1
+
+
+def test_git_tells_of_a_project_itself_and_of_no_repository_around_it(tmp_path, monkeypatch):
+    """Units would be said to be computed at a commit of whatever a wheel is installed into."""
+    monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
+    assert paths.git(tmp_path, "init", "--quiet").returncode == 0
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
+    assert paths.git(tmp_path, *who, "commit", "--quiet", "--allow-empty", "-m", "First").returncode == 0
+    (tmp_path / "inner").mkdir()
+    describe = ("describe", "--always")
+    assert paths.git(tmp_path, *describe).stdout and not paths.git(tmp_path / "inner", *describe).stdout

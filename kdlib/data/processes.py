@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from threading import Thread
+from functools import cache
+from multiprocessing import resource_tracker
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 PAUSE = 0.5  # seconds between two looks for the parent
@@ -14,6 +17,7 @@ PAUSE = 0.5  # seconds between two looks for the parent
 
 def of_this_process() -> dict[str, Any]:
     """Arguments of a pool of joblib's, whose workers then end with this process."""
+    _start_trackers()
     return {"initializer": end_with, "initargs": (os.getpid(),)}
 
 
@@ -50,6 +54,24 @@ def load_ipython_extension(_: object) -> None:
     By itself ipykernel notices the end only where process 1 adopts orphans, which a user's systemd does in its stead.
     """
     end_with(int(os.environ["JPY_PARENT_PID"]))
+
+
+@cache
+def _start_trackers() -> None:
+    """Start what keeps account of semaphores, for joblib and the standard library, so that no closed terminal ends it.
+
+    It ignores SIGINT and SIGTERM by itself, and not SIGHUP: a second one would find names that it does not know.
+    """
+    if current_thread() is not main_thread():  # which alone may say what becomes of a signal
+        return
+    from joblib.externals.loky.backend import resource_tracker as of_joblib
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a new process inherits
+    try:
+        of_joblib.ensure_running()
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _watch(parent: int) -> None:
