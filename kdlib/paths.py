@@ -28,15 +28,20 @@ def working_dir() -> Path:
 def checkout() -> Path | None:
     """Root folder of the project: KDLIB_ROOT, else the nearest one above the working directory, else the source's.
 
-    None where kdlib is installed without the project.
+    None where kdlib is installed without the project. Raises `InputError` where KDLIB_ROOT names something else.
     """
     if given := _named("KDLIB_ROOT"):
+        if not _is_project(given):
+            raise InputError(
+                f"KDLIB_ROOT {given} cannot be used: it is no clone of the project (no _toc.yml, or no kdlib/)"
+            )
         return given.resolve()
     here, source = working_dir().resolve(), Path(__file__).resolve().parent.parent
-    for folder in (here, *here.parents, source):
-        if (folder / "_toc.yml").is_file() and (folder / "kdlib").is_dir():
-            return folder
-    return None
+    return next((folder for folder in (here, *here.parents, source) if _is_project(folder)), None)
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / "_toc.yml").is_file() and (folder / "kdlib").is_dir()
 
 
 def project_root() -> Path:

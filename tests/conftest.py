@@ -53,6 +53,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=rank)
 
 
+def as_project(folder: Path) -> Path:
+    """A folder with what a clone is known by, for KDLIB_ROOT."""
+    (folder / "kdlib").mkdir(parents=True, exist_ok=True)
+    (folder / "_toc.yml").touch()
+    return folder
+
+
 def rules_in(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Copy all rules into a project, and let them be those that hold."""
     from kdlib.claims import rules
@@ -192,7 +199,7 @@ def project(session_folder):
     copy = session_folder / "project"
     with made_once(copy) as to_make:
         if to_make:
-            copy.mkdir()
+            as_project(copy)
             for name in ("_config.yml", "_toc.yml"):
                 shutil.copy(ROOT / name, copy)
             for name in ("book", "notebooks", "data/paper"):

@@ -24,7 +24,7 @@ from kdlib.data.sources import FILES
 from kdlib.sections import SECTIONS
 from kdlib.training.systems.registry import systems
 
-from .conftest import ROOT
+from .conftest import ROOT, as_project
 
 SMALL = [
     "--profile", "smoke", "-p", "seeds=1", "-p", "temperatures=9", "-p", "missing_classes=0",
@@ -58,7 +58,7 @@ def project(tmp_path, monkeypatch):
     for name in ("notebooks", "data/paper"):
         shutil.copytree(ROOT / name, root / name)
     shutil.copy(ROOT / "jupytext.toml", root)
-    monkeypatch.setenv("KDLIB_ROOT", str(root))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(root)))
     return root
 
 

@@ -17,7 +17,7 @@ import yaml
 import kdlib
 from kdlib.sections import SECTIONS
 
-from .conftest import ROOT, started_by
+from .conftest import ROOT, as_project, started_by
 
 PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in ROOT.glob("workflow/profiles/*/config.yaml")}
 PLUGIN = """
@@ -80,7 +80,11 @@ def workflow(tmp_path):
     kdlib_python = tmp_path / "bin" / "python"
     kdlib_python.write_text(STAND_IN)
     kdlib_python.chmod(0o755)
-    own = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "KDLIB_ROOT": str(tree), "PYTHONPATH": str(tree)}
+    own = {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "KDLIB_ROOT": str(as_project(tree)),
+        "PYTHONPATH": str(tree),
+    }
     places = {"KDLIB_DATA": str(data), "KDLIB_PLUGINS": str(plugins)}
     arguments = ["--snakefile", "workflow/Snakefile", "--workflow-profile", "workflow/profiles/local", "--cores", "1"]
     arguments += ["--config", "datasets=mine", "profile=smoke"]

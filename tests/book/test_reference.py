@@ -26,7 +26,7 @@ from kdlib.claims.intervals import wilson_interval
 from kdlib.sections.opening import open_study
 from kdlib.study import store
 
-from ..conftest import ROOT, command_line, one_kernel, rules_in
+from ..conftest import ROOT, as_project, command_line, one_kernel, rules_in
 from ..sections.test_statistics import example_efficiency_tables
 
 pytestmark = pytest.mark.xdist_group("reference")
@@ -51,7 +51,7 @@ def project(published, tmp_path, monkeypatch):
     """A copy of it to spoil, without the store: as in a fresh clone."""
     copy = tmp_path / "project"
     shutil.copytree(published, copy, ignore=shutil.ignore_patterns("store", "_build"))
-    monkeypatch.setenv("KDLIB_ROOT", str(copy))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(copy)))
     rules_in(copy, monkeypatch)
     return copy
 

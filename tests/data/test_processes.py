@@ -11,7 +11,7 @@ import pytest
 
 from kdlib.data import processes
 
-from ..conftest import ROOT, started_by
+from ..conftest import ROOT, as_project, started_by
 
 LAST = 5.0  # seconds in which all must have ended; each looks for its parent every half second
 JOBLIB = """
@@ -71,7 +71,7 @@ time.sleep(60)
 def test_what_a_killed_process_started_ends_with_it(program, word, tmp_path):
     (tmp_path / "started.py").write_text(f"import time\n\nif __name__ == '__main__':\n    exec({program!r})\n")
     (tmp_path / "adopts.py").write_text(ADOPTS)
-    places = os.environ | {"PYTHONPATH": str(ROOT), "KDLIB_ROOT": str(tmp_path)}
+    places = os.environ | {"PYTHONPATH": str(ROOT), "KDLIB_ROOT": str(as_project(tmp_path))}
     adopts = subprocess.Popen(
         [sys.executable, "adopts.py"], cwd=tmp_path, env=places, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
