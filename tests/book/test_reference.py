@@ -37,6 +37,7 @@ SECTIONS = ("entropy", "missing_class")
 def published(tmp_path_factory):
     """A project with two reference pages of digits at smoke size."""
     copy = tmp_path_factory.mktemp("reference")
+    as_project(copy)
     for name in ("book", "notebooks", "data/paper"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
     with one_kernel(**environment(copy)):
@@ -51,7 +52,7 @@ def project(published, tmp_path, monkeypatch):
     """A copy of it to spoil, without the store: as in a fresh clone."""
     copy = tmp_path / "project"
     shutil.copytree(published, copy, ignore=shutil.ignore_patterns("store", "_build"))
-    monkeypatch.setenv("KDLIB_ROOT", str(as_project(copy)))
+    monkeypatch.setenv("KDLIB_ROOT", str(copy))
     rules_in(copy, monkeypatch)
     return copy
 
