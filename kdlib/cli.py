@@ -106,6 +106,9 @@ def main() -> None:
 
     Ctrl-C is 130, and what else ends a command, as shells have it.
     """
+    for stream in ("stdin", "stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by who started this; the next file to be opened would take its place
+            setattr(sys, stream, open(os.devnull, "r" if stream == "stdin" else "w"))  # noqa: SIM115
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _unraisable
     received = []

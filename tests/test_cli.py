@@ -323,6 +323,30 @@ cli.main()
     assert (done.returncode, done.stderr) == ((128 + number, said) if before == "SIG_DFL" else (0, ""))
 
 
+def test_a_command_whose_output_nobody_takes_does_its_work(tmp_path):
+    """As of a service that was started with closed streams: what is opened next would be written into."""
+    code = """
+import sys
+from pathlib import Path
+from kdlib import cli
+from kdlib.data import registry
+from kdlib.progress import progress
+
+def names():
+    Path("done").write_text(" ".join(progress(["all"], "of", 1)))
+    return []
+
+registry.dataset_names = names
+sys.argv = ["kdlib", "data", "--list"]
+cli.main()
+"""
+    (tmp_path / "command.py").write_text(code)
+    closed = f"{sys.executable} command.py <&- >&- 2>&-"
+    places = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run(closed, shell=True, cwd=tmp_path, env=places).returncode == 0
+    assert (tmp_path / "done").read_text() == "all"
+
+
 def test_an_interruption_that_python_loses_in_a_callback_is_sent_again():
     code = """
 import signal, sys, time, weakref
