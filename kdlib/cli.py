@@ -5,6 +5,7 @@ after its input was checked.
 """
 
 import json
+import logging
 import os
 import shlex
 import signal
@@ -59,6 +60,8 @@ store_app = typer.Typer(no_args_is_help=True, help="List, remove, check, send or
 app.add_typer(store_app, name="store")
 
 INTERRUPTED = 130  # the exit code that shells and typer have for Ctrl-C
+# What else ends a command as Ctrl-C does: `kill`, a cluster or a machine that shuts down; a terminal that was closed.
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class DataGroup(typer.core.TyperGroup):
@@ -99,17 +102,35 @@ JsonOption = Annotated[bool, typer.Option("--json", help="for a program to read"
 
 
 def main() -> None:
-    """The entry point: a user's error is one line, and exit code 2; what cannot be read or written, 3; Ctrl-C, 130."""
+    """The entry point: a user's error is one line, and exit code 2; what cannot be read or written, 3.
+
+    Ctrl-C is 130, and what else ends a command, as shells have it.
+    """
+    for stream in ("stdin", "stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by who started this; the next file to be opened would take its place
+            setattr(sys, stream, open(os.devnull, "r" if stream == "stdin" else "w"))  # noqa: SIM115
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _unraisable
+    received = []
+
+    def end(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:  # what `nohup` starts ignores one
+            signal.signal(number, end)
     try:
         with in_one_line():
             app()
     except SystemExit as ended:
-        if ended.code == INTERRUPTED:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one, as snakemake sends, would find it ending
+        if received or ended.code == INTERRUPTED:
+            for number in (signal.SIGINT, *ENDING):
+                signal.signal(number, signal.SIG_IGN)  # a second one, as snakemake sends, would find it ending
+            logging.disable()  # nor has what ends half-way anything to say
             said = "interrupted; what was finished is kept, and the same command goes on from there"
             typer.echo(f"kdlib: {said}", err=True)
+            raise SystemExit(128 + received[0] if received else INTERRUPTED) from None
         raise
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == __package__:

@@ -6,12 +6,15 @@ one, as a wheel is, data sets and store lie in the working directory: never besi
 
 import os
 import secrets
+import subprocess
 import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+
+KEPT = ("GIT_CONFIG", "GIT_EXEC_PATH")  # of git's variables: those that are of no one repository
 
 
 def working_dir() -> Path:
@@ -25,15 +28,20 @@ def working_dir() -> Path:
 def checkout() -> Path | None:
     """Root folder of the project: KDLIB_ROOT, else the nearest one above the working directory, else the source's.
 
-    None where kdlib is installed without the project.
+    None where kdlib is installed without the project. Raises `InputError` where KDLIB_ROOT names something else.
     """
     if given := _named("KDLIB_ROOT"):
+        if not _is_project(given):
+            raise InputError(
+                f"KDLIB_ROOT {given} cannot be used: it is no clone of the project (no _toc.yml, or no kdlib/)"
+            )
         return given.resolve()
     here, source = working_dir().resolve(), Path(__file__).resolve().parent.parent
-    for folder in (here, *here.parents, source):
-        if (folder / "_toc.yml").is_file() and (folder / "kdlib").is_dir():
-            return folder
-    return None
+    return next((folder for folder in (here, *here.parents, source) if _is_project(folder)), None)
+
+
+def _is_project(folder: Path) -> bool:
+    return (folder / "_toc.yml").is_file() and (folder / "kdlib").is_dir()
 
 
 def project_root() -> Path:
@@ -87,6 +95,28 @@ def _named(variable: str) -> Path | None:
     """The folder that an environment variable names; None where it is empty or not set."""
     given = os.environ.get(variable)
     return as_folder(at_home(given), variable) if given else None
+
+
+def git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Output, errors and exit code of a git command in the repository whose top folder this is, and in none around it.
+
+    The exit code is 127 where git is not installed. The history is the true one: what a user's environment says of
+    repositories, as it does within a hook of another one, and replaced or grafted commits are passed over. Nothing is
+    fetched.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(KEPT)}
+    own = {
+        "GIT_CEILING_DIRECTORIES": str(root.resolve().parent),
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": os.devnull,
+        "GIT_NO_LAZY_FETCH": "1",
+        "LC_ALL": "C",
+    }
+    command = ["git", "-c", "log.showSignature=false", "-C", str(root), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, env=kept | own, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return subprocess.CompletedProcess(command, 127, b"", b"")
 
 
 def as_folder(path: Path, named_by: str) -> Path:

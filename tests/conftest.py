@@ -4,10 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from filelock import FileLock
@@ -49,6 +51,13 @@ def pytest_collection_modifyitems(items):
         return LONGEST.index(group.args[0]) if group and group.args[0] in LONGEST else len(LONGEST)
 
     items.sort(key=rank)
+
+
+def as_project(folder: Path) -> Path:
+    """A folder with what a clone is known by, for KDLIB_ROOT."""
+    (folder / "kdlib").mkdir(parents=True, exist_ok=True)
+    (folder / "_toc.yml").touch()
+    return folder
 
 
 def rules_in(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +157,17 @@ def one_kernel(**environment: str) -> Iterator[None]:
                 run_sync(manager.shutdown_kernel)(now=True)
 
 
+def started_by(process: psutil.Process, word: str) -> list[psutil.Process]:
+    """All processes beneath one, as soon as one with this word in its command line is among them."""
+    while True:
+        assert process.status() != psutil.STATUS_ZOMBIE, "it ended by itself"
+        found = process.children(recursive=True)
+        with suppress(psutil.NoSuchProcess):
+            if any(word in " ".join(one.cmdline()) for one in found):
+                return found
+        time.sleep(0.05)
+
+
 # Pages of digits and of a user's own data set, and the rendered book: made once for all workers.
 
 
@@ -179,7 +199,7 @@ def project(session_folder):
     copy = session_folder / "project"
     with made_once(copy) as to_make:
         if to_make:
-            copy.mkdir()
+            as_project(copy)
             for name in ("_config.yml", "_toc.yml"):
                 shutil.copy(ROOT / name, copy)
             for name in ("book", "notebooks", "data/paper"):

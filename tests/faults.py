@@ -11,7 +11,8 @@
 
 The others each end the run with one clear error and no traceback; once what was wrong is mended, the next run goes on:
 
-- interrupt: Ctrl-C at a random moment of the set-up or the workflow (Python, which imports snakemake, has a traceback).
+- interrupt: Ctrl-C, `kill` of make, or a closed terminal, at a random moment of the set-up or the workflow (Python,
+  which imports snakemake, has a traceback); no process is left behind.
 - disk: the store's disk is full from a random moment on.
 - readonly: the store cannot be written from a random moment on.
 - kernel: kill -9 of the kernel that executes a page.
@@ -23,6 +24,7 @@ out of links to the one that runs this script: it shows what becomes of a set-up
 """
 
 import argparse
+import itertools
 import os
 import random
 import re
@@ -38,6 +40,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import psutil
 
 from kdlib import Store
 from kdlib.book.pages import page_record
@@ -230,6 +233,8 @@ def end_with_one_error(
         code, finished, said = process.wait(), copy.units(), copy.log.read_text()
         mend()
         faults = ["it went on in spite of the fault"] * (not code)
+        if left := psutil.wait_procs(_processes(copy), timeout=10)[1]:
+            faults.append(f"left behind: {left}")
         if len(re.findall(words, said)) != 1 or "Traceback" in said:
             faults.append(f"not one clear error:\n{copy.tail()}")
         code, _ = copy.make()
@@ -283,17 +288,20 @@ def forbid_writing(copy: Copy, expected: dict[str, str], times: int, seed: int) 
 
 
 def interrupt(copy: Copy, expected: dict[str, str], times: int, seed: int, duration: float) -> int:
-    """Ctrl-C, which every process of the group gets."""
+    """Ctrl-C, which every process of the group gets, `kill`, which make alone gets, and a closed terminal, in turn."""
+    turns = itertools.cycle([(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM), (os.killpg, signal.SIGHUP)])
 
     def fault(process: subprocess.Popen, moment: int) -> Callable:
         with suppress(subprocess.TimeoutExpired):
             process.wait(SET_UP + moment / 13 * duration)
         _wait_for(process, lambda: "Building DAG" in copy.log.read_text() or not (copy.folder / ".venv/ready").exists())
+        send, number = next(turns)
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
+            send(process.pid, number)
         return lambda: None
 
-    words = r"(?m)Terminating processes on user request|^interrupted; |ready\] Interrupt"  # of the workflow, of make
+    # Of the workflow, of make.
+    words = r"(?m)Terminating processes on user request|^interrupted; |ready\] (?:Interrupt|Terminated|Hangup)"
     return end_with_one_error(copy, expected, times, seed, words, fault)
 
 
@@ -301,10 +309,10 @@ def kill_kernels(copy: Copy, expected: dict[str, str], times: int, seed: int) ->
     """The kernel of a page is killed some time after it appeared."""
 
     def fault(process: subprocess.Popen, moment: int) -> Callable:
-        _wait_for(process, lambda: _kernels(copy))
+        _wait_for(process, lambda: _processes(copy, "ipykernel_launcher"))
         time.sleep(moment / 4)
-        for pid in _kernels(copy)[:1]:
-            os.kill(pid, signal.SIGKILL)
+        for kernel in _processes(copy, "ipykernel_launcher")[:1]:
+            kernel.kill()
         return lambda: None
 
     return end_with_one_error(copy, expected, times, seed, "the kernel died", fault)
@@ -398,13 +406,13 @@ def _wait_for(process: subprocess.Popen, condition: Callable[[], object]) -> Non
         time.sleep(0.02)
 
 
-def _kernels(copy: Copy) -> list[int]:
-    """Processes of kernels that use the copy's store."""
+def _processes(copy: Copy, word: str = "") -> list[psutil.Process]:
+    """Processes that use the copy's store, and have a word in their command line."""
     found = []
-    for pid in subprocess.run(["pgrep", "-f", "ipykernel_launcher"], capture_output=True, text=True).stdout.split():
-        with suppress(OSError):
-            if f"KDLIB_STORE={copy.store}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                found.append(int(pid))
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("KDLIB_STORE") == str(copy.store) and word in " ".join(process.cmdline()):
+                found.append(process)
     return found
 
 

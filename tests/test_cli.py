@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -23,7 +24,7 @@ from kdlib.data.sources import FILES
 from kdlib.sections import SECTIONS
 from kdlib.training.systems.registry import systems
 
-from .conftest import ROOT
+from .conftest import ROOT, as_project
 
 SMALL = [
     "--profile", "smoke", "-p", "seeds=1", "-p", "temperatures=9", "-p", "missing_classes=0",
@@ -57,7 +58,7 @@ def project(tmp_path, monkeypatch):
     for name in ("notebooks", "data/paper"):
         shutil.copytree(ROOT / name, root / name)
     shutil.copy(ROOT / "jupytext.toml", root)
-    monkeypatch.setenv("KDLIB_ROOT", str(root))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(root)))
     return root
 
 
@@ -298,9 +299,52 @@ def test_an_interruption_is_one_line_that_says_what_is_kept(kdlib, monkeypatch):
     monkeypatch.setattr(registry, "dataset_names", interrupted)
     later = []  # what becomes of a second Ctrl-C
     monkeypatch.setattr(signal, "signal", lambda *given: later.append(given))
+    monkeypatch.setattr(logging, "disable", lambda: None)  # for the tests after this one
     said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
     assert kdlib("data", "--list") == (130, "", said)
-    assert later == [(signal.SIGINT, signal.SIG_IGN)]
+    assert later[-3:] == [(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("before", ["SIG_DFL", "SIG_IGN"])
+def test_a_command_that_is_told_to_end_does_so_in_one_line_unless_it_was_started_to_ignore_it(number, before):
+    code = f"""
+import signal, sys
+from kdlib import cli
+from kdlib.data import registry
+
+signal.signal({number}, signal.{before})
+registry.dataset_names = lambda: signal.raise_signal({number}) or []
+sys.argv = ["kdlib", "data", "--list"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    said = "kdlib: interrupted; what was finished is kept, and the same command goes on from there\n"
+    assert (done.returncode, done.stderr) == ((128 + number, said) if before == "SIG_DFL" else (0, ""))
+
+
+def test_a_command_whose_output_nobody_takes_does_its_work(tmp_path):
+    """As of a service that was started with closed streams: what is opened next would be written into."""
+    code = """
+import sys
+from pathlib import Path
+from kdlib import cli
+from kdlib.data import registry
+from kdlib.progress import progress
+
+def names():
+    Path("done").write_text(" ".join(progress(["all"], "of", 1)))
+    return []
+
+registry.dataset_names = names
+sys.argv = ["kdlib", "data", "--list"]
+cli.main()
+"""
+    (tmp_path / "command.py").write_text(code)
+    closed = f"{sys.executable} command.py <&- >&- 2>&-"
+    places = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run(closed, shell=True, cwd=tmp_path, env=places).returncode == 0
+    assert (tmp_path / "done").read_text() == "all"
 
 
 def test_an_interruption_that_python_loses_in_a_callback_is_sent_again():

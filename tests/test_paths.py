@@ -8,7 +8,7 @@ from kdlib import Store, paths
 from kdlib.data import plugins
 from kdlib.study.store import Unit
 
-from .conftest import command_line
+from .conftest import ROOT, as_project, command_line
 
 PLACES = {
     "KDLIB_ROOT": paths.checkout,
@@ -38,6 +38,7 @@ def test_an_empty_variable_is_one_that_is_not_set(variable, home, monkeypatch):
 
 @pytest.mark.parametrize("variable", PLACES)
 def test_a_tilde_that_no_shell_has_expanded_is_the_home_folder(variable, home, monkeypatch):
+    as_project(home / "a place")
     monkeypatch.setenv(variable, "~/a place")
     assert PLACES[variable]() == home / "a place"
 
@@ -96,3 +97,28 @@ def test_a_working_directory_that_was_removed_is_told_in_one_line(tmp_path, monk
     done = command_line("models")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("kdlib: the working directory is no longer there") and done.stderr.count("\n") == 1
+
+
+def test_git_tells_of_a_project_itself_and_of_no_repository_around_it(tmp_path, monkeypatch):
+    """Units would be said to be computed at a commit of whatever a wheel is installed into."""
+    monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
+    assert paths.git(tmp_path, "init", "--quiet").returncode == 0
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
+    assert paths.git(tmp_path, *who, "commit", "--quiet", "--allow-empty", "-m", "First").returncode == 0
+    (tmp_path / "inner").mkdir()
+    describe = ("describe", "--always")
+    assert paths.git(tmp_path, *describe).stdout and not paths.git(tmp_path / "inner", *describe).stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "entropy"], ["compute", "entropy"], ["verify"], ["book"], ["data", "--list"]]
+)
+@pytest.mark.parametrize("there", ["nothing", "another book"])
+def test_a_root_that_is_no_clone_is_told_in_one_line_and_nothing_is_written_there(words, there, tmp_path):
+    if there == "another book":
+        (tmp_path / "_toc.yml").write_text("format: jb-book")
+    before = sorted(tmp_path.iterdir())
+    done = command_line(*words, KDLIB_ROOT=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"kdlib: KDLIB_ROOT {tmp_path} cannot be used: it is no clone of the project")
+    assert sorted(tmp_path.iterdir()) == before

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 import snakemake_executor_plugin_slurm as slurm
 import yaml
@@ -16,7 +17,7 @@ import yaml
 import kdlib
 from kdlib.sections import SECTIONS
 
-from .conftest import ROOT
+from .conftest import ROOT, as_project, started_by
 
 PROFILES = {path.parent.name: yaml.safe_load(path.read_text()) for path in ROOT.glob("workflow/profiles/*/config.yaml")}
 PLUGIN = """
@@ -79,7 +80,11 @@ def workflow(tmp_path):
     kdlib_python = tmp_path / "bin" / "python"
     kdlib_python.write_text(STAND_IN)
     kdlib_python.chmod(0o755)
-    own = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "KDLIB_ROOT": str(tree), "PYTHONPATH": str(tree)}
+    own = {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "KDLIB_ROOT": str(as_project(tree)),
+        "PYTHONPATH": str(tree),
+    }
     places = {"KDLIB_DATA": str(data), "KDLIB_PLUGINS": str(plugins)}
     arguments = ["--snakefile", "workflow/Snakefile", "--workflow-profile", "workflow/profiles/local", "--cores", "1"]
     arguments += ["--config", "datasets=mine", "profile=smoke"]
@@ -113,7 +118,8 @@ def test_whatever_the_numbers_depend_on_makes_the_book_anew(workflow, tmp_path):
     assert to_be_done()
 
 
-def test_an_interruption_before_the_first_job_is_one_line():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_the_workflow_before_the_first_job_is_told_in_one_line(number):
     command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--config", "datasets=digits"]
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *command],
@@ -123,13 +129,37 @@ def test_an_interruption_before_the_first_job_is_one_line():
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what starts in a background ignores it
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # what starts in a background ignores Ctrl-C
     )
     while "Building DAG" not in (line := process.stdout.readline()):
         assert line, "it ended before its graph of jobs was built"
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     printed, _ = process.communicate()
-    assert process.returncode and "interrupted; what was finished is kept" in printed and "Traceback" not in printed
+    assert process.returncode == 128 + number
+    assert "interrupted; what was finished is kept" in printed and "Traceback" not in printed
+
+
+@pytest.mark.long
+def test_a_workflow_that_is_told_to_end_ends_its_jobs(tmp_path):
+    """Snakemake alone would wait until they have ended, or leave them behind."""
+    command = ["--snakefile", ROOT / "workflow/Snakefile", "--workflow-profile", ROOT / "workflow/profiles/local"]
+    command += ["--cores", "2", "--config", "sections=missing_class"]
+    for name in ("kdlib", "data", "notebooks"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "_toc.yml").touch()
+    process = psutil.Popen(
+        [sys.executable, "-m", "snakemake", *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    found = started_by(process, "LokyProcess")
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate()
+    assert process.returncode and psutil.wait_procs(found, timeout=5)[1] == []
+    assert "interrupted; what was finished is kept" in printed and "Traceback" not in printed
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,8 @@ students are trained and the whole is extrapolated from them; the table says so.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from multiprocessing import get_context
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -20,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import tries
+from ..data import processes
 from ..paths import data_dir
 from ..study.plan import make_plan
 from ..study.store import Store
@@ -119,7 +118,7 @@ def run(dataset: str = "mnist", device: str = "auto", epochs: int = 1) -> Iterat
 
 def in_fresh_process(measure: Callable, *arguments: object) -> Any:
     """Call a measurement in a process of its own, and return its result."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with processes.fresh() as pool:
         return pool.submit(measure, *arguments).result()
 
 
@@ -274,7 +273,7 @@ def precision_parity(job: Job, capacity: str) -> dict[str, Any]:
     95% interval of bf16 minus fp32 over seeds, and `spread`, the standard deviation over seeds in fp32.
     """
     cases = [(seed, precision) for seed in PARITY["seeds"] for precision in PRECISIONS]
-    with ProcessPoolExecutor(_workers(job), mp_context=get_context("spawn")) as pool:
+    with processes.fresh(_workers(job)) as pool:
         futures = [pool.submit(_accuracy_and_entropy, job, capacity, *case) for case in cases]
         found = dict(zip(cases, (future.result() for future in futures), strict=True))
     fp32, bf16 = ([found[seed, precision] for seed in PARITY["seeds"]] for precision in PRECISIONS)
@@ -448,7 +447,7 @@ def time_kdlib(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> di
     workers = _workers(job)
     cells = [(capacity, missing) for missing in range(-(-workers // 2)) for capacity in CAPACITIES]
     length = replace(job, epochs=TABLE4["epochs"])
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_initialise_worker, initargs=(job,)) as pool:
+    with processes.fresh(workers, _initialise_worker, job) as pool:
         start = time.perf_counter()
         logits = dict(zip(CAPACITIES, pool.map(_teacher_logits, [job] * 2, CAPACITIES, runs.values()), strict=True))
         passed = time.perf_counter() - start

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from .. import paths
+from ..data import processes
 from ..data.dataset import load_dataset
 from ..data.sources import TORCHVISION
 from ..progress import format_duration
@@ -110,7 +111,7 @@ def rows_within(
         return
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(sender, generator, arguments))
+    process = context.Process(target=_send, args=(sender, os.getpid(), generator, arguments))
     process.start()
     sender.close()
     ends = time.monotonic() + seconds
@@ -130,8 +131,11 @@ def rows_within(
         process.join()
 
 
-def _send(sender: Connection, generator: Callable[..., Iterator[dict[str, Any]]], arguments: tuple) -> None:
+def _send(
+    sender: Connection, parent: int, generator: Callable[..., Iterator[dict[str, Any]]], arguments: tuple
+) -> None:
     os.setsid()  # the processes that it starts end with it
+    processes.end_with(parent)
     try:
         for row in generator(*arguments):
             sender.send(row)

@@ -124,7 +124,8 @@ def _of_dataset(
     own = [r for r in records if r["dataset"] == dataset]
     before = earlier_publication(dataset, own, history)
     if before is None:
-        yield "The git history here has no earlier publication of it."
+        unknown = f"It cannot be told what its publication changed: {history.unknown}."
+        yield unknown if history.unknown else "The git history here has no earlier publication of it."
         return
     rows = compare(dataset, records, verdicts, before, history)
     changed = [row for row in rows if row.changed]

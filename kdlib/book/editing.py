@@ -87,11 +87,10 @@ def _last_synced(memory: Path) -> list | None:
 
 
 def _committed(section: str) -> list | None:
-    command = ["git", "show", f"HEAD:notebooks/{section}.ipynb"]
+    shown = paths.git(paths.project_root(), "show", f"HEAD:notebooks/{section}.ipynb")
     try:
-        shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=paths.project_root())
-        return pages.as_text(nbformat.reads(shown.stdout, as_version=4))
-    except (OSError, subprocess.CalledProcessError, nbformat.reader.NotJSONError):
+        return pages.as_text(nbformat.reads(shown.stdout.decode(), as_version=4))
+    except nbformat.reader.NotJSONError:
         return None  # no git, no commit: then only what was remembered counts
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 
 import nbformat
 
+from .. import paths
 from ..claims import rules
 from ..claims.rules import KINDS, Rules
 from .pages import page_record
@@ -23,6 +23,7 @@ FILE = re.compile(rf"(?:kdlib/sections/(\w+)|data/paper)/({'|'.join(KINDS)})\.ym
 FILES = [f":(glob){place}/**/{kind}.yml" for place in PLACES for kind in KINDS]
 SECTION_OF_OLD = "rival_explanations"
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
+NO_GIT = 127  # see `paths.git`
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Version:
 
 
 class History:
-    """The git history of a project, as far as rules go. Where there is none, or git is not here, nothing is known."""
+    """The git history of a project, as far as rules go. Where there is none, or not all of it, nothing is known."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -52,15 +53,31 @@ class History:
             self._at[commit] = self._read(commit) if self.known and COMMIT.fullmatch(commit) else None
         return self._at[commit]
 
-    @cached_property
+    @property
     def known(self) -> bool:
-        """True if there is a history: the project is a git repository with a commit."""
-        return (self.root / ".git").exists() and bool(self._git("rev-parse", "--verify", "HEAD"))
+        """True if there is a history, and it is whole."""
+        return not self.unknown
+
+    @cached_property
+    def unknown(self) -> str:
+        """Why nothing can be told of the history, in words; empty where it is there, and whole."""
+        head = paths.git(self.root, "rev-parse", "--verify", "HEAD")
+        if b"dubious ownership" in head.stderr:
+            trust = f"git config --global --add safe.directory {self.root}"
+            return f"the folder is another user's, whose git history git does not read (`{trust}`, if you trust it)"
+        if head.returncode:
+            return "there is no git history here" if head.returncode != NO_GIT else "git is not installed here"
+        if self._git("rev-parse", "--is-shallow-repository").strip() == "true":
+            return "the git history here is cut off, as of a shallow clone (`git fetch --unshallow` brings the rest)"
+        kept = paths.git(self.root, "rev-list", "--objects", "--missing=print", "HEAD", "--", *PLACES, "book")
+        if kept.returncode or any(line.startswith(b"?") for line in kept.stdout.splitlines()):
+            return "the git history here lacks files, as of a partial clone (`git fetch --refetch --no-filter` brings them)"
+        return ""
 
     @cached_property
     def versions(self) -> list[Version]:
         """Every commit that changed a file of rules, newest first."""
-        if not self.known:  # nor is the history of a repository around it its own
+        if not self.known:
             return []
         commits = self._git("log", "--topo-order", "--format=%H", "--", *FILES).split()
         return [version for commit in commits if (version := self.at(commit))]
@@ -116,8 +133,4 @@ class History:
 
     def _git(self, *arguments: str) -> str:
         """What git prints; nothing where it fails."""
-        command = ["git", "-C", str(self.root), *arguments]
-        try:
-            return subprocess.run(command, capture_output=True, check=True).stdout.decode()
-        except (OSError, subprocess.CalledProcessError):
-            return ""
+        return paths.git(self.root, *arguments).stdout.decode()

@@ -13,6 +13,7 @@ from typing import Any
 import nbformat
 
 from .. import paths
+from ..data import processes
 from ..errors import NotebookError
 
 LONGEST = 103  # bytes of a socket's path, on every system
@@ -31,7 +32,7 @@ def surroundings(store: Path, **further: str) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="kdlib-", dir=short_folder()) as folder:
         kernel = Path(folder) / "kernels" / "python3" / "kernel.json"
         kernel.parent.mkdir(parents=True)
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", f"--ext={processes.__name__}"]
         kernel.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
         rc = Path(folder) / "matplotlibrc"
         rc.touch()

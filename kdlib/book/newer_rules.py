@@ -131,8 +131,8 @@ def _title(found: Standing) -> str:
 
 
 def _why(commit: str, history: History) -> str:
-    if not history.known:
-        return "which rules were there when its units were computed: there is no git history here"
+    if history.unknown:
+        return f"which rules were there when its units were computed: {history.unknown}"
     what = f"which rules were there when units of commit {commit} were computed"
     if commit.endswith("-dirty"):
         return f"{what}: files were not committed"

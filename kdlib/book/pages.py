@@ -293,7 +293,7 @@ def check_pair(section: str) -> None:
     text, source = notebook_pair(section)
     missing = [p.name for p in (source, text) if not p.exists()]
     if len(missing) == 2:
-        raise InputError(f"there is no notebook of {section} in {text.parent}: does KDLIB_ROOT name a clone of the project?")
+        raise InputError(f"there is no notebook of {section} in {text.parent}")
     if missing:
         raise InputError(f"notebooks/{missing[0]} is missing: {_directions(section)}")
     pair = [cells_in(p) for p in (text, source)]

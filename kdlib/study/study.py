@@ -14,7 +14,7 @@ import pandas as pd
 from torch import Tensor
 
 from .. import paths
-from ..data import plugins, registry
+from ..data import plugins, processes, registry
 from ..data.dataset import Dataset
 from ..errors import InputError, StoreError
 from ..progress import progress
@@ -386,7 +386,7 @@ class Study:
         how = {"pre_dispatch": count, "batch_size": 1} if self.deadline else {}
         jobs = (delayed(run)(arguments[k], k) for k in queue)
         try:
-            results = Parallel(count, return_as="generator_unordered", **how)(jobs)
+            results = Parallel(count, return_as="generator_unordered", **processes.of_this_process(), **how)(jobs)
             for done in progress(results, queue.kind, len(arguments)):
                 queue.done(*done)
         except (BrokenProcessPool, PicklingError) as error:
@@ -397,7 +397,8 @@ class Study:
                 "workers: put it into a file of plugins/, which they import by themselves, or set KDLIB_WORKERS=1"
             ) from error
         except (StoreError, OutOfTime, KeyboardInterrupt):
-            get_reusable_executor().shutdown(kill_workers=True)  # else each complains when the process ends
+            # Else each complains when the process ends, which waits for what they have in hand.
+            get_reusable_executor(reuse=True).shutdown(kill_workers=True)
             raise
 
     def _estimate(self, argument: Any, count: int) -> float:

@@ -4,7 +4,6 @@ import ctypes
 import os
 import platform
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from ..errors import InputError
+from ..paths import git
 
 MATRIX_PRODUCTS = {
     torch.ops.aten.mm,
@@ -237,8 +237,5 @@ def _processor() -> str:
 def _commit() -> str:
     if given := os.environ.get("KDLIB_COMMIT"):  # of a copy without its history
         return given
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
+    described = git(Path(__file__).parents[2], "describe", "--always", "--dirty", "--abbrev=12")
+    return described.stdout.decode().strip() or "unknown"

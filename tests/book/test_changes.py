@@ -83,4 +83,5 @@ def test_a_data_set_that_was_published_once_has_no_earlier_publication(project):
     commit(project, LAST)
     assert changes.earlier_publication("mnist", [page], History(project)) is None
     assert "has no earlier publication" in changes.page([page], verdicts([page]), History(project))
-    assert "has no earlier publication" in changes.page([page], verdicts([page]), History(project / "nowhere"))
+    nowhere = changes.page([page], verdicts([page]), History(project / "nowhere"))
+    assert "It cannot be told what its publication changed: there is no git history here." in nowhere

@@ -12,7 +12,7 @@ import pytest
 from kdlib.book import editing, pages, verification
 from kdlib.errors import InputError
 
-from ..conftest import ROOT
+from ..conftest import ROOT, as_project
 
 SECTION = "entropy"
 
@@ -27,7 +27,7 @@ def pair(tmp_path, monkeypatch):
     git = ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *arguments], check=True)
-    monkeypatch.setenv("KDLIB_ROOT", str(root))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(root)))
     return pages.notebook_pair(SECTION)
 
 
@@ -58,7 +58,7 @@ def test_the_file_that_changed_since_the_commit_makes_the_other(pair, edited):
 def test_a_project_without_the_notebook_is_told_as_such(pair):
     for file in pair:
         file.unlink()
-    with pytest.raises(InputError, match="there is no notebook of entropy in .*: does KDLIB_ROOT name a clone"):
+    with pytest.raises(InputError, match="there is no notebook of entropy in "):
         pages.check_pair(SECTION)
 
 

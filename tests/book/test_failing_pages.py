@@ -12,6 +12,8 @@ from kdlib.book import kernels, pages
 from kdlib.book.record import MIME
 from kdlib.errors import InputError, NotebookError
 
+from ..conftest import as_project
+
 SECTION = "missing_class"
 PARAMETERS = 'dataset: str = "digits"\nprofile: str = None'
 SETTINGS = '{"dataset": dataset, "profile": profile}'
@@ -22,7 +24,7 @@ UNTIL_NOW = b"the last good page"
 @pytest.fixture
 def execute(tmp_path, monkeypatch):
     """Gives a function that executes a notebook of these cells, and the path of its page, which is there already."""
-    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
     target = pages.pages_dir() / "digits-smoke" / f"{SECTION}.ipynb"
     target.parent.mkdir(parents=True)
     target.write_bytes(UNTIL_NOW)

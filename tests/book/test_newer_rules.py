@@ -202,14 +202,75 @@ def test_of_units_without_a_commit_in_the_history_it_is_said_that_it_cannot_be_t
     assert said.startswith("it cannot be told which rules were there") and said.endswith(why)
 
 
-def test_a_shallow_clone_cannot_tell_of_commits_that_it_lacks(project, tmp_path):
+def shallow(project: Path, place: Path, _: pytest.MonkeyPatch) -> None:
+    git(project, "clone", "--quiet", "--depth", "1", f"file://{project}", str(place))
+
+
+def partial(project: Path, place: Path, _: pytest.MonkeyPatch) -> None:
+    git(project, "config", "uploadpack.allowFilter", "true")
+    git(project, "clone", "--quiet", "--filter", "blob:none", f"file://{project}", str(place))
+    git(place, "remote", "set-url", "origin", "file:///nowhere")  # as without a network
+
+
+def of_another_user(project: Path, place: Path, _: pytest.MonkeyPatch) -> None:
+    if os.geteuid():
+        pytest.skip("giving a folder away needs root")
+    git(project, "clone", "--quiet", f"file://{project}", str(place))
+    for path in (place, place / ".git"):
+        os.chown(path, 12345, 12345)
+
+
+def without_git(project: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(project, "clone", "--quiet", f"file://{project}", str(place))
+    monkeypatch.setenv("PATH", "/nowhere")
+
+
+def within_another(project: Path, place: Path, _: pytest.MonkeyPatch) -> None:
+    """What a set-up cut short left of its own history makes git look further up."""
+    (place / ".git").mkdir(parents=True)
+    shutil.copytree(project / "kdlib", place / "kdlib")
+
+
+def of_a_hook(project: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a hook git names the repository that it is about in the environment."""
+    place.mkdir()
+    monkeypatch.setenv("GIT_DIR", str(project / ".git"))
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (shallow, "the git history here is cut off, as of a shallow clone (`git fetch --unshallow` brings the rest)"),
+        (partial, "lacks files, as of a partial clone (`git fetch --refetch --no-filter` brings them)"),
+        (of_another_user, "/inner`, if you trust it)"),
+        (without_git, "git is not installed here"),
+        (within_another, "there is no git history here"),
+        (of_a_hook, "there is no git history here"),
+    ],
+)
+def test_a_history_that_is_not_there_or_not_whole_proves_nothing(made, why, project, monkeypatch):
+    """Its oldest commit would be taken for the one that changed the rules, or another project's for the rules'."""
+    before = head(project)
+    change(project, *SIDE)
+    after, place = commit(project, LATER), project / "inner"
+    made(project, place, monkeypatch)
+    [said] = lines(place, page("entropy", before, after))
+    assert said.startswith("it cannot be told which rules were there when its units were computed: ")
+    assert said.endswith(why) and History(place).commit_of_rules() is None
+
+
+def test_a_commit_that_another_one_stands_in_for_is_taken_as_it_was(project):
     before = head(project)
     change(project, *SIDE)
     after = commit(project, LATER)
-    shallow = tmp_path / "shallow"
-    git(project, "clone", "--quiet", "--depth", "1", f"file://{project}", str(shallow))
-    [said] = lines(shallow, page("entropy", before, after))
-    assert said.startswith("it cannot be told") and before in said
+    git(project, "replace", before, after)
+    [said] = lines(project, page("entropy", before))
+    assert said == f"1 rule is newer than some numbers of this page ({LATER}): temperature-softens"
+
+
+def test_where_a_project_is_a_worktree_of_another_its_history_is_read(project):
+    git(project, "worktree", "add", "--quiet", "--detach", "inner")
+    assert lines(project / "inner", page("entropy", head(project))) == []
 
 
 def test_rules_of_files_that_were_not_committed_then_are_found_by_the_digest_that_the_units_recorded(project):

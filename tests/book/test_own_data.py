@@ -15,7 +15,7 @@ from kdlib.book import assembly, own_data, pages
 from kdlib.data.shapes import CLASSES
 from kdlib.errors import NotebookError
 
-from ..conftest import ROOT
+from ..conftest import ROOT, as_project
 
 pytestmark = pytest.mark.xdist_group("book")
 
@@ -110,7 +110,7 @@ def clone(tmp_path, monkeypatch, project):
         shutil.copytree(project / name, tmp_path / name, ignore=shutil.ignore_patterns("mnist", "cifar10"))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(project / name, tmp_path)
-    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
     return tmp_path
 
 

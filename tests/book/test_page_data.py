@@ -10,6 +10,8 @@ from kdlib.book.record import MIME
 from kdlib.data import at_hand, registry
 from kdlib.errors import DataNotFoundError, InputError
 
+from ..conftest import as_project
+
 
 def arrays(classes: int = 4):
     labels = np.arange(240) % classes
@@ -20,7 +22,7 @@ def arrays(classes: int = 4):
 @pytest.fixture
 def pages_of(tmp_path, monkeypatch):
     """Two pages of a data set, and a function that says what its loader does from now on."""
-    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
     monkeypatch.setattr(registry, "_sources", dict(registry._sources))
 
     def loads(load):

@@ -26,7 +26,7 @@ from kdlib.claims.intervals import wilson_interval
 from kdlib.sections.opening import open_study
 from kdlib.study import store
 
-from ..conftest import ROOT, command_line, one_kernel, rules_in
+from ..conftest import ROOT, as_project, command_line, one_kernel, rules_in
 from ..sections.test_statistics import example_efficiency_tables
 
 pytestmark = pytest.mark.xdist_group("reference")
@@ -37,6 +37,7 @@ SECTIONS = ("entropy", "missing_class")
 def published(tmp_path_factory):
     """A project with two reference pages of digits at smoke size."""
     copy = tmp_path_factory.mktemp("reference")
+    as_project(copy)
     for name in ("book", "notebooks", "data/paper"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.ipynb" if name == "book" else "_"))
     with one_kernel(**environment(copy)):

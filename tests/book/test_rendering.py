@@ -18,7 +18,7 @@ from kdlib.data.registry import TAKEN
 from kdlib.errors import InputError
 from kdlib.report.formatting import as_written
 
-from ..conftest import ROOT
+from ..conftest import ROOT, as_project
 
 TITLE = "Notes & coins <v2> | 5$ to 10$ [raw](x) {ref}`no` *my_set_ ~~a~~ {{b}} \\ H^2^ #1"
 
@@ -91,7 +91,7 @@ def test_a_link_in_the_place_of_the_book_stops_no_later_one(book):
 
 
 def test_no_two_processes_build_in_one_tree(tmp_path, monkeypatch):
-    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
     tried = []
 
     def render(*_):
@@ -119,7 +119,7 @@ def test_no_two_processes_build_in_one_tree(tmp_path, monkeypatch):
     ],
 )
 def test_a_configuration_of_another_form_is_named_in_one_line(file, spoiled, message, tmp_path, monkeypatch):
-    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
     shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("*.ipynb"))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, tmp_path)

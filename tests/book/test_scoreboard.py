@@ -14,6 +14,8 @@ from kdlib.book.record import read_tables
 from kdlib.claims.claims import DECIDED, Verdict, load_claims
 from kdlib.report.verdict_table import anchor
 
+from ..conftest import as_project
+
 NAME = "fashion_mnist"
 
 
@@ -109,7 +111,7 @@ def test_numbers_of_a_profile_that_only_tries_the_code_are_said_to_mean_nothing(
 def test_a_book_of_some_data_sets_alone_takes_their_pages_alone(monkeypatch, tmp_path):
     there = [assembly.read_page(path) for path in executed() if path.stem == "entropy"]
     taken = []
-    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
     monkeypatch.setattr(assembly, "find_pages", lambda: there)
     monkeypatch.setattr(assembly, "assemble", lambda pages, source: taken.extend(pages) or board([]))
     assert next(assembly.make(build=False, only=[NAME])) == "1 executed pages, 0 data sets"

@@ -20,7 +20,7 @@ from kdlib.book.assembly import _list_of_sections
 from kdlib.sections import SECTIONS, beyond_the_paper, part
 from kdlib.sections.__main__ import HEAD, main, rows
 
-from ..conftest import ROOT
+from ..conftest import ROOT, as_project
 
 FOLDER = ROOT / "kdlib" / "sections"
 
@@ -71,7 +71,7 @@ def test_a_command_says_in_one_line_which_file_an_editor_spoiled(file, tmp_path)
     shutil.copytree(ROOT / "kdlib", tmp_path / "kdlib", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "kdlib" / file).write_bytes(b'title = "cut sh')
     command = [sys.executable, "-m", "kdlib", "compute", "entropy"]
-    places = {"PYTHONPATH": str(tmp_path), "KDLIB_ROOT": str(tmp_path)}
+    places = {"PYTHONPATH": str(tmp_path), "KDLIB_ROOT": str(as_project(tmp_path))}
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | places, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"kdlib: {tmp_path / 'kdlib' / file} cannot be read as TOML: ")
@@ -83,7 +83,7 @@ def test_the_readme_lists_them():
 
 
 def test_one_command_brings_the_readmes_list_up_to_date(tmp_path, monkeypatch):
-    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
     readme, whole = tmp_path / "README.md", (ROOT / "README.md").read_text()
     readme.write_text(whole.replace(rows(), "| `old` | 1 | what? |\n"))
     main()

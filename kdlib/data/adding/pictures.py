@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import InputError
+from .. import processes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -74,7 +75,7 @@ def _decode_all(
         return
     from joblib import Parallel, cpu_count, delayed
 
-    parallel = Parallel(workers or cpu_count(), return_as="generator")
+    parallel = Parallel(workers or cpu_count(), return_as="generator", **processes.of_this_process())
     yield from parallel(delayed(_decode)(chunk, size) for chunk in chunks[1:])
 
 
