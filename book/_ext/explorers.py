@@ -1,4 +1,4 @@
-"""Sphinx extension: the interactive figures of kdlib/book/explore.py, with plotly's own script, only on pages with one."""
+"""Sphinx extension: the interactive figures of kdlib/book/explore.py, with plotly's script on pages that have one."""
 
 import shutil
 from importlib.metadata import distribution

@@ -9,17 +9,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ..training import students
 from ..claims.comparison import compare, prediction_intervals
-from ..training.devices import environment
-from ..errors import InputError
 from ..claims.intervals import Interval
-from .record import read_tables
+from ..errors import InputError
 from ..sections import SECTIONS
 from ..study.settings import differing
 from ..study.store import Unit
-from ..training.config import Student
 from ..study.study import Study
+from ..training import students
+from ..training.config import Student
+from ..training.devices import environment
+from .record import read_tables
 
 STACK = ("device", "threads", "torch", "system")  # of a result's origin, what decides its last bits
 

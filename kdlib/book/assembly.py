@@ -19,13 +19,13 @@ from filelock import FileLock
 from .. import paths
 from ..claims import rules
 from ..errors import InputError
-from .record import MIME
 from ..report.formatting import as_written
 from ..sections import SECTIONS, beyond_the_paper
 from ..study.settings import reductions
 from . import changes, downloads, glossary, newer_rules, origins, own_data, performance, scoreboard
 from .history import History
 from .pages import executed, page_record, read, unusable
+from .record import MIME
 
 DATASETS_FIRST = ("mnist", "fashion_mnist", "cifar10", "digits")
 PROFILES = ("paper", "paper-cpu", "quick", "smoke")  # of several local runs the fuller is shown
@@ -150,7 +150,9 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
     shutil.copyfile(root / "_config.yml", source / "_config.yml")
     config = rules.load_yaml(root / "_config.yml")
     if not isinstance(config, dict) or not isinstance(config.get("repository") or {}, dict):
-        raise InputError(f"{root / '_config.yml'} must have names and values, of `repository` too, as Jupyter Book's do")
+        raise InputError(
+            f"{root / '_config.yml'} must have names and values, of `repository` too, as Jupyter Book's do"
+        )
     records, history = [page.record for page in pages], History(root)
     board = scoreboard_of(pages)
     for page in pages:
@@ -216,7 +218,7 @@ def scoreboard_of(pages: list[Page]) -> scoreboard.Scoreboard:
 
 
 def _list_of_sections(folder: Path) -> str:
-    """The sections of the paper as a table: its page, the question at the head of the page, and where the paper has it."""
+    """The sections of the paper as a table: the page, the question at its head, and where the paper has it."""
     lines = ["| page | question | in the paper |", "|---|---|---|"]
     for section in (s for s in SECTIONS.values() if not beyond_the_paper(s)):
         question = (folder / f"{section.name}.md").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
@@ -238,7 +240,10 @@ def _fitted(page: Page, config: dict[str, Any], age: str) -> nbformat.NotebookNo
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
         if "name" in figure:
             figure["name"] = f"{record['dataset']}-{figure['name']}".replace("_", "-")
-        for what, name, title in (("figure", "caption", as_written(record["title"])), ("image", "alt", record["title"])):
+        for what, name, title in (
+            ("figure", "caption", as_written(record["title"])),
+            ("image", "alt", record["title"]),
+        ):
             shown = cell.metadata.get("mystnb", {}).get(what, {})
             if name in shown:
                 shown[name] = shown[name].replace("{dataset}", title)

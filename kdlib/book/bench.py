@@ -17,26 +17,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import tries
+from ..claims.intervals import t_interval
 from ..data import processes
+from ..data.dataset import Dataset, load_dataset
+from ..data.files import unpack
+from ..data.sources import TORCHVISION
 from ..paths import data_dir
 from ..study.plan import make_plan
 from ..study.store import Store
-from ..training.choices import PRECISIONS
 from ..training import devices, teachers
-from ..data.dataset import Dataset, load_dataset
+from ..training.choices import PRECISIONS
+from ..training.config import Schedule, Student, Teacher
 from ..training.losses import entropy, kd_loss, soft_labels
-from ..training.measures import accuracy
-from ..claims.intervals import t_interval
+from ..training.measures import accuracy, cell_accuracies, test_percent
 from ..training.models import build_model, training_operations
-from ..training.measures import cell_accuracies
-from ..training.measures import test_percent
-from ..data.files import unpack
-from ..data.sources import TORCHVISION
-from ..training.config import Schedule, Student
 from ..training.students import batch_size_and_steps, distill, stacks
 from ..training.students import train as train_students
-from ..training.config import Teacher
+from . import tries
 
 TABLE4 = {"students": 120, "epochs": 20}  # what is extrapolated to: ten classes, six temperatures, two teachers
 BATCH = 128
@@ -50,11 +47,33 @@ TEMPERATURES = (3.0, 6.0, 9.0, 12.0, 15.0, 20.0)  # of table 4
 USER_STEPS = 100  # of a user's loop on an accelerator, where an epoch of its loaders takes minutes: scaled to the whole
 FIRST_STEPS = 10  # before them, in which its loaders start
 PARTS = {  # of a teacher's step, by the names of PyTorch's operations
-    "products": "mm addmm bmm linear_pointwise mkldnn_convolution convolution_backward".split(),
-    "layout": "cat copy split slice clone as_strided empty_strided StridedConvolution StridedConvolutionBackward".split(),
-    "sums and activations": "sum add relu clamp_min threshold_backward bernoulli dropout mul max_pool2d_with_indices "
-    "max_pool2d_with_indices_backward native_batch_norm native_batch_norm_backward".split(),
-    "optimiser": "fused_adam Optimizer.step#Adam.step".split(),
+    "products": ["mm", "addmm", "bmm", "linear_pointwise", "mkldnn_convolution", "convolution_backward"],
+    "layout": [
+        "cat",
+        "copy",
+        "split",
+        "slice",
+        "clone",
+        "as_strided",
+        "empty_strided",
+        "StridedConvolution",
+        "StridedConvolutionBackward",
+    ],
+    "sums and activations": [
+        "sum",
+        "add",
+        "relu",
+        "clamp_min",
+        "threshold_backward",
+        "bernoulli",
+        "dropout",
+        "mul",
+        "max_pool2d_with_indices",
+        "max_pool2d_with_indices_backward",
+        "native_batch_norm",
+        "native_batch_norm_backward",
+    ],
+    "optimiser": ["fused_adam", "Optimizer.step#Adam.step"],
 }
 CAPACITIES = ("small_teacher", "large_teacher")
 NETWORKS = ("general_student", "baseline_student")
@@ -286,7 +305,8 @@ def student_parity(job: Job, capacity: str, run: dict[str, Tensor]) -> dict[str,
     `differences`, as of `precision_parity`, for percent of the test split and of the missing class, raw and corrected.
     """
     fp32, bf16 = (
-        in_fresh_process(_student_accuracies, job, capacity, run, precision, PARITY["seeds"]) for precision in PRECISIONS
+        in_fresh_process(_student_accuracies, job, capacity, run, precision, PARITY["seeds"])
+        for precision in PRECISIONS
     )
     return _parity(f"students of {capacity}", ("accuracy", "missing class", "corrected"), fp32, bf16)
 
@@ -349,7 +369,9 @@ def sweep(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> Iterato
     table4_steps = TABLE4["students"] * TABLE4["epochs"] * length
     found: dict[str, dict[str, Any]] = {}
     for way, cached in (("user", False), ("cached", True)):
-        parts = [in_fresh_process(time_user_loop, job, capacity, runs[capacity], network, cached) for capacity in CAPACITIES]
+        parts = [
+            in_fresh_process(time_user_loop, job, capacity, runs[capacity], network, cached) for capacity in CAPACITIES
+        ]
         found[way] = {name: [value for part in parts for value in part[name]] for name in parts[0]}
         found[way]["trained"] = len(found[way]["seconds"])
         if not job.on_cpu:
@@ -432,7 +454,9 @@ def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str
         return {"seconds": list(seconds), "accuracies": list(accuracies)} | chosen
     last = FIRST_STEPS + USER_STEPS
     seconds = [
-        train(student, *best, steps=last, skipped=FIRST_STEPS)[0] * batch_size_and_steps(student, dataset)[1] / USER_STEPS
+        train(student, *best, steps=last, skipped=FIRST_STEPS)[0]
+        * batch_size_and_steps(student, dataset)[1]
+        / USER_STEPS
         for student in students
     ]
     return {"seconds": seconds, "accuracies": []} | chosen
@@ -441,8 +465,8 @@ def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str
 def time_kdlib(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
     """Train students by kdlib, on as many workers as it would use.
 
-    First the sample's for the user's epochs, for their accuracies; then, for their seconds, stacks of table 4's students
-    at its length, as many as there are workers. The pass over the teachers' responses is counted in full.
+    First the sample's for the user's epochs, for their accuracies; then, for their seconds, stacks of table 4's
+    students at its length, as many as there are workers. The pass over the teachers' responses is counted in full.
     """
     workers = _workers(job)
     cells = [(capacity, missing) for missing in range(-(-workers // 2)) for capacity in CAPACITIES]

@@ -17,8 +17,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import paths
 from ..data import processes
 from ..data.dataset import load_dataset
@@ -143,9 +141,7 @@ def _send(
         sender.send({"ended": f"{type(error).__name__}: {error}"})
 
 
-def _measured(
-    log: Log, name: str, seconds: float, line: Callable[[dict[str, Any]], str], *task: Any
-) -> Iterator[str]:
+def _measured(log: Log, name: str, seconds: float, line: Callable[[dict[str, Any]], str], *task: Any) -> Iterator[str]:
     """Lines for rows that are measured in a bounded time; each row is in the report at once."""
     rows = []
     for row in rows_within(seconds, *task):
@@ -171,7 +167,9 @@ def _earlier(folders: Iterable[Path], machine: Mapping[str, Any]) -> dict[str, l
             report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(report, dict) and all(report.get("machine", {}).get(part) == machine[part] for part in SAME_MACHINE):
+        if isinstance(report, dict) and all(
+            report.get("machine", {}).get(part) == machine[part] for part in SAME_MACHINE
+        ):
             rows = {name: report.get(name, []) for name in ("parity", "bench")}
             if rows["parity"] and not any("ended" in row for row in rows["parity"]):
                 found["parity"] = rows["parity"]
@@ -221,7 +219,10 @@ def teachers_first(studies: Sequence[Study]) -> list[order.Stage]:
     stages = order.stages(studies)
     alone = {(study.dataset.name, study.section) for study in studies if not study.units()[1]}
     last = {(s.dataset, s.section): s for s in stages}  # of each section the one with all seeds
-    return [*(last[name] for name in last if name in alone), *(s for s in stages if (s.dataset, s.section) not in alone)]
+    return [
+        *(last[name] for name in last if name in alone),
+        *(s for s in stages if (s.dataset, s.section) not in alone),
+    ]
 
 
 class _Export:
@@ -290,7 +291,9 @@ def teacher_shares(studies: Sequence[Study], started: float, rate: float | None)
 def shares_in_words(shares: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A line for each teacher of `teacher_shares`."""
     for row in shares:
-        share = "the large product was not measured" if row["share"] is None else f"{100 * row['share']:.1f}% of its rate"
+        share = (
+            "the large product was not measured" if row["share"] is None else f"{100 * row['share']:.1f}% of its rate"
+        )
         yield (
             f"{row['dataset']} {row['network']} seed {row['seed']} batch {row['batch_size']}: "
             f"{format_duration(row['seconds'])}, {row['gflop_per_s']:.0f} GFLOP/s, {share}"

@@ -1,4 +1,4 @@
-"""What a publication changed: each data set's verdicts beside those of the publication before it, from the git history."""
+"""What a publication changed: each data set's verdicts beside those of the one before it, from the git history."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,8 @@ class Row:
     """A claim's verdict in two publications.
 
     `before`: of the earlier numbers by the rule of then, `between`: of those by the present rule, `now`: of the present
-    ones by it. A claim that was not there had no verdict; one that took another measure has none that could be computed.
+    ones by it. A claim that was not there had no verdict; one that took another measure has none that could be
+    computed.
     """
 
     claim: Claim
@@ -55,7 +56,7 @@ class Row:
 
     @property
     def why(self) -> str:
-        """Words for what made the difference between two verdicts: other numbers, another rule, both, or a new claim."""
+        """Words for what made two verdicts differ: other numbers, another rule, both, or a new claim."""
         by_numbers = self.between.verdict != self.now.verdict
         if self.before == NOT_JUDGED:
             return "a new claim"
@@ -109,18 +110,16 @@ def page(records: Records, verdicts: Mapping[str, Sequence[Verdict]], history: H
         "# What changed",
         "",
         "Each data set's verdicts beside those of the publication before the present one, as the git history has it:",
-        "by the rules of then, the same numbers by the present rules, and the present numbers. So it can be told whether",
-        "other numbers or another rule made the difference. A claim that takes another measure than then has no verdict",
-        "by the old rule.",
+        "by the rules of then, the same numbers by the present rules, and the present numbers. So it can be told",
+        "whether other numbers or another rule made the difference. A claim that takes another measure than then has",
+        "no verdict by the old rule.",
     ]
     for dataset, title in {r["dataset"]: r["title"] for r in records}.items():
         lines += ["", f"## {as_written(title)}", "", *_of_dataset(dataset, records, verdicts[dataset], history)]
     return "\n".join(lines) + "\n"
 
 
-def _of_dataset(
-    dataset: str, records: Records, verdicts: Sequence[Verdict], history: History
-) -> Iterator[str]:
+def _of_dataset(dataset: str, records: Records, verdicts: Sequence[Verdict], history: History) -> Iterator[str]:
     own = [r for r in records if r["dataset"] == dataset]
     before = earlier_publication(dataset, own, history)
     if before is None:
@@ -131,7 +130,8 @@ def _of_dataset(
     changed = [row for row in rows if row.changed]
     new, otherwise = (sum(row.before == word for row in changed) for word in (NOT_JUDGED, OTHERWISE))
     yield f"Before: the pages of {before.date} (commit {before.commit[:12]}). Of {len(rows)} claims"
-    yield f"{len(changed) - new - otherwise} have another verdict, {otherwise} take another measure, and {new} are new and judged."
+    yield f"{len(changed) - new - otherwise} have another verdict, {otherwise} take another measure, and {new} are new"
+    yield "and judged."
     yield ""
     yield from (f"- {line}" for line in _other_runs(before.records, own))
     if changed:

@@ -39,7 +39,9 @@ def watch(section: str, given: dict[str, Any], *, store: Path | None = None) -> 
     command = [sys.executable, "-m", "kdlib", "page", section, *origins.parameter_words(given)]
     command += ["--store", str(store)] if store else []
     before = None
-    changes = watch(*watched, watch_filter=PythonFilter(extra_extensions=(".ipynb", ".md", ".css", ".js", ".toml", ".yml")))
+    changes = watch(
+        *watched, watch_filter=PythonFilter(extra_extensions=(".ipynb", ".md", ".css", ".js", ".toml", ".yml"))
+    )
     while True:
         with suppress(InputError):  # the run tells it
             if line := sync(section):

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from ..claims.intervals import t_interval
+from ..data.paper import missing_class_table
 from ..report.formatting import setting_name
 from ..report.shown import as_picture
-from ..data.paper import missing_class_table
 from ..sections.entropy.experiment import SHOWN_TEMPERATURE
 
 SPRITE_COLUMNS = 30

@@ -71,7 +71,8 @@ class History:
             return "the git history here is cut off, as of a shallow clone (`git fetch --unshallow` brings the rest)"
         kept = paths.git(self.root, "rev-list", "--objects", "--missing=print", "HEAD", "--", *PLACES, "book")
         if kept.returncode or any(line.startswith(b"?") for line in kept.stdout.splitlines()):
-            return "the git history here lacks files, as of a partial clone (`git fetch --refetch --no-filter` brings them)"
+            cure = "`git fetch --refetch --no-filter` brings them"
+            return f"the git history here lacks files, as of a partial clone ({cure})"
         return ""
 
     @cached_property

@@ -24,8 +24,9 @@ def surroundings(store: Path, **further: str) -> Iterator[dict[str, Any]]:
     """While it lasts, kernels that are started use this store and this project. Gives papermill's further arguments.
 
     The kernel is of this Python, though a user may have registered another under the usual name; start-up files of
-    Python and IPython, a matplotlibrc and a backend of matplotlib, which would change a page, are passed over. Everything that a kernel writes of
-    its own is in a folder that is removed at the end. Arguments: `store`; `further`, variables of the environment.
+    Python and IPython, a matplotlibrc and a backend of matplotlib, which would change a page, are passed over.
+    Everything that a kernel writes of its own is in a folder that is removed at the end. Arguments: `store`;
+    `further`, variables of the environment.
     """
     from traitlets.config import Config
 

@@ -68,7 +68,9 @@ def standing(record: Mapping[str, Any], history: History) -> Standing:
     own = rules.digest(now, section)
     versions: dict[str, Version] = {}
     untold = []
-    for origin in record["cost"].get("computed_by") or [{"commit": c, "rules": None} for c in record["cost"]["commits"]]:
+    for origin in record["cost"].get("computed_by") or [
+        {"commit": c, "rules": None} for c in record["cost"]["commits"]
+    ]:
         commit, recorded = origin["commit"], origin["rules"]
         version = history.at(commit)
         if version and recorded not in (None, rules.digest(version.rules, section)):
@@ -106,7 +108,9 @@ def note(found: Standing, judge: Judge) -> str:
     elif pairs:
         said.append("Where a verdict by the earlier rules can be computed, it is the same.")
     if found.newer:
-        said.append("So this is a second look at these numbers: a verdict that it does not bear says so on the scoreboard.")
+        said.append(
+            "So this is a second look at these numbers: a verdict that it does not bear says so on the scoreboard."
+        )
     said += [f"It cannot be told {why}." for why in found.untold]
     if found.changes:
         items = "".join(f"<li>{line}</li>" for change, verdicts in judged for line in _in_full(change, verdicts))
@@ -147,12 +151,10 @@ def _judged_by(record: Mapping[str, Any], history: History) -> str | None:
     return version and rules.digest(version.rules, record["section"])
 
 
-def _changes(
-    now: Rules, versions: list[Version], history: History, section: str, dataset: str
-) -> Iterator[Change]:
+def _changes(now: Rules, versions: list[Version], history: History, section: str, dataset: str) -> Iterator[Change]:
     for kind in KINDS:
         present = {entry["id"]: entry for entry in now[kind]}
-        for name, entry in present.items():
+        for entry in present.values():
             if entry["notebook"] == section:
                 yield from _change(kind, entry, versions, history, dataset)
         gone: dict[str, Entry] = {}
@@ -167,7 +169,7 @@ def _changes(
 def _change(kind: str, entry: Entry, versions: list[Version], history: History, dataset: str) -> Iterator[Change]:
     """What became of an entry since these versions, if anything."""
     there = [(version, _find(version.rules[kind], entry["id"])) for version in versions]
-    name, decides = entry["id"], _decides(kind, entry, dataset)
+    name = entry["id"]
     applied = [applies(e, dataset) for _, e in there if e is not None]
     if not (applies(entry, dataset) or any(applied)):
         return
@@ -262,10 +264,13 @@ def _in_full(change: Change, verdicts: Iterable[tuple[str, str]]) -> Iterator[st
     for earlier in change.earlier:
         if not same_measure(earlier, change.entry):
             before = html.escape(" ".join(earlier["definition"].split()))
-            yield f"{title}: its measure was described otherwise before {date}, so no verdict by it is computed: “{before}”"
+            why = f"its measure was described otherwise before {date}, so no verdict by it is computed"
+            yield f"{title}: {why}: “{before}”"
             continue
         names = [field for field in DECIDING[change.kind] if earlier.get(field) != change.entry.get(field)]
-        fields = ", ".join(f"{name} was {_word(earlier.get(name))}, is {_word(change.entry.get(name))}" for name in names)
+        fields = ", ".join(
+            f"{name} was {_word(earlier.get(name))}, is {_word(change.entry.get(name))}" for name in names
+        )
         was, now = next(verdicts)
         yield f"{title}: {date}, {fields}; by that rule {was}, now {now}"
 

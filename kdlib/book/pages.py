@@ -17,11 +17,10 @@ import nbformat
 
 from .. import paths
 from ..errors import InputError, NotebookError, StoreError
-from . import MIME
 from ..sections import SECTIONS
 from ..sections.asked import checked
 from ..study.store import Store
-from . import kernels
+from . import MIME, kernels
 
 # What is kept of a cell's metadata, as jupytext.toml has it. `kdlib` says what the cell takes from the run: `tables`,
 # their names, and `cells_again`, whether each cell of its table is given the command that trains its students again.
@@ -65,8 +64,8 @@ def run(
     """Execute a section's notebook with checked parameters. Returns the page's path.
 
     The page appears whole or not at all, and what was there before stays until then. Raises `InputError` before any
-    work for whatever cannot be used as asked; `NotebookError` where a cell fails, the page gives no record, or it ran with
-    other parameters than were given, which leaves the page as far as it came in _build/failed.
+    work for whatever cannot be used as asked; `NotebookError` where a cell fails, the page gives no record, or it ran
+    with other parameters than were given, which leaves the page as far as it came in _build/failed.
     """
     check(section, given, output=output, publish=publish)
     import papermill
@@ -130,7 +129,7 @@ def _ignored(parameters: dict[str, Any], asked: dict[str, Any], record: dict[str
 def _failed(
     section: str, partial: Path, failed: Path, error: Exception | None = None, *, ignored: str = ""
 ) -> NotebookError:
-    """Keep a page that did not come to its end, or ran otherwise than asked, where no book looks; what is to be said."""
+    """Keep a page that did not end, or ran otherwise than asked, where no book looks; what is to be said."""
     failed.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(partial, failed)
     if ignored:
@@ -147,7 +146,9 @@ def check(section: str, given: dict[str, Any], *, output: Path | None = None, pu
     if publish and (extra := sorted(set(given) - {"dataset", "profile", "seeding"})):
         raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
     check_pair(section)
-    if not any("parameters" in cell.metadata.get("tags", []) for cell in nbformat.read(notebook_path(section), 4).cells):
+    if not any(
+        "parameters" in cell.metadata.get("tags", []) for cell in nbformat.read(notebook_path(section), 4).cells
+    ):
         raise InputError(
             f"notebooks/{section} has no cell with the tag `parameters`, so that what is asked for would not reach it: "
             "give the cell that sets them this tag"

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import bench
 from .. import paths
 from ..data.registry import find_source
 from ..errors import InputError
 from ..paths import read_text
 from ..progress import format_duration
+from . import bench
 from .origins import html_table
 
 WAYS = {
@@ -41,7 +41,8 @@ def line(row: dict[str, Any]) -> str:
         )
     if row["row"] == "teacher profile":
         parts = ", ".join(f"{name} {100 * share:.0f}%" for name, share in row["parts"].items())
-        return f"{row['network']:13} time of a step: {parts}; its products at {100 * row['products_share']:.0f}% of the large one's speed"
+        speed = f"its products at {100 * row['products_share']:.0f}% of the large one's speed"
+        return f"{row['network']:13} time of a step: {parts}; {speed}"
     if row["row"] == "student step":
         return (
             f"{row['network']:16} step of 128, one thread, a student of a stack: {1e3 * row['seconds']:.3g} ms, "
@@ -62,16 +63,18 @@ def line(row: dict[str, Any]) -> str:
     difference = ""
     if row["accuracy_difference"]:
         difference = "; accuracy minus (a)'s [{:+.2f}, {:+.2f}] points".format(*row["accuracy_difference"][1:])
-    return (
-        f"{row['network']:16} {WAYS[row['way']]}: table 4 in {row['table4_seconds'] / 60:.3g} min ({_measured_on(row)}), "
-        f"{row['gain']:.1f}x{difference}"
-    )
+    minutes = f"{row['table4_seconds'] / 60:.3g} min ({_measured_on(row)})"
+    return f"{row['network']:16} {WAYS[row['way']]}: table 4 in {minutes}, {row['gain']:.1f}x{difference}"
 
 
 def _measured_on(row: dict[str, Any]) -> str:
     """From what a row of a sweep was extrapolated to all of table 4."""
     students = row.get("timed", row["trained"])
-    return f"{row['steps']} steps of {students} students, scaled" if "steps" in row else f"extrapolated from {students} students"
+    return (
+        f"{row['steps']} steps of {students} students, scaled"
+        if "steps" in row
+        else f"extrapolated from {students} students"
+    )
 
 
 def report() -> str:
@@ -95,9 +98,10 @@ def _part(title: str, rows: list[dict[str, Any]]) -> Iterator[str]:
     """Markdown of one benchmark: its machine, and its tables."""
     machine, size = rows[0], rows[0].get("product", 2048)
     on_cpu = machine["kind"].startswith("cpu")
+    workers = f"{machine['workers']} {'workers with one thread each' if on_cpu else 'process'}"
     yield (
         f"## {title} on {machine['device']}\n\n"
-        f"{machine['workers']} {'workers with one thread each' if on_cpu else 'process'}, torch {machine['torch']}, code `{machine['commit']}`. A matrix product of {size} x {size}"
+        f"{workers}, torch {machine['torch']}, code `{machine['commit']}`. A matrix product of {size} x {size}"
         f"{' on one thread' * on_cpu}: {machine['fp32']:,.0f} GFLOP/s in fp32, {machine['bf16']:,.0f} in bf16.\n"
     )
     for kind, (cells, words) in TABLES.items():

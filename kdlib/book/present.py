@@ -7,10 +7,10 @@ from ..report.formatting import (
     Markdown,
     by_temperature,
     first_seed,
+    format_interval,
     mean_and_half_width,
     mean_over_seeds,
     page_verdicts,
-    format_interval,
 )
 from ..sections import find, names
 

@@ -12,12 +12,12 @@ import pandas as pd
 
 from ..claims import rules
 from ..claims.claims import Verdict, evaluate
-from ..training.own_teachers import NETWORK
-from ..training.models import build_model, count_parameters
 from ..progress import format_duration
+from ..report.verdict_table import VerdictTable
 from ..sections import SECTIONS
 from ..study.study import Study
-from ..report.verdict_table import VerdictTable
+from ..training.models import build_model, count_parameters
+from ..training.own_teachers import NETWORK
 from . import MIME
 
 
@@ -87,7 +87,10 @@ def computed_by(section: str, used: list[dict[str, Any]]) -> list[dict[str, Any]
     `rules` is the digest that they recorded, None of those from before there was one.
     """
     found = Counter((u["commit"], u.get("rules", {}).get(section)) for u in used)
-    return [{"commit": c, "rules": r, "units": found[c, r]} for c, r in sorted(found, key=lambda key: (key[0], key[1] or ""))]
+    return [
+        {"commit": c, "rules": r, "units": found[c, r]}
+        for c, r in sorted(found, key=lambda key: (key[0], key[1] or ""))
+    ]
 
 
 def _by_kind(study: Study, used: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -139,6 +142,6 @@ def verdicts(study: Study, tables: dict[str, pd.DataFrame]) -> VerdictTable:
 
 
 def training_length(settings: Mapping[str, Any], section: str) -> str:
-    """Words for how long a section's networks were trained, such as "Teachers trained for 50 epochs, students for 20"."""
+    """Words for how long networks were trained, such as "Teachers trained for 50 epochs, students for 20"."""
     said = f"Teachers trained for {settings['teacher_epochs']} epochs"
     return said + f", students for {settings['student_epochs']}" * ("student_epochs" in SECTIONS[section].parameters)

@@ -9,23 +9,34 @@ from typing import Any
 
 import pandas as pd
 
-from ..claims.claims import DECIDED, LOOKS, VERDICTS, Claim, Computed, Verdict, count_verdicts, evaluate, load_claims, votes
-from ..claims.inference import LEVEL
+from ..claims.claims import (
+    DECIDED,
+    LOOKS,
+    VERDICTS,
+    Claim,
+    Computed,
+    Verdict,
+    count_verdicts,
+    evaluate,
+    load_claims,
+    votes,
+)
 from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES
-from ..data.registry import find_source, known_names
-from ..report.interval_marks import LEGEND, axis_over, interval_mark
-from .record import read_tables, training_length
-from ..sections import SECTIONS
+from ..claims.inference import LEVEL
 from ..claims.registry import Tables
 from ..claims.rows import last_epoch
+from ..data.registry import find_source, known_names
 from ..report.formatting import as_written, format_interval
+from ..report.interval_marks import LEGEND, axis_over, interval_mark
+from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
+from ..sections import SECTIONS
 from ..sections.related_systems.tables import equal_compute_finding
 from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
 from ..study.settings import BEFORE, differing, profile_values, reductions
 from ..training.choices import STAND_INS
-from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
 from . import downloads, origins
+from .record import read_tables, training_length
 
 SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
 NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
@@ -133,13 +144,16 @@ class Scoreboard:
     def _among_all(self, dataset: str) -> Iterator[str]:
         """How many verdicts stand among all and as a second look, and how the paper's sentences vote."""
         own = {claim.id for claim in load_claims() if claim.own}
-        found = [v for v in self.verdicts[dataset] if v.claim in own and v.verdict in DECIDED and v.adjusted is not None]
+        found = [
+            v for v in self.verdicts[dataset] if v.claim in own and v.verdict in DECIDED and v.adjusted is not None
+        ]
         looks = sum(v.two_looks == v.verdict for v in found)
         words = Counter(votes(self.verdicts[dataset]).values())
-        yield f"Of {len(found)} decided verdicts on the paper's own claims {sum(v.stands for v in found)} stand when all are"
-        yield f"taken together (Benjamini and Hochberg, {100 * LEVEL:g}%), and {looks} at {100 * LEVEL / LOOKS:g}%, the level"
-        yield "of each of two looks (Bonferroni): the numbers had been seen before rules changed or seeds were added. One"
-        yield f"vote for each sentence: {', '.join(f'{words[kind]} {kind}' for kind in VERDICTS if words[kind]) or 'none yet'}."
+        cast = ", ".join(f"{words[kind]} {kind}" for kind in VERDICTS if words[kind]) or "none yet"
+        yield f"Of {len(found)} decided verdicts on the paper's own claims {sum(v.stands for v in found)} stand when"
+        yield f"all are taken together (Benjamini and Hochberg, {100 * LEVEL:g}%), and {looks} at"
+        yield f"{100 * LEVEL / LOOKS:g}%, the level of each of two looks (Bonferroni): the numbers had been seen before"
+        yield f"rules changed or seeds were added. One vote for each sentence: {cast}."
         yield ""
 
     def rows(self) -> list[dict[str, Any]]:
@@ -174,14 +188,14 @@ class Scoreboard:
                 "",
                 *self._at_equal_compute(),
                 "",
-                "All claims, the paper's own and (after the plus) readings of its text and tables; of the paper's own how",
-                "many verdicts stand when all are taken together; and apart, what holds by construction:",
+                "All claims, the paper's own and (after the plus) readings of its text and tables; of the paper's own",
+                "how many verdicts stand when all are taken together; and apart, what holds by construction:",
                 "",
                 *lines,
                 "",
-                "Claim by claim: [the scoreboard](scoreboard.md), and [what the last publication changed](changes.md). What was",
-                "run, and what was cut against profile `paper`, which has the paper's grids, and numbers of our own where it",
-                "prints none:",
+                "Claim by claim: [the scoreboard](scoreboard.md), and",
+                "[what the last publication changed](changes.md). What was run, and what was cut against profile",
+                "`paper`, which has the paper's grids, and numbers of our own where it prints none:",
                 "",
                 *(f"- **{as_written(self.titles[name])}**: {self._scale(name)}" for name in self.verdicts),
             ]
@@ -195,8 +209,8 @@ class Scoreboard:
         families = {r["dataset"]: find_source(r["family"]).title for r in self.records}
         shown = ", ".join(f"[{as_written(self.titles[n])}](#{_label(n)}) (networks: {families[n]}'s)" for n in own)
         yield f"Data sets of a reader's own: {shown}. The paper did not see them: a verdict there says"
-        yield "whether its statement holds on such data too, with networks that were chosen for other images, and not whether"
-        yield "the paper's numbers are right. A size that the paper gives is for its own sets alone."
+        yield "whether its statement holds on such data too, with networks that were chosen for other images, and not"
+        yield "whether the paper's numbers are right. A size that the paper gives is for its own sets alone."
         yield ""
 
     def _beside_labels_alone(self) -> Iterator[str]:
@@ -225,9 +239,9 @@ class Scoreboard:
 
     def _at_equal_compute(self) -> Iterator[str]:
         """A sentence for each data set: which system, if any, beats labels alone at equal total computation."""
-        yield "And any other system of distillation? Which beats students of labels alone that were trained for as long as the"
-        yield "same computation lasts, in points of test accuracy with the 95% interval; given a trained teacher, and at which"
-        yield "cost, is on [a page of its own](sections/related_systems.md):"
+        yield "And any other system of distillation? Which beats students of labels alone that were trained for as"
+        yield "long as the same computation lasts, in points of test accuracy with the 95% interval; given a trained"
+        yield "teacher, and at which cost, is on [a page of its own](sections/related_systems.md):"
         yield ""
         for name, title in self.titles.items():
             ran = self.tables[name].get("related_systems")
@@ -249,7 +263,9 @@ class Scoreboard:
         """What a matrix of these data sets needs to be read."""
         lacking = [as_written(self.titles[name]) for name in shown if "rival_explanations" not in self.tables[name]]
         unrun = f" Rival explanations have not been run on {', '.join(lacking)}: no *but see* there says nothing."
-        mixed = [f" {as_written(self.titles[name])}: {self._mixed(name)}" for name in shown if len(self._by_run(name)) > 1]
+        mixed = [
+            f" {as_written(self.titles[name])}: {self._mixed(name)}" for name in shown if len(self._by_run(name)) > 1
+        ]
         return MATRIX_SIGNS + unrun * bool(lacking) + "".join(mixed)
 
     def _matrix(
@@ -293,7 +309,7 @@ class Scoreboard:
         return " ".join(sentences)
 
     def _by_run(self, dataset: str) -> dict[str, list[dict[str, Any]]]:
-        """The records of a data set's pages, by what they were run with: the profile, and teachers of a reader's own."""
+        """The records of a data set's pages by what they were run with: profile, and teachers of a reader's own."""
         found: dict[str, list[dict[str, Any]]] = {}
         for record in self.records:
             if record["dataset"] == dataset:
@@ -302,11 +318,12 @@ class Scoreboard:
 
     def _mixed(self, dataset: str) -> str:
         """Sentences on a data set whose pages were run in several ways: which, and what that means for its verdicts."""
-        labels = {run: "; ".join(SECTIONS[r["section"]].label for r in own) for run, own in self._by_run(dataset).items()}
-        return (
-            f"Its pages were not run alike: {', '.join(f'profile {run} ({own})' for run, own in labels.items())}. A claim "
-            "is judged by the page of its own section, and one that takes several pages where these were run alike."
-        )
+        labels = {
+            run: "; ".join(SECTIONS[r["section"]].label for r in own) for run, own in self._by_run(dataset).items()
+        }
+        runs = ", ".join(f"profile {run} ({own})" for run, own in labels.items())
+        how = "by the page of its own section, and one that takes several pages where these were run alike"
+        return f"Its pages were not run alike: {runs}. A claim is judged {how}."
 
     def _changed_by_seeds(self, dataset: str) -> Iterator[str]:
         """Which verdicts the first seeds alone would have given otherwise, where a data set has more."""
@@ -345,14 +362,15 @@ def _run_of(record: Mapping[str, Any]) -> str:
     settings = BEFORE | dict(record["settings"])
     own = [f"`{name}={settings[name]}`" for name in STAND_INS if settings[name] != name]
     profile = settings["profile"]
-    return f"`{profile}`{' with ' * bool(own)}{' and '.join(own)}{', whose numbers mean nothing' * (profile in MEANINGLESS)}"
+    meaning = ", whose numbers mean nothing" * (profile in MEANINGLESS)
+    return f"`{profile}`{' with ' * bool(own)}{' and '.join(own)}{meaning}"
 
 
 def _overturning(verdict: Verdict, settings: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, int]:
     """The parameter to change for the cheapest run that could give another verdict.
 
-    More seeds where the number that would decide or meet its premise is known, or where a seed left out changes the verdict; else as long a
-    training as profile `paper` has, of students before that of teachers.
+    More seeds where the number that would decide or meet its premise is known, or where a seed left out changes the
+    verdict; else as long a training as profile `paper` has, of students before that of teachers.
     """
     if verdict.seeds_needed is not None:
         return {"seeds": max(verdict.seeds_needed, settings["seeds"] + 1)}

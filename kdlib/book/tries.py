@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..training.devices import make_deterministic, timings
 from ..training.im2col import StridedConvolution
-from ..training.layers import Convolution, Network, ConvolutionToBlocks, relu_, relu_gradient_
+from ..training.layers import Convolution, ConvolutionToBlocks, Network, relu_, relu_gradient_
 from ..training.models import INPUT_SHAPES, find_architecture
 
 BATCH, STUDENTS, REPEATS = 128, 4, 100

@@ -8,7 +8,6 @@ import nbformat
 
 from .. import paths
 from ..errors import InputError
-from .record import computed_by, digest_of_texts
 from ..sections import SECTIONS
 from ..study.store import from_bytes, published_units, verified_units
 from . import newer_rules, page_data
@@ -24,6 +23,7 @@ from .pages import (
     source_digest,
     unusable,
 )
+from .record import computed_by, digest_of_texts
 
 
 def problems(history: History | None = None) -> list[str]:

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from kdlib import Architecture, InputError, build_model, register_dataset, register_network
-from kdlib.book import bench
+from kdlib.book import bench, performance, tries
 from kdlib.training import devices
-from kdlib.book import performance, tries
 from kdlib.training.models import training_operations
 
 from ..data.test_data import write_kmnist
@@ -29,7 +28,7 @@ def test_the_small_teacher_of_mnist_takes_a_third_of_a_gigaflop_an_example():
 
 @pytest.mark.parametrize("source", ["torchvision", "tensors"])
 def test_on_an_accelerator_a_users_loop_is_timed_on_some_steps_and_scaled(source, tmp_path, monkeypatch):
-    """With torchvision's examples, or tensors where it is not installed; no accuracy is told of a part of a training."""
+    """With torchvision's examples, or tensors where it is not installed; a part of a training tells no accuracy."""
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
     write_kmnist(tmp_path)
     if source == "tensors":
@@ -80,7 +79,12 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
     assert bool(tried) == devices.has_bf16_instructions(torch.device("cpu"))
     rows = [row for row in rows if row["row"] != "try"]
     steps_and_sweeps = ["student step", *["sweep"] * 3] * 2
-    assert [row["row"] for row in rows] == ["machine", *["teacher step", "teacher profile"] * 2, *steps_and_sweeps, *["parity"] * 4]
+    assert [row["row"] for row in rows] == [
+        "machine",
+        *["teacher step", "teacher profile"] * 2,
+        *steps_and_sweeps,
+        *["parity"] * 4,
+    ]
     sweeps = [row for row in rows if row["row"] == "sweep"]
     assert [row["way"] for row in sweeps] == ["user", "cached", "kdlib"] * 2
     assert rows[0]["kind"] == ("cpu" if devices.has_bf16_instructions(torch.device("cpu")) else "cpu-without-bf16")
@@ -112,7 +116,9 @@ def test_a_benchmark_runs_end_to_end_and_its_rows_can_be_read(tmp_path, monkeypa
 def test_a_kept_benchmark_that_was_spoiled_is_one_line(spoiled, tmp_path, monkeypatch):
     monkeypatch.setattr(performance, "_folder", lambda: tmp_path)
     (tmp_path / "mnist-cpu.json").write_text(spoiled)
-    with pytest.raises(InputError, match=rf"^{tmp_path / 'mnist-cpu.json'} holds no benchmark \(.*\): `kdlib bench --save`"):
+    with pytest.raises(
+        InputError, match=rf"^{tmp_path / 'mnist-cpu.json'} holds no benchmark \(.*\): `kdlib bench --save`"
+    ):
         performance.report()
 
 

@@ -177,7 +177,7 @@ def picture(figure) -> str:
 
 @AGAIN
 def test_sliders_move_by_keyboard_and_mouse_and_change_the_picture(browser, html, places, again):
-    """On every page that has a figure to explore, on a phone and on a desktop: in turn, and then the other way round."""
+    """On every page with a figure to explore, on a phone and on a desktop: in turn, and then the other way round."""
     explorable = [place for place in places if "class='explore'" in (html / place).read_text(encoding="utf-8")]
     assert {place.stem for place in explorable} == {"entropy", "missing_class", "penultimate_layer", "sweet_spot"}
     for turn, (place, width) in enumerate(itertools.product(explorable, (WIDTHS[0], WIDTHS[-1]))):
@@ -314,7 +314,7 @@ def test_search_finds_a_known_term(browser, served):
 
 @AGAIN
 def test_downloads_arrive_with_the_right_bytes(browser, served, html, documents, again):
-    """Every link that says so, of every page: the first of each kind and some, and the others where long tests are run."""
+    """Every link that says so, of every page: the first of each kind and some; the others where long tests are run."""
     found = [
         urljoin(f"{served}/{place.as_posix()}", link["href"])
         for place, document in documents.items()

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -70,7 +70,10 @@ def test_a_campaign_on_an_accelerator_comes_home_and_its_tables_need_nothing_com
     assert lines[-1] == "nothing is left" and again[-1] == "nothing is left"
     assert [s["section"] for s in found["stages"]] and found["left"] == "nothing"
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(files) <= campaign.FILES and {path.suffix for path in (tmp_path / "out").iterdir()} == {".json", ".parquet"}
+    assert len(files) <= campaign.FILES and {path.suffix for path in (tmp_path / "out").iterdir()} == {
+        ".json",
+        ".parquet",
+    }
     home = kdlib.Store(tmp_path / "home")
     for path in parcels_in(tmp_path / "out"):
         home.import_file(path)
@@ -83,7 +86,7 @@ def test_a_campaign_on_an_accelerator_comes_home_and_its_tables_need_nothing_com
 @pytest.mark.notebook
 @pytest.mark.long
 def test_a_killed_campaign_goes_on_from_its_exports_on_another_machine_and_gives_a_page(tmp_path):
-    """Killed as a machine goes away: only the folder is left, its files are whole, and nothing in them is done again."""
+    """Killed as a machine goes away: only the folder is left, its files are whole, and nothing in them is redone."""
     out, resumed = tmp_path / "out", tmp_path / "resumed"
     words = [sys.executable, "-m", "kdlib", "campaign", "--dataset", "digits", "--profile", "smoke", *GIVEN]
     first = subprocess.Popen(
@@ -119,7 +122,9 @@ def test_a_deadline_of_a_campaign_ends_it_and_says_what_is_left(tmp_path, monkey
 
 
 def test_sections_of_teachers_alone_come_first_with_all_their_seeds():
-    studies = [kdlib.open_study(name, {}, profile="smoke") for name in ("missing_class", "penultimate_layer", "entropy")]
+    studies = [
+        kdlib.open_study(name, {}, profile="smoke") for name in ("missing_class", "penultimate_layer", "entropy")
+    ]
     stages = campaign.teachers_first(studies)
     assert {(s.section, s.seeds) for s in stages[:2]} == {("entropy", 2), ("penultimate_layer", 2)}
     assert [(s.section, s.seeds) for s in stages[2:]] == [("missing_class", 1), ("missing_class", 2)]

@@ -15,7 +15,7 @@ from kdlib.study.settings import resolve
 
 from ..claims.test_claims import tables_with
 from . import test_newer_rules
-from .test_newer_rules import FIRST, LAST, LATER, change, commit
+from .test_newer_rules import LAST, LATER, change, commit
 
 project = test_newer_rules.project
 CLAIM = "- id: variance-rows"
@@ -28,7 +28,9 @@ def record(confidence: float, seeds: int = 3) -> dict:
         "section": "entropy",
         "dataset": "mnist",
         "title": "MNIST",
-        "settings": json.loads(json.dumps(asdict(resolve({"dataset": "mnist", "profile": "paper-cpu", "seeds": seeds})))),
+        "settings": json.loads(
+            json.dumps(asdict(resolve({"dataset": "mnist", "profile": "paper-cpu", "seeds": seeds})))
+        ),
         "tables": {name: table.to_csv(index=False) for name, table in tables.items()},
         "digest": digest(tables),
         "rules": rules.digests()["entropy"],

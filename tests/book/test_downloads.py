@@ -23,7 +23,9 @@ def test_an_archive_is_the_same_bytes_every_time_and_its_manifest_is_right(tmp_p
     with zipfile.ZipFile(archives[0]) as archive:
         manifest = json.loads(archive.read("MANIFEST.json"))
         assert set(manifest) == set(archive.namelist()) - {"MANIFEST.json"}
-        assert {"rules/RULES.md", "rules/entropy/claims.yml", "entropy/shown.csv", "missing_class/record.json"} <= set(manifest)
+        assert {"rules/RULES.md", "rules/entropy/claims.yml", "entropy/shown.csv", "missing_class/record.json"} <= set(
+            manifest
+        )
         for name, digest in manifest.items():
             assert hashlib.sha256(archive.read(name)).hexdigest() == digest
 

@@ -171,7 +171,10 @@ SPOILED = {
     "an older format": (1, in_format(3)),
     "a newer format": (1, in_format(5)),
     "another encoding of the text": (0, lambda file: file.write_bytes(file.read_bytes() + b"# caf\xe9\n")),
-    "a spoiled header of the text": (0, lambda file: file.write_text(file.read_text().replace("#   jupytext:", "# <<<<"))),
+    "a spoiled header of the text": (
+        0,
+        lambda file: file.write_text(file.read_text().replace("#   jupytext:", "# <<<<")),
+    ),
 }
 
 
@@ -181,7 +184,9 @@ def test_a_file_that_is_no_notebook_is_one_error_whose_command_cures_it(pair, ho
     good = pages.cells_in(pair[0])
     spoil(pair[which])
     for step in (pages.check_pair, editing.sync):
-        with pytest.raises(InputError, match=rf"^notebooks/{pair[which].name} cannot be read as a notebook \(.+\)") as told:
+        with pytest.raises(
+            InputError, match=rf"^notebooks/{pair[which].name} cannot be read as a notebook \(.+\)"
+        ) as told:
             step(SECTION)
     assert "\n" not in str(told.value)
     assert [line for line in verification.problems() if SECTION in line] == [str(told.value)]
@@ -197,7 +202,9 @@ def test_a_file_that_is_no_notebook_is_one_error_whose_command_cures_it(pair, ho
 @pytest.mark.xdist_group("book")
 def test_one_command_shows_an_edited_notebook_as_a_page(project, kdlib_in, html, monkeypatch):
     """`html` made the other pages, and their units, before."""
-    edited = [project / "notebooks" / f"{name}.{file}" for name in (SECTION, "missing_class") for file in ("py", "ipynb")]
+    edited = [
+        project / "notebooks" / f"{name}.{file}" for name in (SECTION, "missing_class") for file in ("py", "ipynb")
+    ]
     page = project / "_build" / "pages" / "digits-smoke" / f"{SECTION}.ipynb"
     before = {path: path.read_bytes() for path in (*edited, page)}
     monkeypatch.setenv("KDLIB_ROOT", str(project))

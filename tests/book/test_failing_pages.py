@@ -17,7 +17,8 @@ from ..conftest import as_project
 SECTION = "missing_class"
 PARAMETERS = 'dataset: str = "digits"\nprofile: str = None'
 SETTINGS = '{"dataset": dataset, "profile": profile}'
-RECORD = f'from IPython.display import display\ndisplay({{"{MIME}": {{"section": "{SECTION}", "settings": {SETTINGS}}}}}, raw=True)'
+RECORD = f'{{"{MIME}": {{"section": "{SECTION}", "settings": {SETTINGS}}}}}'
+RECORD = f"from IPython.display import display\ndisplay({RECORD}, raw=True)"
 UNTIL_NOW = b"the last good page"
 
 
@@ -120,7 +121,9 @@ def test_a_users_own_set_up_changes_no_page(execute, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(long))
     monkeypatch.setattr(tempfile, "tempdir", None)
     said = "import sys, matplotlib\n"
-    said += "print(sys.executable, 'histsize' in globals(), 'another' in globals(), matplotlib.rcParams['text.usetex'])\n"
+    said += (
+        "print(sys.executable, 'histsize' in globals(), 'another' in globals(), matplotlib.rcParams['text.usetex'])\n"
+    )
     said += "print('inline' in matplotlib.get_backend())"
     page = nbformat.read(run(said, RECORD), as_version=4)
     outputs = [o.text for cell in page.cells for o in cell.get("outputs", []) if o.output_type == "stream"]

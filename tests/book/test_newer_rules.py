@@ -108,7 +108,9 @@ def test_the_page_gives_the_verdict_by_the_earlier_rule_where_it_is_another(proj
     assert f"({LATER})" in note.splitlines()[0]
     assert "- *A higher temperature lowers the confidence*: reproduced, now contradicted" in note
     assert "side was less, is greater" in note
-    assert "Where a verdict by the earlier rules can be computed, it is the same." in newer_rules.note(found, lambda *_: "undecided")
+    assert "Where a verdict by the earlier rules can be computed, it is the same." in newer_rules.note(
+        found, lambda *_: "undecided"
+    )
 
 
 def test_of_a_rule_with_another_measure_no_earlier_verdict_is_computed(project):

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from kdlib.book import origins
-from kdlib.sections.asked import parse_parameters
 from kdlib.progress import format_duration
 from kdlib.sections import SECTIONS
+from kdlib.sections.asked import parse_parameters
 from kdlib.study.settings import resolve
 
 CELLS = {"kdlib": {"tables": ["cells"]}}

@@ -1,4 +1,4 @@
-"""The page on a reader's own data: its example is executed from a folder to verdicts, and joins the book if it is there."""
+"""The page on a reader's own data: its example is executed from a folder to verdicts, and joins the book."""
 
 import os
 import shutil
@@ -79,9 +79,8 @@ def test_the_example_reads_the_convolutions_of_a_keras_network_as_they_were_trai
             norm.running_mean.uniform_(), norm.running_var.uniform_(1, 2)
             torch.nn.init.uniform_(norm.weight, 1, 2), torch.nn.init.uniform_(norm.bias)
             kept = {"kernel": convolution.weight.permute(2, 3, 1, 0), "bias": convolution.bias}
-            other = dict(
-                moving_mean=norm.running_mean, moving_variance=norm.running_var, gamma=norm.weight, beta=norm.bias
-            )
+            statistics = {"moving_mean": norm.running_mean, "moving_variance": norm.running_var}
+            other = statistics | {"gamma": norm.weight, "beta": norm.bias}
             for layer, arrays in ((f"conv2d{end}", kept), (f"batch_normalization{end}", other)):
                 for name, array in arrays.items():
                     file[f"model_weights/{layer}/{layer}/{name}:0"] = array.detach().numpy()

@@ -82,6 +82,6 @@ def test_data_that_cannot_be_read_are_one_problem(pages_of):
 
 
 def test_verify_asks_for_it(monkeypatch):
-    monkeypatch.setattr(verification, "executed", lambda: [])
+    monkeypatch.setattr(verification, "executed", list)
     monkeypatch.setattr(page_data, "problems", lambda: ["a page of other data"])
     assert "a page of other data" in verification.problems()

@@ -9,8 +9,8 @@ import pytest
 
 from kdlib.book.pages import page_record
 from kdlib.claims.claims import load_claims
-from kdlib.sections import SECTIONS
 from kdlib.report.verdict_table import anchor
+from kdlib.sections import SECTIONS
 
 from ..conftest import ROOT
 

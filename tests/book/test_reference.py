@@ -227,9 +227,15 @@ def removed_page(project: Path) -> None:
         (stale_page, "book/digits/missing_class.ipynb is stale"),
         (cut_page, "book/digits/entropy.ipynb cannot be read"),
         (cleared_outputs, "book/digits/missing_class.ipynb has no record"),
-        (copied_page, "book/digits/entropy-Copy1.ipynb lies where no page belongs, its place is book/digits/entropy.ipynb"),
+        (
+            copied_page,
+            "book/digits/entropy-Copy1.ipynb lies where no page belongs, its place is book/digits/entropy.ipynb",
+        ),
         (page_of_another_branch, "book/digits/missing_class.ipynb is of a section 'missing_classes'"),
-        (page_of_another_version, "book/digits/missing_class.ipynb cannot be used: another version of kdlib made it, without"),
+        (
+            page_of_another_version,
+            "book/digits/missing_class.ipynb cannot be used: another version of kdlib made it, without",
+        ),
         (changed_claim, "book/digits/entropy.ipynb was judged by other rules"),
         (changed_control, "book/digits/missing_class.ipynb was judged by other rules"),
         (another_commit, "results/digits/missing_class.parquet: its units name other commits or rules"),

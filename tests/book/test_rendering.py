@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock, Timeout
+from markdown_it.renderer import RendererHTML
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
-from markdown_it.renderer import RendererHTML
 
 from kdlib.book import assembly
 from kdlib.data.registry import TAKEN
@@ -115,7 +115,11 @@ def test_no_two_processes_build_in_one_tree(tmp_path, monkeypatch):
         ("_toc.yml", "", "must have `parts`"),
         ("_toc.yml", "parts:\n", "must have `parts`"),
         ("_toc.yml", "parts:\n- caption: x\n", "must have `parts`, each with `chapters`"),
-        ("_toc.yml", "parts:\n- chapters:\n  - glob: x\n", "must have `parts`, each with `chapters` that name a `file`"),
+        (
+            "_toc.yml",
+            "parts:\n- chapters:\n  - glob: x\n",
+            "must have `parts`, each with `chapters` that name a `file`",
+        ),
     ],
 )
 def test_a_configuration_of_another_form_is_named_in_one_line(file, spoiled, message, tmp_path, monkeypatch):
@@ -140,7 +144,9 @@ def test_a_title_is_shown_as_it_is_written(around):
 
 
 def test_what_the_book_and_the_results_hold_beside_data_sets_is_no_name_of_one():
-    beside = {path.stem for path in (ROOT / "book").iterdir() if path.suffix in ("", ".md") and path.name[0] not in "_."}
+    beside = {
+        path.stem for path in (ROOT / "book").iterdir() if path.suffix in ("", ".md") and path.name[0] not in "_."
+    }
     beside |= {path.name for path in (ROOT / "results").iterdir()}
     published = {path.parent.name for path in (ROOT / "book").glob("*/*.ipynb")}
     assert {"sections", "performance", "units"} <= beside - published <= TAKEN

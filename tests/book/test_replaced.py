@@ -1,4 +1,4 @@
-"""A run that takes the place of a page which was run otherwise says so, and nothing where it makes the same page again."""
+"""A run that replaces a page which was run otherwise says so, and nothing where it makes the same page again."""
 
 from dataclasses import asdict
 

@@ -83,7 +83,10 @@ def test_the_landing_page_names_a_readers_own_data_sets_beside_those_of_the_pape
     [
         ({"profile": "smoke"}, "`smoke`, whose numbers mean nothing"),
         ({"large_teacher": "mine"}, "`paper-cpu` with `large_teacher=mine`"),
-        ({"profile": "smoke", "small_teacher": "mine"}, "`smoke` with `small_teacher=mine`, whose numbers mean nothing"),
+        (
+            {"profile": "smoke", "small_teacher": "mine"},
+            "`smoke` with `small_teacher=mine`, whose numbers mean nothing",
+        ),
         ({"device": "cuda"}, None),
     ],
 )
@@ -127,7 +130,7 @@ def test_without_controls_nothing_is_said_of_what_teachers_add(records):
 
 
 def related(gains: dict[str, float], seeds: int = 3, rival_length: int = 16) -> dict[str, pd.DataFrame]:
-    """Tables of related systems: of each system's student its lead over labels alone, about 0.1 points from seed to seed."""
+    """Tables of related systems: each student's lead over labels alone, about 0.1 points from seed to seed."""
     arm = {"teacher": "large", "weights": "published", "full": True, "examples_per_class": 100.0, "length": 1}
     free = arm | {"system": "labels_alone", "teacher": "none"}
     cells, missing = [], []
@@ -144,7 +147,10 @@ def related(gains: dict[str, float], seeds: int = 3, rival_length: int = 16) -> 
 
 
 OUTCOMES = {
-    "one beats": (related({"dkd": 2.0}), r"\*\*one of 2 arms beats labels alone\*\* \(`dkd`, .*: 2.10 \[1.85, 2.35\] \(n = 3\)"),
+    "one beats": (
+        related({"dkd": 2.0}),
+        r"\*\*one of 2 arms beats labels alone\*\* \(`dkd`, .*: 2.10 \[1.85, 2.35\] \(n = 3\)",
+    ),
     "several beat": (
         related({"dkd": 2.0, "dist": 3.0}),
         r"\*\*2 of 3 arms beat labels alone\*\*: `dist`, `dkd` \(farthest ahead `dist`, .*: 3.10 \[2.85, 3.35\]",
@@ -153,7 +159,10 @@ OUTCOMES = {
         related({"dkd": -0.5}),
         r"\*\*no system\*\* of 2 arms beats labels alone \(farthest ahead `dkd`, .*: -0.40 \[-0.65, -0.15\]",
     ),
-    "no rival was trained as long": (related({"dkd": 2.0}, rival_length=4), "not decided .*: no student of labels alone"),
+    "no rival was trained as long": (
+        related({"dkd": 2.0}, rival_length=4),
+        "not decided .*: no student of labels alone",
+    ),
     "one seed": (related({"dkd": 2.0}, seeds=1), "not decided .*: one seed gives no interval"),
 }
 
@@ -208,7 +217,9 @@ def test_a_decided_verdict_on_a_sections_page_says_how_long_was_trained_and_what
     table = BeautifulSoup(whole.of_section("missing_class"), "html.parser").find("table")
     settings = records[0]["settings"]
     cells = [cell for cell in table.select("tbody td") if cell.select_one(".verdict")]
-    decided = [c for c in cells if c.select_one(".verdict").get_text() in ("reproduced", "direction only", "contradicted")]
+    decided = [
+        c for c in cells if c.select_one(".verdict").get_text() in ("reproduced", "direction only", "contradicted")
+    ]
     assert decided
     for cell in decided:
         said = cell.select_one("details").get_text()
