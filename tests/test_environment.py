@@ -51,6 +51,13 @@ def test_on_windows_the_import_says_in_its_last_line_where_it_runs_and_what_to_d
     assert done.stderr.splitlines()[-1].startswith("ImportError: kdlib needs Linux or macOS: on Windows, install it")
 
 
+def test_the_linter_looks_at_every_file_of_python():
+    seen = subprocess.run(["ruff", "check", "--show-files"], capture_output=True, text=True, check=True, cwd=ROOT)
+    folders = ("kdlib", "tests", "book", "notebooks")
+    there = {str(path) for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    assert there and there <= set(seen.stdout.split("\n"))
+
+
 def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends(tmp_path):
     """With core.autocrlf, as on Windows, rules and sources would have other digests, and scripts would not run."""
     clone = tmp_path / "clone"
