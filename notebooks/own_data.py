@@ -92,7 +92,7 @@ kdlib.verdicts(study, tables)
 #
 # What distils is a teacher's responses: an array of logits for every image. Here they come from a network that somebody
 # else trained, in another framework and on other pictures: the convolutions of the package
-# `cifar-10-model` 7.4.0 (Siddharth Gudiduri; BSD licence), whose wheel holds a
+# `cifar-10-model==7.4.0` (Siddharth Gudiduri; BSD licence), whose wheel holds a
 # Keras network that was trained on CIFAR-10's photographs of 32 × 32 pixels. `make` fetches that wheel beside the
 # environment; its weights are read, and none of its code is run. Where it is not here, the next cell says so, and the
 # amplitudes of each picture's Fourier transform stand in for what the network sees.

@@ -28,12 +28,12 @@ def fresh(count: int = 1, prepare: Callable | None = None, *arguments: Any) -> I
     Arguments: `prepare` is called with `arguments` in each process first.
     """
     context = multiprocessing.get_context("spawn")
-    begin = (os.getpid(), prepare, *arguments)
+    begin, others = (os.getpid(), prepare, *arguments), set(multiprocessing.active_children())
     with ProcessPoolExecutor(count, context, initializer=end_with, initargs=begin) as pool:
         try:
             yield pool
         except BaseException:
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - others:
                 process.kill()
             raise
 

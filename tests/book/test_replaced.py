@@ -9,13 +9,15 @@ from kdlib import InputError, resolve
 from kdlib.book import MIME, pages, replaced
 from kdlib.training import own_teachers
 
+from ..conftest import as_project
+
 SMOKE = {"dataset": "digits", "profile": "smoke"}
 
 
 @pytest.fixture
 def there(tmp_path, monkeypatch):
     """A project with a page on the missing class at smoke size, and a teacher of the reader's own."""
-    monkeypatch.setenv("KDLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
     monkeypatch.setattr(own_teachers, "find", lambda name, dataset: None)
     settings = asdict(resolve(SMOKE))
     record = {"section": "missing_class", "settings": settings, "clipped": {"missing_classes": "0"}}
