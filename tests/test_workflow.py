@@ -158,7 +158,7 @@ def test_a_workflow_that_is_told_to_end_ends_its_jobs(tmp_path):
     found = started_by(process, "LokyProcess")
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate()
-    assert process.returncode and psutil.wait_procs(found, timeout=5)[1] == []
+    assert process.returncode and psutil.wait_procs(found, timeout=15)[1] == []
     assert "interrupted; what was finished is kept" in printed and "Traceback" not in printed
 
 

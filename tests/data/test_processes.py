@@ -13,7 +13,7 @@ from kdlib.data import processes
 
 from ..conftest import ROOT, as_project, started_by
 
-LAST = 5.0  # seconds in which all must have ended; each looks for its parent every half second
+LAST = 15.0  # seconds in which all must have ended; each looks for its parent every half second
 JOBLIB = """
 from joblib import Parallel, delayed
 from kdlib.data import processes
