@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -12,11 +13,14 @@ from multiprocessing import resource_tracker
 from threading import Thread, current_thread, main_thread
 from typing import Any
 
+from .. import paths
+
 PAUSE = 0.5  # seconds between two looks for the parent
 
 
 def of_this_process() -> dict[str, Any]:
     """Arguments of a pool of joblib's, whose workers then end with this process."""
+    _import_alike()
     _start_trackers()
     return {"initializer": end_with, "initargs": (os.getpid(),)}
 
@@ -27,6 +31,7 @@ def fresh(count: int = 1, prepare: Callable | None = None, *arguments: Any) -> I
 
     Arguments: `prepare` is called with `arguments` in each process first.
     """
+    _import_alike()
     context = multiprocessing.get_context("spawn")
     begin, others = (os.getpid(), prepare, *arguments), set(multiprocessing.active_children())
     with ProcessPoolExecutor(count, context, initializer=end_with, initargs=begin) as pool:
@@ -54,6 +59,15 @@ def load_ipython_extension(_: object) -> None:
     By itself ipykernel notices the end only where process 1 adopts orphans, which a user's systemd does in its stead.
     """
     end_with(int(os.environ["JPY_PARENT_PID"]))
+
+
+def _import_alike() -> None:
+    """Let new processes look in the working folder only if this one does: after `-m` Python looks there first.
+
+    A reader's own random.py, say, would be imported in the place of Python's.
+    """
+    if sys.path[:1] not in ([""], [str(paths.working_dir())]):
+        os.environ["PYTHONSAFEPATH"] = "1"
 
 
 @cache

@@ -103,6 +103,21 @@ def test_a_fresh_process_is_prepared_before_it_is_given_work():
     assert shown == b"yes\n"
 
 
+@pytest.mark.parametrize("program", [JOBLIB, STANDARD], ids=["joblib", "standard library"])
+def test_files_of_the_working_folder_are_imported_by_no_process_where_the_first_does_not(program, tmp_path):
+    """As the installed command does not, wherever it is called."""
+    for name in ("numpy", "random", "json"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a file of the reader was imported')\n")
+    elsewhere = tmp_path / "bin"
+    elsewhere.mkdir()
+    quick = program.replace("60", "0")
+    (elsewhere / "started.py").write_text(f"import time\n\nif __name__ == '__main__':\n    exec({quick!r})\n")
+    places = os.environ | {"PYTHONPATH": str(ROOT), "KDLIB_ROOT": str(as_project(elsewhere))}
+    command = [sys.executable, elsewhere / "started.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=places, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.long
 def test_a_command_that_is_told_to_end_takes_its_workers_with_it(tmp_path):
     command = [sys.executable, "-m", "kdlib", "compute", "missing_class", "--store", tmp_path / "store"]
