@@ -441,6 +441,8 @@ def main() -> None:
     given = parser.parse_args()
     seed = given.seed
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in its background ignores it
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as `nohup` has it, and all that would be started here
+        signal.signal(signal.SIGHUP, lambda *_: None)
     with tempfile.TemporaryDirectory(prefix="kdlib-faults-") as folder:
         copy, other, own = (Copy(Path(folder) / name) for name in ("one", "other", "own"))
         expected, duration = undisturbed(copy)
