@@ -118,19 +118,24 @@ def test_whatever_the_numbers_depend_on_makes_the_book_anew(workflow, tmp_path):
     assert to_be_done()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_ends_the_workflow_before_the_first_job_is_told_in_one_line(number):
-    command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--config", "datasets=digits"]
-    process = subprocess.Popen(
+def started(command, folder, **how) -> psutil.Popen:
+    """Snakemake in a folder, with this project's package; what it prints can be read."""
+    return psutil.Popen(
         [sys.executable, "-m", "snakemake", *command],
-        cwd=ROOT,
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # what starts in a background ignores Ctrl-C
+        **how,
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_the_workflow_before_the_first_job_is_told_in_one_line(number):
+    command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--config", "datasets=digits"]
+    heard = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}  # what starts in a background ignores Ctrl-C
+    process = started(command, ROOT, start_new_session=True, **heard)
     while "Building DAG" not in (line := process.stdout.readline()):
         assert line, "it ended before its graph of jobs was built"
     os.killpg(process.pid, number)
@@ -147,14 +152,7 @@ def test_a_workflow_that_is_told_to_end_ends_its_jobs(tmp_path):
     for name in ("kdlib", "data", "notebooks"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "_toc.yml").touch()
-    process = psutil.Popen(
-        [sys.executable, "-m", "snakemake", *command],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = started(command, tmp_path)
     found = started_by(process, "LokyProcess")
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate()

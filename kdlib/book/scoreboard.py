@@ -50,13 +50,15 @@ MATRIX_SIGNS = (
 SCRIPT = "<script src='../_static/scoreboard.js' defer></script>"
 
 
-def verdicts(records: Sequence[dict[str, Any]], tables: SectionsOf | None = None) -> dict[str, list[Verdict]]:
+def verdicts(
+    records: Sequence[dict[str, Any]], tables: SectionsOf | None = None, computed: Computed | None = None
+) -> dict[str, list[Verdict]]:
     """The verdicts on every claim, for each data set, from the tables of its pages that were run alike.
 
-    `tables`: those of the records, where they have been read.
+    `tables`: those of the records, where they have been read; `computed`, as of `judge_dataset`.
     """
     tables = tables or tables_of(records)
-    return {name: judge_dataset(records, tables, name) for name in tables}
+    return {name: judge_dataset(records, tables, name, computed=computed) for name in tables}
 
 
 def judge_dataset(
@@ -91,9 +93,7 @@ class Scoreboard:
         self.records, self.given = records, given
         self.tables = tables_of(records)
         self._computed: Computed = {}
-        self.verdicts = {
-            name: judge_dataset(records, self.tables, name, computed=self._computed) for name in self.tables
-        }
+        self.verdicts = verdicts(records, self.tables, self._computed)
         self.titles = {r["dataset"]: r["title"] for r in records}
         found = {name: findings(name, tables) for name, tables in self.tables.items()}
         self.rivals = {name: Rivals(own, name) for name, own in found.items() if own}
