@@ -5,6 +5,7 @@ import sys
 import traceback
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 from .. import paths
 from ..errors import InputError
@@ -64,15 +65,18 @@ def running() -> Path | None:
     return _running[-1] if _running else None
 
 
-def claim(what: str) -> None:
+def claim(kind: str, name: str, known: dict[str, Any]) -> None:
     """Note what the plug-in that is being imported registers; nothing outside of plug-ins.
 
     Raises `InputError` where another file of the same folder has registered it: which of them is meant nobody can know.
+    The name is then none of those `known` any more, until one of the files is gone.
     """
     if (here := running()) is None:
         return
+    what = f"{kind} {name!r}"
     there = _registered.get(what, here)
     if there != here and there.parent == here.parent and there.exists():
+        known.pop(name, None)
         raise InputError(f"{what} is registered by {there.name} too: keep one of the files, or give it another name")
     _registered[what] = here
 

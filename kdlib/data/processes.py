@@ -21,7 +21,8 @@ PAUSE = 0.5  # seconds between two looks for the parent
 def of_this_process() -> dict[str, Any]:
     """Arguments of a pool of joblib's, whose workers then end with this process."""
     _import_alike()
-    _start_trackers()
+    if current_thread() is main_thread():
+        _start_trackers()
     return {"initializer": end_with, "initargs": (os.getpid(),)}
 
 
@@ -74,10 +75,9 @@ def _import_alike() -> None:
 def _start_trackers() -> None:
     """Start what keeps account of semaphores, for joblib and the standard library, so that no closed terminal ends it.
 
-    It ignores SIGINT and SIGTERM by itself, and not SIGHUP: a second one would find names that it does not know.
+    It ignores SIGINT and SIGTERM by itself, and not SIGHUP: a second one would find names that it does not know. To be
+    called in the main thread, which alone may say what becomes of a signal.
     """
-    if current_thread() is not main_thread():  # which alone may say what becomes of a signal
-        return
     from joblib.externals.loky.backend import resource_tracker as of_joblib
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a new process inherits

@@ -75,11 +75,7 @@ def register_dataset(
         )
     names = None if class_names is None else tuple(map(str, class_names))
     check_class_names(names or ())
-    try:
-        plugins.claim(f"data set {name!r}")
-    except InputError:
-        _sources.pop(name, None)  # unknown, with the reason, until one of the files is gone
-        raise
+    plugins.claim("data set", name, _sources)
     _sources[name] = Source(load, family, names, title or name, plugin=plugins.running() is not None)
 
 

@@ -206,11 +206,7 @@ def register_network(name: str, architecture: Architecture) -> None:
             f"network {name!r} cannot be registered as a {type(architecture).__name__}; allowed: a kdlib.Architecture "
             "of widths and dense layers"
         )
-    try:
-        plugins.claim(f"network {name!r}")
-    except InputError:
-        _networks.pop(name, None)
-        raise
+    plugins.claim("network", name, _networks)
     _networks[name] = architecture
 
 

@@ -69,11 +69,7 @@ def register_teacher(name: str, respond: Callable[["Tensor"], Any]) -> None:
     _check_name(name)
     if not callable(respond):
         raise InputError(f"teacher {name!r} must be a torch module or a function of images, got {respond!r}")
-    try:
-        plugins.claim(f"teacher {name!r}")
-    except InputError:
-        _registered.pop(name, None)
-        raise
+    plugins.claim("teacher", name, _registered)
     _registered[name] = respond
 
 

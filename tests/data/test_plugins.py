@@ -11,6 +11,7 @@ import kdlib
 from kdlib import InputError, Store, load_dataset, open_study, register_dataset
 from kdlib.data import plugins, registry
 from kdlib.training import models
+from kdlib.training.systems import registry as systems
 
 from ..conftest import ROOT
 
@@ -77,6 +78,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_failed", {})
     monkeypatch.setattr(plugins, "_told", set())
     monkeypatch.setattr(models, "_networks", dict(models._networks))
+    monkeypatch.setattr(systems, "_registered", dict(systems._registered))
     monkeypatch.setattr(sys, "path", sys.path[:])
     before = set(sys.modules)
     place = tmp_path / "plugins"
@@ -145,6 +147,11 @@ def test_a_plugin_that_cannot_be_imported_says_its_own_error_and_stops_only_what
 REGISTERED = {
     "data set": ("kdlib.register_dataset('mine', lambda root: made())", lambda: load_dataset("mine")),
     "network": ("kdlib.register_network('mine', kdlib.Architecture((4,)))", lambda: kdlib.build_model("mine")),
+    "system": (
+        "kdlib.register_system(kdlib.System('mine', 'Mine', 'mine', 'B', lambda s, t, y, *, temperature: s - t, "
+        "(kdlib.Parameter('weight', 1.0, 'me', of='total'),), 'weight', (1.0,), 'nothing'))",
+        lambda: systems.find_system("mine"),
+    ),
 }
 
 

@@ -24,7 +24,8 @@ _of_plugins: set[str] = set()  # registered by plug-ins, which every process imp
 def register_system(system: System) -> None:
     """Make a distillation system known by its name, as `system` of a `Student` and to `system_loss`.
 
-    Raises `InputError` for the name of a system that kdlib brings, and for an entry that does not hold together.
+    Raises `InputError` for the name of a system that kdlib brings or that another plug-in has, and for an entry that
+    does not hold together.
     """
     instance("a system", system, System, "kdlib.System(name=..., loss=..., ...)")
     if system.name in BUILTIN:
@@ -34,6 +35,7 @@ def register_system(system: System) -> None:
     one_of("the kind of a system", system.kind, KINDS)
     one_of("the main parameter of a system", system.main, system.defaults())
     system.check_parameters(system.defaults())
+    plugins.claim("system", system.name, _registered)
     _registered[system.name] = system
     (_of_plugins.add if plugins.running() else _of_plugins.discard)(system.name)
 
