@@ -125,11 +125,12 @@ class VerdictTable:
 class VerdictMatrix:
     """A row for each statement, a column for each data set: verdict, estimate, and what explains it otherwise.
 
-    Each verdict is linked to its claim on the scoreboard. A statement made for none of the data sets is left out.
+    Each verdict is linked to its claim on the scoreboard; a cell opens to its notes. A statement has the unit of its
+    numbers where all of them have the same. One that is made for none of the data sets is left out.
 
     Arguments: `statements`, each with the claims of which the first that applies decides, and what was measured of it
     (may be empty); `verdicts`, `titles` and `rivals` by data set; `page`, the scoreboard's address; `reach(verdict)`,
-    HTML on how far a verdict goes, which a cell opens to.
+    HTML on how far a verdict goes, which stands among the notes.
     """
 
     def __init__(
@@ -153,26 +154,34 @@ class VerdictMatrix:
             }
             if any(own.values()):
                 axis = common_axis((entries[v.claim], v) for v in own.values() if v)
-                small = f"<br><small>{html.escape(measured)}</small>" if measured else ""
+                units = {entries[v.claim].unit for v in own.values() if v and v.estimate}
+                unit = units.pop() if len(units) == 1 else None
+                said = "; ".join(filter(None, [measured, unit]))
+                small = f"<br><small>{html.escape(said)}</small>" if said else ""
                 rows[html.escape(statement) + small] = [
-                    "–" if v is None else self._shown(name, v, entries[v.claim], axis) for name, v in own.items()
+                    "–" if v is None else self._shown(name, v, entries[v.claim], axis, unit) for name, v in own.items()
                 ]
         return Matrix("claim", [self.titles[name] for name in self.verdicts], rows)._repr_html_()
 
-    def _shown(self, dataset: str, verdict: Verdict, claim: Claim, axis: Axis | None) -> str:
-        unit = f" {claim.unit}" if claim.unit and verdict.estimate else ""
+    def _shown(self, dataset: str, verdict: Verdict, claim: Claim, axis: Axis | None, said: str | None) -> str:
+        """A cell. Arguments: `axis` of the row's drawings; `said`, the unit that the row names already."""
+        unit = f" {claim.unit}" if claim.unit and claim.unit != said and verdict.estimate else ""
         links = self.rivals[dataset].links(verdict) if dataset in self.rivals else ""
         size = "" if verdict.paper is None else f"paper {verdict.paper:.4g}"
-        drawing, reach = verdict_mark(claim, verdict, axis), self.reach(verdict)
+        notes = [
+            _with_code(verdict.note) if verdict.estimate else "",
+            OUTSIDE if _misses_size(verdict) else "",
+            ITSELF if _fails_itself(verdict, claim) else "",
+            self.reach(verdict),
+        ]
+        opened = "<br>".join(filter(None, notes))
         return (
-            f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>{drawing or '<br>'}"
-            f"<small>{html.escape('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
-            + f"<br><small>{_with_code(verdict.note)}</small>" * bool(verdict.note and verdict.estimate)
-            + f"<br><small>{OUTSIDE}</small>" * _misses_size(verdict)
-            + f"<br><small>{ITSELF}</small>" * _fails_itself(verdict, claim)
+            f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>"
+            f"{verdict_mark(claim, verdict, axis) or '<br>'}"
+            f"<small>{_with_code('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
             + f"<br><small>but see {links}</small>" * bool(links)
-            + f"<details><summary><small>how far this goes</small></summary><small>{reach}</small></details>"
-            * bool(reach)
+            + f"<details><summary><small>how far this goes</small></summary><small>{opened}</small></details>"
+            * bool(opened)
         )
 
 
