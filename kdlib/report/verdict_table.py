@@ -180,7 +180,7 @@ class VerdictMatrix:
             f"{verdict_mark(claim, verdict, axis) or '<br>'}"
             f"<small>{_with_code('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
             + f"<br><small>but see {links}</small>" * bool(links)
-            + f"<details><summary><small>how far this goes</small></summary><small>{opened}</small></details>"
+            + f"<details><summary><small>how far?</small></summary><small>{opened}</small></details>"
             * bool(opened)
         )
 
