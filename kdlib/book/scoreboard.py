@@ -175,11 +175,15 @@ class Scoreboard:
             counts = [f"{len(own) - sum(own)} + {sum(own)}" for own in of_kind]
             counts += [sum(v.stands for v in found), len(found) - len(counted)]
             lines.append(f"| [{as_written(self.titles[name])}](#{_label(name)}) | {' | '.join(map(str, counts))} |")
+        matrix = self._matrix(HEADLINES, self.verdicts, "")
+        decided = Counter(v.verdict for own in matrix.deciding().values() for v in own.values() if v)
         return "\n".join(
             [
-                "The paper's main statements, with what was measured and its 95% interval over teacher seeds:",
+                "The paper's main statements, each on each data set: "
+                + f"{', '.join(f'{decided[kind]} {kind}' for kind in kinds)}.",
+                "What was measured, with its 95% interval over teacher seeds:",
                 "",
-                *_raw(self._matrix(HEADLINES, self.verdicts, "")._repr_html_()),
+                *_raw(matrix._repr_html_()),
                 "",
                 self._signs(self.verdicts),
                 "",

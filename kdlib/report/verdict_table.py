@@ -145,22 +145,30 @@ class VerdictMatrix:
         self.statements, self.verdicts, self.titles = statements, verdicts, titles
         self.rivals, self.page, self.reach = rivals, page, reach
 
-    def _repr_html_(self) -> str:
-        entries, rows = {claim.id: claim for claim in load_claims()}, {}
-        for statement, (claims, measured) in self.statements.items():
+    def deciding(self) -> dict[str, dict[str, Verdict | None]]:
+        """Of each statement that is shown, the verdict that decides it on each data set; None where none applies."""
+        found = {}
+        for statement, (claims, _) in self.statements.items():
             own = {
-                name: next((v for claim in claims for v in found if v.claim == claim), None)
-                for name, found in self.verdicts.items()
+                name: next((v for claim in claims for v in judged if v.claim == claim), None)
+                for name, judged in self.verdicts.items()
             }
             if any(own.values()):
-                axis = common_axis((entries[v.claim], v) for v in own.values() if v)
-                units = {entries[v.claim].unit for v in own.values() if v and v.estimate}
-                unit = units.pop() if len(units) == 1 else None
-                said = "; ".join(filter(None, [measured, unit]))
-                small = f"<br><small>{html.escape(said)}</small>" if said else ""
-                rows[html.escape(statement) + small] = [
-                    "–" if v is None else self._shown(name, v, entries[v.claim], axis, unit) for name, v in own.items()
-                ]
+                found[statement] = own
+        return found
+
+    def _repr_html_(self) -> str:
+        entries, rows = {claim.id: claim for claim in load_claims()}, {}
+        for statement, own in self.deciding().items():
+            measured = self.statements[statement][1]
+            axis = common_axis((entries[v.claim], v) for v in own.values() if v)
+            units = {entries[v.claim].unit for v in own.values() if v and v.estimate}
+            unit = units.pop() if len(units) == 1 else None
+            said = "; ".join(filter(None, [measured, unit]))
+            small = f"<br><small>{html.escape(said)}</small>" if said else ""
+            rows[html.escape(statement) + small] = [
+                "–" if v is None else self._shown(name, v, entries[v.claim], axis, unit) for name, v in own.items()
+            ]
         return Matrix("claim", [self.titles[name] for name in self.verdicts], rows)._repr_html_()
 
     def _shown(self, dataset: str, verdict: Verdict, claim: Claim, axis: Axis | None, said: str | None) -> str:
@@ -180,8 +188,7 @@ class VerdictMatrix:
             f"{verdict_mark(claim, verdict, axis) or '<br>'}"
             f"<small>{_with_code('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
             + f"<br><small>but see {links}</small>" * bool(links)
-            + f"<details><summary><small>how far?</small></summary><small>{opened}</small></details>"
-            * bool(opened)
+            + f"<details><summary><small>how far?</small></summary><small>{opened}</small></details>" * bool(opened)
         )
 
 

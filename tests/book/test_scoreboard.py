@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from kdlib import InputError
 from kdlib.book import assembly, present, scoreboard
 from kdlib.book.pages import executed, page_record, read
 from kdlib.book.record import read_tables
-from kdlib.claims.claims import DECIDED, Verdict, load_claims
+from kdlib.claims.claims import DECIDED, VERDICTS, Verdict, load_claims
 from kdlib.report.verdict_table import anchor
 
 from ..conftest import ROOT, as_project
@@ -69,6 +70,15 @@ def test_the_landing_page_says_what_teachers_add_with_the_numbers_of_the_control
     assert present.format_interval(alone, "%") in table.tbody.th.get_text()
     for cell, gain in zip(table.select("tbody td"), gains.values(), strict=True):
         assert f"{gain} points" in cell.get_text() and "labels alone at" in cell.get_text()
+
+
+def test_the_landing_page_counts_the_verdicts_of_its_matrix(records):
+    summary = board(records).summary()
+    badges = BeautifulSoup(summary, "html.parser").select_one("table.verdict-matrix").select("span.verdict")
+    shown = Counter(badge.get_text() for badge in badges)
+    said = re.search(r"each on each data set: (.*)\.\n", summary)[1]
+    counted = {kind: int(count) for count, kind in (part.split(" ", 1) for part in said.split(", "))}
+    assert counted == {kind: shown[kind] for kind in VERDICTS[:5]} and sum(counted.values()) > 0
 
 
 def test_the_landing_page_names_a_readers_own_data_sets_beside_those_of_the_paper(records):

@@ -497,7 +497,20 @@ def test_a_statement_has_what_its_claim_notes_beside_the_estimate():
         "missing-mnist", "mnist", "direction only", t_interval([60.0, 65.0, 70.0]), note="small 76%, large 11%"
     )
     matrix = VerdictMatrix({"It is so.": (["missing-mnist"], "")}, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board")
-    assert "small 76%, large 11%" in matrix._repr_html_()
+    notes = matrix._repr_html_().partition("<details>")[2]
+    assert "small 76%, large 11%" in notes
+
+
+def test_a_statement_names_the_unit_of_its_numbers_once_where_all_have_the_same():
+    def shown(*units: str) -> tuple[int, int]:
+        claims = [next(c for c in load_claims() if c.unit == unit and c.kind != "not_tested") for unit in units]
+        found = {c.id: [Verdict(c.id, "mnist", "undecided", t_interval([0.1, 0.2, 0.4]))] for c in claims}
+        titles = dict.fromkeys(found, "MNIST")
+        head, *cells = VerdictMatrix({"So.": ([*found], "")}, found, titles, {}, "b")._repr_html_().split("<td")
+        return sum(unit in head for unit in units), sum(unit in "".join(cells) for unit in units)
+
+    assert shown("percentage points") == (1, 0)
+    assert shown("probability", "rank correlation") == (0, 2)
 
 
 def test_a_size_that_an_undecided_interval_leaves_out_is_named_in_the_matrix():
