@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..progress import format_duration
 from ..report.formatting import as_written
+from . import rerun
 
 CPU = "one CPU core"
 HEAD = """# Run statistics
@@ -88,16 +89,15 @@ def line(record: dict[str, Any], given: Mapping[str, Any], metadata: Mapping[str
     )
 
 
-def command(record: dict[str, Any], given: Mapping[str, Any]) -> str:
-    """The command that makes a record's page again."""
-    return shlex.join(["kdlib", "run", record["section"], *_options(record, given)])
+def command(record: dict[str, Any], given: Mapping[str, Any], *, section: str = "", **changes: Any) -> str:
+    """The command that makes a record's page again, or that of another `section` or all, but for some `changes`."""
+    return shlex.join(["kdlib", "run", section or record["section"], *_options(record, given, **changes)])
 
 
 def _options(record: dict[str, Any], given: Mapping[str, Any], **changes: Any) -> list[str]:
     settings = record["settings"]
-    more = {name: value for name, value in {**given, **changes}.items() if name not in ("dataset", "profile")}
     options = ["--dataset", settings["dataset"], "--profile", settings["profile"]]
-    return options + parameter_words(more)
+    return options + parameter_words(rerun.parameters(record, given, changes))
 
 
 def parameter_words(given: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from .. import paths
 from ..errors import InputError, NotebookError, StoreError
 from ..sections import SECTIONS
 from ..sections.asked import checked
+from ..study.settings import Settings
 from ..study.store import Store
 from . import MIME, kernels
 
@@ -87,7 +88,7 @@ def run(
         record = page_record(page) or {}
         if record.get("section") != section:
             raise _failed(section, partial, failed)
-        if ignored := _ignored(parameters, asdict(settings), record):
+        if ignored := _ignored(parameters, as_recorded(settings), record):
             raise _failed(section, partial, failed, ignored=ignored)
         page = clean(page)
         page.metadata["kdlib"] = {
@@ -116,12 +117,17 @@ def run(
     return target
 
 
+def as_recorded(settings: Settings) -> dict[str, Any]:
+    """Settings by name as a page's record has them, with lists for tuples."""
+    return json.loads(json.dumps(asdict(settings)))
+
+
 def _ignored(parameters: dict[str, Any], asked: dict[str, Any], record: dict[str, Any]) -> str:
     """Of what was given, what a page was not run with, in words; empty if there is nothing.
 
     A grid that the data set clips is no such thing.
     """
-    asked, used = json.loads(json.dumps(asked)), record["settings"]  # a record has lists for tuples
+    used = record["settings"]
     names = [name for name in parameters if name not in record.get("clipped", ()) and used.get(name) != asked[name]]
     return ", ".join(f"{name}={used.get(name)!r} instead of {asked[name]!r}" for name in names)
 

@@ -24,7 +24,7 @@ from ..claims.claims import (
 from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES
 from ..claims.inference import LEVEL
-from ..claims.registry import Tables
+from ..claims.registry import Tables, is_of_teachers
 from ..claims.rows import last_epoch
 from ..data.registry import find_source, known_names
 from ..report.formatting import as_written, format_interval
@@ -129,8 +129,11 @@ class Scoreboard:
             "Where a [control](sections/rival_explanations.md) explains a result that came out as claimed, the last",
             "column says so. A claim opens to its sentence, its measure, its rule, and the command that makes its page",
             "again from what is stored; `kdlib compute`, with the same section and options and `--fresh`, trains its",
-            "students again and compares. `kdlib scoreboard --json` has every verdict with its numbers. All rules:",
-            f"{downloads.links_to_rules('..')}.",
+            "students again and compares. The cheapest run that could overturn a verdict is five seeds of the whole",
+            "data set, where so many would decide or a seed left out changes it; else students, then teachers,",
+            "that are trained as long as profile `paper` has it. `kdlib scoreboard --json` has every verdict with its",
+            "numbers.",
+            f"All rules: {downloads.links_to_rules('..')}.",
             "",
             f"{LEGEND} Each row has an axis of its own.",
             "",
@@ -280,17 +283,22 @@ class Scoreboard:
 
     def _reach(self, verdict: Verdict) -> str:
         """HTML on how far a verdict goes: how long was trained, what a referee asks, what could overturn it."""
-        section = next(claim.notebook for claim in load_claims() if claim.id == verdict.claim)
+        claim = next(claim for claim in load_claims() if claim.id == verdict.claim)
+        section = claim.notebook
         record = next((r for r in self.records if (r["dataset"], r["section"]) == (verdict.dataset, section)), None)
         if record is None or verdict.verdict not in (*DECIDED, "undecided", "premise not met"):
             return ""
-        settings, parameters = record["settings"], SECTIONS[section].parameters
-        given, change = self.given[verdict.dataset, section], _overturning(verdict, settings, parameters)
-        if "seeds" not in change:  # all students are trained anew: with common random numbers
-            given = {name: value for name, value in given.items() if name != "seeding"}
-        command = html.escape(origins.command(record, {**given, **change}))
-        last = f"The cheapest run that could overturn it: <code>{command}</code>"
-        return ". ".join([training_length(settings, section), *(html.escape(said) for said in verdict.remarks()), last])
+        said = [training_length(record["settings"], section), *map(html.escape, verdict.remarks())]
+        if change := _overturning(verdict, claim, record["settings"], SECTIONS[section].parameters):
+            given, every = self.given[verdict.dataset, section], ""
+            if "seeds" in change:  # not of one section: a data set goes on as a whole
+                every = "all"
+            else:  # all students are trained anew: with common random numbers
+                record = {**record, "settings": {**record["settings"], "seeding": "common"}}
+                given = {name: value for name, value in given.items() if name != "seeding"}
+            command = html.escape(origins.command(record, given, section=every, **change))
+            said.append(f"The cheapest run that could overturn it: <code>{command}</code>")
+        return ". ".join(said)
 
     def _scale(self, dataset: str) -> str:
         """What was run of a data set: its profiles, what they cut, and which teachers miss the accuracy floor."""
@@ -370,21 +378,26 @@ def _run_of(record: Mapping[str, Any]) -> str:
     return f"`{profile}`{' with ' * bool(own)}{' and '.join(own)}{meaning}"
 
 
-def _overturning(verdict: Verdict, settings: Mapping[str, Any], parameters: Sequence[str]) -> dict[str, int]:
-    """The parameter to change for the cheapest run that could give another verdict.
+def _overturning(
+    verdict: Verdict, claim: Claim, settings: Mapping[str, Any], parameters: Sequence[str]
+) -> dict[str, int]:
+    """The parameter to change for the cheapest run that could give another verdict; empty where none is known.
 
-    More seeds where the number that would decide or meet its premise is known, or where a seed left out changes the
-    verdict; else as long a training as profile `paper` has, of students before that of teachers.
+    The protocol's number of seeds, and no other, where so many would decide it or meet its premise, or where a seed
+    left out changes the verdict; else as long a training as profile `paper` has, of students, where they have a part in
+    it, before that of teachers. What holds by construction, or has no seeds, no run of this book can overturn.
     """
-    if verdict.seeds_needed is not None:
-        return {"seeds": max(verdict.seeds_needed, settings["seeds"] + 1)}
-    if verdict.left_out:
-        return {"seeds": settings["seeds"] + 1}
+    if claim.by_construction or claim.kind in ("existence", "exact"):
+        return {}
     full = profile_values("paper", settings["dataset"])
-    for name in ("student_epochs", "teacher_epochs"):
+    more = {"seeds": full["seeds"]} if settings["seeds"] < full["seeds"] else {}
+    if more and (verdict.left_out or (verdict.seeds_needed or math.inf) <= full["seeds"]):
+        return more
+    longer = ["teacher_epochs"] if is_of_teachers(claim.statistic) else ["student_epochs", "teacher_epochs"]
+    for name in longer:
         if name in parameters and settings[name] < full[name]:
             return {name: full[name]}
-    return {"seeds": 2 * settings["seeds"]}
+    return more
 
 
 def _row(claim: Claim, verdict: Verdict) -> dict[str, Any]:

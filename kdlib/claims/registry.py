@@ -124,9 +124,21 @@ class Registry(Mapping[str, Function]):
 
 
 STATISTICS = Registry()
+_of_teachers: set[str] = set()
 
 
 def statistic(function: Function) -> Function:
     """Enter a function in the registry under its own name, the `statistic` of a claim."""
     STATISTICS.enter(function)
     return function
+
+
+def of_teachers(function: Function) -> Function:
+    """Mark a statistic of a section that has students too, in which none of them has a part."""
+    _of_teachers.add(function.__name__)
+    return function
+
+
+def is_of_teachers(name: str) -> bool:
+    """True of a statistic that longer training of students cannot change, though its section has some."""
+    return STATISTICS[name].__name__ in _of_teachers

@@ -1,14 +1,18 @@
 """The line beneath a figure, and the run statistics: every unit counted once, every command one that works."""
 
 import re
+import shlex
 
 import pytest
 
 from kdlib.book import origins
+from kdlib.book.pages import as_recorded, page_record, read
 from kdlib.progress import format_duration
 from kdlib.sections import SECTIONS
 from kdlib.sections.asked import parse_parameters
-from kdlib.study.settings import resolve
+from kdlib.study.settings import differing, resolve
+
+from ..conftest import ROOT
 
 CELLS = {"kdlib": {"tables": ["cells"]}}
 
@@ -20,7 +24,7 @@ def record(section: str = "missing_class", dataset: str = "digits", units: dict 
         "section": section,
         "dataset": dataset,
         "title": dataset.upper(),
-        "settings": {"dataset": dataset, "profile": "quick", "seeds": 3},
+        "settings": as_recorded(resolve({"dataset": dataset, "profile": "quick"})),
         "tables": {"cells": "missing_class,temperature\n0,3.0\n0,9.0\n6,3.0\n6,9.0\n", "taken_for": "a\n1\n"},
         "units": units,
         "cost": {
@@ -56,7 +60,7 @@ def test_what_is_said_of_spread_is_explained_and_nothing_else_of_the_line_change
         made = record()
         made["settings"] |= {"seeds": seeds}
         summary, _, rest = origins.line(made, {}, CELLS, shown).partition("</summary>")
-        return summary, rest
+        return summary, rest.replace(f" -p seeds={seeds}", "")  # that of a number which the profile does not have
 
     plain, half_widths, alone = opened(3, "1.0"), opened(3, "1.0\xa0±\xa00.1"), opened(1, "0.0\xa0[0.0,\xa00.4]")
     assert "mean ± half-width of the 95% t interval over 3 teacher seeds" in half_widths[0]
@@ -79,6 +83,31 @@ def test_each_cell_of_the_missing_class_tables_has_its_command_and_the_command_i
 def test_parameters_given_by_hand_are_part_of_the_command():
     given = {"dataset": "digits", "profile": "quick", "temperatures": [3, 9], "examples": 200}
     assert origins.command(record(), given).endswith("-p 'temperatures=[3,9]' -p examples=200")
+
+
+def test_every_command_of_a_reference_page_runs_with_what_the_page_was_run_with():
+    """Profiles changed after pages were published."""
+    for path in (ROOT / "book").glob("*/*.ipynb"):
+        page = read(path)
+        made, own = page_record(page), page.metadata["parameters"]
+        words = shlex.split(origins.command(made, own))
+        given = parse_parameters(made["section"], words[4], words[6], [word for word in words[7:] if word != "-p"])
+        section = SECTIONS[made["section"]]
+        now = as_recorded(resolve(given, section.accepted))
+        taken = {*section.accepted, *given} - {*made["clipped"]}
+        assert words[:3] == ["kdlib", "run", made["section"]]
+        assert differing(now, made["settings"], taken) == []
+        last = max(now[name] for name in ("teacher_epochs", "sweet_spot_epochs") if name in section.accepted)
+        kept = [[epoch for epoch in run["kept_epochs"] if epoch <= last] for run in (now, made["settings"])]
+        assert kept[0] == kept[1]  # which follow the epochs that are given
+
+
+def test_a_command_names_no_parameter_that_its_profile_has():
+    assert origins.command(record(), {}) == "kdlib run missing_class --dataset digits --profile quick"
+    changed = record()
+    changed["settings"] |= {"student_epochs": 3, "profile": "quick"}
+    assert origins.command(changed, {}).endswith("--profile quick -p student_epochs=3")
+    assert origins.command(changed, {}, student_epochs=7).endswith("--profile quick -p student_epochs=7")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from kdlib import InputError
 from kdlib.book import assembly, present, scoreboard
 from kdlib.book.pages import executed, page_record, read
 from kdlib.book.record import read_tables
+from kdlib.claims.claim import Claim
 from kdlib.claims.claims import DECIDED, VERDICTS, Verdict, load_claims
 from kdlib.report.verdict_table import anchor
 
@@ -235,35 +236,56 @@ def test_a_decided_verdict_on_a_sections_page_says_how_long_was_trained_and_what
     for cell in decided:
         said = cell.select_one("details").get_text()
         assert f"Teachers trained for {settings['teacher_epochs']} epochs, students for" in said
-        assert re.search(r"cheapest run that could overturn it: kdlib run missing_class .* -p \w+=\d+", said)
+        assert re.search(r"cheapest run that could overturn it: kdlib run (missing_class|all) .* -p \w+=\d+", said)
 
 
 def test_a_decided_claim_of_the_scoreboard_opens_to_the_training_length_its_premise_and_what_could_overturn_it(whole):
-    page = BeautifulSoup(whole.page(), "html.parser")
+    page, entries = BeautifulSoup(whole.page(), "html.parser"), {claim.id: claim for claim in load_claims()}
     for verdict in whole.verdicts[NAME]:
         if verdict.verdict in (*DECIDED, "premise not met") and verdict.estimate is not None:
             said = page.find(id=anchor(NAME, verdict.claim)).select_one("details").get_text()
-            assert "Teachers trained for" in said and "The cheapest run that could overturn it: kdlib run" in said
-            assert verdict.premise in said
+            fixed = entries[verdict.claim].by_construction or entries[verdict.claim].kind in ("existence", "exact")
+            assert ("The cheapest run that could overturn it: kdlib run" in said) != bool(fixed)
+            assert "Teachers trained for" in said and verdict.premise in said
+
+
+def claim_of(statistic: str) -> Claim:
+    return next(claim for claim in load_claims() if claim.statistic == statistic)
+
+
+OF_STUDENTS, OF_TEACHERS = claim_of("general_student_gain"), claim_of("correlation_of_entropy_with_batch_size")
 
 
 @pytest.mark.parametrize(
-    ("verdict", "changed"),
+    ("verdict", "claim", "changed"),
     [
-        (Verdict("x", NAME, "undecided", seeds_needed=9), {"seeds": 9}),
-        (Verdict("x", NAME, "premise not met", seeds_needed=9), {"seeds": 9}),
-        (Verdict("x", NAME, "undecided", seeds_needed=2), {"seeds": 4}),
-        (Verdict("x", NAME, "reproduced", left_out=((0, "undecided"),)), {"seeds": 4}),
-        (Verdict("x", NAME, "contradicted"), {"student_epochs": 20}),
+        (Verdict("x", NAME, "undecided", seeds_needed=5), OF_STUDENTS, {"seeds": 5}),
+        (Verdict("x", NAME, "premise not met", seeds_needed=4), OF_STUDENTS, {"seeds": 5}),
+        (Verdict("x", NAME, "undecided", seeds_needed=9), OF_STUDENTS, {"student_epochs": 20}),
+        (Verdict("x", NAME, "reproduced", left_out=((0, "undecided"),)), OF_TEACHERS, {"seeds": 5}),
+        (Verdict("x", NAME, "contradicted"), OF_STUDENTS, {"student_epochs": 20}),
+        (Verdict("x", NAME, "contradicted"), OF_TEACHERS, {"teacher_epochs": 50}),
+        (Verdict("x", NAME, "reproduced"), claim_of("networks_with_the_printed_count"), {}),
+        (Verdict("x", NAME, "reproduced"), claim_of("confidence_slope_in_temperature"), {}),
     ],
 )
-def test_the_cheapest_run_is_of_more_seeds_where_seeds_decide_and_else_of_longer_training(verdict, changed):
+def test_the_cheapest_run_is_of_the_protocols_seeds_where_they_decide_and_else_of_longer_training(
+    verdict, claim, changed
+):
+    parameters = ["seeds", "student_epochs", "teacher_epochs"]
     settings = {"dataset": NAME, "seeds": 3, "student_epochs": 3, "teacher_epochs": 10}
-    assert scoreboard._overturning(verdict, settings, ["seeds", "student_epochs", "teacher_epochs"]) == changed
-    if "student_epochs" in changed:
-        assert scoreboard._overturning(verdict, settings, ["teacher_epochs"]) == {"teacher_epochs": 50}
+    assert scoreboard._overturning(verdict, claim, settings, parameters) == changed
+    if changed == {"student_epochs": 20}:
+        assert scoreboard._overturning(verdict, claim, settings, ["teacher_epochs"]) == {"teacher_epochs": 50}
         trained = settings | {"student_epochs": 20, "teacher_epochs": 50}
-        assert scoreboard._overturning(verdict, trained, ["student_epochs", "teacher_epochs"]) == {"seeds": 6}
+        assert scoreboard._overturning(verdict, claim, trained, parameters) == {"seeds": 5}
+        assert scoreboard._overturning(verdict, claim, trained | {"seeds": 5}, parameters) == {}
+
+
+def test_a_run_of_more_seeds_is_one_of_every_section(whole):
+    page = BeautifulSoup(whole.page(), "html.parser")
+    commands = [code.get_text() for code in page.select("code") if " -p seeds=" in code.get_text()]
+    assert commands and all(command.startswith(f"kdlib run all --dataset {NAME} ") for command in commands)
 
 
 def test_the_scoreboard_says_what_stands_among_all_and_at_a_second_look(whole):

@@ -3,13 +3,14 @@
 import numpy as np
 from pandas import DataFrame, Series
 
-from ...claims.registry import Statistic, Tables, statistic
+from ...claims.registry import Statistic, Tables, of_teachers, statistic
 from ...claims.rows import PAIR, at, half_minus, paired, rank_correlations, ratio
 from ..example_efficiency.statistics import examples_ratios
 from .experiment import WIDTHS
 
 
 @statistic
+@of_teachers
 def correlation_of_width_with_entropy(tables: Tables) -> Statistic:
     """Rank correlation over teachers of other widths of the number of parameters and the entropy at T = 9."""
     return _correlation_with_parameters(tables, "entropy")

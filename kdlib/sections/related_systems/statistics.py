@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pandas import DataFrame, Series
 
-from ...claims.registry import STATISTICS, Statistic, Tables, statistic
+from ...claims.registry import STATISTICS, Statistic, Tables, of_teachers, statistic
 from ...claims.rows import at, each_seed, minus, ratio
 from .arms import LABELS, PUBLISHED
 
@@ -140,6 +140,7 @@ def gain_of_the_assistant_nearest_to_the_mean(tables: Tables) -> Statistic:
 
 
 @statistic
+@of_teachers
 def class_distance_scatter_ratio(tables: Tables) -> Statistic:
     """NC1 of the class-distance teacher over that of the plain large one."""
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from pandas import DataFrame, Series
 
-from ...claims.registry import Statistic, Tables, statistic
+from ...claims.registry import Statistic, Tables, of_teachers, statistic
 from ...claims.rows import (
     NOTHING,
     PAIR,
@@ -23,6 +23,7 @@ from ...training.measures import nearest
 
 
 @statistic
+@of_teachers
 def interior_optimal_batch_size(tables: Tables) -> Statistic:
     """The teacher's validation accuracy at the best batch size between the grid's ends minus that at the better end.
 
@@ -45,6 +46,7 @@ def interior_optimal_batch_size(tables: Tables) -> Statistic:
 
 
 @statistic
+@of_teachers
 def correlation_of_epochs_to_confidence_with_batch_size(tables: Tables) -> Statistic:
     """Rank correlation of batch size and the first epoch whose confidence at T = 9 reaches a level that all reach."""
 
@@ -58,6 +60,7 @@ def correlation_of_epochs_to_confidence_with_batch_size(tables: Tables) -> Stati
 
 
 @statistic
+@of_teachers
 def correlation_of_entropy_with_batch_size(tables: Tables) -> Statistic:
     """Rank correlation of batch size and entropy at epoch 50, else at the nearest kept one, mean over the six T."""
     table = six(tables["sweet_spot"]["entropy"])
@@ -67,6 +70,7 @@ def correlation_of_entropy_with_batch_size(tables: Tables) -> Statistic:
 
 
 @statistic
+@of_teachers
 def correlation_of_entropy_with_epochs(tables: Tables) -> Statistic:
     """Rank correlation of epoch and entropy at batch size 4096, else at the nearest one, mean over the six T."""
     table = six(tables["sweet_spot"]["entropy"])
@@ -76,6 +80,7 @@ def correlation_of_entropy_with_epochs(tables: Tables) -> Statistic:
 
 
 @statistic
+@of_teachers
 def partial_correlation_of_entropy_with_batch_size_given_updates(tables: Tables) -> Statistic:
     """Partial rank correlation of entropy and batch size given the number of updates, all cells at T = 9."""
 
