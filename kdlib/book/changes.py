@@ -130,8 +130,9 @@ def _of_dataset(dataset: str, records: Records, verdicts: Sequence[Verdict], his
     changed = [row for row in rows if row.changed]
     new, otherwise = (sum(row.before == word for row in changed) for word in (NOT_JUDGED, OTHERWISE))
     yield f"Before: the pages of {before.date} (commit {before.commit[:12]}). Of {len(rows)} claims"
-    yield f"{len(changed) - new - otherwise} have another verdict, {otherwise} take another measure, and {new} are new"
-    yield "and judged."
+    other = len(changed) - new - otherwise
+    yield f"{other} {'has' if other == 1 else 'have'} another verdict; {otherwise} by another measure;"
+    yield f"judged for the first time: {new}."
     yield ""
     yield from (f"- {line}" for line in _other_runs(before.records, own))
     if changed:

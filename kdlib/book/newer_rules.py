@@ -269,7 +269,8 @@ def _in_full(change: Change, verdicts: Iterable[tuple[str, str]]) -> Iterator[st
             continue
         names = [field for field in DECIDING[change.kind] if earlier.get(field) != change.entry.get(field)]
         fields = ", ".join(
-            f"{name} was {_word(earlier.get(name))}, is {_word(change.entry.get(name))}" for name in names
+            f"{name.replace('_', ' ')} was {_word(earlier.get(name))}, is {_word(change.entry.get(name))}"
+            for name in names
         )
         was, now = next(verdicts)
         yield f"{title}: {date}, {fields}; by that rule {was}, now {now}"
@@ -277,6 +278,8 @@ def _in_full(change: Change, verdicts: Iterable[tuple[str, str]]) -> Iterator[st
 
 def _word(value: Any) -> str:
     """HTML of a field's value; of a premise its words."""
+    if value is None:
+        return "not there"
     if isinstance(value, Mapping):
-        value = value["words"]
+        value = f"“{value['words']}”"
     return html.escape(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))

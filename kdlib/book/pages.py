@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from .. import paths
 from ..errors import InputError, NotebookError, StoreError
 from ..sections import SECTIONS
 from ..sections.asked import checked
-from ..study.settings import Settings
 from ..study.store import Store
 from . import MIME, kernels
+from .rerun import as_recorded, unlike
 
 # What is kept of a cell's metadata, as jupytext.toml has it. `kdlib` says what the cell takes from the run: `tables`,
 # their names, and `cells_again`, whether each cell of its table is given the command that trains its students again.
@@ -117,11 +116,6 @@ def run(
     return target
 
 
-def as_recorded(settings: Settings) -> dict[str, Any]:
-    """Settings by name as a page's record has them, with lists for tuples."""
-    return json.loads(json.dumps(asdict(settings)))
-
-
 def _ignored(parameters: dict[str, Any], asked: dict[str, Any], record: dict[str, Any]) -> str:
     """Of what was given, what a page was not run with, in words; empty if there is nothing.
 
@@ -149,8 +143,12 @@ def check(section: str, given: dict[str, Any], *, output: Path | None = None, pu
     if output is not None:
         _check_output(output)
     # Which random numbers students share makes a run neither shorter nor another experiment.
-    if publish and (extra := sorted(set(given) - {"dataset", "profile", "seeding"})):
-        raise InputError(f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)}")
+    extra = sorted(set(given) - {"dataset", "profile", "seeding"})
+    if publish and extra and not _is_published(section, given):
+        raise InputError(
+            f"--publish writes the reference page of a profile: leave out -p {', '.join(extra)} "
+            "(parameters are for making a page anew that was published with them)"
+        )
     check_pair(section)
     if not any(
         "parameters" in cell.metadata.get("tags", []) for cell in nbformat.read(notebook_path(section), 4).cells
@@ -159,6 +157,14 @@ def check(section: str, given: dict[str, Any], *, output: Path | None = None, pu
             f"notebooks/{section} has no cell with the tag `parameters`, so that what is asked for would not reach it: "
             "give the cell that sets them this tag"
         )
+
+
+def _is_published(section: str, given: dict[str, Any]) -> bool:
+    """Whether the reference page was run with these parameters, as one of before a change of its profile was."""
+    settings = checked(section, given)
+    page = read(paths.project_root() / "book" / settings.dataset / f"{section}.ipynb")
+    record = page and page_record(page)
+    return bool(record) and not unlike(as_recorded(settings), record)
 
 
 def _check_output(output: Path) -> None:

@@ -1,23 +1,28 @@
 """What a page was run with, held against what is asked for now: profiles change after a page was published."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from ..errors import InputError
 from ..sections import SECTIONS
 from ..study.settings import BEFORE, Settings, differing, resolve
-from .pages import as_recorded
 
 # The profile's values of these follow the epochs that are asked for.
 _FOLLOW = {"teacher_epochs": ("kept_epochs", "spread_settings"), "sweet_spot_epochs": ("spread_settings",)}
+
+
+def as_recorded(settings: Settings) -> dict[str, Any]:
+    """Settings by name as a page's record has them, with lists for tuples."""
+    return json.loads(json.dumps(asdict(settings)))
 
 
 def unlike(asked: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     """Names of the parameters in which a page was run otherwise than is asked for, in the order of `Settings`.
 
     A grid that the data set clips is none, nor is a number of examples that it does not have. Arguments: `asked`, as
-    `pages.as_recorded` gives it; `record`, the page's.
+    `as_recorded` gives it; `record`, the page's.
     """
     theirs = BEFORE | record["settings"]
     cut = {*record.get("clipped", ()), *(["examples"] if theirs.get("examples", 0) is None else [])}

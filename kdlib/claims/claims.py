@@ -68,24 +68,27 @@ class Verdict:
         """True if it is decided and remains so among the paper's other claims on the data set."""
         return self.verdict in DECIDED and self.adjusted is not None and self.adjusted <= LEVEL
 
-    def remarks(self) -> Iterable[str]:
-        """Sentences that a referee asks of a verdict: its premise, other seeds, a second look, other claims, power."""
+    def remarks(self, second_look: bool = False) -> Iterable[str]:
+        """Sentences that a referee asks of a verdict: its premise, other seeds, a second look, other claims, power.
+
+        Arguments: `second_look`, whether its numbers had been seen before rules changed or seeds were added.
+        """
         if self.premise:
             yield self.premise
         if self.left_out:
-            yield "Another verdict " + "; ".join(f"without seed {seed}: {verdict}" for seed, verdict in self.left_out)
-        if self.verdict in DECIDED and self.two_looks not in ("", self.verdict):
+            yield ", ".join(f"without seed {seed} it would be {other}" for seed, other in self.left_out).capitalize()
+        if second_look and self.verdict in DECIDED and self.two_looks not in ("", self.verdict):
             yield f"As the second of two looks, each at {100 * LEVEL / LOOKS:g}%: {self.two_looks}"
         if self.verdict in DECIDED and self.adjusted is not None and not self.stands:
             yield f"Among all claims of the data set it does not stand (adjusted p = {self.adjusted:.2g})"
         if self.verdict == "undecided" and self.values:
             yield (
-                "At the effect seen no number of seeds up to 1,000 would decide it"
+                "If effect and spread are as measured, not even 1,000 seeds would decide it"
                 if self.seeds_needed is None
-                else f"At the effect seen {self.seeds_needed} seeds would decide it (power 80%)"
+                else f"If effect and spread are as measured, {self.seeds_needed} seeds decide it four times in five"
             )
         if self.verdict == "premise not met" and self.seeds_needed is not None:
-            yield f"At the effect seen {self.seeds_needed} seeds would meet the premise (power 80%)"
+            yield f"If effect and spread are as measured, {self.seeds_needed} seeds meet it four times in five"
 
 
 def load_claims() -> list[Claim]:

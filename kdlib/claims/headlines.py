@@ -61,6 +61,10 @@ HEADLINES: dict[str, tuple[tuple[str, ...], str]] = {
         ("sweet-spot-general",),
         "accuracy at the sweet spot minus without, all examples",
     ),
+    "It does so better than the labels alone would (our reading).": (
+        ("sweet-spot-general-labels-alone",),
+        "accuracy at the sweet spot minus labels alone, all examples",
+    ),
     "The gap in capacity is not the root cause: teachers of equal accuracy teach alike, within half a point (our "
     "reading).": (
         ("gap-not-root-cause",),

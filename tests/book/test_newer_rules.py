@@ -178,7 +178,7 @@ def test_a_premise_is_newer_than_numbers_of_a_time_when_no_claim_had_one(project
     assert [(c.entry["id"], c.earlier[0]["premise"]) for c in found.newer] == [("gap-offset", None)]
     note = newer_rules.note(found, lambda dataset, rule: "premise not met" if rule.premise else "reproduced")
     assert ": reproduced, now premise not met" in note
-    assert "premise was None, is without the sweet spot" in note
+    assert "premise was not there, is “without the sweet spot" in note
 
 
 def test_without_a_history_it_cannot_be_told_unless_the_units_recorded_their_rules(project):

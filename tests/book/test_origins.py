@@ -6,7 +6,8 @@ import shlex
 import pytest
 
 from kdlib.book import origins
-from kdlib.book.pages import as_recorded, page_record, read
+from kdlib.book.pages import page_record, read
+from kdlib.book.rerun import as_recorded
 from kdlib.progress import format_duration
 from kdlib.sections import SECTIONS
 from kdlib.sections.asked import parse_parameters

@@ -12,6 +12,7 @@ from kdlib import InputError
 from kdlib.book import assembly, present, scoreboard
 from kdlib.book.pages import executed, page_record, read
 from kdlib.book.record import read_tables
+from kdlib.claims import rules
 from kdlib.claims.claim import Claim
 from kdlib.claims.claims import DECIDED, VERDICTS, Verdict, load_claims
 from kdlib.report.verdict_table import anchor
@@ -291,4 +292,16 @@ def test_a_run_of_more_seeds_is_one_of_every_section(whole):
 def test_the_scoreboard_says_what_stands_among_all_and_at_a_second_look(whole):
     page = " ".join(whole.page().split())
     assert "stand when all are taken together (Benjamini and Hochberg, 5%)" in page
-    assert "at 2.5%, the level of each of two looks" in page and "One vote for each sentence: " in page
+    assert "at 2.5%, the level of each of two (Bonferroni)" in page and "One vote for each sentence: " in page
+
+
+def test_only_numbers_that_had_been_seen_before_are_looked_at_twice(records):
+    def seen(rules_recorded: str | None, seeds: int, commits: list[str]) -> bool:
+        told = rules.digests()["entropy"] if rules_recorded == "now" else rules_recorded
+        record = next(r for r in records if r["section"] == "entropy")
+        cost = record["cost"] | {"commits": commits, "computed_by": [{"commit": "c", "rules": told, "units": 1}]}
+        made = record | {"cost": cost, "settings": record["settings"] | {"seeds": seeds}}
+        return "As a second look" in board([made]).page()
+
+    assert not seen("now", 3, ["a", "b"]) and not seen("now", 5, ["a"])
+    assert seen("other", 3, ["a"]) and seen(None, 3, ["a"]) and seen("now", 5, ["a", "b"])

@@ -6,7 +6,7 @@ from bs4 import BeautifulSoup
 
 from kdlib.book.present import control_finding, control_findings
 from kdlib.claims.claims import load_claims
-from kdlib.claims.controls import CHANGES, findings, load_controls
+from kdlib.claims.controls import CHANGES, find, findings, load_controls
 from kdlib.claims.registry import STATISTICS, Tables
 from kdlib.claims.rows import PAIR
 from kdlib.report.verdict_table import Rivals, VerdictTable
@@ -92,7 +92,7 @@ def outcome(control: str, **raw: float) -> str:
 def test_every_control_names_claims_a_statistic_and_three_sentences():
     known = {claim.id for claim in load_claims()}
     controls = load_controls()
-    assert len({c.id for c in controls}) == len(controls) == 20
+    assert len({c.id for c in controls}) == len(controls) == 21
     for control in controls:
         assert control.claims and set(control.claims) <= known
         assert control.statistic in STATISTICS
@@ -154,6 +154,29 @@ def test_a_claims_statistic_has_its_known_value_and_none_without_rows(name, expe
     assert STATISTICS[name](Tables("digits", {"rival_explanations": empty})).values.dropna().empty
     with pytest.raises(KeyError):
         STATISTICS[name](Tables("digits", {}))
+
+
+@pytest.mark.parametrize(("alone", "found"), [(88.0, "explains"), (82.0, "does not explain")])
+def test_a_general_student_without_a_teacher_explains_a_gain_of_which_it_has_more_than_half(alone, found):
+    spot = {"student": "general", "batch_size": 64, "epoch": 1}
+    chosen = pd.DataFrame([spot | {"updates": 6, "teacher_accuracy": 16.4}])
+    sweet = pd.DataFrame([spot | {"seed": s, "test_accuracy": 90.0 - s} for s in SEEDS])
+    rows = [(s, "large", "responses", 80.0 + s) for s in SEEDS] + [(s, "small", "hard", alone + s / 10) for s in SEEDS]
+    full = pd.DataFrame(rows, columns=["seed", "teacher", "control", "accuracy"]).assign(temperature=9.0)
+    sections = {"sweet_spot": {"chosen": chosen, "map": sweet}, "rival_explanations": {"full": full}}
+    [control] = [c for c in load_controls() if c.id == "no-teacher-general"]
+    finding = find(control, Tables("digits", sections))
+    assert finding.outcome == found and finding.terms == pytest.approx((alone + 0.1, 85.0))
+    sections["sweet_spot"]["map"] = sweet.assign(test_accuracy=70.0)
+    assert find(control, Tables("digits", sections)).outcome == "not decided"
+
+
+def test_the_largest_number_of_examples_falls_short_of_nothing():
+    tables = control_tables()
+    largest = tables["selection"]["examples_per_class"].max()
+    tables["selection"] = tables["selection"].replace({"examples_per_class": {largest: 100}})
+    found = STATISTICS["shortfall_of_a_hundred_random_examples"](Tables("digits", {"rival_explanations": tables}))
+    assert not found.has_value
 
 
 def test_the_search_that_is_held_against_an_assistant_costs_no_more_than_it():

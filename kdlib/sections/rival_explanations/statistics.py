@@ -19,6 +19,7 @@ from ...claims.rows import (
     ratio,
     two,
 )
+from ..sweet_spot.statistics import general_student_gain, general_student_gain_over_labels_alone
 
 LEARNED_AS_MUCH = 1  # points of validation accuracy that a teacher may lie behind another and count as equal
 TEMPERATURE = 9  # at which all controls are compared
@@ -68,6 +69,24 @@ def responses_gain_over_hard_labels_large(tables: Tables) -> Statistic:
 
 
 @statistic
+def general_student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Statistic:
+    """Test accuracy of the general student, all examples, T = 9: hard labels alone minus the midpoint of two teachers.
+
+    These are the large one by default and at its sweet spot; nan where the sweet spot brings no gain.
+    """
+    taught, alone = general_student_gain(tables).percents, general_student_gain_over_labels_alone(tables).percents
+    if taught is None or alone is None:
+        return NOTHING
+    table = taught.join(alone["b"].rename("alone"), how="inner").rename_axis("seed").reset_index()
+
+    def terms(rows: DataFrame) -> tuple[float, float]:
+        sweet, large, none = rows[["a", "b", "alone"]].iloc[0]
+        return (none, (sweet + large) / 2) if sweet > large else (np.nan, np.nan)
+
+    return minus(table, terms)
+
+
+@statistic
 def shortfall_of_random_examples(tables: Tables) -> Statistic:
     """Validation accuracy at the most examples minus that at 10 random ones of each class, small, equal steps."""
     return _shortfall_of_random_examples(tables, 10)
@@ -82,6 +101,8 @@ def shortfall_of_a_hundred_random_examples(tables: Tables) -> Statistic:
 def _shortfall_of_random_examples(tables: Tables, number: int) -> Statistic:
     rows = at(tables["rival_explanations"]["selection"], selection="random", teacher="small")
     most = rows["examples_per_class"].max()
+    if most <= number:  # it would be held against itself
+        return NOTHING
 
     def terms(rows: DataFrame) -> tuple[float, ...]:
         return tuple(at(rows, examples_per_class=n)["validation_accuracy"].mean() for n in (most, number))

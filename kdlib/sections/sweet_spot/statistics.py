@@ -178,7 +178,12 @@ def sweet_spot_gain_minus_half_the_gap(tables: Tables) -> Statistic:
 @statistic
 def general_student_gain(tables: Tables) -> Statistic:
     """Test accuracy of the general student, all examples, T = 9: large teacher at its sweet spot minus by default."""
-    return _general_student(tables, "responses", "large")
+    gain = _general_student(tables, "responses", "large")
+    if gain.percents is None or gain.percents.empty:
+        return gain
+    alone, spot = _general_student(tables, "hard", "small").percents["b"].mean(), _chosen(tables)
+    right = f"the teacher there made {spot['updates']:,} updates and is right on {spot['teacher_accuracy']:.1f}%"
+    return gain.noted("" if math.isnan(alone) else f"on the labels alone {alone:.1f}%", right)
 
 
 @statistic
@@ -187,13 +192,18 @@ def general_student_gain_over_labels_alone(tables: Tables) -> Statistic:
     return _general_student(tables, "hard", "small")
 
 
+def _chosen(tables: Tables) -> Series | None:
+    """The large teacher's sweet spot for the general student, a row of the table `chosen`; None where there is none."""
+    chosen = at(tables["sweet_spot"]["chosen"], student="general")
+    return None if chosen.empty else chosen.iloc[0]
+
+
 def _general_student(tables: Tables, control: str, teacher: str) -> Statistic:
     """At the large teacher's sweet spot minus a row of the rival explanations' table `full`."""
-    chosen = at(tables["sweet_spot"]["chosen"], student="general")
     full = at(tables["rival_explanations"]["full"], control=control, teacher=teacher, temperature=9)
-    if chosen.empty:
+    if (chosen := _chosen(tables)) is None:
         return NOTHING
-    spot = {name: chosen.iloc[0][name] for name in PAIR}
+    spot = {name: chosen[name] for name in PAIR}
     sweet = at(tables["sweet_spot"]["map"], student="general", **spot).groupby("seed")["test_accuracy"].mean()
     percents = DataFrame({"a": sweet, "b": full.groupby("seed")["accuracy"].mean()}).dropna()
     gain = Statistic(percents["a"] - percents["b"], percents=percents)
