@@ -188,7 +188,7 @@ class Scoreboard:
             [
                 "The paper's main statements, each on each data set: "
                 + f"{', '.join(f'{decided[kind]} {kind}' for kind in kinds)}.",
-                "What was measured, with its 95% interval over teacher seeds:",
+                f"{self._trained()} What was measured, with its 95% interval over teacher seeds:",
                 "",
                 *_raw(matrix._repr_html_()),
                 "",
@@ -210,6 +210,22 @@ class Scoreboard:
                 "",
                 *(f"- **{as_written(self.titles[name])}**: {self._scale(name)}" for name in self.verdicts),
             ]
+        )
+
+    def _trained(self) -> str:
+        """A sentence: how many epochs the networks of each data set were trained for, beside the paper's."""
+        said = []
+        for name, title in self.titles.items():
+            own = [r for r in self.records if r["dataset"] == name]
+            epochs = [
+                sorted({r["settings"][length] for r in own if length in SECTIONS[r["section"]].parameters})
+                for length in ("teacher_epochs", "student_epochs")
+            ]
+            said.append(f"{as_written(title)} " + " / ".join(" or ".join(map(str, part)) for part in epochs if part))
+        full = profile_values("paper", "mnist")
+        return (
+            f"Teachers and students were trained for so many epochs: {', '.join(said)}; by the protocol it is "
+            f"{full['teacher_epochs']} / {full['student_epochs']}."
         )
 
     def _own_sets(self) -> Iterator[str]:
@@ -254,10 +270,12 @@ class Scoreboard:
         yield "long as the same computation lasts, in points of test accuracy with the 95% interval; given a trained"
         yield "teacher, and at which cost, is on [a page of its own](sections/related_systems.md):"
         yield ""
-        for name, title in self.titles.items():
-            ran = self.tables[name].get("related_systems")
-            said = equal_compute_finding(ran["cells"], ran["missing"], ["total"]) if ran else "Not run."
-            yield f"- **{as_written(title)}**: {said}"
+        ran = {name: tables["related_systems"] for name, tables in self.tables.items() if "related_systems" in tables}
+        for name, own in ran.items():
+            said = equal_compute_finding(own["cells"], own["missing"], ["total"])
+            yield f"- **{as_written(self.titles[name])}**: {said}"
+        if lacking := [as_written(title) for name, title in self.titles.items() if name not in ran]:
+            yield f"- Not run on {', '.join(lacking)}."
 
     def of_section(self, section: str) -> str:
         """For a section's page: its claims on each data set that was run."""

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..training.arguments import whole
 
 CORRELATIONS = ("rank correlation", "partial rank correlation")  # units that end at -1 and 1
+POINTS = ("percentage points", "percentage points above chance")  # at -100 and 100
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Interval:
         return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
     def shown_ends(self, unit: str | None) -> tuple[float, float]:
-        """Ends of the interval, cut at the range of its unit: percent 0 to 100, rank correlation -1 to 1."""
-        ranges = {"%": (0.0, 100.0), **dict.fromkeys(CORRELATIONS, (-1.0, 1.0))}
-        least, most = ranges.get(unit, (-math.inf, math.inf))
+        """Ends of the interval, cut at its unit's range: percent 0 to 100, points -100 to 100, correlations -1 to 1."""
+        ends = {"%": (0.0, 100.0)} | dict.fromkeys(CORRELATIONS, (-1.0, 1.0)) | dict.fromkeys(POINTS, (-100.0, 100.0))
+        least, most = ends.get(unit, (-math.inf, math.inf))
         return max(self.low, least), min(self.high, most)
 
     @property

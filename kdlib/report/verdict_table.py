@@ -176,8 +176,10 @@ class VerdictMatrix:
         unit = f" {claim.unit}" if claim.unit and claim.unit != said and verdict.estimate else ""
         links = self.rivals[dataset].links(verdict) if dataset in self.rivals else ""
         size = "" if verdict.paper is None else f"paper {verdict.paper:.4g}"
+        note = _with_code(verdict.note) if verdict.estimate else ""
+        of_all = note if claim.kind == "every" else ""  # the number is that of the weakest alone
         notes = [
-            _with_code(verdict.note) if verdict.estimate else "",
+            "" if of_all else note,
             OUTSIDE if _misses_size(verdict) else "",
             ITSELF if _fails_itself(verdict, claim) else "",
             self.reach(verdict),
@@ -187,6 +189,7 @@ class VerdictMatrix:
             f"<a href='{self.page}#{anchor(dataset, verdict.claim)}'>{badge(verdict)}</a>"
             f"{verdict_mark(claim, verdict, axis) or '<br>'}"
             f"<small>{_with_code('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
+            + f"<br><small>{of_all}</small>" * bool(of_all)
             + f"<br><small>but see {links}</small>" * bool(links)
             + f"<details><summary><small>how far?</small></summary><small>{opened}</small></details>" * bool(opened)
         )
