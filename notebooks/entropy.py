@@ -121,8 +121,8 @@ kdlib.present.by_temperature(kdlib.present.last_epoch(tables["entropy"]), "entro
 
 # %% [markdown]
 # What the average is made of: over the examples of a class it equals the entropy of their mean response, *less* the mean
-# divergence of single responses from it (the page on similarity information has the figure, and each class). More
-# entropy can mean softer classes, or less said of single examples.
+# divergence of single responses from it (the page on similarity information, where it was run, has the figure and each
+# class). More entropy can mean softer classes, or less said of single examples.
 
 # %% kdlib={"tables": ["parts"]} tags=["hide-input"]
 kdlib.present.entropy_in_two_parts(tables["parts"], study.settings.temperatures)

@@ -18,10 +18,11 @@
 #
 # *Paper: section 4.1, tables 4, 5 and 6.*
 #
-# One class is taken out of the transfer set, so that the student never sees an example of it. Whatever it still knows
-# about that class, it has learned from the teacher's soft labels of the other classes. The paper finds that students of
-# the small teacher know the missing class, and students of the large teacher do not, and concludes that the large
-# teacher's responses hold too little similarity information.
+# One class is taken out of the transfer set, so that the student never sees an example of it. What it still knows of
+# that class it can only have, the paper says, from the teacher's soft labels of the other classes; how much of it soft
+# labels without any similarity give too, the page of rival explanations asks. The paper finds that students of the small
+# teacher know the missing class, and students of the large teacher do not, and concludes that the large teacher's
+# responses hold too little similarity information.
 #
 # - Every class is removed in turn, at every temperature, for both teachers.
 # - The accuracy after a **bias correction that uses no label of an example** is given beside the raw accuracy.

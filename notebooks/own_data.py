@@ -83,7 +83,8 @@ kdlib.verdicts(study, tables)
 #   MNIST is not judged here.
 # - Anything on another set, or on these classes drawn otherwise. One set is one case, however many seeds it has.
 # - Much, with few test images: a class has so few here that one image more or less is a large step. "Undecided" is the
-#   honest outcome then, and more pictures or seeds (`-p seeds=5`) are the remedy, not another rule.
+#   honest outcome then, and the remedy is more pictures, or more seeds (`-p seeds=5`) of all sections, asked for before
+#   the first look; another rule is none.
 # - That a teacher's size is the cause. Look at the accuracies first: where one teacher has not learned the task, the page
 #   on entropy says so, and a difference between their students is no surprise.
 

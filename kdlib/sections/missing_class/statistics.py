@@ -48,7 +48,10 @@ def within_teacher_correlation_of_entropy_with_missing_class_accuracy(tables: Ta
         if found.ranks
         else []
     )
-    by_teacher = ", ".join(f"{teacher} {mean:.2g}" for teacher, mean in zip(TEACHERS, each, strict=False))
+    by_teacher = ", ".join(
+        f"{teacher} {mean:.2g}" if mean == mean else f"{teacher} without a value"
+        for teacher, mean in zip(TEACHERS, each, strict=False)
+    )
     return found.noted(by_teacher, _less_than_a_guess(tables))
 
 
