@@ -75,17 +75,21 @@ def _import_alike() -> None:
 def _start_trackers() -> None:
     """Start what keeps account of semaphores, for joblib and the standard library, so that no closed terminal ends it.
 
-    It ignores SIGINT and SIGTERM by itself, and not SIGHUP: a second one would find names that it does not know. To be
-    called in the main thread, which alone may say what becomes of a signal.
+    It ignores SIGINT and SIGTERM by itself, and not SIGHUP: a second one would find names that it does not know. What a
+    worker leaves that was told to end it removes, and need not tell. To be called in the main thread, which alone may
+    say what becomes of a signal.
     """
     from joblib.externals.loky.backend import resource_tracker as of_joblib
 
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a new process inherits
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a new process inherits, as its environment
+    told = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [told, "ignore:resource_tracker:UserWarning"]))
     try:
         of_joblib.ensure_running()
         resource_tracker.ensure_running()
     finally:
         signal.signal(signal.SIGHUP, before)
+        os.environ.pop("PYTHONWARNINGS") if told is None else os.environ.update(PYTHONWARNINGS=told)
 
 
 def _watch(parent: int) -> None:

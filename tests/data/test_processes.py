@@ -103,6 +103,17 @@ def test_a_fresh_process_is_prepared_before_it_is_given_work():
     assert shown == b"yes\n"
 
 
+def test_what_a_process_leaves_that_ended_at_once_is_removed_without_a_word():
+    """A worker that `timeout` ends with its parent, say, whose semaphores nobody closes."""
+    program = (
+        "import os, multiprocessing; from kdlib.data import processes; processes.of_this_process(); "
+        "left = multiprocessing.get_context('spawn').Lock(); os._exit(0)"
+    )
+    places = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    done = subprocess.run([sys.executable, "-c", program], env=places, capture_output=True, text=True, timeout=LAST)
+    assert (done.returncode, done.stderr) == (0, "")  # which waits until the tracker has closed it
+
+
 @pytest.mark.parametrize("program", [JOBLIB, STANDARD], ids=["joblib", "standard library"])
 def test_files_of_the_working_folder_are_imported_by_no_process_where_the_first_does_not(program, tmp_path):
     """As the installed command does not, wherever it is called."""
