@@ -173,7 +173,7 @@ class Scoreboard:
         if not self.records:
             return NO_PAGE
         entries, kinds = {claim.id: claim for claim in load_claims()}, VERDICTS[:5]
-        heads = (*kinds, "no verdict", "stand among all", "by construction")
+        heads = (*kinds, "not judged", "stand among all", "by construction")
         lines = [f"| claims on | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
         for name, found in self.verdicts.items():
             counted = [(v, entries[v.claim]) for v in found if not entries[v.claim].by_construction]
@@ -200,7 +200,8 @@ class Scoreboard:
                 *self._at_equal_compute(),
                 "",
                 "All claims, the paper's own and (after the plus) readings of its text and tables; of the paper's own",
-                "how many verdicts stand when all are taken together; and apart, what holds by construction:",
+                "how many are not judged (mostly not run, or not tested); how many verdicts stand when all are taken",
+                "together; and apart, what holds by construction:",
                 "",
                 *lines,
                 "",
@@ -368,7 +369,7 @@ class Scoreboard:
         if count <= FIRST_SEEDS:
             return
         first = judge_dataset(self.records, first_seeds(self.tables, FIRST_SEEDS), dataset)
-        pairs = list(zip(first, self.verdicts[dataset], strict=True))
+        pairs = [(was, now) for was, now in zip(first, self.verdicts[dataset], strict=True) if now.verdict in VERDICTS]
         changed = [(was, now) for was, now in pairs if was.verdict != now.verdict]
         yield f"Of {len(pairs)} verdicts, {len(changed)} would be others with the first {FIRST_SEEDS} of its"
         yield f"{count} seeds alone (with the sweet spots that all of them choose). Profile `paper-cpu` had three at"
