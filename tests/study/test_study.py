@@ -330,5 +330,26 @@ def test_a_class_with_few_held_out_examples_is_named_with_what_that_means(held_o
         smallest_test_class=tested,
         shape=(1, 8, 8),
         classes=2,
+        builtin=True,
     )
     assert [note[: len(words)] for note, words in zip(limits(few), said, strict=True)] == said
+
+
+@pytest.mark.parametrize("copies", [0, 3])
+def test_validation_images_that_are_training_images_too_are_counted_of_a_readers_own_set(copies):
+    images = torch.rand(40, 1, 8, 8)
+    train, validation = torch.arange(30), torch.arange(30, 40)
+    images[validation[:copies]] = images[train[:copies]]
+    own = SimpleNamespace(
+        readings=[],
+        images=images,
+        labels=torch.arange(40) % 2,
+        train=train,
+        validation=validation,
+        smallest_test_class=20,
+        shape=(1, 8, 8),
+        classes=2,
+        builtin=False,
+    )
+    said = [f"{copies} of 10 validation images are training images too"] * bool(copies)
+    assert [note[: len(words)] for note, words in zip(limits(own), said, strict=True)] == said
