@@ -269,6 +269,24 @@ def test_few_training_images_that_are_test_images_too_are_left_out_of_training(d
     assert len(load_dataset("mine").labels) == 400
 
 
+TYPES = {
+    "whole": lambda images: images.astype(np.int64),
+    "half": lambda images: (images / 255).astype(np.float16),
+    "single": lambda images: (images / 255).astype(np.float32),
+    "double": lambda images: images / 255,
+}
+
+
+@pytest.mark.parametrize("of_test", TYPES)
+@pytest.mark.parametrize("of_train", ["bytes", *TYPES])
+def test_test_images_that_are_training_images_are_found_whatever_the_type_of_either(data, tmp_path, of_train, of_test):
+    x, y = patches(200, 4)
+    train, test = ({"bytes": np.array, **TYPES}[kind](x) for kind in (of_train, of_test))
+    with pytest.raises(InputError, match=r"200 of 200 test images are also training images \(such as set.npz, image 0"):
+        add("mine", npz(tmp_path, x_train=train, y_train=y, x_test=test, y_test=y))
+    add("mine", npz(tmp_path, x_train=train, y_train=y, x_test=test[:, ::-1], y_test=y))
+
+
 def test_palettes_opaque_alpha_orientation_and_grey_pictures_in_colour_are_read_and_said(data, tmp_path):
     from PIL import Image
 
