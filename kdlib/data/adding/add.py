@@ -128,7 +128,7 @@ def _read_path(path: Path, options: Options, labelled: bool = True) -> Found | N
     if idx_files(files):
         return read_idx(path, files)
     if not places and (known := [file for file in files if file.suffix.lower() in TABLES]):
-        return _read_divided(path, known, options)
+        return _read_divided(path, known, options, labelled)
     if not places:
         raise InputError(
             f"{path} holds {listed([f.name for f in files])}, and no folders: pictures must lie in a folder for each "
@@ -157,10 +157,10 @@ def _role(path: Path) -> str | None:
     return next((ROLES[word] for word in words if word in ROLES), None)
 
 
-def _read_divided(folder: Path, files: Sequence[Path], options: Options) -> Found:
+def _read_divided(folder: Path, files: Sequence[Path], options: Options, labelled: bool) -> Found | None:
     """The files of a folder: one, or of a training and a test part by their names."""
     if len(files) == 1:
-        return _read_files(files, options)
+        return _read_files(files, options, labelled)
     by_role: dict[str | None, list[Path]] = {}
     for file in files:
         by_role.setdefault(_role(file), []).append(file)
@@ -201,7 +201,7 @@ def _read_files(files: Sequence[Path], options: Options, labelled: bool = True) 
     if kind == ".mat":
         part, said = read_mat(path)
     elif kind == "Parquet":
-        part, said = read_parquet(files, options)
+        part, said = read_parquet(files, options, labelled)
     elif kind == "ARFF":
         part, said = read_arff(path, options)
     else:

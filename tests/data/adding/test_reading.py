@@ -218,9 +218,14 @@ def test_kaggles_test_file_without_labels_is_left_aside_and_this_is_said(data, t
     place = tmp_path / "kaggle"
     place.mkdir()
     train, test = csv(place, "train.csv", X[TRAIN], Y[TRAIN]), csv(place, "test.csv", X[TEST], None)
-    for name, given in (("folder", {"path": place}), ("files", {"path": train, "test": test})):
-        _, said = add(name, **given)
-        assert "test.csv has no labels, and is left aside: no accuracy can be measured on it" in said
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    csv(alone, "test.csv", X[TEST], None)
+    ways = {"folder": (place, None), "files": (train, test), "folder_of_test": (train, alone)}
+    for name, (path, other) in ways.items():
+        _, said = add(name, path, test=other)
+        lacking = (other or test).name
+        assert f"{lacking} has no labels, and is left aside: no accuracy can be measured on it" in said
         assert load_dataset(name).test_size == 16
 
 
