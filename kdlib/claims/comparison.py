@@ -13,7 +13,7 @@ from .claims import load_claims
 from .controls import load_controls
 from .inference import agree, equal
 from .intervals import Interval, t_interval, wilson_interval
-from .registry import STATISTICS, Sections, Tables
+from .registry import STATISTICS, Lacking, Sections, Tables
 
 LEVEL = 0.05  # of all that is compared at once: a table, by Holm's correction over its rows; a cell, by Bonferroni's
 
@@ -33,8 +33,8 @@ def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
     rows = []
     for name, unit in units.items():
         try:
-            values = [STATISTICS[name](Tables(dataset, tables)).values.dropna() for tables in (ours, reference)]
-        except KeyError:  # a statistic that is not computed, or a section that one of them has not run
+            values = [STATISTICS.compute(name, Tables(dataset, run)).values.dropna() for run in (ours, reference)]
+        except Lacking:  # what one of them has not run
             continue
         if all(len(v) for v in values):
             test = _welch_of_ratios if unit == "ratio" else _welch
