@@ -39,14 +39,14 @@ _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "n
 class Verdict:
     """Verdict of the tables of a data set on a claim.
 
-    `verdict` is one of the header's, or "one seed, no verdict", "no verdict". `estimate` is over teacher seeds (of the
-    kind `every` that of the weakest thing); None where there is no mean of seeds: the note then says what was found.
-    `paper` is the paper's size. `values`: pairs of seed and statistic, of the kind `every` one for each thing. `p`: the
-    smaller of those of the claim and of its contrary, two-sided; `adjusted`: the same by Benjamini and Hochberg, None
-    of what is no claim of the paper's own. `two_looks`: the verdict at half the level. `left_out`: pairs of a seed and
-    the verdict without it, where that is another. `seeds_needed`: of an undecided one, that would decide it at the
-    effect seen, of one whose premise is undecided, that would meet it; None if 1,000 would not. `premise`: what was
-    found of it.
+    `verdict` is one of `VERDICTS` ("reproduced" to "no verdict"), or "not tested", "not yet run", "not comparable".
+    `estimate` is over teacher seeds (of the kind `every` that of the weakest thing); None where there is no mean of
+    seeds: the note then says what was found. `paper` is the paper's size. `values`: pairs of seed and statistic, of the
+    kind `every` one for each thing. `p`: the smaller of those of the claim and of its contrary, two-sided; `adjusted`:
+    the same by Benjamini and Hochberg, None of what is no claim of the paper's own. `two_looks`: the verdict at half
+    the level. `left_out`: pairs of a seed and the verdict without it, where that is another. `seeds_needed`: of an
+    undecided one, that would decide it at the effect seen, of one whose premise is undecided, that would meet it; None
+    if 1,000 would not. `premise`: what was found of it.
     """
 
     claim: str
