@@ -292,6 +292,18 @@ def test_test_images_that_are_training_images_are_found_whatever_the_type_of_eit
     add("mine", npz(tmp_path, x_train=train, y_train=y, x_test=test[:, ::-1], y_test=y))
 
 
+@pytest.mark.parametrize("kind", ["whole", "single", "yes or no"])
+def test_a_validation_part_of_another_type_is_taken_with_the_training_part_as_what_it_shows(data, tmp_path, kind):
+    x, y = patches(120, 4)
+    if kind == "yes or no":
+        x[60:80] = 255 * (x[60:80] > 100)
+    seen = x[60:80] > 100 if kind == "yes or no" else TYPES[kind](x[60:80])
+    parts = {"x_train": x[:60], "y_train": y[:60], "x_val": seen, "y_val": y[60:80], "x_test": x[80:], "y_test": y[80:]}
+    add("mine", npz(tmp_path, **parts))
+    for ours, theirs in zip(images_of(load_dataset("mine"), "train"), wanted(x[:80], y[:80]), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
 def test_palettes_opaque_alpha_orientation_and_grey_pictures_in_colour_are_read_and_said(data, tmp_path):
     from PIL import Image
 
