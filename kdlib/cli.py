@@ -447,10 +447,11 @@ def bench(
     if save:
         project_root()
     registry.check_files(dataset)
+    from .book import bench as benchmark
     from .book import performance
 
     rows = []
-    for row in performance.measure(dataset, device, epochs):
+    for row in benchmark.run(dataset, device, epochs):
         rows.append(row)
         if not as_json:
             typer.echo(performance.line(row))

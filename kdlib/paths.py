@@ -76,7 +76,7 @@ def names_plugins() -> bool:
 
 
 def paper_dir() -> Path:
-    """Folder of the paper's printed numbers, claims and controls, data/paper."""
+    """Folder of the numbers that the paper prints, machine readable: data/paper."""
     return project_root() / "data" / "paper"
 
 

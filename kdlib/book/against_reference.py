@@ -17,7 +17,7 @@ from ..study.settings import differing
 from ..study.store import Unit
 from ..study.study import Study
 from ..training import students
-from ..training.config import Student
+from ..training.config import Student, Teacher
 from ..training.devices import environment
 from .record import read_tables
 
@@ -116,8 +116,7 @@ def _cells(wanted: Iterable[Student]) -> list[list[Student]]:
 
 
 def _of_seed(student: Student, seed: int) -> Student:
-    above = student.teacher.taught_by and replace(student.teacher.taught_by, seed=seed)
-    return replace(student, teacher=replace(student.teacher, seed=seed, taught_by=above))
+    return replace(student, teacher=student.teacher.reseeded(seed))
 
 
 def _every_seed(study: Study, known: Mapping[Student, Unit]) -> list[Unit]:
@@ -132,19 +131,32 @@ def _name(student: Student) -> str:
     """What tells a cell from the others of its section."""
     teacher, per_class = student.teacher, student.examples_per_class
     parts = [
-        f"{student.network} of {teacher.network}, batch size {teacher.batch_size}, epoch {student.teacher_epoch}",
+        f"{student.network} of {_made(teacher)}, batch size {teacher.batch_size}, epoch {student.teacher_epoch}",
         f"T = {student.temperature:g}",
         f"alpha {student.alpha:g}",
         "T squared" if student.t_squared else "",
         "no class missing" if student.missing_class is None else f"missing class {student.missing_class}",
         f"{per_class} examples a class by {student.selection}" if per_class else "",
-        f"{student.steps} steps" if student.steps else "",
+        f"{student.steps} steps" if student.steps else f"{student.epochs} epochs",
         student.targets if student.targets != "responses" else "",
         student.system if student.system != "rbkd" else "",
         ", ".join(f"{name} {value:g}" for name, value in student.parameters),
         "scaled logits" if student.logit_scale != 1 else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _made(teacher: Teacher) -> str:
+    """A teacher's network, and by what it came to be."""
+    parts = [
+        teacher.network,
+        f"taught by {_made(teacher.taught_by)}" if teacher.taught_by else "",
+        "fine-tuned" if teacher.continues else "",
+        f"at label smoothing {teacher.label_smoothing:g}" if teacher.label_smoothing else "",
+        f"at class distance {teacher.class_distance:g}" if teacher.class_distance else "",
+        f"at conditional mutual information {teacher.information:g}" if teacher.information else "",
+    ]
+    return " ".join(filter(None, parts))
 
 
 def _identical(stored: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from ..claims import rules
 from ..claims.claim import PAPER_DATASETS, Claim
 from ..claims.controls import Control, as_control
+from ..claims.registry import STATISTICS
 from ..claims.rules import KINDS, Entry, Rules
 from .history import History, Version
 
@@ -250,8 +251,13 @@ def _verdicts(change: Change, dataset: str, judge: Judge) -> list[tuple[str, str
 
 
 def same_measure(one: Entry, other: Entry) -> bool:
-    """True if two entries take the same measure, so that today's code computes what both decide by."""
-    return all(one[field] == other[field] for field in MEASURED)
+    """True if an earlier entry takes the measure of a present one, so that today's code computes what it decides by.
+
+    Not where the statistic of its premise is gone.
+    """
+    premise = one.get("premise")
+    gone = premise and premise["statistic"] not in STATISTICS
+    return not gone and all(one[field] == other[field] for field in MEASURED)
 
 
 def _in_full(change: Change, verdicts: Iterable[tuple[str, str]]) -> Iterator[str]:

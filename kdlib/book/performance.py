@@ -10,7 +10,6 @@ from ..data.registry import find_source
 from ..errors import InputError
 from ..paths import read_text
 from ..progress import format_duration
-from . import bench
 from .origins import html_table
 
 WAYS = {
@@ -18,11 +17,6 @@ WAYS = {
     "cached": "(b) the same with the teacher's logits computed once",
     "kdlib": "(c) kdlib, its pass over the teacher's responses included",
 }
-
-
-def measure(dataset: str, device: str, epochs: int) -> Iterator[dict[str, Any]]:
-    """Run the benchmark on a data set of torchvision's, and yield its rows as they come (see `bench.run`)."""
-    yield from bench.run(dataset, device, epochs)
 
 
 def line(row: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from .inference import (
 )
 from .intervals import Interval, t_interval
 from .judging import decide, seeds_that_would_decide
-from .registry import STATISTICS, Lacking, Sections, Statistic, Tables
+from .registry import STATISTICS, Lacking, LackingColumn, Sections, Statistic, Tables
 
 DECIDED = ("reproduced", "direction only", "contradicted")
 NOTHING = Statistic(pd.Series(dtype=float))
@@ -39,14 +39,14 @@ _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "n
 class Verdict:
     """Verdict of the tables of a data set on a claim.
 
-    `verdict` is one of the header's, or "one seed, no verdict", "no verdict". `estimate` is over teacher seeds (of the
-    kind `every` that of the weakest thing); None where there is no mean of seeds: the note then says what was found.
-    `paper` is the paper's size. `values`: pairs of seed and statistic, of the kind `every` one for each thing. `p`: the
-    smaller of those of the claim and of its contrary, two-sided; `adjusted`: the same by Benjamini and Hochberg, None
-    of what is no claim of the paper's own. `two_looks`: the verdict at half the level. `left_out`: pairs of a seed and
-    the verdict without it, where that is another. `seeds_needed`: of an undecided one, that would decide it at the
-    effect seen, of one whose premise is undecided, that would meet it; None if 1,000 would not. `premise`: what was
-    found of it.
+    `verdict` is one of `VERDICTS` ("reproduced" to "no verdict"), or "not tested", "not yet run", "not comparable".
+    `estimate` is over teacher seeds (of the kind `every` that of the weakest thing); None where there is no mean of
+    seeds: the note then says what was found. `paper` is the paper's size. `values`: pairs of seed and statistic, of the
+    kind `every` one for each thing. `p`: the smaller of those of the claim and of its contrary, two-sided; `adjusted`:
+    the same by Benjamini and Hochberg, None of what is no claim of the paper's own. `two_looks`: the verdict at half
+    the level. `left_out`: pairs of a seed and the verdict without it, where that is another. `seeds_needed`: of an
+    undecided one, that would decide it at the effect seen, of one whose premise is undecided, that would meet it; None
+    if 1,000 would not. `premise`: what was found of it.
     """
 
     claim: str
@@ -180,7 +180,7 @@ def evaluate(
     def statistic(name: str, notebook: str) -> Statistic:
         place = dataset, notebook, name
         if place not in computed:
-            computed[place] = STATISTICS[name](joined[notebook][0])
+            computed[place] = STATISTICS.compute(name, joined[notebook][0])
         return computed[place]
 
     verdicts = [_evaluate(claim, *joined[claim.notebook], statistic) for claim in claims]
@@ -193,22 +193,22 @@ def evaluate(
 def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Callable[[str, str], Statistic]) -> Verdict:
     if claim.kind == "not_tested":
         return judge(claim, tables.dataset, NOTHING)
+    paper = claim.paper_value(tables.dataset)
     try:
         tables[claim.notebook]  # lacking, if it was not run: also for a statistic that takes no table of it
         found = statistic(claim.statistic, claim.notebook)
-    except KeyError as error:
-        verdict = "no verdict"  # its table is there, with less than it needs
-        if isinstance(error, Lacking):
-            verdict = "not comparable" if error.args[0] in unlike else "not yet run"
-        paper, note = claim.paper_value(tables.dataset), f"lacks {_lacking(error, unlike)}"
-        return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=note)
+    except LackingColumn as error:
+        return Verdict(claim.id, tables.dataset, "no verdict", paper=paper, note=f"lacks {error.args[0]}")
+    except Lacking as error:
+        verdict = "not comparable" if error.args[0] in unlike else "not yet run"
+        return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {_lacking(error, unlike)}")
     verdict = judge(claim, tables.dataset, found)
     beside = (verdict.note, found.note, *_beside(claim, verdict, found))
     verdict = replace(verdict, note="; ".join(filter(None, beside)))
     return _with_premise(claim, verdict, unlike, statistic)
 
 
-def _lacking(error: KeyError, unlike: set[str]) -> str:
+def _lacking(error: Lacking, unlike: set[str]) -> str:
     """What a statistic does not have, and whether it was run otherwise."""
     return f"{error.args[0]}{' with the same settings' if error.args[0] in unlike else ''}"
 
@@ -222,7 +222,7 @@ def _with_premise(
     stated = claim.as_premise()
     try:
         premise = statistic(stated.statistic, claim.notebook)
-    except KeyError as error:
+    except Lacking as error:
         how = _how_to_know(claim, error, verdict.dataset)
         return _of_unknown_premise(claim, verdict, f"lacks {_lacking(error, unlike)}{how}")
     held = decide(stated, None, premise, LEVEL)
@@ -245,7 +245,7 @@ def _of_unknown_premise(claim: Claim, verdict: Verdict, why: str) -> Verdict:
     return Verdict(claim.id, verdict.dataset, "no verdict", premise=said, **kept)
 
 
-def _how_to_know(claim: Claim, error: KeyError, dataset: str) -> str:
+def _how_to_know(claim: Claim, error: Lacking, dataset: str) -> str:
     """After which command a premise is known that lacks a section; empty where it lacks something else."""
     if error.args[0] not in {other.notebook for other in load_claims()}:
         return ""

@@ -11,8 +11,9 @@ from torch import Tensor
 from ..training.measures import cell_accuracies, test_percent
 from .claims import load_claims
 from .controls import load_controls
+from .inference import agree, equal
 from .intervals import Interval, t_interval, wilson_interval
-from .registry import STATISTICS, Sections, Tables
+from .registry import STATISTICS, Lacking, Sections, Tables
 
 LEVEL = 0.05  # of all that is compared at once: a table, by Holm's correction over its rows; a cell, by Bonferroni's
 
@@ -23,17 +24,17 @@ def compare(dataset: str, ours: Sections, reference: Sections) -> pd.DataFrame:
     Arguments: tables by section and name, as `claims.evaluate` takes them. Columns: `statistic`; `ours` and
     `reference`, means (of a ratio, geometric means: it is tested on the log scale, as the claims are); `change`, ours
     minus reference (of a ratio: over it), with its 95% interval `low` to `high`; `p`; and `differs`: p is below
-    Holm's bound for the whole table. With one seed in a run p is nan and nothing differs; where seeds have no spread at
-    all, unequal means differ. Statistics that are not one number for each seed (kinds `every`, `existence` and `exact`)
-    are left out.
+    Holm's bound for the whole table. With one seed in a run p is nan and nothing differs; where seeds have no spread,
+    unequal means differ: both but for rounding in the arithmetic. Statistics that are not one number for each seed
+    (kinds `every`, `existence` and `exact`) are left out.
     """
     claims = [c for c in load_claims() if c.kind in ("direction", "equivalence", "difference")]
     units = {rule.statistic: rule.unit for rule in (*claims, *load_controls())}
     rows = []
     for name, unit in units.items():
         try:
-            values = [STATISTICS[name](Tables(dataset, tables)).values.dropna() for tables in (ours, reference)]
-        except KeyError:  # a statistic that is not computed, or a section that one of them has not run
+            values = [STATISTICS.compute(name, Tables(dataset, run)).values.dropna() for run in (ours, reference)]
+        except Lacking:  # what one of them has not run
             continue
         if all(len(v) for v in values):
             test = _welch_of_ratios if unit == "ratio" else _welch
@@ -87,8 +88,9 @@ def _welch(ours: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     found = {"ours": ours.mean(), "reference": reference.mean(), "change": ours.mean() - reference.mean()}
     if min(len(ours), len(reference)) == 1:
         return found | {"low": math.nan, "high": math.nan, "p": math.nan}
-    if np.ptp(ours) == np.ptp(reference) == 0:
-        return found | {"low": found["change"], "high": found["change"], "p": float(found["change"] == 0)}
+    if agree(ours, found["reference"]) and agree(reference, found["ours"]):
+        alike = equal(found["ours"], found["reference"])
+        return found | {"low": found["change"], "high": found["change"], "p": float(alike)}
     test = stats.ttest_ind(ours, reference, equal_var=False)
     interval = test.confidence_interval(0.95)
     return found | {"low": interval.low, "high": interval.high, "p": test.pvalue}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from . import rules
 from .claims import Claim, judge
 from .intervals import Interval
-from .registry import STATISTICS, Sections, Tables
+from .registry import STATISTICS, Lacking, Sections, Tables
 
 OUTCOMES = {"reproduced": "explains", "contradicted": "does not explain"}  # of a claim's verdict; else undecided
 CHANGES = {  # what a row's `control` in the tables stands for
@@ -119,9 +119,9 @@ def find(control: Control, tables: Tables) -> Finding:
         reason=None,
     )
     try:
-        found = STATISTICS[control.statistic](tables)
-    except KeyError as error:
-        return Finding(control, "not decided", None, f"lacks {error.args[0]}", None, lacks=str(error.args[0]))
+        found = STATISTICS.compute(control.statistic, tables)
+    except Lacking as error:
+        return Finding(control, "not decided", None, f"lacks {error.args[0]}", None, lacks=error.args[0])
     verdict = judge(rule, tables.dataset, found)
     decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
     outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"

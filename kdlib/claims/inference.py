@@ -16,6 +16,7 @@ from .intervals import Interval
 LEVEL = 0.05
 POWER = 0.8  # at which the number of seeds that would decide is named
 MOST_SEEDS = 1000  # more than anybody would run
+LARGEST_EFFECT = 1e5  # in standard deviations: two seeds find it; scipy's noncentral t is nan of one far beyond
 DRAWS = 9_999  # of permutations or bootstrap samples, where there are too many to take all
 MOST_POINTS = 2_000_000  # of a distribution that is enumerated
 SEED = 20  # of the draws, so that a verdict is the same each time
@@ -32,12 +33,22 @@ def t_tails(values: Sequence[float], null: float) -> PValues:
 
     sample = np.asarray(values, dtype=float)
     apart, error = sample.mean() - null, sample.std(ddof=1) / math.sqrt(len(sample))
-    if math.isclose(sample.mean(), null, rel_tol=1e-9, abs_tol=1e-12):  # however little the seeds scatter about it
+    if equal(sample.mean(), null):  # however little the seeds scatter about it
         return 1.0, 1.0
-    if error <= 1e-12 * max(abs(sample).max(), abs(null)):  # rounding in the arithmetic
+    if agree(sample, null):
         return (0.0, 1.0) if apart > 0 else (1.0, 0.0)
     above = 2 * stats.t.sf(apart / error, len(sample) - 1)
     return min(1.0, above), min(1.0, 2 - above)
+
+
+def equal(mean: float, null: float) -> bool:
+    """True if a mean is a null value, or another mean, but for rounding in the arithmetic."""
+    return math.isclose(mean, null, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def agree(values: np.ndarray, null: float) -> bool:
+    """True if seeds differ by no more than rounding in the arithmetic, of them or of the null value, makes them."""
+    return values.std(ddof=1) / math.sqrt(len(values)) <= 1e-12 * max(abs(values).max(), abs(null))
 
 
 def equivalence_p(values: Sequence[float], low: float, high: float) -> PValues:
@@ -89,6 +100,17 @@ def permutation_p(seeds: Sequence[Sequence[np.ndarray]]) -> PValues:
     above = weights[points >= found - slack].sum() / weights.sum()
     below = weights[points <= found + slack].sum() / weights.sum()
     return min(1.0, 2 * float(above)), min(1.0, 2 * float(below))
+
+
+def by_chance(matrix: np.ndarray) -> tuple[float, float]:
+    """Mean and variance of the trace of a matrix (`rank_products`) over all orders of its columns.
+
+    Of whole blocks (`of_blocks`) the mean need not be 0: what a block holds keeps its order.
+    """
+    if len(matrix) < 2:  # there is one order
+        return float(np.trace(matrix)), 0.0
+    centred = matrix - matrix.mean(0) - matrix.mean(1)[:, None] + matrix.mean()
+    return float(matrix.sum() / len(matrix)), float((centred**2).sum() / (len(matrix) - 1))
 
 
 def _sum_of_orders(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -148,20 +170,23 @@ def logits_of_percents(percents: np.ndarray) -> np.ndarray:
 def seeds_needed(effect: float, level: float = LEVEL) -> int | None:
     """The least number of seeds with which a t test finds an effect with a power of 80%.
 
-    Arguments: `effect`, the distance from the null value in standard deviations over seeds; `level`, two-sided. None if
-    no number up to 1,000 is enough.
+    Arguments: `effect`, the distance from the null value in standard deviations over seeds, positive on the side that
+    is to be shown; `level`, two-sided. None if no number up to 1,000 is enough, or if the effect is not positive.
     """
     from scipy import stats
 
-    def power(n: int) -> float:
-        return float(stats.nct.sf(stats.t.isf(level / 2, n - 1), n - 1, abs(effect) * math.sqrt(n)))
+    def enough(n: int) -> bool:
+        return float(stats.nct.sf(stats.t.isf(level / 2, n - 1), n - 1, effect * math.sqrt(n))) >= POWER
 
-    if not effect > 0 or power(MOST_SEEDS) < POWER:
+    if not effect > 0:
+        return None
+    effect = min(effect, LARGEST_EFFECT)
+    if not enough(MOST_SEEDS):
         return None
     low, high = 1, MOST_SEEDS  # too few, enough
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 

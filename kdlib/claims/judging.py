@@ -1,18 +1,28 @@
 """How a statistic decides a claim, kind by kind: the estimate, the p values, and the verdict that they give."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
 from pandas import Series
 
 from .claim import Claim
-from .inference import MOST_SEEDS, PValues, equivalence_p, joint_p, permutation_p, seeds_needed, t_tails
+from .inference import (
+    MOST_SEEDS,
+    POWER,
+    PValues,
+    agree,
+    by_chance,
+    equal,
+    equivalence_p,
+    joint_p,
+    permutation_p,
+    seeds_needed,
+    t_tails,
+)
 from .intervals import Interval, ratio_interval, t_interval
 from .registry import Statistic
-
-NORMAL_LEVEL, NORMAL_POWER = 1.959964, 0.841621  # quantiles of the normal distribution: two-sided 5%, power 80%
 
 
 @dataclass(frozen=True)
@@ -48,9 +58,10 @@ def decide(claim: Claim, size: float | None, found: Statistic, level: float) -> 
 
 def seeds_that_would_decide(claim: Claim, found: Statistic, level: float) -> int | None:
     """The number of seeds that would decide a claim at the effect that was seen, None if 1,000 would not."""
+    scale = _scale(claim)
     if claim.kind == "every":
-        columns = [_scaled(claim, _finite(column)) for _, column in found.values.items()]
-        effects = [_effect(column, claim.null_value) * (1 if claim.side == "greater" else -1) for column in columns]
+        null, side = scale(claim.null_value), 1 if claim.side == "greater" else -1
+        effects = [side * _effect(_scaled(claim, column), null) for column in _known_columns(found).values()]
         needed = [seeds_needed(abs(effect), level / len(effects)) for effect in effects]
         if all(effect > 0 for effect in effects):
             return None if None in needed else max(needed)
@@ -58,11 +69,12 @@ def seeds_that_would_decide(claim: Claim, found: Statistic, level: float) -> int
         return min(against, default=None)
     known = _finite(found.values)
     if found.ranks is not None:
-        return _seeds_for_ranks(found, known)
+        return _seeds_for_ranks(found, known, level)
     values = _scaled(claim, known)
-    nulls = (claim.null_value,) if claim.kind == "direction" else claim.bounds()
-    scale = _scale(claim)
-    return seeds_needed(min(abs(_effect(values, scale(null))) for null in nulls), level)
+    if claim.kind == "direction":
+        null, apart = scale(claim.null_value), found.resolution
+        return seeds_needed(max(_effect(values, null + apart), -_effect(values, null - apart)), level)
+    return seeds_needed(min(abs(_effect(values, scale(bound))) for bound in claim.bounds()), level)
 
 
 def _p_values(claim: Claim, found: Statistic, known: Series) -> PValues:
@@ -84,8 +96,7 @@ def _p_values(claim: Claim, found: Statistic, known: Series) -> PValues:
 
 def _every(claim: Claim, found: Statistic, level: float) -> Decision:
     """Of each thing its own interval, so wide that all hold together; the estimate is that of the weakest."""
-    columns = {name: _finite(column) for name, column in found.values.items()}
-    known = {name: column for name, column in columns.items() if len(column)}
+    known = _known_columns(found)
     if not known:
         return Decision("no verdict", "nothing to compute it from")
     interval = ratio_interval if claim.unit == "ratio" else t_interval
@@ -102,8 +113,9 @@ def _every(claim: Claim, found: Statistic, level: float) -> Decision:
     weakest = max(pairs, key=lambda name: (pairs[name][0], -pairs[name][1]))
     holds, fails = (sum(len(pairs) * pair[i] <= level for pair in pairs.values()) for i in (0, 1))
     note = f"{holds} of {len(pairs)} by joint intervals, {fails} the other way; weakest at {things[weakest]}"
-    if len(known) < len(columns):
-        note += f"; {len(columns) - len(known)} of {len(columns)} without a value"
+    every = len(found.values.columns)
+    if len(known) < every:
+        note += f"; {every - len(known)} of {every} without a value"
     return Decision(verdict, note, estimates[weakest], min(supports, opposes))
 
 
@@ -129,22 +141,33 @@ def _reached(claim: Claim, size: float | None, estimate: Interval) -> str:
     return "reproduced" if reached or claim.forbids(size) else "direction only"
 
 
-def _seeds_for_ranks(found: Statistic, known: Series) -> int | None:
+def _seeds_for_ranks(found: Statistic, known: Series, level: float) -> int | None:
     """For both tests of a rank correlation; for that of orders by the normal approximation."""
-    own = [matrices for seed, matrices in found.ranks.items() if seed in known.index]
-    by_chance = np.mean([sum((m**2).sum() / (len(m) - 1) for m in ms) / len(ms) ** 2 for ms in own])
-    mean = abs(known.mean())
-    needed = (
-        math.inf if mean < 1e-9 else ((NORMAL_LEVEL * math.sqrt(by_chance) + NORMAL_POWER * known.std()) / mean) ** 2
-    )
-    over_seeds = 2 if known.std() < 1e-9 else seeds_needed(mean / known.std())
-    return None if over_seeds is None or needed > MOST_SEEDS else max(math.ceil(needed), over_seeds)
+    from scipy import stats
+
+    values, mean = known.to_numpy(), known.mean()
+    own = [[by_chance(matrix / len(found.ranks[seed])) for matrix in found.ranks[seed]] for seed in known.index]
+    means, variances = np.array([np.sum(moments, axis=0) for moments in own]).T
+    apart = mean - means.mean()
+    if equal(mean, means.mean()) or mean * apart <= 0:  # other orders say nothing, or the contrary of other seeds
+        return None
+    deviates = stats.norm.isf(level / 2) * np.sqrt(variances.mean()) + stats.norm.ppf(POWER) * values.std(ddof=1)
+    over_orders, over_seeds = (deviates / apart) ** 2, seeds_needed(abs(_effect(values, 0.0)), level)
+    return None if over_seeds is None or over_orders > MOST_SEEDS else max(math.ceil(over_orders), over_seeds)
 
 
 def _effect(values: np.ndarray, null: float) -> float:
     """Distance of the mean from a null value in standard deviations over seeds; 0 where there is no telling."""
-    spread = values.std(ddof=1) if len(values) > 1 else 0.0
-    return float((values.mean() - null) / spread) if spread > 0 else 0.0
+    if len(values) < 2 or equal(values.mean(), null):
+        return 0.0
+    apart = values.mean() - null
+    return math.copysign(math.inf, apart) if agree(values, null) else float(apart / values.std(ddof=1))
+
+
+def _known_columns(found: Statistic) -> dict[Hashable, Series]:
+    """Of each thing that has any its values."""
+    columns = {name: _finite(column) for name, column in found.values.items()}
+    return {name: column for name, column in columns.items() if len(column)}
 
 
 def _finite(values: Series) -> Series:

@@ -1,12 +1,15 @@
 """The registry of the statistics that decide the paper's claims and the controls.
 
-`STATISTICS[name](tables)` gives a `Statistic`, as the `definition` of its claim says. A table that is missing is
-`Lacking`; rows that are missing leave seeds without a value.
+`STATISTICS.compute(name, tables)` gives a `Statistic`, as the `definition` of its claim says. A table or a column that
+is missing is `Lacking`; rows that are missing leave seeds without a value.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from traceback import walk_tb
 from typing import TYPE_CHECKING
+
+from ..errors import InputError
 
 if TYPE_CHECKING:  # pandas takes long to import, and the names of the sections are wanted before
     import numpy as np
@@ -19,8 +22,12 @@ class Lacking(KeyError):
     """A data set, a section or a table that a statistic takes and that was not run; its argument names it."""
 
 
+class LackingColumn(Lacking):
+    """A column that a statistic takes and that no table of a page has, as one that an older version made may not."""
+
+
 class Section(dict[str, "DataFrame"]):
-    """The tables of a section by name. One that is not there is `Lacking`, which a column of it would not be."""
+    """The tables of a section by name, of which one that is not there is `Lacking`."""
 
     def __missing__(self, name: str) -> "DataFrame":
         raise Lacking(name)
@@ -105,12 +112,37 @@ class Registry(Mapping[str, Function]):
         return source
 
     def enter(self, function: Function) -> None:
-        """Add a statistic under its function's name."""
-        self._known[function.__name__] = function
+        """Add a statistic under its function's name. Raises `InputError` for a name that another module has taken."""
+        name = function.__name__
+        there = self._known.get(name, function).__module__
+        if there != function.__module__:
+            raise InputError(
+                f"two statistics are called {name!r}, in {there} and in {function.__module__}: give one another name"
+            )
+        self._known[name] = function
+
+    def compute(self, name: str, tables: Tables) -> Statistic:
+        """The statistic that a function of this name gives of some tables.
+
+        Raises `Lacking` for a data set, section, table or column that it takes and that is not there, `InputError` for
+        a name that no function has. Any other `KeyError` is a fault of the function, and goes on.
+        """
+        known = self._all()
+        if name not in known:
+            raise InputError(f"no statistic is called {name!r}: the `statistics.py` of a section would define it")
+        try:
+            return known[name](tables)
+        except Lacking:
+            raise
+        except KeyError as error:
+            if not _of_a_column(error):
+                raise
+            raise LackingColumn(error.args[0]) from error
 
     def _all(self) -> dict[str, Function]:
         while self._unasked:
-            self._unasked.pop()()
+            self._unasked[-1]()
+            self._unasked.pop()  # not before: where it fails, the next that looks something up is told so too
         return self._known
 
     def __getitem__(self, name: str) -> Function:
@@ -121,6 +153,12 @@ class Registry(Mapping[str, Function]):
 
     def __len__(self) -> int:
         return len(self._all())
+
+
+def _of_a_column(error: KeyError) -> bool:
+    """Whether pandas did not find a label that is a text, or some: not a key of the statistic's own, nor a number."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return frame.f_globals["__name__"].startswith("pandas.") and isinstance(error.args[0], str)
 
 
 STATISTICS = Registry()

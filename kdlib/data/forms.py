@@ -35,7 +35,7 @@ def read(given: Any) -> tuple[Arrays, tuple[str, ...]]:
         images, labels = f"{split} images", f"{split} labels"
         arrays[labels], of_labels = read_labels(arrays[labels], labels)
         _check_shape(arrays[images], arrays[labels], images)
-        arrays[images], of_pixels = _pixels(arrays[images], images)
+        arrays[images], of_pixels = read_pixels(arrays[images], images)
         notes += [*of_labels, *of_pixels]
     both = [arrays["training images"], arrays["test images"]]
     if both[0].ndim == 4 and channels_last(both[0].shape[1:]):
@@ -182,8 +182,8 @@ def _check_shape(images: np.ndarray, labels: np.ndarray, what: str) -> None:
         raise InputError(f"{what} have the shape {_axes(images)}: there is nothing in them")
 
 
-def _pixels(images: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
-    """Images as uint8 or native floats in [0, 1], and how they were read."""
+def read_pixels(images: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
+    """Images of any shape as uint8 or native floats in [0, 1], and how they were read; they must not be empty."""
     if images.dtype.kind == "f" and not np.isfinite(images).all():
         bad = int(np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(1))[0])
         raise InputError(f"{what} hold nan or infinite values, first in image {bad}; allowed: floats in [0, 1]")

@@ -60,7 +60,6 @@ def register_dataset(
     command, another data set of kdlib or another plug-in has, for a family that table 7 does not have, and for class
     names without an order.
     """
-    check_name(name)
     if name in added.names():
         raise InputError(added.taken(name))
     if not callable(load):
@@ -75,8 +74,18 @@ def register_dataset(
         )
     names = None if class_names is None else tuple(map(str, class_names))
     check_class_names(names or ())
+    enter(name, Source(load, family, names, title or name, plugin=plugins.running() is not None))
+
+
+def enter(name: str, source: Source) -> None:
+    """Make the source of a data set known by name: one that kdlib brings, that was registered, or that was sent here.
+
+    Raises `InputError` where a reader's own has a name that kdlib, the book or a command has taken, or another plug-in.
+    """
+    if not source.builtin:
+        check_name(name)
     plugins.claim("data set", name, _sources)
-    _sources[name] = Source(load, family, names, title or name, plugin=plugins.running() is not None)
+    _sources[name] = source
 
 
 def check_name(name: str) -> None:

@@ -48,8 +48,8 @@ UNORDERED = {
     "cifar10": (50000, 10000, "1a4adc3d0fc875c492db2a64424cfccc"),
 }
 
-registry._sources["digits"] = Source(
-    load_digits, "mnist", title="scikit-learn digits", sha256=SHA256["digits"], builtin=True
+registry.enter(
+    "digits", Source(load_digits, "mnist", title="scikit-learn digits", sha256=SHA256["digits"], builtin=True)
 )
 for _name, _family, _classes, _title in (
     ("mnist", "mnist", None, "MNIST"),
@@ -59,6 +59,9 @@ for _name, _family, _classes, _title in (
     ("usps", "mnist", None, "USPS"),
     ("svhn", "cifar10", None, "SVHN"),
 ):
-    registry._sources[_name] = Source(
-        torchvision_loader(_name), _family, _classes, _title, SHA256.get(_name), builtin=True, files=FILES[_name]
+    registry.enter(
+        _name,
+        Source(
+            torchvision_loader(_name), _family, _classes, _title, SHA256.get(_name), builtin=True, files=FILES[_name]
+        ),
     )

@@ -64,7 +64,7 @@ class TaskContext:
         if self._key not in _opened:
             _opened.clear()  # before the next is read: one at a time in memory
             if self.source:
-                registry._sources[s.dataset] = self.source
+                registry.enter(s.dataset, self.source)
             device = devices.find_device(s.device)
             found = load_dataset(
                 s.dataset, root=self.data, examples=s.examples, test_examples=s.test_examples, device=device

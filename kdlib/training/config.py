@@ -53,6 +53,11 @@ class Teacher:
         """Teachers that must be trained before this one: that which it is distilled from, that which it fine-tunes."""
         return tuple(teacher for teacher in (self.taught_by, self.continues) if teacher)
 
+    def reseeded(self, seed: int) -> "Teacher":
+        """Copy with another seed, also of every teacher that it builds on, and these on."""
+        before = {name: getattr(self, name) for name in ("taught_by", "continues")}
+        return replace(self, seed=seed, **{name: other and other.reseeded(seed) for name, other in before.items()})
+
     @property
     def epochs_with_responses(self) -> tuple[int, ...]:
         """Epochs, from 1, after which the responses are kept."""

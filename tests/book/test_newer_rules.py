@@ -181,6 +181,12 @@ def test_a_premise_is_newer_than_numbers_of_a_time_when_no_claim_had_one(project
     assert "premise was not there, is “without the sweet spot" in note
 
 
+def test_by_an_earlier_premise_whose_statistic_is_gone_no_verdict_is_computed():
+    (entry,) = (e for e in rules.read()["claims"] if e["id"] == "gap-offset")
+    earlier = {**entry, "premise": {**entry["premise"], "statistic": "one_that_no_section_defines_any_more"}}
+    assert newer_rules.same_measure(entry, entry) and not newer_rules.same_measure(earlier, entry)
+
+
 def test_without_a_history_it_cannot_be_told_unless_the_units_recorded_their_rules(project):
     before, digest = head(project), rules.digests()["entropy"]
     shutil.rmtree(project / ".git")

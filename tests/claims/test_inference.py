@@ -14,6 +14,7 @@ from scipy import stats
 from kdlib.claims.claims import judge
 from kdlib.claims.inference import (
     benjamini_hochberg,
+    by_chance,
     equivalence_p,
     hierarchical_bootstrap,
     joint_p,
@@ -179,19 +180,61 @@ def test_blocks_are_permuted_whole():
     assert blocks[np.arange(4), order].sum() == pytest.approx(stats.spearmanr(moved, y).statistic)
 
 
+def in_blocks(order: tuple[int, ...], far: float = 3) -> np.ndarray:
+    """Matrix of blocks of three numbers that are so far from each other: blocks in this order, numbers backwards."""
+    x = np.array([far * block + number for block in range(len(order)) for number in (0, 1, 2)])
+    y = np.array([far * block + number for block in order for number in (2, 1, 0)])
+    return of_blocks(rank_products((x, y)), len(order))
+
+
+@pytest.mark.parametrize(
+    "matrix", [rank_products((range(5), (1, 0, 2, 4, 3))), in_blocks((1, 0, 3, 2)), np.array([[0.3]]), np.zeros((0, 0))]
+)
+def test_the_trace_has_the_mean_and_the_variance_of_all_orders(matrix):
+    n = len(matrix)
+    traces = [matrix[np.arange(n), list(order)].sum() for order in permutations(range(n))]
+    assert by_chance(matrix) == pytest.approx((np.mean(traces), np.var(traces)))
+
+
+def alike(matrix: np.ndarray, seeds: int) -> Statistic:
+    return Statistic(Series([np.trace(matrix)] * seeds), ranks={seed: [matrix] for seed in range(seeds)})
+
+
+@pytest.mark.parametrize(("order", "far"), [((4, 1, 2, 0, 3), 3), ((0, 2, 3, 4, 1), 3), ((1, 3, 2, 0), 0.01)])
+def test_so_many_seeds_of_one_order_of_blocks_decide_as_are_said_to(order, far):
+    matrix = in_blocks(order, far)
+    needed = judge(RANKED, "mnist", alike(matrix, 2)).seeds_needed
+    few, enough = (judge(RANKED, "mnist", alike(matrix, needed + more)).verdict for more in (-3, 3))
+    assert few == "undecided" and enough in DECIDED
+
+
+def test_where_other_seeds_and_other_orders_point_to_different_sides_no_number_of_seeds_decides():
+    """What is opposed within the blocks makes the correlation negative, but less than most orders of the blocks."""
+    matrix = in_blocks((0, 1, 3, 2), far=0.01)
+    assert by_chance(matrix)[0] < np.trace(matrix) < 0
+    assert judge(RANKED, "mnist", alike(matrix, 10)).verdict == "undecided"
+    assert judge(RANKED, "mnist", alike(matrix, 3)).seeds_needed is None
+
+
 def test_joint_p_values_are_bonferronis_of_the_weakest_and_of_the_worst():
     assert joint_p([(0.01, 1.0), (0.015, 1.0)]) == (0.03, 1.0)
     assert joint_p([(0.01, 1.0), (1.0, 0.02)]) == (1.0, 0.04)
 
 
-@pytest.mark.parametrize(("effect", "seeds"), [(0.5, 34), (0.8, 15), (1.0, 10), (-1.0, 10), (2.0, 5)])
+@pytest.mark.parametrize(("effect", "seeds"), [(0.5, 34), (0.8, 15), (1.0, 10), (2.0, 5)])
 def test_the_seeds_needed_are_those_of_the_tables_of_power(effect, seeds):
     """Of the two-sided one-sample t test at 5% and 80%, as in Cohen (1988) and G*Power."""
-    assert seeds_needed(effect) == (seeds if effect > 0 else None) or seeds_needed(abs(effect)) == seeds
+    assert seeds_needed(effect) == seeds
+    assert seeds_needed(-effect) is None  # it lies on the other side
 
 
 def test_without_an_effect_no_number_of_seeds_would_do():
     assert seeds_needed(0.0) is None and seeds_needed(0.01) is None and seeds_needed(math.nan) is None
+
+
+@pytest.mark.parametrize("effect", [1e3, 1e9, 1e300, math.inf])
+def test_where_seeds_agree_all_but_wholly_two_are_enough(effect):
+    assert seeds_needed(effect) == 2
 
 
 def test_adjusted_p_values_are_benjamini_and_hochbergs():
@@ -254,6 +297,32 @@ def test_an_undecided_verdict_says_how_many_seeds_would_decide_it():
     nothing = judge(GREATER, "mnist", Statistic(Series([1.0, -1.0, 0.0])))
     assert nothing.seeds_needed is None
     assert "If effect and spread are as measured, not even 1,000 seeds would decide it" in nothing.remarks()
+
+
+def test_of_every_thing_the_seeds_needed_are_those_of_what_is_judged():
+    values = DataFrame({3: [1.0, 2.0, 0.5], 9: [5.0, 5.0, 5.0], 20: [math.nan] * 3})
+    result = judge(EVERY, "mnist", Statistic(values))
+    two = judge(EVERY, "mnist", Statistic(values[[3, 9]]))
+    assert result.verdict == "undecided" and result.seeds_needed == two.seeds_needed
+    apart = values[3].mean() / values[3].std()
+    assert two.seeds_needed == seeds_needed(apart, 0.05 / 2)  # seeds that agree wholly are no hindrance
+
+
+def test_of_ratios_of_every_thing_the_seeds_needed_are_those_of_the_logarithms():
+    ratios = DataFrame({3: [1.1, 1.4, 0.9], 9: [1.5, 2.5, 1.2]})
+    result = judge(replace(EVERY, unit="ratio", null_value=1), "mnist", Statistic(ratios))
+    logs = judge(EVERY, "mnist", Statistic(np.log(ratios)))
+    assert result.verdict == logs.verdict == "undecided" and result.seeds_needed == logs.seeds_needed is not None
+
+
+def test_the_seeds_needed_of_coarse_numbers_are_those_that_carry_the_mean_beyond_what_they_resolve():
+    values = Series([1.0, 2.0, 0.5])
+    for resolution, mean in ((0.0, values.mean()), (0.9, values.mean() - 0.9), (2.0, 0.0)):
+        result = judge(GREATER, "mnist", Statistic(values, resolution=resolution))
+        assert result.seeds_needed == seeds_needed(mean / values.std())
+    assert result.verdict == "undecided" and result.seeds_needed is None
+    below = judge(GREATER, "mnist", Statistic(-values, resolution=0.9))
+    assert below.seeds_needed == seeds_needed((values.mean() - 0.9) / values.std())
 
 
 def test_a_verdict_of_a_second_look_is_at_half_the_level():

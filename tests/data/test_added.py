@@ -70,7 +70,7 @@ import pickle, sys
 from pathlib import Path
 from kdlib.data import registry
 from kdlib.data.dataset import load_dataset
-registry._sources["mine"] = pickle.loads(bytes.fromhex(sys.argv[1]))
+registry.enter("mine", pickle.loads(bytes.fromhex(sys.argv[1])))
 print(load_dataset("mine", root=Path(sys.argv[2])).digest)
 """
     sent = pickle.dumps(registry.find_source("mine")).hex()

@@ -199,9 +199,12 @@ def test_a_data_set_needs_a_name_that_fits_into_a_command(name):
     ],
 )
 def test_a_name_that_means_something_else_is_refused_where_it_is_registered(name, taken):
+    """Also one that was sent to a worker."""
     before = registry._sources.get(name)
-    with pytest.raises(InputError, match=f"{name!r}: that is {taken}"):
-        register_dataset(name, lambda root: arrays())
+    ways = (lambda load: register_dataset(name, load), lambda load: registry.enter(name, registry.Source(load)))
+    for way in ways:
+        with pytest.raises(InputError, match=f"{name!r}: that is {taken}"):
+            way(lambda root: arrays())
     assert registry._sources.get(name) is before
 
 

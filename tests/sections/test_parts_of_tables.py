@@ -1,12 +1,14 @@
 """Statistics and controls on tables that hold less than the paper's grids: no value, and never a fault."""
 
+import re
+from contextlib import suppress
 from itertools import chain
 
 import pytest
 
 from kdlib.claims.claims import evaluate, load_claims
 from kdlib.claims.controls import find, findings, load_controls
-from kdlib.claims.registry import STATISTICS, Statistic, Tables
+from kdlib.claims.registry import STATISTICS, Lacking, Statistic, Tables
 
 from ..claims.test_controls import control_tables
 from .test_statistics import (
@@ -65,12 +67,23 @@ def test_a_statistic_of_some_rows_has_values_or_none_but_never_fails(section, co
             assert found.terms is None or found.has_value
 
 
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10", "digits"])
+def test_of_a_data_set_for_which_no_claim_is_made_a_statistic_has_a_value_or_says_what_is_lacking(dataset):
+    """A comparison of two runs takes every statistic."""
+    for name in STATISTICS:
+        with suppress(Lacking):
+            assert isinstance(STATISTICS.compute(name, Tables(dataset, SECTIONS)), Statistic)
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_tables_without_columns_give_no_verdict_and_no_finding_and_say_what_is_lacking(section):
     bare = {name: table.iloc[:, :0] for name, table in SECTIONS[section].items()}
     of_section = {c.id for c in load_claims() if section in (c.notebook, *c.also) and c.statistic in TAKING[section]}
     judged = [v for v in evaluate("fashion_mnist", SECTIONS | {section: bare}, OTHERS) if v.claim in of_section]
     assert judged and {v.verdict for v in judged} == {"no verdict"} and all(v.note for v in judged)
+    columns = {column for tables in SECTIONS.values() for table in tables.values() for column in table}
+    lacking = [set(re.findall(r"\w+", v.note)) for v in judged if v.note.startswith("lacks ")]
+    assert lacking and all(columns & words for words in lacking)  # a column that there is, not a slip of the pen
     found = [f for f in findings("fashion_mnist", {section: bare}) if f.lacks]
     assert all((f.outcome, f.estimate) == ("not decided", None) and f.lacks in f.sentence for f in found)
     assert len(found) == sum(control.notebook == section for control in load_controls())

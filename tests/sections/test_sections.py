@@ -33,6 +33,12 @@ def test_every_folder_is_a_section_and_has_its_experiment_and_notebook():
         assert all((ROOT / f"notebooks/{name}.{end}").is_file() for end in ("py", "ipynb"))
 
 
+@pytest.mark.parametrize("module", ["tables", "figures"])
+def test_no_two_sections_show_something_by_one_name(module):
+    """A notebook would get the first."""
+    assert len(sections.names(module)) == len({*sections.names(module)})
+
+
 def test_sections_come_after_others_that_there_are():
     for section in SECTIONS.values():
         assert set(section.after) <= set(SECTIONS) - {section.name}

@@ -138,3 +138,15 @@ def test_random_examples_are_the_same_for_both_teachers(digits):
 def test_an_unknown_seeding_is_refused():
     with pytest.raises(InputError, match="common, configuration"):
         replace(STUDENT, seeding="none").seed()
+
+
+def test_a_teacher_of_another_seed_builds_on_teachers_of_that_seed():
+    """An assistant of an assistant, and one that is fine-tuned: a cell is a student of every seed."""
+
+    def path(seed: int) -> Teacher:
+        large = Teacher("large_teacher", seed, epochs=2, batch_size=64)
+        first = Teacher("assistant", seed, epochs=3, batch_size=64, taught_by=large)
+        tuned = Teacher("assistant", seed, epochs=1, batch_size=64, continues=first)
+        return Teacher("second_assistant", seed, epochs=3, batch_size=32, taught_by=tuned)
+
+    assert path(0).reseeded(4) == path(4) != path(0)

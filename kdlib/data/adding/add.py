@@ -128,7 +128,7 @@ def _read_path(path: Path, options: Options, labelled: bool = True) -> Found | N
     if idx_files(files):
         return read_idx(path, files)
     if not places and (known := [file for file in files if file.suffix.lower() in TABLES]):
-        return _read_divided(path, known, options)
+        return _read_divided(path, known, options, labelled)
     if not places:
         raise InputError(
             f"{path} holds {listed([f.name for f in files])}, and no folders: pictures must lie in a folder for each "
@@ -157,10 +157,10 @@ def _role(path: Path) -> str | None:
     return next((ROLES[word] for word in words if word in ROLES), None)
 
 
-def _read_divided(folder: Path, files: Sequence[Path], options: Options) -> Found:
+def _read_divided(folder: Path, files: Sequence[Path], options: Options, labelled: bool) -> Found | None:
     """The files of a folder: one, or of a training and a test part by their names."""
     if len(files) == 1:
-        return _read_files(files, options)
+        return _read_files(files, options, labelled)
     by_role: dict[str | None, list[Path]] = {}
     for file in files:
         by_role.setdefault(_role(file), []).append(file)
@@ -201,7 +201,7 @@ def _read_files(files: Sequence[Path], options: Options, labelled: bool = True) 
     if kind == ".mat":
         part, said = read_mat(path)
     elif kind == "Parquet":
-        part, said = read_parquet(files, options)
+        part, said = read_parquet(files, options, labelled)
     elif kind == "ARFF":
         part, said = read_arff(path, options)
     else:
@@ -218,8 +218,6 @@ def _checked(found: Found, seed: int, options: Options) -> tuple[Arrays, tuple[s
     _check_classes(names)
     if len(parts) == 1:
         parts, labels = _divided(parts[0], labels[0], names, seed, said)
-    else:
-        parts[0], labels[0] = _without_seen(parts, labels, said)
     _check_counts(labels, names)
     if parts[0].images.shape[1:] != parts[1].images.shape[1:]:
         one, other = (" x ".join(map(str, part.images.shape[1:])) for part in parts)
@@ -228,7 +226,11 @@ def _checked(found: Found, seed: int, options: Options) -> tuple[Arrays, tuple[s
     arrays, notes = forms.read(given)
     train, test = (_squeezed(arrays[i]) for i in (0, 2))
     _check_size(train, len(train) + len(test))
-    return (train, arrays[1], test, arrays[3]), names, [*said, *notes]
+    arrays, said = (train, arrays[1], test, arrays[3]), [*said, *notes]
+    if found.test is not None:
+        arrays = _without_seen(arrays, parts, said)
+        _check_counts(arrays[1::2], names)
+    return arrays, names, said
 
 
 def _imaged(part: Part, options: Options, said: list[str]) -> Part:
@@ -300,11 +302,17 @@ def _divided(
     return [_chosen(part, ~test), _chosen(part, test)], [labels[~test], labels[test]]
 
 
-def _without_seen(parts: Sequence[Part], labels: Sequence[np.ndarray], said: list[str]) -> tuple[Part, np.ndarray]:
-    """The training part without the images that are also test images. Raises `InputError` where these are many."""
-    ours, theirs = (division.digests(part.images) for part in parts)
-    if parts[0].images.shape[1:] != parts[1].images.shape[1:] or not (seen := np.isin(theirs, ours)).any():
-        return parts[0], labels[0]
+def _without_seen(arrays: Arrays, parts: Sequence[Part], said: list[str]) -> Arrays:
+    """The four arrays without the training images that are also test images, be they of another type.
+
+    Raises `InputError` where these are many. Arguments: `parts`, which say where each image was found.
+    """
+    train, train_labels, test, _ = arrays
+    coarser = min(train.dtype, test.dtype, key=lambda kind: kind.itemsize)
+    ours, theirs = (division.digests(_as_type(images, coarser)) for images in (train, test))
+    seen = np.isin(theirs, ours)
+    if not seen.any():
+        return arrays
     first = int(np.flatnonzero(seen)[0])
     twin = parts[0].place(int(np.flatnonzero(ours == theirs[first])[0]))
     if seen.mean() > MOST_SEEN:
@@ -315,7 +323,14 @@ def _without_seen(parts: Sequence[Part], labels: Sequence[np.ndarray], said: lis
         )
     keep = ~np.isin(ours, theirs)
     said.append(f"{int((~keep).sum()):,} training images are left out: they are also test images")
-    return _chosen(parts[0], keep), labels[0][keep]
+    return train[keep], train_labels[keep], *arrays[2:]
+
+
+def _as_type(images: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """Images, as `forms.read` gives them, in a type that is no finer than theirs."""
+    if kind == np.uint8 != images.dtype:
+        images = np.round(255 * images)
+    return images.astype(kind, copy=False)
 
 
 def _chosen(part: Part, mask: np.ndarray) -> Part:

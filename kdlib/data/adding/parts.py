@@ -61,7 +61,7 @@ def alike(*parts: Part) -> list[Part]:
 
 
 def joined(first: Part, second: Part) -> Part:
-    """Two parts of one kind as one, the second after the first."""
+    """Two parts of one kind as one, the second after the first; where their types are unlike, pixels of one scale."""
     if first.images.shape[1:] != second.images.shape[1:]:
         raise InputError(
             f"images of {shape_of(first.images)} and of {shape_of(second.images)} cannot be put together: all must be "
@@ -72,8 +72,19 @@ def joined(first: Part, second: Part) -> Part:
         one, other = getattr(first, name), getattr(second, name)
         return None if one is None or other is None else np.concatenate([one, other])
 
+    if first.images.dtype != second.images.dtype and len(first.images) and len(second.images):
+        pixels = _of_one_scale(first.images, second.images)
+        first, second = (replace(part, images=own) for part, own in zip((first, second), pixels, strict=True))
     places = None if first.places is None or second.places is None else [*first.places, *second.places]
     return Part(both("images"), both("labels"), first.class_names, both("groups"), places)
+
+
+def _of_one_scale(*images: np.ndarray) -> list[np.ndarray]:
+    """Pixels of unlike types: all as bytes where each can be read so, else as floats from 0 to 1."""
+    read = [forms.read_pixels(own, "images")[0] for own in images]
+    if all(own.dtype == np.uint8 for own in read):
+        return read
+    return [own / np.float32(255) if own.dtype == np.uint8 else own for own in read]
 
 
 def settled(parts: Mapping[str, Part]) -> tuple[Part, Part | None, list[str]]:

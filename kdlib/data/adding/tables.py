@@ -80,11 +80,12 @@ def read_arff(path: Path, options: Options) -> tuple[Part, list[str]]:
     return part, said
 
 
-def read_parquet(paths: Sequence[Path], options: Options) -> tuple[Part | None, list[str]]:
+def read_parquet(paths: Sequence[Path], options: Options, labelled: bool = True) -> tuple[Part | None, list[str]]:
     """Read pictures with labels from the Parquet files of one part, as Hugging Face has them; or rows of pixels.
 
-    The pictures are a column of structs with `bytes`, or of bytes. None where all labels are -1: of a test part whose
-    labels are kept back.
+    The pictures are a column of structs with `bytes`, or of bytes. None where all labels are -1, as in a test part
+    whose labels are kept back, or rows have no column of them. Arguments: `labelled`, whether labels are needed: then
+    it raises `InputError` instead, as it does for what is lacking or no picture.
     """
     import pyarrow
     from pyarrow import parquet
@@ -104,7 +105,7 @@ def read_parquet(paths: Sequence[Path], options: Options) -> tuple[Part | None, 
                     f"{path}: the column {field.name!r} holds {what} ({value[:40]!r}); the pictures themselves are "
                     "needed, as bytes"
                 )
-        return _rows(table.to_pandas(), path, options, 1, True, True)
+        return _rows(table.to_pandas(), path, options, 1, True, labelled)
     if len(held) > 1:
         raise InputError(f"{path} has several columns of pictures ({listed(held)}): keep one")
     column = _label_column([name for name in table.column_names if name != held[0]], path, options)
@@ -114,6 +115,11 @@ def read_parquet(paths: Sequence[Path], options: Options) -> tuple[Part | None, 
         raise InputError(f"{path}: the picture of row {lacking} has no bytes, only a name: the pictures are needed")
     labels = table[column].to_numpy()
     if labels.dtype.kind in "iu" and len(labels) and (labels == -1).all():
+        if labelled:
+            raise InputError(
+                f"{path} has no labels: all in the column {column!r} are -1, as where they are kept back. Give a file "
+                "that has them, or name the column that does with `--label`"
+            )
         return None, [f"{path.name} has no labels (all are -1), and is left aside: no accuracy can be measured on it"]
     places = [f"{path.name}, row {i}" for i in range(len(contents))]
     images, said = decode(list(zip(places, contents, strict=True)), options.size, options.workers)

@@ -7,7 +7,7 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from ...claims.intervals import ratio_interval
-from ...claims.registry import Statistic, Tables, statistic
+from ...claims.registry import Lacking, Statistic, Tables, statistic
 from ...claims.rows import at, each_seed, each_thing, geometric_mean, joined, lead, ratio, two
 
 LEVELS = 20  # accuracy levels at which two curves are compared
@@ -224,6 +224,8 @@ def entropy_against_random_selection(tables: Tables) -> Statistic:
 @statistic
 def growth_of_the_examples_ratio(tables: Tables) -> Statistic:
     """Examples ratio over that of the data set before (MNIST, Fashion-MNIST, CIFAR-10) at equal teacher seed."""
+    if tables.dataset not in SIMPLER:
+        raise Lacking("a simpler data set than this one")
     both = tables, tables.of(SIMPLER[tables.dataset])
     here, before = (examples_ratio(one).values for one in both)
     bounds = {one.dataset: _bounds(_curves(one["example_efficiency"]["cells"], "large", "small")) for one in both}

@@ -173,6 +173,17 @@ def one_parquet(place):
     return place / "set.parquet"
 
 
+def kept_back(*names, picked=""):
+    """Parquet files of pictures whose labels are all -1, or one of them."""
+
+    def make(place):
+        for name in names:
+            parquet(place, name, X, 0 * Y - 1)
+        return place / picked
+
+    return make
+
+
 def sparse(place):
     path = arff(place, X, Y)
     head, _, _ = path.read_text().partition("@data\n")
@@ -339,6 +350,9 @@ BROKEN = {
     "a .mat that is cut short": (cut(mat(X=COLOURS.transpose(1, 2, 3, 0), y=Y)), "is cut short or damaged"),
     "Parquet with addresses": (addresses, "the column 'image' holds addresses ('https://example.org/a.png')"),
     "Parquet with names of files": (only_names, "the picture of row 0 has no bytes, only a name"),
+    "Parquet whose labels are kept back": (kept_back("set.parquet", picked="set.parquet"), "all in the column 'label'"),
+    "a folder of one such file": (kept_back("set.parquet"), "set.parquet has no labels: all in the column 'label' are"),
+    "such a training part": (kept_back("train.parquet", "test.parquet"), "train.parquet has no labels: all in the"),
     "a Parquet file that is cut short": (cut(one_parquet), "is cut short or damaged"),
     "IDX without labels": (lacking_labels, "lacks the labels of its train part"),
     "an IDX file that is cut short": (cut_idx, "train-images-idx3-ubyte is cut short or damaged"),

@@ -218,9 +218,14 @@ def test_kaggles_test_file_without_labels_is_left_aside_and_this_is_said(data, t
     place = tmp_path / "kaggle"
     place.mkdir()
     train, test = csv(place, "train.csv", X[TRAIN], Y[TRAIN]), csv(place, "test.csv", X[TEST], None)
-    for name, given in (("folder", {"path": place}), ("files", {"path": train, "test": test})):
-        _, said = add(name, **given)
-        assert "test.csv has no labels, and is left aside: no accuracy can be measured on it" in said
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    csv(alone, "test.csv", X[TEST], None)
+    ways = {"folder": (place, None), "files": (train, test), "folder_of_test": (train, alone)}
+    for name, (path, other) in ways.items():
+        _, said = add(name, path, test=other)
+        lacking = (other or test).name
+        assert f"{lacking} has no labels, and is left aside: no accuracy can be measured on it" in said
         assert load_dataset(name).test_size == 16
 
 
@@ -267,6 +272,36 @@ def test_few_training_images_that_are_test_images_too_are_left_out_of_training(d
     )
     assert "3 training images are left out: they are also test images" in said
     assert len(load_dataset("mine").labels) == 400
+
+
+TYPES = {
+    "whole": lambda images: images.astype(np.int64),
+    "half": lambda images: (images / 255).astype(np.float16),
+    "single": lambda images: (images / 255).astype(np.float32),
+    "double": lambda images: images / 255,
+}
+
+
+@pytest.mark.parametrize("of_test", TYPES)
+@pytest.mark.parametrize("of_train", ["bytes", *TYPES])
+def test_test_images_that_are_training_images_are_found_whatever_the_type_of_either(data, tmp_path, of_train, of_test):
+    x, y = patches(200, 4)
+    train, test = ({"bytes": np.array, **TYPES}[kind](x) for kind in (of_train, of_test))
+    with pytest.raises(InputError, match=r"200 of 200 test images are also training images \(such as set.npz, image 0"):
+        add("mine", npz(tmp_path, x_train=train, y_train=y, x_test=test, y_test=y))
+    add("mine", npz(tmp_path, x_train=train, y_train=y, x_test=test[:, ::-1], y_test=y))
+
+
+@pytest.mark.parametrize("kind", ["whole", "single", "yes or no"])
+def test_a_validation_part_of_another_type_is_taken_with_the_training_part_as_what_it_shows(data, tmp_path, kind):
+    x, y = patches(120, 4)
+    if kind == "yes or no":
+        x[60:80] = 255 * (x[60:80] > 100)
+    seen = x[60:80] > 100 if kind == "yes or no" else TYPES[kind](x[60:80])
+    parts = {"x_train": x[:60], "y_train": y[:60], "x_val": seen, "y_val": y[60:80], "x_test": x[80:], "y_test": y[80:]}
+    add("mine", npz(tmp_path, **parts))
+    for ours, theirs in zip(images_of(load_dataset("mine"), "train"), wanted(x[:80], y[:80]), strict=True):
+        assert np.array_equal(ours, theirs)
 
 
 def test_palettes_opaque_alpha_orientation_and_grey_pictures_in_colour_are_read_and_said(data, tmp_path):
