@@ -120,7 +120,7 @@ def labels_cell(seed: int) -> dict[str, Any]:
 
 
 def accuracy_percents(result: Mapping[str, Any]) -> dict[str, float]:
-    """The last validation accuracy and the test accuracy of a result as from `distill`, in percent, as columns."""
+    """Two columns of a result as from `distill`, in percent: best validation accuracy of its epochs, test accuracy."""
     return {"validation_accuracy": validation_percent(result), "accuracy": test_percent(result)}
 
 

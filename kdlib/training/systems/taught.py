@@ -81,10 +81,15 @@ def path(teacher: Any, networks: tuple[str, ...], *, temperature: float, alpha: 
 def nearest_to_mean(accuracies: dict[str, float], teacher: float, student: float) -> str:
     """The assistant whose own accuracy is nearest to the mean of teacher's and student's (Mirzadeh et al. 2020).
 
-    Arguments: accuracies on the validation split of networks that were trained on the labels alone, those of the
-    candidates by name. Returns the name; of two that are as near, the first.
+    Arguments: accuracies on the validation split, after the last epoch, of networks that were trained on the labels
+    alone; those of the candidates by name. Returns the name; of two that are as near, the first.
     """
-    return min(accuracies, key=lambda name: abs(accuracies[name] - (teacher + student) / 2))
+    return min(accuracies, key=lambda name: distance_from_mean(accuracies[name], teacher, student))
+
+
+def distance_from_mean(assistant: float, teacher: float, student: float) -> float:
+    """How far an assistant's own accuracy lies from the mean of teacher's and student's, in the unit of all three."""
+    return abs(assistant - (teacher + student) / 2)
 
 
 def tighter_clusters(teacher: Any, epoch: int, *, temperature: float, alpha: float, distance: float) -> tuple:
