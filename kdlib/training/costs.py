@@ -11,6 +11,7 @@ from .models import build_model, training_operations
 from .students import batch_size_and_steps
 from .systems.divided import PARTS
 from .systems.registry import find_system
+from .teachers import passes_for_means
 
 
 def system_operations(wanted: Student | Iterable[Student], dataset: Dataset, given: Iterable[Teacher] = ()) -> int:
@@ -60,9 +61,7 @@ def _own_teacher_operations(teacher: Teacher, epochs: int, dataset: Dataset) -> 
     total = epochs * len(dataset.train) * operations_of_example(teacher.network, dataset)
     if teacher.taught_by:
         total += responses_operations(teacher.taught_by, dataset)
-    if teacher.class_distance or teacher.information:  # means by class after each epoch
-        total += epochs * responses_operations(teacher, dataset)
-    return total
+    return total + passes_for_means(teacher, epochs) * responses_operations(teacher, dataset)
 
 
 def responses_operations(teacher: Teacher, dataset: Dataset) -> int:

@@ -64,7 +64,7 @@ def train_teacher(
     taught = None if teacher_logits is None else teacher_logits.detach().to(device)
     loss = TeacherLoss(teacher, dataset, model, taught)
     if first_run is not None:
-        loss.end_epoch()
+        loss.renew_means()
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -77,7 +77,8 @@ def train_teacher(
         for epoch in progress(range(1, teacher.epochs + 1), title):
             for batch in _batches(dataset.train, teacher.batch_size, order):
                 step(batch)
-            loss.end_epoch()
+            if epoch < teacher.epochs:
+                loss.renew_means()
             if epoch in teacher.epochs_with_responses:
                 logits.append(predict(model, dataset.images, teacher.precision))
                 correct = logits[-1].argmax(-1) == dataset.labels
@@ -197,11 +198,21 @@ def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Ten
     yield from shuffled.split(size)
 
 
+def passes_for_means(teacher: Teacher, epochs: int) -> int:
+    """Passes over the training set by which a teacher of so many epochs gets the means by class that its loss takes.
+
+    One before each epoch, but for the first from scratch; none where the loss has no such term.
+    """
+    if not (teacher.class_distance or teacher.information):
+        return 0
+    return epochs if teacher.continues else epochs - 1
+
+
 class TeacherLoss:
     """Loss that a teacher minimises: cross-entropy or equation 4, and a term that moves the clusters of the classes.
 
-    That term's means by class, and its weight, are tensors that change in place at the end of each epoch: a step can be
-    captured in a CUDA graph. Until there are means, after the first epoch from scratch, the weight is 0.
+    That term's means by class, and its weight, are tensors that change in place between epochs: a step can be captured
+    in a CUDA graph. Until there are means, which is in the first epoch from scratch, the weight is 0.
     """
 
     def __init__(self, teacher: Teacher, dataset: Dataset, model: ConvNet, teacher_logits: Tensor | None) -> None:
@@ -225,7 +236,7 @@ class TeacherLoss:
             value = value + self.weight * conditional_information(logits, labels, self.means).mean()
         return value
 
-    def end_epoch(self) -> None:
+    def renew_means(self) -> None:
         """Renew the means by class over the training set; with the first ones the term begins to weigh."""
         if not self.strength:
             return

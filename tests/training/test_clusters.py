@@ -109,15 +109,33 @@ def test_which_epochs_are_kept_moves_no_weight_of_a_class_distance_teacher(plain
 def test_means_by_class_are_those_of_the_training_set_after_the_epoch(plain, plain_run, digits):
     model = load_teacher(plain, plain_run, digits)
     loss = teachers.TeacherLoss(replace(plain, class_distance=0.5), digits, model, None)
-    loss.end_epoch()
+    loss.renew_means()
     features = predict(model.features, digits.images[digits.train])
     for c in range(10):
         torch.testing.assert_close(loss.means[c], features[digits.labels[digits.train] == c].mean(0))
     assert loss.weight == 0.5 and loss.bound > 0
     bound = loss.bound.clone()
     loss.model.head.weight.data.zero_()
-    loss.end_epoch()
+    loss.renew_means()
     assert torch.equal(loss.bound, bound)
+
+
+@pytest.mark.parametrize("changes", [{}, {"class_distance": 0.5}, {"information": -0.15}])
+@pytest.mark.parametrize("fine_tuned", [False, True])
+def test_means_by_class_take_a_pass_before_each_epoch_that_has_them_and_that_is_what_is_counted(
+    changes, fine_tuned, plain, plain_run, digits, monkeypatch
+):
+    seen = []
+
+    def count(values, labels, classes):
+        seen.append(len(labels))
+        return clusters.sums_by_class(values, labels, classes)
+
+    monkeypatch.setattr(teachers, "sums_by_class", count)
+    teacher = replace(plain, epochs=2, continues=plain if fine_tuned else None, **changes)
+    train_teacher(teacher, digits, first_run=plain_run if fine_tuned else None)
+    assert sum(seen) == (1 + fine_tuned) * bool(changes) * len(digits.train)
+    assert sum(seen) == teachers.passes_for_means(teacher, 2) * len(digits.train)
 
 
 def test_a_student_of_features_answers_by_its_teachers_last_layer_whatever_else_would_teach_it(
