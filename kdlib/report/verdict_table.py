@@ -146,7 +146,7 @@ class VerdictMatrix:
         self.rivals, self.page, self.reach = rivals, page, reach
 
     def deciding(self) -> dict[str, dict[str, Verdict | None]]:
-        """Of each statement that is shown, the verdict that decides it on each data set; None where none applies."""
+        """The verdict that decides each shown statement on each data set; None where none applies."""
         found = {}
         for statement, (claims, _) in self.statements.items():
             own = {

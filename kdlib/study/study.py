@@ -40,6 +40,10 @@ class Section:
     methods: Mapping[str, Callable[["Study"], Any]] = field(default_factory=dict)  # called as methods of the study
 
 
+def _with_those_behind(teacher: Teacher) -> list[Teacher]:
+    return [teacher, *(behind for before in teacher.builds_on for behind in _with_those_behind(before))]
+
+
 def _no_cost(unit: Teacher | Student) -> float:
     return 0.0
 
@@ -180,7 +184,8 @@ class Study:
         """Configuration of a student of a teacher's responses after an epoch (default: the last).
 
         It has the study's settings but for `changes`, fields of `Student`. Of a `system` that only changes who teaches,
-        an earlier epoch or another teacher that is made of this one, it is that one's student by equation 4.
+        an earlier epoch or another teacher that is made of this one as it was after the epoch, it is that one's
+        student by equation 4.
         """
         s = self.settings
         values = {
@@ -198,7 +203,7 @@ class Study:
             teacher, epoch, values["system"], values["parameters"] = systems.arranged(
                 values["system"], teacher, epoch, float(temperature), values["alpha"], values.get("parameters", ())
             )
-            self.teachers |= dict.fromkeys((teacher, *teacher.builds_on))
+            self.teachers |= dict.fromkeys(_with_those_behind(teacher))
         return Student(teacher, epoch, float(temperature), **values)
 
     def operations(self, wanted: Student | Iterable[Student], given: Iterable[Teacher] = ()) -> dict[str, int]:

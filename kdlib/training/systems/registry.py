@@ -125,14 +125,16 @@ def arranged(
     """Teacher, epoch, system and parameters of a student that is taught by a system, given those that it starts from.
 
     A system that only changes who teaches makes another teacher or takes another epoch, and its student is one of
-    equation 4: "rbkd". Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
+    equation 4: "rbkd". What it makes goes on from the teacher as it was after `epoch`, as if its training had ended
+    there. Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
     """
     found, given = find_system(system), dict(parameters_in_order(system, parameters))
     if not found.path:
         return teacher, epoch, system, tuple(given.items())
     values = found.defaults("teacher") | given
-    teacher, epoch = found.path(teacher, epoch, temperature=temperature, alpha=alpha, **values)
-    return teacher, epoch, "rbkd", ()
+    stopped = taught.stopped_after(teacher, epoch)
+    teaching, epoch = found.path(stopped, epoch, temperature=temperature, alpha=alpha, **values)
+    return (teacher if teaching == stopped else teaching), epoch, "rbkd", ()
 
 
 def system_loss(
