@@ -88,7 +88,7 @@ def train(
         for members in dataset.validation.split(size):
             load(F.pad(members, (0, size - len(members)))[None])
             for part in parts:
-                outputs = network.forward(matrices[part.start]).mT[:, : len(members)]
+                outputs = network.forward(matrices[part.start], keep_nan=True).mT[:, : len(members)]
                 if fixed is not None:
                     outputs = outputs + fixed[part][:, members]
                 correct[part] += (outputs.argmax(-1) == dataset.labels[members]).sum(1)
