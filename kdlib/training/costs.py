@@ -34,13 +34,6 @@ def system_operations(wanted: Student | Iterable[Student], dataset: Dataset, giv
     return total + sum(_own_teacher_operations(*each, dataset) for each in trained.items())
 
 
-def teacher_operations(teacher: Teacher, dataset: Dataset, given: Iterable[Teacher] = ()) -> int:
-    """Floating-point operations of a teacher's training and of all teachers that it builds on, but for `given` ones."""
-    trained: dict[Teacher, int] = {}
-    _add_behind(teacher, teacher.epochs, tuple(given), trained)
-    return sum(_own_teacher_operations(*each, dataset) for each in trained.items())
-
-
 def _add_behind(teacher: Teacher, epochs: int, given: tuple[Teacher, ...], trained: dict[Teacher, int]) -> None:
     """Add a teacher, and all that it builds on, with the epochs that each is trained for; not those that are given."""
     if teacher not in given:

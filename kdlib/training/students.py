@@ -79,8 +79,9 @@ def stack_key(student: Student, dataset: Dataset) -> tuple:
 def make_schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
     """The schedule of a student: full batches from one shuffled pass over its transfer set after another.
 
-    It is validated after each epoch, which is as many steps as one pass has. Arguments: `logits` [N, C], its target
-    logits of all examples.
+    Its steps are divided into `epochs` parts of (nearly) equal length, after each of which it is validated: parts are
+    passes where no number of `steps` is given. Of fewer steps than epochs it is validated after each. Arguments:
+    `logits` [N, C], its target logits of all examples.
     """
     members = transfer_set(student, dataset, logits)
     size, steps = batch_size_and_steps(student, dataset)

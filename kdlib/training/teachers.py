@@ -1,6 +1,7 @@
 """Training a teacher, and its responses: the logits of every example, by data-set index, epoch by epoch."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -121,6 +122,8 @@ def _check(
             raise InputError(f"{name} {getattr(teacher, name)!r} cannot be used; allowed: a tuple of epochs")
         for epoch in getattr(teacher, name):
             arguments.whole(f"an epoch in {name}", epoch, 1, teacher.epochs)
+    if any(b <= a for a, b in pairwise(teacher.kept_epochs)):  # responses are stored in the order of the epochs
+        raise InputError(f"kept_epochs {teacher.kept_epochs!r} cannot be used; allowed: ascending epochs, each once")
     if (teacher.taught_by is None) != (teacher_logits is None):
         raise InputError("teacher: `teacher_logits` belong to an assistant, and to no other")
     if (teacher.continues is None) != (first_run is None):
@@ -164,7 +167,8 @@ def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epo
 
     Raises `InputError` if no weights were kept after that epoch, or they are another network's.
     """
-    prefix = f"weights/{epoch or teacher.epochs}/"
+    epoch = epoch or teacher.epochs
+    prefix = f"weights/{epoch}/"
     weights = {name.removeprefix(prefix): value for name, value in run.items() if name.startswith(prefix)}
     if not weights:
         raise InputError(f"no weights were kept after epoch {epoch}")
@@ -172,9 +176,7 @@ def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epo
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(
-            f"the weights after epoch {epoch or teacher.epochs} are not those of {teacher.network}"
-        ) from error
+        raise InputError(f"the weights after epoch {epoch} are not those of {teacher.network}") from error
     return model.to(dataset.images.device).eval()
 
 

@@ -318,8 +318,16 @@ def test_keeping_fewer_epochs_changes_no_number(tiny_teacher, tiny_run, digits):
 def test_what_was_not_kept_is_refused_with_what_was(tiny_teacher, tiny_run, digits):
     with pytest.raises(InputError, match="epoch 5; kept: 1, 2"):
         responses(tiny_run, 5)
-    with pytest.raises(InputError, match="no weights were kept after epoch 1"):
+    with pytest.raises(InputError, match="no weights were kept after epoch 1$"):
         load_teacher(tiny_teacher, tiny_run, digits, 1)
+    with pytest.raises(InputError, match="no weights were kept after epoch 2$"):
+        load_teacher(tiny_teacher, {"logits": tiny_run["logits"]}, digits)
+
+
+@pytest.mark.parametrize("kept", [(2, 1), (2, 2)])
+def test_kept_epochs_that_do_not_ascend_are_refused_since_responses_lie_in_their_order(kept, tiny_teacher, digits):
+    with pytest.raises(InputError, match="cannot be used; allowed: ascending epochs, each once"):
+        train_teacher(replace(tiny_teacher, kept_epochs=kept), digits)
 
 
 def test_an_assistant_answers_more_like_its_teacher_than_a_network_of_its_own(tiny_teacher, tiny_run, digits):
