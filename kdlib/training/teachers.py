@@ -15,7 +15,7 @@ from . import arguments
 from .choices import PRECISIONS
 from .config import Teacher
 from .devices import GraphedStep, adam, autocast, bf16_emulation, own_defaults
-from .losses import equation_4
+from .losses import kd_divergence
 from .models import ConvNet, build_model, find_architecture
 from .systems.clusters import BOUND, class_distance, conditional_information, distance_between, sums_by_class
 
@@ -230,8 +230,9 @@ class TeacherLoss:
         if self.teacher_logits is None:
             value = F.cross_entropy(logits, labels, label_smoothing=teacher.label_smoothing)
         else:
-            settings = {"temperature": teacher.temperature, "alpha": teacher.alpha, "t_squared": False}
-            value = equation_4(logits, self.teacher_logits[part], labels, **settings)
+            # Equation 4, of two means: that over examples of `losses.equation_4` would move assistants' last bits.
+            soft = kd_divergence(logits, self.teacher_logits[part], teacher.temperature).mean()
+            value = (1 - teacher.alpha) * F.cross_entropy(logits, labels) + teacher.alpha * soft
         if teacher.class_distance:
             value = value + self.weight * class_distance(features, labels, self.means, self.bound).mean()
         if teacher.information:

@@ -83,7 +83,7 @@ def train_divided(
     settings = {name: getattr(student, name) for name in ("temperature", "alpha", "t_squared")}
 
     def kd(outputs: Tensor, batch: Tensor) -> Tensor:
-        return equation_4(outputs, logits[batch], dataset.labels[batch], **settings)
+        return equation_4(outputs, logits[batch], dataset.labels[batch], **settings).mean()
 
     def train(parts: list[nn.Module], loss: Callable[..., Tensor], told: bool = True) -> None:
         optimizer = adam([weight for part in parts for weight in part.parameters()], student.learning_rate)

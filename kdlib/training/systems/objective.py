@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..devices import adam
 from ..flat import FlatWeights
+from ..losses import hard_loss
 from .registry import find_system
-from .terms import hard
 
 
 class Objective:
@@ -112,7 +112,7 @@ class Objective:
         term = self.system.loss(outputs, logits, labels, **self._of_term(values), **moving)
         if "weight" not in values:
             return term
-        return values["hard"] * hard(outputs, labels) + values["weight"] * self._warmed_up(values) * term
+        return values["hard"] * hard_loss(outputs, labels) + values["weight"] * self._warmed_up(values) * term
 
     def _of_term(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: values[name] for name in self.of_term}

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..losses import kd_targets
+from ..losses import equation_4, kd_targets
 from ..measures import nearest
 from ..targets import class_means
 from .system import Gradient, Parameter, System
@@ -17,7 +17,6 @@ from .terms import (
     EQUATION_4,
     FIELDS,
     Number,
-    equation_4,
     equation_4_gradient,
     without,
 )
