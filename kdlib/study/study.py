@@ -206,6 +206,13 @@ class Study:
             self.teachers |= dict.fromkeys(_with_those_behind(teacher))
         return Student(teacher, epoch, float(temperature), **values)
 
+    @property
+    def steps_on_all(self) -> int:
+        """Number of steps in which a student is trained on all examples: those of few may be trained for as many."""
+        return students.steps_of(
+            self.settings.student_epochs, len(self.dataset.train), self.settings.student_batch_size
+        )
+
     def operations(self, wanted: Student | Iterable[Student], given: Iterable[Teacher] = ()) -> dict[str, int]:
         """Operations of the whole training of a student, or of several: `total`, and `given_teacher`.
 

@@ -39,7 +39,8 @@ def train(
     Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student;
     `models`, their networks on the CPU with the initial weights (None: those of each student's seed); `added`, for each
     student the logits [N, C] of a network that is trained no more, to which its own answers are added (None: to none).
-    Returns each student's validation accuracies (fractions, one for each validation), and its network.
+    Returns each student's validation accuracies (fractions, one for each validation), and its network. In bf16 these
+    accuracies are of weights and logits rounded to bf16, where the loop predicts in fp32 with the fp32 weights.
     """
     first, count, device = students[0], len(students), dataset.images.device
     architecture = find_architecture(first.network, dataset.family, dataset.shape)

@@ -64,8 +64,12 @@ def batch_size_and_steps(student: Student, dataset: Dataset) -> tuple[int, int]:
     total = len(members)
     if student.examples_per_class is not None:
         total = student.examples_per_class * len(dataset.labels[members].unique())
-    size = min(student.batch_size, total)
-    return size, student.steps or max(1, round(student.epochs * total / size))
+    return min(student.batch_size, total), student.steps or steps_of(student.epochs, total, student.batch_size)
+
+
+def steps_of(epochs: int, examples: int, batch_size: int) -> int:
+    """Number of steps nearest to so many epochs, in batches of the size given, or of all examples if they are fewer."""
+    return max(1, round(epochs * examples / min(batch_size, examples)))
 
 
 def stack_key(student: Student, dataset: Dataset) -> tuple:
@@ -134,7 +138,9 @@ def distill(
     and in a CPU's own bf16. A network that cannot be stacked is trained in the loop.
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], counts after the label-free bias correction of the missing class; `bias`, the shift of its
-    logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
+    logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`. All are of the fp32
+    weights, but for `validation_accuracy` of a student that is stacked in bf16: that is of its weights as rounded for
+    the products, and its logits are rounded to bf16, of which equal ones count for the first class.
     Raises `InputError` before any training for what cannot be trained as asked.
     """
     if isinstance(students, Student | str) or not isinstance(students, Iterable):

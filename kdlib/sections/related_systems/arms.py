@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ...study.study import Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.measures import test_percent, validation_percent
 from ...training.systems.registry import systems
@@ -14,7 +15,6 @@ from ...training.systems.system import System
 from ...training.systems.taught import stopped_after
 from ..sweet_spot.experiment import find_sweet_spot, known_spot, search_cells, search_map, three_teachers
 
-TEMPERATURE = 9.0  # of systems whose source has none of its own
 SIZES = (50, 500)  # random examples of each class, beside all of them
 EVERY = 5  # of the missing classes every fifth is removed
 LABELS = "labels_alone"
@@ -162,15 +162,9 @@ def removed_classes(study: Study) -> tuple[int, ...]:
     return study.missing_classes[::EVERY]
 
 
-def whole_steps(study: Study) -> int:
-    """Steps of a student on all examples: those of few examples are trained for as many."""
-    s, whole = study.settings, len(study.dataset.train)
-    return max(1, round(s.student_epochs * whole / min(s.student_batch_size, whole)))
-
-
 def of_size(study: Study, size: int) -> dict[str, Any]:
     """Fields of a student that learns from so many random examples of each class, in as many steps as from all."""
-    return {"examples_per_class": size, "selection": "random", "steps": whole_steps(study)}
+    return {"examples_per_class": size, "selection": "random", "steps": study.steps_on_all}
 
 
 def published_code_smoothing(alpha: float, confidence: float, temperature: float, classes: int) -> float:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...study.study import Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.measures import last_validation_percent, within_between_scatter
 from ...training.systems.features import transfer_features
@@ -16,7 +17,6 @@ from ...training.systems.taught import ASSISTANTS, distance_from_mean, nearest_t
 from ...training.teachers import load_teacher, predict
 from ..penultimate_layer.experiment import sampled_members
 from .arms import (
-    TEMPERATURE,
     Start,
     accuracy_percents,
     free_start,

@@ -19,9 +19,9 @@ from ...claims.rows import (
     ratio,
     two,
 )
+from ...training.choices import TEMPERATURE
 
 LEARNED_AS_MUCH = 1  # points of validation accuracy that a teacher may lie behind another and count as equal
-TEMPERATURE = 9  # at which all controls are compared
 
 
 @statistic

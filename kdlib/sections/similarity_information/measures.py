@@ -9,6 +9,7 @@ from torch import Tensor
 from ...data import human_labels
 from ...data.human_labels import HUMAN_LABELS
 from ...study.study import CAPACITIES, Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Teacher
 from ...training.losses import soft_labels
 from ...training.similarity import (
@@ -24,7 +25,6 @@ from ..penultimate_layer.experiment import settings
 from . import yardsticks
 from .yardsticks import agreement
 
-TEMPERATURE = 9.0  # of what is shown for one temperature, and of the controls
 LEAST_VOTES = 5  # for another class: of fewer, an image's people say too little
 CONTROLS = ("shuffled", "class_mean", "smoothed")
 
