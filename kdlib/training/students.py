@@ -15,7 +15,8 @@ from ..errors import InputError
 from . import arguments, stacked
 from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, requested_engine
 from .config import Schedule, Student, Teacher
-from .devices import adam, autocast, bf16_emulation, has_bf16_instructions, own_defaults
+from .devices import has_bf16_instructions, own_defaults
+from .loop import descend
 from .losses import entropy, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, is_tiny
@@ -107,19 +108,11 @@ def train_one(
     """
     if find_system(student.system).divided:
         return divided.train_divided(student, dataset, logits, schedule, callback)
-    device = dataset.images.device
-    model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
-    optimizer = adam(list(model.parameters()), student.learning_rate)
+    model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed())
+    model.to(dataset.images.device)
     objective = Objective([student], dataset.labels, [logits], len(schedule.batches))
-    for step, batch in enumerate(schedule.batches, start=1):
-        with bf16_emulation(device, student.precision):
-            with autocast(device, student.precision):
-                outputs = model(dataset.images[batch])
-            value = objective.value(outputs.float(), batch)
-            optimizer.zero_grad()
-            value.backward()
-        optimizer.step()
-        objective.count(outputs.detach().float()[None], batch[None])
+    for step, batch, [outputs] in descend([model], student, dataset, schedule, objective.value):
+        objective.count(outputs[None], batch[None])
         objective.advance()
         if step in schedule.validate_after:
             objective.end_epoch()

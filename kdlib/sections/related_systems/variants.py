@@ -187,7 +187,8 @@ def _own(study: Study, run: Teacher) -> float:
 
 
 def _features_config(study: Study, seed: int, run: Teacher) -> dict[str, Any]:
-    return _run_config(study, run) | {"student": labels_student(study, seed).config(study.dataset)}
+    student = labels_student(study, seed).config(study.dataset)
+    return _run_config(study, run) | {"student": student, "version": 2}
 
 
 def _features(study: Study, seed: int, run: Teacher) -> dict[str, Tensor]:

@@ -41,8 +41,8 @@ class Objective:
         self.state, gradient = (self.learned.views(flat)[0].view(shape) for flat in (vector, vector.grad))
         self.state.requires_grad_().grad = gradient
 
-    def value(self, outputs: Tensor, batch: Tensor) -> Tensor:
-        """Mean loss of a student that is trained alone, for autograd: outputs [B, C], indices `batch` [B] -> scalar."""
+    def value(self, batch: Tensor, outputs: Tensor) -> Tensor:
+        """Mean loss of a student that is trained alone, for autograd: indices `batch` [B], outputs [B, C] -> scalar."""
         state = None if self.state is None else self.state[0]
         return self._loss(outputs, self.logits[0][batch], self.labels[batch], self.values[0], state).mean()
 
