@@ -70,6 +70,12 @@ def test_a_teacher_that_a_system_makes_goes_on_from_the_epoch_that_teaches_and_n
     assert long not in behind(found.teacher) and set(behind(found.teacher)) <= set(study.teachers)
 
 
+@pytest.mark.parametrize("name", ["takd", "mcmi", "class_distance", "tfkd_self"])
+def test_no_teacher_is_made_of_an_epoch_that_its_training_does_not_reach(name, study):
+    with pytest.raises(InputError, match="the epoch that teaches.*3"):
+        study.student(study.teacher("large", 0), TEMPERATURE, 3, system=name)
+
+
 @pytest.mark.parametrize(("name", "parameters"), [("half_way_checkpoint", {}), ("takd", {"assistants": 0})])
 def test_where_the_teacher_itself_teaches_its_own_run_is_taken_whatever_the_epoch(name, parameters, study):
     teacher = study.teacher("large", 0)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...data import plugins
 from ...errors import InputError
-from ..arguments import axes, broadcasts, fraction, instance, label_range, one_of, positive
+from ..arguments import axes, broadcasts, fraction, instance, label_range, one_of, positive, whole
 from . import decoupled, scale_free, scheduled, taught, teacher_free
 from .system import KINDS, System
 
@@ -132,6 +132,7 @@ def arranged(
     if not found.path:
         return teacher, epoch, system, tuple(given.items())
     values = found.defaults("teacher") | given
+    whole("the epoch that teaches", epoch, min(1, teacher.epochs), teacher.epochs)
     stopped = taught.stopped_after(teacher, epoch)
     teaching, epoch = found.path(stopped, epoch, temperature=temperature, alpha=alpha, **values)
     return (teacher if teaching == stopped else teaching), epoch, "rbkd", ()
