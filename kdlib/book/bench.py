@@ -26,7 +26,7 @@ from ..paths import data_dir
 from ..study.plan import make_plan
 from ..study.store import Store
 from ..training import devices, teachers
-from ..training.choices import PRECISIONS
+from ..training.choices import PRECISIONS, TEMPERATURE
 from ..training.config import Schedule, Student, Teacher
 from ..training.losses import entropy, kd_loss, soft_labels
 from ..training.measures import accuracy, cell_accuracies, test_percent
@@ -329,7 +329,7 @@ def _accuracy_and_entropy(job: Job, capacity: str, seed: int, precision: str) ->
     devices.make_deterministic(torch.device(job.device))
     dataset = _subset(job)
     run = teachers.train_teacher(Teacher(capacity, seed, PARITY["epochs"], BATCH, precision=precision), dataset)
-    response = soft_labels(teachers.responses(run)[dataset.train], 9.0)
+    response = soft_labels(teachers.responses(run)[dataset.train], TEMPERATURE)
     return 100 * run["validation_accuracy"][-1].item(), entropy(response).mean().item()
 
 

@@ -19,7 +19,7 @@ from ..claims.intervals import t_interval
 from ..data.paper import missing_class_table
 from ..report.formatting import setting_name
 from ..report.shown import as_picture
-from ..sections.entropy.experiment import SHOWN_TEMPERATURE
+from ..training.choices import TEMPERATURE
 
 SPRITE_COLUMNS = 30
 
@@ -50,7 +50,7 @@ def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Seq
     """
     logits = {
         teacher: [
-            _rounded(SHOWN_TEMPERATURE * np.log(example.sort_values("class").soft_label), 4)
+            _rounded(TEMPERATURE * np.log(example.sort_values("class").soft_label), 4)
             for _, example in part.groupby("example")
         ]
         for teacher, part in labels.groupby("teacher")

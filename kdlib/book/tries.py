@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..training.devices import make_deterministic, timings
 from ..training.im2col import StridedConvolution
-from ..training.layers import Convolution, ConvolutionToBlocks, Network, relu_, relu_gradient_
+from ..training.layers import Convolution, ConvolutionToBlocks, Network, relu_gradient_, relu_on_bits_
 from ..training.models import INPUT_SHAPES, find_architecture
 
 BATCH, STUDENTS, REPEATS = 128, 4, 100
@@ -36,7 +36,7 @@ def _tries() -> list[tuple[str, str, Callable[[], object], Callable[[], object]]
     channels, (_, height, width) = architecture.widths[0], shape
     plain = Convolution(1, (channels, height // 2, width // 2), second.shape[0], BATCH, _random(0), 2)
     return [
-        ("ReLU on the bits", "on numbers of bf16", lambda: relu_(values), lambda: values.relu_()),
+        ("ReLU on the bits", "on numbers of bf16", lambda: relu_on_bits_(values), lambda: values.relu_()),
         (
             "gradient of ReLU on the bits",
             "on numbers of bf16",

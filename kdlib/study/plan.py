@@ -135,7 +135,7 @@ class Calibration:
         part = min(teacher.batch_size, examples, self._part(teacher.network))
         kept = len(teacher.epochs_with_responses)
         training = teacher.epochs * examples / part * self._step(teacher.network, teacher.precision, part)
-        means = teacher.epochs * examples * bool(teacher.class_distance or teacher.information)  # after each epoch
+        means = examples * teachers.passes_for_means(teacher, teacher.epochs)
         seen = kept * everything + self.dataset.test_size + means
         predicting = seen * self._predict(teacher.network, teacher.precision)
         logits = 4 * everything * self.dataset.classes * kept / 2**20

@@ -40,6 +40,10 @@ class Section:
     methods: Mapping[str, Callable[["Study"], Any]] = field(default_factory=dict)  # called as methods of the study
 
 
+def _with_those_behind(teacher: Teacher) -> list[Teacher]:
+    return [teacher, *(behind for before in teacher.builds_on for behind in _with_those_behind(before))]
+
+
 def _no_cost(unit: Teacher | Student) -> float:
     return 0.0
 
@@ -180,7 +184,8 @@ class Study:
         """Configuration of a student of a teacher's responses after an epoch (default: the last).
 
         It has the study's settings but for `changes`, fields of `Student`. Of a `system` that only changes who teaches,
-        an earlier epoch or another teacher that is made of this one, it is that one's student by equation 4.
+        an earlier epoch or another teacher that is made of this one as it was after the epoch, it is that one's
+        student by equation 4.
         """
         s = self.settings
         values = {
@@ -198,8 +203,15 @@ class Study:
             teacher, epoch, values["system"], values["parameters"] = systems.arranged(
                 values["system"], teacher, epoch, float(temperature), values["alpha"], values.get("parameters", ())
             )
-            self.teachers |= dict.fromkeys((teacher, *teacher.builds_on))
+            self.teachers |= dict.fromkeys(_with_those_behind(teacher))
         return Student(teacher, epoch, float(temperature), **values)
+
+    @property
+    def steps_on_all(self) -> int:
+        """Number of steps in which a student is trained on all examples: those of few may be trained for as many."""
+        return students.steps_of(
+            self.settings.student_epochs, len(self.dataset.train), self.settings.student_batch_size
+        )
 
     def operations(self, wanted: Student | Iterable[Student], given: Iterable[Teacher] = ()) -> dict[str, int]:
         """Operations of the whole training of a student, or of several: `total`, and `given_teacher`.

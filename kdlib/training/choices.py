@@ -10,6 +10,7 @@ ENGINES = ("loop", "stacked")
 SYSTEM_TEACHERS = ("small", "large", "large_sweet")
 STAND_INS = ("small_teacher", "large_teacher")  # roles of table 7, and parameters, that a teacher of one's own may take
 TRIALS = 3  # most trials of a system's main weight: every grid has as many values
+TEMPERATURE = 9.0  # of whatever is shown, compared or searched at one: that of the paper's tables 2 and 3
 SELECTIONS = {"entropy": "highest", "lowest": "lowest", "random": "random"}
 
 

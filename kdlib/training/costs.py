@@ -11,6 +11,7 @@ from .models import build_model, training_operations
 from .students import batch_size_and_steps
 from .systems.divided import PARTS
 from .systems.registry import find_system
+from .teachers import passes_for_means
 
 
 def system_operations(wanted: Student | Iterable[Student], dataset: Dataset, given: Iterable[Teacher] = ()) -> int:
@@ -33,13 +34,6 @@ def system_operations(wanted: Student | Iterable[Student], dataset: Dataset, giv
     return total + sum(_own_teacher_operations(*each, dataset) for each in trained.items())
 
 
-def teacher_operations(teacher: Teacher, dataset: Dataset, given: Iterable[Teacher] = ()) -> int:
-    """Floating-point operations of a teacher's training and of all teachers that it builds on, but for `given` ones."""
-    trained: dict[Teacher, int] = {}
-    _add_behind(teacher, teacher.epochs, tuple(given), trained)
-    return sum(_own_teacher_operations(*each, dataset) for each in trained.items())
-
-
 def _add_behind(teacher: Teacher, epochs: int, given: tuple[Teacher, ...], trained: dict[Teacher, int]) -> None:
     """Add a teacher, and all that it builds on, with the epochs that each is trained for; not those that are given."""
     if teacher not in given:
@@ -60,9 +54,7 @@ def _own_teacher_operations(teacher: Teacher, epochs: int, dataset: Dataset) -> 
     total = epochs * len(dataset.train) * operations_of_example(teacher.network, dataset)
     if teacher.taught_by:
         total += responses_operations(teacher.taught_by, dataset)
-    if teacher.class_distance or teacher.information:  # means by class after each epoch
-        total += epochs * responses_operations(teacher, dataset)
-    return total
+    return total + passes_for_means(teacher, epochs) * responses_operations(teacher, dataset)
 
 
 def responses_operations(teacher: Teacher, dataset: Dataset) -> int:

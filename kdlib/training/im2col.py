@@ -12,8 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SMALL = 7  # most pixels a side of images that the library's convolution takes longer for
-SMALLEST = 2  # most pixels a side of those for which it does so however few they are
-MANY = 128
 
 
 class Window(NamedTuple):

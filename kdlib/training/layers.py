@@ -13,7 +13,6 @@ from torch import Tensor
 from .models import Architecture, conv_strides
 
 BLOCK = 4  # pixels a side: what two convolutions of stride 2 turn into one place
-BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 
 
 class Network:
@@ -57,11 +56,16 @@ class Network:
         first.inputs.copy_(examples_last.view(len(images), *first.inputs.shape[1:]))
         first.lay_out()
 
-    def forward(self, weights: list[Tensor]) -> Tensor:
-        """Logits [K, classes, B] for the images that were loaded last."""
+    def forward(self, weights: list[Tensor], *, keep_nan: bool = False) -> Tensor:
+        """Logits [K, classes, B] for the images that were loaded last.
+
+        In bf16 ReLU is taken on bits, which makes 0 of some NaN. `keep_nan`: it is PyTorch's, which takes longer and
+        keeps them, so that a student that diverged answers NaN.
+        """
+        relu = relu_on_bits_ if self.logits.dtype == torch.bfloat16 and not keep_nan else torch.relu_
         for layer, weight, out in zip(self.layers, weights, self.outputs, strict=True):
             if layer is not self.layers[0]:
-                relu_(layer.inputs)
+                relu(layer.inputs)
                 layer.lay_out()
             layer.multiply(weight, out)
         return self.logits
@@ -220,14 +224,19 @@ class Dense:
 Layer = Convolution | Dense
 
 
-def relu_(values: Tensor) -> None:
-    """ReLU in place, on the numbers' bits: as integers they have the same signs, and bf16 is not converted."""
-    values.view(BITS[values.dtype]).clamp_(min=0)
+def relu_on_bits_(values: Tensor) -> None:
+    """ReLU of bf16 in place, on the numbers' bits: as integers they have the same signs, and are not converted.
+
+    NaN whose sign bit is set, as that of inf - inf is on x86, becomes 0.
+    """
+    values.view(torch.int16).clamp_(min=0)
 
 
 def relu_gradient_(gradient: Tensor, outputs: Tensor) -> Tensor:
-    """The gradient by what went into a ReLU, in place of that by its `outputs`; likewise on bits."""
-    kept, positive = (values.view(BITS[values.dtype]) for values in (gradient, outputs.view_as(gradient)))
+    """The gradient by what went into a ReLU, in place of that by its `outputs`; of bf16 on bits."""
+    kept, positive = gradient, outputs.view_as(gradient)
+    if gradient.dtype == torch.bfloat16:
+        kept, positive = kept.view(torch.int16), positive.view(torch.int16)
     torch.ops.aten.threshold_backward.grad_input(kept, positive, 0, grad_input=kept)
     return gradient
 

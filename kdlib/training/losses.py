@@ -42,7 +42,15 @@ def label_smoothing_labels(labels: Tensor, classes: int, alpha: float, dtype: to
     fraction("alpha", alpha)
     if dtype not in FLOATS:
         raise InputError(f"dtype {dtype!r} cannot be used; allowed: a torch type of floats")
-    return F.one_hot(labels, classes).to(dtype) * (1 - alpha) + alpha / classes
+    return equation_1(labels, classes, alpha, dtype)
+
+
+def equation_1(labels: Tensor, classes: int, alpha: float | Tensor, dtype: torch.dtype) -> Tensor:
+    """The labels [..., C] of `label_smoothing_labels`, of arguments that were checked before.
+
+    Arguments: `labels` [...]; `alpha` may be a tensor that broadcasts against the result.
+    """
+    return (1 - alpha) * F.one_hot(labels, classes).to(dtype) + alpha / classes
 
 
 def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
@@ -53,8 +61,19 @@ def label_smoothing_loss(logits: Tensor, labels: Tensor, alpha: float) -> Tensor
     Arguments: `logits` [B, C], `labels` [B], `alpha` in [0, 1]. Returns a scalar.
     """
     axes(logits=(logits, "B C"), labels=(labels, "B"), least={"B": 1, "C": 1})
-    targets = label_smoothing_labels(labels, logits.shape[-1], alpha, logits.dtype)
-    return -(targets * F.log_softmax(logits, dim=-1)).sum(-1).mean()
+    label_range(labels, logits.shape[1])
+    fraction("alpha", alpha)
+    return equation_3(logits, labels, alpha).mean()
+
+
+def equation_3(logits: Tensor, labels: Tensor, alpha: float | Tensor) -> Tensor:
+    """The `label_smoothing_loss` of each example, in nats, of arguments that were checked before.
+
+    Arguments: `logits` [..., B, C], `labels` [..., B]; `alpha` may be a tensor that broadcasts against the labels of
+    equation 1, [..., B, C]. Returns [..., B, 1].
+    """
+    targets = equation_1(labels, logits.shape[-1], alpha, logits.dtype)
+    return -(targets * F.log_softmax(logits, dim=-1)).sum(-1, keepdim=True)
 
 
 def kd_loss(
@@ -82,16 +101,31 @@ def kd_loss(
     positive("temperature", temperature)
     fraction("alpha", alpha)
     flag("t_squared", t_squared)
-    return equation_4(student_logits, teacher_logits, labels, temperature=temperature, alpha=alpha, t_squared=t_squared)
+    settings = {"temperature": temperature, "alpha": alpha, "t_squared": t_squared}
+    return equation_4(student_logits, teacher_logits, labels, **settings).mean()
 
 
 def equation_4(
-    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, alpha: float, t_squared: bool
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float | Tensor,
+    alpha: float | Tensor,
+    t_squared: float | Tensor,
 ) -> Tensor:
-    """`kd_loss` of arguments that were checked before: what a training loop takes at every step."""
-    scale = temperature**2 if t_squared else 1.0
-    kl = kd_divergence(student_logits, teacher_logits, temperature)
-    return (1 - alpha) * F.cross_entropy(student_logits, labels) + alpha * scale * kl.mean()
+    """The `kd_loss` of each example, in nats, of arguments that were checked before: equation 4 of the paper.
+
+    Arguments: both logits [..., B, C], `labels` [..., B]; `t_squared` 1 or 0; it and the others may be tensors that
+    broadcast against the result. Returns [..., B, 1].
+    """
+    soft = kd_divergence(student_logits, teacher_logits, temperature)[..., None]
+    return (1 - alpha) * hard_loss(student_logits, labels) + alpha * temperature ** (2 * t_squared) * soft
+
+
+def hard_loss(student_logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each example with its hard label, in nats: [..., B, C], [..., B] -> [..., B, 1]."""
+    return -F.log_softmax(student_logits, dim=-1).gather(-1, labels[..., None])
 
 
 def kd_targets(

@@ -168,6 +168,11 @@ def validation_percent(result: Mapping[str, Tensor]) -> float:
     return 100 * result["validation_accuracy"].max().item()
 
 
+def last_validation_percent(result: Mapping[str, Tensor]) -> float:
+    """Validation accuracy after the last epoch of a student, or the last kept one of a teacher, in percent."""
+    return 100 * result["validation_accuracy"][-1].item()
+
+
 def test_percent(result: Mapping[str, Tensor]) -> float:
     """Test accuracy of a student after its last step, in percent."""
     counts = result["confusion"]

@@ -39,71 +39,100 @@ def train(
     Arguments: `logits`, for each student the target logits [N, C] of all examples; `schedules`, one for each student;
     `models`, their networks on the CPU with the initial weights (None: those of each student's seed); `added`, for each
     student the logits [N, C] of a network that is trained no more, to which its own answers are added (None: to none).
-    Returns each student's validation accuracies (fractions, one for each validation), and its network.
+    Returns each student's validation accuracies (fractions, one for each validation), and its network. In bf16 these
+    accuracies are of weights and logits rounded to bf16, where the loop predicts in fp32 with the fp32 weights.
     """
-    first, count, device = students[0], len(students), dataset.images.device
-    architecture = find_architecture(first.network, dataset.family, dataset.shape)
-    turns = device.type == "cpu" and takes_turns(architecture, dataset.shape)
-    if count == 1 and not turns:  # one alone takes another path through the matrix library: other last bits
-        doubled = (each and each * 2 for each in (models, added))
-        histories, models = train(students * 2, dataset, logits * 2, schedules * 2, *doubled)
-        return histories[:1], models[:1]
+    count, first = len(students), students[0]
     args = (first.network, dataset.family, dataset.shape, dataset.classes)
     models = models or [build_model(*args, seed=student.seed()) for student in students]
-    models = [model.to(device) for model in models]
-    batches = torch.stack([schedule.batches for schedule in schedules], dim=1)  # steps K B
-    kind, size, at_once = DTYPES[first.precision], batches.shape[-1], 1 if turns else count
-    like = torch.empty(0, dtype=kind, device=device)
-    network = Network(architecture, at_once, dataset.shape, dataset.classes, size, like)
-    weights = FlatWeights(_stack(models, network.layers), kind)
-    optimizer = adam([weights.vector], first.learning_rate)
-
-    objective = Objective(students, dataset.labels, logits, len(batches))
-    objective.stack()
-    parts = [slice(start, start + at_once) for start in range(0, count, at_once)]
-    matrices = {part.start: weights.views(weights.rounded[part]) for part in parts}
-    gradients = {part.start: weights.views(weights.gradient[part]) for part in parts}
-    examples = _examples_to_load(batches, parts)
-    rows = torch.arange(count, device=device)[:, None]
-    fixed = None if added is None else torch.stack(added)  # K N C
-
-    def load(examples: Tensor) -> None:
-        images = dataset.images[examples.flatten()]
-        network.load(images.to(kind).view(*examples.shape, *dataset.shape))
-
-    def train_step(batch: Tensor) -> None:
-        for part, which in zip(parts, examples, strict=True):
-            if which:
-                load(batch[which])
-            outputs = network.forward(matrices[part.start]).mT.float()  # K B C
-            if fixed is not None:
-                outputs = outputs + fixed[rows[part], batch[part]]
-            gradient = objective.gradient(outputs, batch[part], part)
-            network.backward(matrices[part.start], gradient.mT.to(kind), gradients[part.start])
-        objective.advance()
-        weights.step(optimizer)
-
-    def validate() -> Tensor:
-        correct = torch.zeros(count, dtype=torch.int64, device=device)
-        for members in dataset.validation.split(size):
-            load(F.pad(members, (0, size - len(members)))[None])
-            for part in parts:
-                outputs = network.forward(matrices[part.start]).mT[:, : len(members)]
-                if fixed is not None:
-                    outputs = outputs + fixed[part][:, members]
-                correct[part] += (outputs.argmax(-1) == dataset.labels[members]).sum(1)
-        return correct / len(dataset.validation)
-
+    if count == 1 and not in_turns(first, dataset):  # one alone takes another path of the matrix library: other bits
+        students, logits, schedules, models = students * 2, logits * 2, schedules * 2, models * 2
+        added = added and added * 2
+    stack = Stack(students, dataset, logits, schedules, models, added)
+    run_step = GraphedStep(stack.step, stack.batches[0])
     history = []
-    run_step = GraphedStep(train_step, batches[0])
-    with bf16_emulation(device, first.precision):
-        for step, batch in enumerate(batches, start=1):
+    with bf16_emulation(dataset.images.device, first.precision):
+        for step, batch in enumerate(stack.batches, start=1):
             run_step(batch)
             if step in schedules[0].validate_after:
-                objective.end_epoch()
-                history.append(validate())
-    _unstack(weights.views(weights.vector), models, network.layers)
-    return list(torch.stack(history, dim=1)), models
+                stack.objective.end_epoch()
+                history.append(stack.validate())
+    stack.unstack(models)
+    return list(torch.stack(history, dim=1))[:count], models[:count]
+
+
+class Stack:
+    """K students in training: their networks, weights and gradients, one objective, and the batches of all.
+
+    Arguments: as of `train`, but that the networks `models` are given.
+    """
+
+    def __init__(
+        self,
+        students: list[Student],
+        dataset: Dataset,
+        logits: list[Tensor],
+        schedules: list[Schedule],
+        models: list[ConvNet],
+        added: list[Tensor] | None,
+    ) -> None:
+        self.dataset, device, count, first = dataset, dataset.images.device, len(students), students[0]
+        self.kind = DTYPES[first.precision]
+        self.batches = torch.stack([schedule.batches for schedule in schedules], dim=1)  # steps K B
+        self.size, at_once = self.batches.shape[-1], 1 if in_turns(first, dataset) else count
+        architecture = find_architecture(first.network, dataset.family, dataset.shape)
+        like = torch.empty(0, dtype=self.kind, device=device)
+        self.network = Network(architecture, at_once, dataset.shape, dataset.classes, self.size, like)
+        self.weights = FlatWeights(_stack([model.to(device) for model in models], self.network.layers), self.kind)
+        self.optimizer = adam([self.weights.vector], first.learning_rate)
+        self.objective = Objective(students, dataset.labels, logits, len(self.batches))
+        self.objective.stack()
+        self.parts = [slice(start, start + at_once) for start in range(0, count, at_once)]  # that are computed at once
+        self.matrices = [self.weights.views(self.weights.rounded[part]) for part in self.parts]
+        self.gradients = [self.weights.views(self.weights.gradient[part]) for part in self.parts]
+        self.loaded = _examples_to_load(self.batches, self.parts)
+        self.rows = torch.arange(count, device=device)[:, None]
+        self.added = None if added is None else torch.stack(added)  # K N C
+
+    def load(self, examples: Tensor) -> None:
+        """Lay out examples [k, B], indices into the data set, for the networks: of each of k students, or of all."""
+        images = self.dataset.images[examples.flatten()]
+        self.network.load(images.to(self.kind).view(*examples.shape, *self.dataset.shape))
+
+    def step(self, batch: Tensor) -> None:
+        """Take an optimiser's step of all students, on a batch of each: indices [K, B]."""
+        for part, matrices, gradients, own in zip(self.parts, self.matrices, self.gradients, self.loaded, strict=True):
+            if own:
+                self.load(batch[own])
+            outputs = self.network.forward(matrices).mT.float()  # K B C
+            if self.added is not None:
+                outputs = outputs + self.added[self.rows[part], batch[part]]
+            gradient = self.objective.gradient(outputs, batch[part], part)
+            self.network.backward(matrices, gradient.mT.to(self.kind), gradients)
+        self.objective.advance()
+        self.weights.step(self.optimizer)
+
+    def validate(self) -> Tensor:
+        """Share of the validation examples that each student classifies rightly, [K]."""
+        correct = torch.zeros(len(self.rows), dtype=torch.int64, device=self.rows.device)
+        for members in self.dataset.validation.split(self.size):
+            self.load(F.pad(members, (0, self.size - len(members)))[None])
+            for part, matrices in zip(self.parts, self.matrices, strict=True):
+                outputs = self.network.forward(matrices, keep_nan=True).mT[:, : len(members)]
+                if self.added is not None:
+                    outputs = outputs + self.added[part][:, members]
+                correct[part] += (outputs.argmax(-1) == self.dataset.labels[members]).sum(1)
+        return correct / len(self.dataset.validation)
+
+    def unstack(self, models: list[ConvNet]) -> None:
+        """Write each student's weights into its network."""
+        _unstack(self.weights.views(self.weights.vector), models, self.network.layers)
+
+
+def in_turns(student: Student, dataset: Dataset) -> bool:
+    """True if a student of a stack is trained on this device's CPU after the others in each step: see `takes_turns`."""
+    architecture = find_architecture(student.network, dataset.family, dataset.shape)
+    return dataset.images.device.type == "cpu" and takes_turns(architecture, dataset.shape)
 
 
 def _examples_to_load(batches: Tensor, parts: list[slice]) -> list[slice | None]:

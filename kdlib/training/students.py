@@ -15,7 +15,8 @@ from ..errors import InputError
 from . import arguments, stacked
 from .choices import ENGINES, PRECISIONS, SEEDINGS, SELECTIONS, requested_engine
 from .config import Schedule, Student, Teacher
-from .devices import adam, autocast, bf16_emulation, has_bf16_instructions, own_defaults
+from .devices import has_bf16_instructions, own_defaults
+from .loop import descend
 from .losses import entropy, soft_labels
 from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, is_tiny
@@ -64,8 +65,12 @@ def batch_size_and_steps(student: Student, dataset: Dataset) -> tuple[int, int]:
     total = len(members)
     if student.examples_per_class is not None:
         total = student.examples_per_class * len(dataset.labels[members].unique())
-    size = min(student.batch_size, total)
-    return size, student.steps or max(1, round(student.epochs * total / size))
+    return min(student.batch_size, total), student.steps or steps_of(student.epochs, total, student.batch_size)
+
+
+def steps_of(epochs: int, examples: int, batch_size: int) -> int:
+    """Number of steps nearest to so many epochs, in batches of the size given, or of all examples if they are fewer."""
+    return max(1, round(epochs * examples / min(batch_size, examples)))
 
 
 def stack_key(student: Student, dataset: Dataset) -> tuple:
@@ -79,8 +84,9 @@ def stack_key(student: Student, dataset: Dataset) -> tuple:
 def make_schedule(student: Student, dataset: Dataset, logits: Tensor) -> Schedule:
     """The schedule of a student: full batches from one shuffled pass over its transfer set after another.
 
-    It is validated after each epoch, which is as many steps as one pass has. Arguments: `logits` [N, C], its target
-    logits of all examples.
+    Its steps are divided into `epochs` parts of (nearly) equal length, after each of which it is validated: parts are
+    passes where no number of `steps` is given. Of fewer steps than epochs it is validated after each. Arguments:
+    `logits` [N, C], its target logits of all examples.
     """
     members = transfer_set(student, dataset, logits)
     size, steps = batch_size_and_steps(student, dataset)
@@ -102,19 +108,11 @@ def train_one(
     """
     if find_system(student.system).divided:
         return divided.train_divided(student, dataset, logits, schedule, callback)
-    device = dataset.images.device
-    model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed()).to(device)
-    optimizer = adam(list(model.parameters()), student.learning_rate)
+    model = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed())
+    model.to(dataset.images.device)
     objective = Objective([student], dataset.labels, [logits], len(schedule.batches))
-    for step, batch in enumerate(schedule.batches, start=1):
-        with bf16_emulation(device, student.precision):
-            with autocast(device, student.precision):
-                outputs = model(dataset.images[batch])
-            value = objective.value(outputs.float(), batch)
-            optimizer.zero_grad()
-            value.backward()
-        optimizer.step()
-        objective.count(outputs.detach().float()[None], batch[None])
+    for step, batch, [outputs] in descend([model], student, dataset, schedule, objective.value):
+        objective.count(outputs[None], batch[None])
         objective.advance()
         if step in schedule.validate_after:
             objective.end_epoch()
@@ -133,7 +131,9 @@ def distill(
     and in a CPU's own bf16. A network that cannot be stacked is trained in the loop.
     Returns, for each student: `confusion` [C, C], counts on the test split (row: label, column: prediction);
     `corrected` [C, C], counts after the label-free bias correction of the missing class; `bias`, the shift of its
-    logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`.
+    logit; `validation_accuracy` [epochs] (fractions) after `validated_steps` [epochs], and `steps`. All are of the fp32
+    weights, but for `validation_accuracy` of a student that is stacked in bf16: that is of its weights as rounded for
+    the products, and its logits are rounded to bf16, of which equal ones count for the first class.
     Raises `InputError` before any training for what cannot be trained as asked.
     """
     if isinstance(students, Student | str) or not isinstance(students, Iterable):

@@ -1,6 +1,7 @@
 """Training a teacher, and its responses: the logits of every example, by data-set index, epoch by epoch."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from . import arguments
 from .choices import PRECISIONS
 from .config import Teacher
 from .devices import GraphedStep, adam, autocast, bf16_emulation, own_defaults
-from .losses import equation_4
+from .losses import kd_divergence
 from .models import ConvNet, build_model, find_architecture
 from .systems.clusters import BOUND, class_distance, conditional_information, distance_between, sums_by_class
 
@@ -64,7 +65,7 @@ def train_teacher(
     taught = None if teacher_logits is None else teacher_logits.detach().to(device)
     loss = TeacherLoss(teacher, dataset, model, taught)
     if first_run is not None:
-        loss.end_epoch()
+        loss.renew_means()
     result: dict[str, Tensor] = {}
     logits, accuracies = [], []
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -77,7 +78,8 @@ def train_teacher(
         for epoch in progress(range(1, teacher.epochs + 1), title):
             for batch in _batches(dataset.train, teacher.batch_size, order):
                 step(batch)
-            loss.end_epoch()
+            if epoch < teacher.epochs:
+                loss.renew_means()
             if epoch in teacher.epochs_with_responses:
                 logits.append(predict(model, dataset.images, teacher.precision))
                 correct = logits[-1].argmax(-1) == dataset.labels
@@ -120,6 +122,8 @@ def _check(
             raise InputError(f"{name} {getattr(teacher, name)!r} cannot be used; allowed: a tuple of epochs")
         for epoch in getattr(teacher, name):
             arguments.whole(f"an epoch in {name}", epoch, 1, teacher.epochs)
+    if any(b <= a for a, b in pairwise(teacher.kept_epochs)):  # responses are stored in the order of the epochs
+        raise InputError(f"kept_epochs {teacher.kept_epochs!r} cannot be used; allowed: ascending epochs, each once")
     if (teacher.taught_by is None) != (teacher_logits is None):
         raise InputError("teacher: `teacher_logits` belong to an assistant, and to no other")
     if (teacher.continues is None) != (first_run is None):
@@ -163,7 +167,8 @@ def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epo
 
     Raises `InputError` if no weights were kept after that epoch, or they are another network's.
     """
-    prefix = f"weights/{epoch or teacher.epochs}/"
+    epoch = epoch or teacher.epochs
+    prefix = f"weights/{epoch}/"
     weights = {name.removeprefix(prefix): value for name, value in run.items() if name.startswith(prefix)}
     if not weights:
         raise InputError(f"no weights were kept after epoch {epoch}")
@@ -171,9 +176,7 @@ def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epo
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(
-            f"the weights after epoch {epoch or teacher.epochs} are not those of {teacher.network}"
-        ) from error
+        raise InputError(f"the weights after epoch {epoch} are not those of {teacher.network}") from error
     return model.to(dataset.images.device).eval()
 
 
@@ -197,11 +200,21 @@ def _batches(members: Tensor, size: int, order: torch.Generator) -> Iterator[Ten
     yield from shuffled.split(size)
 
 
+def passes_for_means(teacher: Teacher, epochs: int) -> int:
+    """Passes over the training set by which a teacher of so many epochs gets the means by class that its loss takes.
+
+    One before each epoch, but for the first from scratch; none where the loss has no such term.
+    """
+    if not (teacher.class_distance or teacher.information):
+        return 0
+    return epochs if teacher.continues else epochs - 1
+
+
 class TeacherLoss:
     """Loss that a teacher minimises: cross-entropy or equation 4, and a term that moves the clusters of the classes.
 
-    That term's means by class, and its weight, are tensors that change in place at the end of each epoch: a step can be
-    captured in a CUDA graph. Until there are means, after the first epoch from scratch, the weight is 0.
+    That term's means by class, and its weight, are tensors that change in place between epochs: a step can be captured
+    in a CUDA graph. Until there are means, which is in the first epoch from scratch, the weight is 0.
     """
 
     def __init__(self, teacher: Teacher, dataset: Dataset, model: ConvNet, teacher_logits: Tensor | None) -> None:
@@ -217,15 +230,16 @@ class TeacherLoss:
         if self.teacher_logits is None:
             value = F.cross_entropy(logits, labels, label_smoothing=teacher.label_smoothing)
         else:
-            settings = {"temperature": teacher.temperature, "alpha": teacher.alpha, "t_squared": False}
-            value = equation_4(logits, self.teacher_logits[part], labels, **settings)
+            # Equation 4, of two means: that over examples of `losses.equation_4` would move assistants' last bits.
+            soft = kd_divergence(logits, self.teacher_logits[part], teacher.temperature).mean()
+            value = (1 - teacher.alpha) * F.cross_entropy(logits, labels) + teacher.alpha * soft
         if teacher.class_distance:
             value = value + self.weight * class_distance(features, labels, self.means, self.bound).mean()
         if teacher.information:
             value = value + self.weight * conditional_information(logits, labels, self.means).mean()
         return value
 
-    def end_epoch(self) -> None:
+    def renew_means(self) -> None:
         """Renew the means by class over the training set; with the first ones the term begins to weigh."""
         if not self.strength:
             return

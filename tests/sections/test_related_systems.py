@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
 from kdlib import Store, open_study
@@ -156,8 +157,6 @@ def test_an_earlier_epoch_is_one_whose_responses_were_kept(study):
 
 def test_the_public_code_of_tfkd_is_label_smoothing_at_the_weight_that_its_setting_gives():
     assert round(arms.published_code_smoothing(0.1, 0.99, 20, 100), 4) == 0.0999
-    import torch
-
     confidence, temperature, classes, alpha = 0.99, 20.0, 10, 0.1
     p = torch.full((classes,), (1 - confidence) / (classes - 1), dtype=torch.float64)
     p[3] = confidence
@@ -167,11 +166,25 @@ def test_the_public_code_of_tfkd_is_label_smoothing_at_the_weight_that_its_setti
     torch.testing.assert_close((1 - alpha) * hard + alpha * soft, wanted)
 
 
-def test_the_rule_of_the_mean_takes_the_candidate_of_the_smallest_distance(study, tables):
-    for _, part in tables["assistants"].groupby("seed"):
+def test_the_rule_of_the_mean_compares_accuracies_after_the_last_epoch_of_teacher_candidates_and_student(
+    study, tables, monkeypatch
+):
+    def last(result) -> float:
+        return 100 * result["validation_accuracy"][-1].item()
+
+    alone = study.student_results(arms.labels_student(study, seed) for seed in study.seeds)
+    falling = [r | {"validation_accuracy": torch.tensor([0.99, r["validation_accuracy"][-1]])} for r in alone]
+    monkeypatch.setattr(study, "student_results", lambda wanted: falling[: len(list(wanted))])
+    found = variants.assistants(study, tables["variants"])
+    pd.testing.assert_frame_equal(found, tables["assistants"])  # an earlier epoch's accuracy decides nothing
+    for (seed, part), student in zip(found.groupby("seed"), alone, strict=True):
         assert set(part.network) == set(variants.candidates(study))
-        assert part.distance.min() >= 0
-    assert "nearest in seeds" in present.assistant_candidates(tables["assistants"]).columns
+        own = part.set_index("network").own_accuracy
+        teacher = study.teacher_result(study.trained_teacher("large", seed))
+        assert own["assistant"] == last(study.teacher_result(variants._untaught(study, seed, "assistant")))
+        distances = (own - (last(teacher) + last(student)) / 2).abs()
+        np.testing.assert_allclose(part.distance, distances)
+        assert part.network[part.nearest].tolist() == [distances.idxmin()]
 
 
 def test_beside_the_assistant_of_the_rule_stands_the_farthest_one_as_its_control():
@@ -181,6 +194,7 @@ def test_beside_the_assistant_of_the_rule_stands_the_farthest_one_as_its_control
             "network": ["assistant", "second_assistant"] * 2,
             "own_accuracy": [90.0, 80.0, 91.0, 85.0],
             "distance": [1.0, 9.0, 4.0, 2.0],
+            "nearest": [True, False, False, True],
             "accuracy": [70.0, 60.0, 50.0, 40.0],
             "untaught_accuracy": [7.0, 6.0, 5.0, 4.0],
         }

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kdlib
-from kdlib import InputError, Parameter, System, register_system
+from kdlib import InputError, Parameter, System, Teacher, register_system
 from kdlib.sections.rival_explanations import experiment as rival_explanations
 from kdlib.study import workers
 from kdlib.study.plan import missing_by_section
@@ -52,6 +52,34 @@ def test_a_system_that_only_changes_who_teaches_has_students_of_equation_4(study
     assert taught["tfkd_self"].teacher.network == "general_student"
     assert taught["class_distance"].teacher.class_distance == 0.1
     assert taught["mcmi"].teacher.continues == teacher and taught["mcmi"].teacher.information == -0.15
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("takd", {}), ("takd", {"assistants": 2}), ("mcmi", {}), ("class_distance", {})]
+)
+def test_a_teacher_that_a_system_makes_goes_on_from_the_epoch_that_teaches_and_not_from_a_later_one(
+    name, parameters, study
+):
+    def behind(teacher: Teacher) -> list[Teacher]:
+        return [teacher, *(one for before in teacher.builds_on for one in behind(before))]
+
+    long = study.teacher("large", 0)
+    short = replace(long, epochs=1, kept_epochs=(1,), checkpoints=(1,))
+    found = study.student(long, TEMPERATURE, 1, system=name, parameters=parameters)
+    assert found == study.student(short, TEMPERATURE, system=name, parameters=parameters)
+    assert long not in behind(found.teacher) and set(behind(found.teacher)) <= set(study.teachers)
+
+
+@pytest.mark.parametrize("name", ["takd", "mcmi", "class_distance", "tfkd_self"])
+def test_no_teacher_is_made_of_an_epoch_that_its_training_does_not_reach(name, study):
+    with pytest.raises(InputError, match="the epoch that teaches.*3"):
+        study.student(study.teacher("large", 0), TEMPERATURE, 3, system=name)
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("half_way_checkpoint", {}), ("takd", {"assistants": 0})])
+def test_where_the_teacher_itself_teaches_its_own_run_is_taken_whatever_the_epoch(name, parameters, study):
+    teacher = study.teacher("large", 0)
+    assert study.student(teacher, TEMPERATURE, 1, system=name, parameters=parameters).teacher == teacher
 
 
 def test_a_teacher_that_a_system_makes_keeps_the_responses_of_the_epoch_that_teaches_alone(study):

@@ -6,10 +6,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdlib import InputError, Student, Teacher, configure_cpu, responses, train_teacher, within_between_scatter
+from kdlib import (
+    InputError,
+    Student,
+    Teacher,
+    build_model,
+    configure_cpu,
+    responses,
+    train_teacher,
+    within_between_scatter,
+)
 from kdlib.training import teachers
 from kdlib.training.systems import clusters
-from kdlib.training.systems.features import transfer_features
+from kdlib.training.systems.features import initial_network, transfer_features
 from kdlib.training.teachers import load_teacher, predict
 
 B, C, D = 12, 4, 7
@@ -109,15 +118,33 @@ def test_which_epochs_are_kept_moves_no_weight_of_a_class_distance_teacher(plain
 def test_means_by_class_are_those_of_the_training_set_after_the_epoch(plain, plain_run, digits):
     model = load_teacher(plain, plain_run, digits)
     loss = teachers.TeacherLoss(replace(plain, class_distance=0.5), digits, model, None)
-    loss.end_epoch()
+    loss.renew_means()
     features = predict(model.features, digits.images[digits.train])
     for c in range(10):
         torch.testing.assert_close(loss.means[c], features[digits.labels[digits.train] == c].mean(0))
     assert loss.weight == 0.5 and loss.bound > 0
     bound = loss.bound.clone()
     loss.model.head.weight.data.zero_()
-    loss.end_epoch()
+    loss.renew_means()
     assert torch.equal(loss.bound, bound)
+
+
+@pytest.mark.parametrize("changes", [{}, {"class_distance": 0.5}, {"information": -0.15}])
+@pytest.mark.parametrize("fine_tuned", [False, True])
+def test_means_by_class_take_a_pass_before_each_epoch_that_has_them_and_that_is_what_is_counted(
+    changes, fine_tuned, plain, plain_run, digits, monkeypatch
+):
+    seen = []
+
+    def count(values, labels, classes):
+        seen.append(len(labels))
+        return clusters.sums_by_class(values, labels, classes)
+
+    monkeypatch.setattr(teachers, "sums_by_class", count)
+    teacher = replace(plain, epochs=2, continues=plain if fine_tuned else None, **changes)
+    train_teacher(teacher, digits, first_run=plain_run if fine_tuned else None)
+    assert sum(seen) == (1 + fine_tuned) * bool(changes) * len(digits.train)
+    assert sum(seen) == teachers.passes_for_means(teacher, 2) * len(digits.train)
 
 
 def test_a_student_of_features_answers_by_its_teachers_last_layer_whatever_else_would_teach_it(
@@ -130,10 +157,21 @@ def test_a_student_of_features_answers_by_its_teachers_last_layer_whatever_else_
         transfer_features(s, digits, model) for s in (student, replace(student, temperature=3.0, alpha=0.0))
     )
     assert all(torch.equal(first[name], other[name]) for name in first) and torch.equal(model.head.weight, head)
-    assert first["confusion"].sum() == digits.test_size and first["validation_accuracy"].item() > 0.5
+    assert first["confusion"].sum() == digits.test_size and first["validation_accuracy"][-1] > 0.5
+    assert len(first["validation_accuracy"]) == student.epochs
     swapped = load_teacher(plain, plain_run, digits)
     swapped.head.weight.data, swapped.head.bias.data = swapped.head.weight.roll(1, 0), swapped.head.bias.roll(1, 0)
     assert torch.equal(transfer_features(student, digits, swapped)["confusion"], first["confusion"].roll(1, 1))
+
+
+def test_the_map_to_a_teachers_features_repeats_no_random_number_of_the_students_layers(plain, plain_run, digits):
+    student = Student(plain, 4, 9.0)
+    first = initial_network(student, digits, load_teacher(plain, plain_run, digits)).features
+    body, mapped = (next(layer.parameters()).detach().flatten() for layer in first)
+    both = torch.stack([body, mapped[: len(body)]])
+    assert torch.corrcoef(both)[0, 1].abs() < 0.5
+    alone = build_model("general_student", digits.family, digits.shape, seed=student.seed())
+    assert torch.equal(body, next(alone.parameters()).detach().flatten())
 
 
 def test_a_smoothed_teacher_is_less_sure_and_smoothing_by_0_is_the_plain_teacher_bit_for_bit(plain, plain_run, digits):

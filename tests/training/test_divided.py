@@ -125,6 +125,14 @@ def forward(network: str, digits) -> int:
     return costs.forward_operations(build_model(network, digits.family, digits.shape), digits.shape)
 
 
+def training_behind(teacher: Teacher, digits, given: tuple[Teacher, ...] = ()) -> int:
+    """What a student of a teacher takes beside its own training and the pass that gives its targets."""
+    student = Student(teacher, teacher.epochs, 9.0, batch_size=32)
+    own = costs.system_operations(replace(student, alpha=0.0), digits)
+    passed = len(digits.train) * forward(teacher.network, digits)
+    return costs.system_operations(student, digits, given) - own - passed
+
+
 def test_operations_of_a_forward_pass_are_a_third_of_those_of_a_step_but_for_the_images_gradient():
     for family, networks in TABLE7.items():
         shape = INPUT_SHAPES[family]
@@ -158,17 +166,18 @@ def test_a_path_costs_the_sum_of_its_links(digits):
     n = len(digits.train)
     links = [("large_teacher", "assistant"), ("assistant", "second_assistant")]
     expected = sum(n * (forward(above, digits) + 4 * operations(below, digits)) for above, below in links)
-    assert costs.teacher_operations(last, digits, [teacher]) == expected
-    whole = costs.teacher_operations(last, digits)
+    assert training_behind(last, digits, (teacher,)) == expected
+    whole = training_behind(last, digits)
     assert whole == expected + 4 * n * operations("large_teacher", digits)
 
 
-def test_a_fine_tuned_teacher_costs_both_trainings_and_the_means_of_each_epoch(digits):
+def test_a_teacher_of_moved_clusters_costs_the_means_before_each_epoch_that_has_them_and_what_it_goes_on_from(digits):
     teacher = Teacher("small_teacher", 0, 4, 64)
     tuned = replace(teacher, continues=teacher, information=-0.15, epochs=2)
-    n = len(digits.train)
-    expected = 2 * n * (operations("small_teacher", digits) + forward("small_teacher", digits))
-    assert costs.teacher_operations(tuned, digits, [teacher]) == expected
+    epoch, means = (len(digits.train) * of("small_teacher", digits) for of in (operations, forward))
+    assert training_behind(tuned, digits, (teacher,)) == 2 * epoch + 2 * means
+    assert training_behind(tuned, digits) == 6 * epoch + 2 * means
+    assert training_behind(replace(teacher, class_distance=0.1), digits) == 4 * epoch + 3 * means
 
 
 def test_a_path_of_length_0_is_direct_distillation_bit_for_bit(digits, tiny_teacher, logits):

@@ -4,7 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdlib.training.layers import BlockConvolution, ConvolutionToBlocks, Network, can_use_blocks, relu_, relu_gradient_
+from kdlib.training.layers import (
+    BlockConvolution,
+    ConvolutionToBlocks,
+    Network,
+    can_use_blocks,
+    relu_gradient_,
+    relu_on_bits_,
+)
 from kdlib.training.models import Architecture, ConvNet
 from kdlib.training.stacked import _stack
 
@@ -64,10 +71,31 @@ def test_only_two_strides_of_two_on_whole_blocks_fit(strides, height, width, fit
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_relu_on_bits_has_the_values_and_the_gradient_of_relu(kind):
+def test_relu_and_its_gradient_are_pytorchs_also_where_they_are_taken_on_bits(kind):
     values = torch.cat([random(64), torch.tensor([0.0, -0.0, torch.inf, -torch.inf, 1e-30, -1e-30])]).to(kind)
-    expected, outputs = F.relu(values), values.clone()
-    relu_(outputs)
-    assert torch.equal(outputs, expected) and not outputs.signbit().any()
+    outputs = F.relu(values)
+    if kind == torch.bfloat16:
+        on_bits = values.clone()
+        relu_on_bits_(on_bits)
+        assert torch.equal(on_bits, outputs) and not on_bits.signbit().any()
     gradient = random(len(values), seed=1).to(kind)
     assert torch.equal(relu_gradient_(gradient.clone(), outputs), gradient * (values > 0))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["blocks", "no blocks", "dense"])
+def test_logits_are_nan_where_the_networks_are_that_diverged(name, kind):
+    architecture, shape = NETWORKS[name]
+    torch.manual_seed(0)
+    models = [ConvNet(architecture, shape, 4) for _ in range(3)]
+    for value in models[1].parameters():
+        value.data *= 1e30  # what is inf - inf has no value, and the sign bit of its NaN is set on x86
+    models[2].features.get_parameter(next(n for n, _ in models[2].features.named_parameters())).data.fill_(-torch.nan)
+    network = Network(architecture, 3, shape, 4, 6, torch.empty(0, dtype=kind))
+    weights = [w.detach().to(kind) for w in _stack(models, network.layers)]
+    images = random(1, 6, *shape).abs()
+    network.load(images.to(kind))
+    logits = network.forward(weights, keep_nan=True)
+    theirs = [model.to(kind)(images[0].to(kind)).T for model in models]
+    assert [bool(z.isnan().all()) for z in theirs] == [False, True, True]
+    assert [bool(z.isnan().all()) for z in logits] == [False, True, True] and logits[0].isfinite().all()

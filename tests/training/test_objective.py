@@ -131,7 +131,7 @@ def test_the_weight_of_a_term_rises_over_the_warm_up_and_then_stays(tiny_teacher
     term = system_loss("dkd", outputs, logits[batch], digits.labels[batch], temperature=4.0).mean()
     shares = []
     for _ in range(8):
-        shares.append((objective.value(outputs, batch) / term).item())
+        shares.append((objective.value(batch, outputs) / term).item())
         objective.count(outputs[None], batch[None])
         objective.advance()
     assert shares == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1, 1, 1])

@@ -12,6 +12,7 @@ from kdlib import (
     configure_cpu,
     distill,
     entropy,
+    kd_loss,
     register_network,
     responses,
     soft_labels,
@@ -318,8 +319,25 @@ def test_keeping_fewer_epochs_changes_no_number(tiny_teacher, tiny_run, digits):
 def test_what_was_not_kept_is_refused_with_what_was(tiny_teacher, tiny_run, digits):
     with pytest.raises(InputError, match="epoch 5; kept: 1, 2"):
         responses(tiny_run, 5)
-    with pytest.raises(InputError, match="no weights were kept after epoch 1"):
+    with pytest.raises(InputError, match="no weights were kept after epoch 1$"):
         load_teacher(tiny_teacher, tiny_run, digits, 1)
+    with pytest.raises(InputError, match="no weights were kept after epoch 2$"):
+        load_teacher(tiny_teacher, {"logits": tiny_run["logits"]}, digits)
+
+
+@pytest.mark.parametrize("kept", [(2, 1), (2, 2)])
+def test_kept_epochs_that_do_not_ascend_are_refused_since_responses_lie_in_their_order(kept, tiny_teacher, digits):
+    with pytest.raises(InputError, match="cannot be used; allowed: ascending epochs, each once"):
+        train_teacher(replace(tiny_teacher, kept_epochs=kept), digits)
+
+
+def test_an_assistants_loss_is_equation_4_from_its_teachers_logits(tiny_teacher, tiny_run, digits):
+    assistant = replace(tiny_teacher, network="assistant", taught_by=tiny_teacher, temperature=3.0, alpha=0.7)
+    taught, part = responses(tiny_run), digits.train[:50]
+    loss = teachers.TeacherLoss(assistant, digits, build_model("assistant", digits.family, digits.shape), taught)
+    own, labels = taught.flip(1)[part], digits.labels[part]
+    expected = kd_loss(own, taught[part], labels, temperature=3.0, alpha=0.7)
+    torch.testing.assert_close(loss(own, own, part), expected)
 
 
 def test_an_assistant_answers_more_like_its_teacher_than_a_network_of_its_own(tiny_teacher, tiny_run, digits):

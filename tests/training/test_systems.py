@@ -225,13 +225,6 @@ def test_one_snapshot_is_the_epoch_itself():
     assert evenly_spaced((1, 2, 3, 4), 3, snapshots=1) == (3,)
 
 
-def test_a_mean_of_logits_commutes_with_an_affine_map_and_a_mean_of_probabilities_does_not():
-    a, b, _ = draw()
-    torch.testing.assert_close(((2 * a + 1) + (2 * b + 1)) / 2, 2 * (a + b) / 2 + 1)
-    mean_of_probabilities = ((2 * a).softmax(-1) + (2 * b).softmax(-1)) / 2
-    assert (mean_of_probabilities - (2 * (a + b) / 2).softmax(-1)).abs().max() > 0.01
-
-
 def test_the_mean_entropy_of_a_class_is_that_of_its_centroid_minus_the_mean_divergence_from_it():
     v = draw()[1]
     t = soft_labels(v, 4.0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...study.study import CAPACITIES, Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
 from ...training.measures import cell_accuracies, nearest, test_percent, validation_percent, within_between_scatter
@@ -18,7 +19,6 @@ from ..example_efficiency.experiment import sizes_at_equal_steps
 from ..penultimate_layer.experiment import sampled_members
 from ..sweet_spot.experiment import search_cells, search_map
 
-TEMPERATURE = 9.0
 EVERY = 3  # of the missing classes every third is removed
 LABEL_SMOOTHING = 0.1  # of the smoothed teacher, as in Müller et al. (2019)
 TARGETS = ("responses", "shuffled", "smoothed")  # with their similarity, and without it in two ways

@@ -6,9 +6,10 @@ from matplotlib.figure import Figure
 
 from ...claims.intervals import t_interval
 from ...report.drawing import COLOURS, STYLE, label_axes, subplots
+from ...training.choices import TEMPERATURE
 from .tables import NAMES
 
-SHOWN = {"entropy": "entropy at T = 9 (nats)", "corrected": "missing class, bias corrected (%)"}
+SHOWN = {"entropy": f"entropy at T = {TEMPERATURE:g} (nats)", "corrected": "missing class, bias corrected (%)"}
 
 
 @matplotlib.rc_context(STYLE)

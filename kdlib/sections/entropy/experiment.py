@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ...study.study import CAPACITIES, Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
 from ...training.measures import accuracy, distance_to_label_smoothing, variance_in_response
@@ -17,7 +18,6 @@ from ..similarity_information.rows import parts_of_entropy
 
 PARTS = ["seed", "teacher", "setting", "epoch", "temperature", "entropy", "of_class_mean", "instance"]
 CURVE = tuple(float(t) for t in range(1, 21))  # temperatures of the curves; those of the run are added
-SHOWN_TEMPERATURE = 9.0  # of tables 2 and 3
 
 
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
@@ -94,7 +94,7 @@ def _measure(study: Study, teacher: Teacher, temperatures: tuple[float, ...]) ->
 
     _, test_labels = dataset.open_test("entropy: accuracy of the teachers, confidence on the shown class")
     test_logits, test_labels = run["test_logits"], test_labels.cpu()
-    of_class = soft_labels(test_logits[test_labels == study.shown_class], SHOWN_TEMPERATURE)[:, study.shown_class]
+    of_class = soft_labels(test_logits[test_labels == study.shown_class], TEMPERATURE)[:, study.shown_class]
     return {
         "epochs": run["epochs"],
         "accuracy": torch.stack([run["train_accuracy"], run["validation_accuracy"]]),
@@ -103,7 +103,7 @@ def _measure(study: Study, teacher: Teacher, temperatures: tuple[float, ...]) ->
         "variance": torch.tensor(variance),
         "position": torch.tensor(position),
         "shown": torch.stack([of_class.mean(), of_class.min(), of_class.max()]),
-        "soft_labels": soft_labels(run["logits"][-1][study.shown_examples().cpu()], SHOWN_TEMPERATURE),
+        "soft_labels": soft_labels(run["logits"][-1][study.shown_examples().cpu()], TEMPERATURE),
     }
 
 

@@ -12,6 +12,7 @@ from ...claims.rows import last_epoch
 from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, draw_curve, label_axes, label_curves, subplots
 from ...report.formatting import NAMES
 from ...report.shown import as_picture, ticks
+from ...training.choices import TEMPERATURE
 
 
 @matplotlib.rc_context(STYLE)
@@ -93,10 +94,10 @@ def between_one_hot_and_label_smoothing(position: pd.DataFrame, classes: int) ->
         mean = position[position.teacher == teacher].groupby("temperature", as_index=False).mean(numeric_only=True)
         colour, marker = COLOURS[teacher], MARKERS[teacher]
         panel.plot(mean.confidence, mean.entropy, color=colour, marker=marker, markersize=4)
-        [marked] = mean[mean.temperature == 9].itertuples()
+        [marked] = mean[mean.temperature == TEMPERATURE].itertuples()
         arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.8}
         style = {**note, "textcoords": "axes fraction", "color": colour, "arrowprops": arrow}
-        panel.annotate(f"{NAMES[teacher]}, T = 9", (marked.confidence, marked.entropy), place, **style)
+        panel.annotate(f"{NAMES[teacher]}, T = {TEMPERATURE:g}", (marked.confidence, marked.entropy), place, **style)
         rows = position[position.teacher == teacher]
         draw_curve(distance, rows, "temperature", "distance_to_label_smoothing", colour, NAMES[teacher], marker=marker)
     label_axes(panel, "where the responses lie", "mean confidence", "mean entropy (nats)")

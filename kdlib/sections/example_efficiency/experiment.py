@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...study.study import Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.measures import test_percent, validation_percent
 from ...training.students import batch_size_and_steps
-from ..sweet_spot.experiment import TEMPERATURE, find_sweet_spot, known_spot, search_cells, search_map, three_teachers
+from ..sweet_spot.experiment import find_sweet_spot, known_spot, search_cells, search_map, three_teachers
 
 CHOSEN = [
     *("student", "batch_size", "epoch", "updates", "validation_accuracy"),
@@ -63,8 +64,7 @@ def _students(
 ) -> list[tuple[dict, Student]]:
     """Every size with every selection, at equal epochs and at the steps of the whole set; then the whole set."""
     s = study.settings
-    whole = len(study.dataset.train)
-    steps = max(1, round(s.student_epochs * whole / min(s.student_batch_size, whole)))
+    whole, steps = len(study.dataset.train), study.steps_on_all
     cells = []
     for n in s.examples_per_class:
         for selection in selections or s.selections:

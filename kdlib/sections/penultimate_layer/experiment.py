@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...data.dataset import select_examples
 from ...study.study import CAPACITIES, Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
 from ...training.measures import penultimate_projection, within_between_scatter
@@ -18,7 +19,6 @@ from ...training.teachers import load_teacher, predict, responses
 from ..sweet_spot.experiment import updates
 
 SHOWN_CLASSES, PER_CLASS = 3, 300
-TEMPERATURE = 9.0
 
 
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 
 from ...study.study import Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.measures import test_percent, validation_percent
 from ...training.systems.registry import systems
 from ...training.systems.system import System
+from ...training.systems.taught import stopped_after
 from ..sweet_spot.experiment import find_sweet_spot, known_spot, search_cells, search_map, three_teachers
 
-TEMPERATURE = 9.0  # of systems whose source has none of its own
 SIZES = (50, 500)  # random examples of each class, beside all of them
 EVERY = 5  # of the missing classes every fifth is removed
 LABELS = "labels_alone"
@@ -34,10 +35,7 @@ class Start:
 
     def stopped(self) -> Teacher:
         """The teacher whose training ends after the epoch that teaches; systems go on from its weights."""
-        if self.epoch == self.teacher.epochs:
-            return self.teacher
-        kept = tuple(e for e in self.teacher.epochs_with_responses if e <= self.epoch)
-        return replace(self.teacher, epochs=self.epoch, kept_epochs=kept, checkpoints=(self.epoch,))
+        return stopped_after(self.teacher, self.epoch)
 
     def given(self) -> tuple[Teacher, ...]:
         """The runs that are there already where a trained teacher is given."""
@@ -93,8 +91,8 @@ def trial_values(study: Study, system: System) -> tuple[float, ...]:
 def student_of(study: Study, system: System, start: Start, value: float | None = None, **changes: Any) -> Student:
     """A student by a system from a teacher, at a value of its main weight (None: all as published).
 
-    Its temperature is the system's own, else 9. A system that goes on from its teacher's last epoch does so from the
-    epoch that teaches. Arguments: `changes`, fields of `Student`, and `parameters` of the system.
+    Its temperature is the system's own, else 9. Arguments: `changes`, fields of `Student`, and `parameters` of the
+    system.
     """
     given = system.defaults() | changes.pop("parameters", {}) | ({} if value is None else {system.main: value})
     fields = {name: given.pop(name) for name in system.fields}
@@ -102,10 +100,7 @@ def student_of(study: Study, system: System, start: Start, value: float | None =
         fields["t_squared"] = bool(fields["t_squared"])
     arguments = {"system": system.name, "parameters": given, **fields, **changes}
     temperature = system.temperature or TEMPERATURE
-    student = study.student(start.teacher, temperature, start.epoch, **arguments)
-    if start.teacher in student.teacher.builds_on and start.teacher != start.stopped():
-        return study.student(start.stopped(), temperature, start.epoch, **arguments)
-    return student
+    return study.student(start.teacher, temperature, start.epoch, **arguments)
 
 
 def labels_student(study: Study, seed: int, length: int = 1, **changes: Any) -> Student:
@@ -120,7 +115,7 @@ def labels_cell(seed: int) -> dict[str, Any]:
 
 
 def accuracy_percents(result: Mapping[str, Any]) -> dict[str, float]:
-    """The last validation accuracy and the test accuracy of a result as from `distill`, in percent, as columns."""
+    """Two columns of a result as from `distill`, in percent: best validation accuracy of its epochs, test accuracy."""
     return {"validation_accuracy": validation_percent(result), "accuracy": test_percent(result)}
 
 
@@ -167,15 +162,9 @@ def removed_classes(study: Study) -> tuple[int, ...]:
     return study.missing_classes[::EVERY]
 
 
-def whole_steps(study: Study) -> int:
-    """Steps of a student on all examples: those of few examples are trained for as many."""
-    s, whole = study.settings, len(study.dataset.train)
-    return max(1, round(s.student_epochs * whole / min(s.student_batch_size, whole)))
-
-
 def of_size(study: Study, size: int) -> dict[str, Any]:
     """Fields of a student that learns from so many random examples of each class, in as many steps as from all."""
-    return {"examples_per_class": size, "selection": "random", "steps": whole_steps(study)}
+    return {"examples_per_class": size, "selection": "random", "steps": study.steps_on_all}
 
 
 def published_code_smoothing(alpha: float, confidence: float, temperature: float, classes: int) -> float:

@@ -133,8 +133,7 @@ def gain_of_the_assistant_nearest_to_the_mean(tables: Tables) -> Statistic:
     """Test accuracy through the candidate whose own is nearest to the mean of teacher and student, minus all's mean."""
 
     def terms(rows: DataFrame) -> tuple[float, float]:
-        rows = rows.dropna(subset="distance")
-        return (at(rows, distance=rows["distance"].min())["accuracy"].mean(), rows["accuracy"].mean())
+        return at(rows, nearest=True)["accuracy"].mean(), rows["accuracy"].mean()
 
     return minus(tables["related_systems"]["assistants"], terms)
 

@@ -155,8 +155,8 @@ def assistant_candidates(assistants: pd.DataFrame) -> pd.DataFrame:
 
     Below them the one that the rule of the mean accuracy takes in each seed, and as its control the farthest one.
     """
-    by_seed = assistants.dropna(subset="distance").groupby("seed").distance
-    nearest, farthest = (assistants.loc[found] for found in (by_seed.idxmin(), by_seed.idxmax()))
+    nearest = assistants[assistants.nearest]
+    farthest = assistants.loc[assistants.groupby("seed").distance.idxmax()]
     count, seeds = nearest.network.value_counts(), assistants.seed.nunique()
     shown = {name.replace("_", " "): part for name, part in assistants.groupby("network", sort=False)}
     times = [f"{count.get(name, 0)} of {seeds}" for name in assistants.network.unique()]

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from ...study.study import Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
-from ...training.measures import validation_percent, within_between_scatter
+from ...training.measures import last_validation_percent, within_between_scatter
 from ...training.systems.features import transfer_features
 from ...training.systems.registry import find_system
-from ...training.systems.taught import ASSISTANTS, path
+from ...training.systems.taught import ASSISTANTS, distance_from_mean, nearest_to_mean, path
 from ...training.teachers import load_teacher, predict
 from ..penultimate_layer.experiment import sampled_members
 from .arms import (
-    TEMPERATURE,
     Start,
     accuracy_percents,
     free_start,
@@ -128,19 +128,21 @@ def variants(study: Study) -> pd.DataFrame:
 
 
 def assistants(study: Study, found: pd.DataFrame) -> pd.DataFrame:
-    """A row for each seed and candidate: its own validation accuracy, trained on the labels, and its student's.
+    """A row for each seed and candidate: its own validation accuracy [%], trained on the labels, and its students'.
 
-    `distance`: of its accuracy from the mean of teacher's and student's, the student's being that of labels alone.
+    `distance`: of its accuracy from the mean of teacher's and student's, the student's being that of labels alone; all
+    three after the last epoch. `nearest`: whether it is the one that the rule of the mean takes.
     """
     rows = []
     alone = study.student_results(labels_student(study, seed) for seed in study.seeds)
     for seed, student in zip(study.seeds, alone, strict=True):
-        middle = (_own(study, study.trained_teacher("large", seed)) + validation_percent(student)) / 2
+        ends = _own(study, study.trained_teacher("large", seed)), last_validation_percent(student)
         own = {network: _own(study, _untaught(study, seed, network)) for network in candidates(study)}
         through = found[(found.seed == seed) & (found.system == "takd")].set_index("variant").accuracy
+        chosen = nearest_to_mean(own, *ends)
         for network, reached in own.items():
-            distance = abs(reached - middle)
-            named = {"seed": seed, "network": network, "own_accuracy": reached, "distance": distance}
+            named = {"seed": seed, "network": network, "own_accuracy": reached}
+            named |= {"distance": distance_from_mean(reached, *ends), "nearest": network == chosen}
             rows.append(named | {"accuracy": through[network], "untaught_accuracy": through[f"{network}_untaught"]})
     return pd.DataFrame(rows)
 
@@ -185,7 +187,8 @@ def _own(study: Study, run: Teacher) -> float:
 
 
 def _features_config(study: Study, seed: int, run: Teacher) -> dict[str, Any]:
-    return _run_config(study, run) | {"student": labels_student(study, seed).config(study.dataset)}
+    student = labels_student(study, seed).config(study.dataset)
+    return _run_config(study, run) | {"student": student, "version": 2}
 
 
 def _features(study: Study, seed: int, run: Teacher) -> dict[str, Tensor]:

@@ -11,9 +11,10 @@ from torch import Tensor
 from ...data.dataset import Dataset
 from ...study.study import CAPACITIES, Study
 from ...training import students
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.losses import kd_gradient_norms
-from ...training.measures import cell_accuracies, nearest
+from ...training.measures import cell_accuracies, nearest, test_percent, validation_percent
 from ...training.models import ConvNet, build_model, training_operations
 from ...training.targets import TARGETS, confidence, scale_to_confidence
 from ...training.teachers import predict, responses
@@ -22,7 +23,6 @@ from ..example_efficiency.experiment import sizes_at_equal_steps
 from ..penultimate_layer import experiment as penultimate_layer
 from ..sweet_spot import experiment as sweet_spot
 
-TEMPERATURE = 9.0
 EVERY_EPOCH = 3  # of the missing classes every third is removed at every epoch
 GRADIENTS = "gradient_norms"  # the measure's name in the store
 GRADIENT_EXAMPLES = 1000
@@ -56,7 +56,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     cells, full = [], []
     for (cell, student), result in zip(wanted, study.student_results(s for _, s in wanted), strict=True):
         if student.missing_class is None:
-            full.append(cell | {"accuracy": sweet_spot.test_percent(result)})
+            full.append(cell | {"accuracy": test_percent(result)})
         else:
             missing = {"missing_class": student.missing_class}
             cells.append(cell | missing | cell_accuracies(result, student.missing_class))
@@ -147,7 +147,7 @@ def _epochs(study: Study) -> pd.DataFrame:
     for (cell, student), result in zip(wanted, study.student_results(s for _, s in wanted), strict=True):
         row = rows.setdefault(tuple(cell.values()), cell | {"raw": [], "corrected": []})
         if student.missing_class is None:
-            row["student_accuracy"] = sweet_spot.test_percent(result)
+            row["student_accuracy"] = test_percent(result)
         else:
             found = cell_accuracies(result, student.missing_class)
             for column in ("raw", "corrected"):
@@ -235,7 +235,7 @@ def _selection(study: Study) -> pd.DataFrame:
     results = study.student_results(s for _, s in wanted)
     return pd.DataFrame(
         [
-            cell | {"validation_accuracy": sweet_spot.validation_percent(r), "accuracy": sweet_spot.test_percent(r)}
+            cell | {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)}
             for (cell, _), r in zip(wanted, results, strict=True)
         ]
     )
@@ -321,7 +321,7 @@ def _assistants(study: Study, full: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "seed": list(study.seeds),
-            "accuracy": [sweet_spot.test_percent(result) for result in through],
+            "accuracy": [test_percent(result) for result in through],
             "direct_accuracy": same.set_index("seed").accuracy.reindex(study.seeds).tolist(),
             "operations": large + assistant + student,
             "direct_operations": large + student,

@@ -18,13 +18,14 @@ from ...report.drawing import (
     subplots,
 )
 from ...report.formatting import NAMES
+from ...training.choices import TEMPERATURE
 
 
 @matplotlib.rc_context(STYLE)
 def controls(cells: pd.DataFrame, columns: dict[str, str]) -> Figure:
     """Figure of what each control changes at T = 9: a row for each, a mark with its interval for each teacher."""
     figure, axes = subplots(1, len(columns), 3.6, sharey=True)
-    nine = cells[cells.temperature == 9]
+    nine = cells[cells.temperature == TEMPERATURE]
     names = [name for name in CHANGES if name in set(nine.control)]
     for panel, (column, title) in zip(axes[0], columns.items(), strict=True):
         for y, name in enumerate(names):

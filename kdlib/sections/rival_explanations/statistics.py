@@ -19,10 +19,10 @@ from ...claims.rows import (
     ratio,
     two,
 )
+from ...training.choices import TEMPERATURE
 from ..sweet_spot.statistics import general_student_gain, general_student_gain_over_labels_alone
 
 LEARNED_AS_MUCH = 1  # points of validation accuracy that a teacher may lie behind another and count as equal
-TEMPERATURE = 9  # at which all controls are compared
 
 
 @statistic

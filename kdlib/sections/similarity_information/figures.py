@@ -11,7 +11,8 @@ from ...claims.rows import last_epoch
 from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, draw_curve, heatmap, label_axes, label_curves, subplots
 from ...report.formatting import NAMES
 from ...report.shown import in_figure, ticks
-from .tables import SHOWN, YARDSTICKS, on_its_images
+from ...training.choices import TEMPERATURE
+from .tables import YARDSTICKS, on_its_images
 
 PANELS = {"small": NAMES["small"], "large": NAMES["large"], "linear": YARDSTICKS["linear"]}
 
@@ -56,7 +57,7 @@ def agreement_against_temperature(agreement: pd.DataFrame, yardsticks: pd.DataFr
 def agreement_against_epochs(agreement: pd.DataFrame) -> Figure:
     """Rank correlation with each yardstick at T = 9 after each kept epoch, on training responses."""
     rows = agreement[(agreement.setting == "default") & (agreement.split == "train")]
-    rows = rows[rows.temperature == SHOWN]
+    rows = rows[rows.temperature == TEMPERATURE]
     figure, axes = _panels(rows, "epoch", "epochs of the teacher", "spearman", "rank correlation")
     label_curves(axes[-1])
     return figure

@@ -9,6 +9,7 @@ from torch import Tensor
 from ...data import human_labels
 from ...data.human_labels import HUMAN_LABELS
 from ...study.study import CAPACITIES, Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Teacher
 from ...training.losses import soft_labels
 from ...training.similarity import (
@@ -24,7 +25,6 @@ from ..penultimate_layer.experiment import settings
 from . import yardsticks
 from .yardsticks import agreement
 
-TEMPERATURE = 9.0  # of what is shown for one temperature, and of the controls
 LEAST_VOTES = 5  # for another class: of fewer, an image's people say too little
 CONTROLS = ("shuffled", "class_mean", "smoothed")
 
@@ -118,11 +118,12 @@ def _measure(study: Study, run: Run) -> dict[str, Tensor]:
         similarity.append(torch.stack([class_similarity(logits, labels[train], t) for t in grid]))
         parts.append(torch.stack([torch.stack(entropy_parts(logits, labels[train], t), dim=1) for t in grid]))
         free.append(mean_non_target_logits(logits, labels[train]))
-    held_out, linear = responses(result, run.epochs[-1])[validation], yardsticks.linear_logits(study)
+    last, linear = responses(result, run.epochs[-1]), yardsticks.linear_logits(study)
+    seen, held_out = last[train], last[validation]
     controls = {
-        "shuffled": shuffle_similarity(logits, labels[train], run.seed),
-        "class_mean": class_means(logits, labels[train], torch.arange(len(logits)), TEMPERATURE),
-        "smoothed": smooth_similarity(logits, labels[train], TEMPERATURE),
+        "shuffled": shuffle_similarity(seen, labels[train], run.seed),
+        "class_mean": class_means(seen, labels[train], torch.arange(len(seen)), TEMPERATURE),
+        "smoothed": smooth_similarity(seen, labels[train], TEMPERATURE),
     }
     return {
         "members": torch.bincount(labels[train], minlength=dataset.classes),

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ...study.study import Study
+from ...training.choices import TEMPERATURE
 from . import yardsticks
-from .measures import CONTROLS, TEMPERATURE, Run, temperatures
+from .measures import CONTROLS, Run, temperatures
 from .yardsticks import CONFUSABLE, DIGITS, DISTINCT, GROUPS, OF_THE_IMAGES, agreement
 
 TABLES = (

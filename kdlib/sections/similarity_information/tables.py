@@ -19,8 +19,8 @@ from ...report.formatting import (
     temperature_headings,
 )
 from ...report.shown import in_table
+from ...training.choices import TEMPERATURE
 
-SHOWN = 9.0  # temperature of what is shown for one
 YARDSTICKS = {
     "cifar10h": "people (CIFAR-10H)",
     "cifar10n": "people (CIFAR-10N)",
@@ -68,7 +68,7 @@ def similarity_finding(agreement: pd.DataFrame, yardsticks: pd.DataFrame) -> Mar
     """Sentences on both teachers' agreement with the first yardstick there is, at T = 9, and on its ceiling."""
     rows = on_its_images(last_epoch(_default(agreement)))
     name = rows.yardstick.iloc[0]
-    shown = rows[(rows.yardstick == name) & (rows.temperature == SHOWN)]
+    shown = rows[(rows.yardstick == name) & (rows.temperature == TEMPERATURE)]
     small, large = (
         format_interval(mean_over_seeds(shown[shown.teacher == teacher], "spearman"), " rank correlation", 2)
         for teacher in ("small", "large")
@@ -81,8 +81,8 @@ def similarity_finding(agreement: pd.DataFrame, yardsticks: pd.DataFrame) -> Mar
     ]
     ceiling = f" The yardstick's own with others: {'; '.join(against)}." * bool(against)
     return Markdown(
-        f"Agreement of class similarities at T = {SHOWN:g} with the first yardstick, {YARDSTICKS[name]}: small teacher "
-        f"{small}, large teacher {large}.{ceiling}"
+        f"Agreement of class similarities at T = {TEMPERATURE:g} with the first yardstick, {YARDSTICKS[name]}: small "
+        f"teacher {small}, large teacher {large}.{ceiling}"
     )
 
 
@@ -108,7 +108,7 @@ def agreement_without_temperature(table: pd.DataFrame) -> pd.DataFrame:
 
 def agreement_on_single_images(images: pd.DataFrame, fit: pd.DataFrame) -> pd.DataFrame:
     """Mean cosine with the yardstick on single images at T = 9, of the response and its class mean; the best fit."""
-    rows, fits = _default(images[images.temperature == SHOWN]), _default(fit)
+    rows, fits = _default(images[images.temperature == TEMPERATURE]), _default(fit)
     table = []
     for (name, teacher), part in _in_order(rows).groupby(["yardstick", "teacher"], sort=False):
         own = fits[(fits.yardstick == name) & (fits.teacher == teacher)]
@@ -138,7 +138,7 @@ def known_structure(structure: pd.DataFrame) -> pd.DataFrame | Markdown:
     """Table of what is evident of a data set's classes, and what teachers have of it; words where nothing is."""
     if structure.empty:
         return Markdown("Nothing is known here beforehand of which classes of this data set are alike.")
-    rows = last_epoch(_default(structure[structure.temperature == SHOWN]))
+    rows = last_epoch(_default(structure[structure.temperature == TEMPERATURE]))
     grid = rows.groupby(["what", "teacher"], sort=False).share.apply(mean_and_half_width, decimals=3)
     grid = grid.unstack("teacher")[["small", "large"]].rename(columns=TEACHERS)
     grid["without similarity"] = [f"{value:.3f}" for value in rows.groupby("what").chance.first().loc[grid.index]]

@@ -6,11 +6,11 @@ import pandas as pd
 import torch
 
 from ...study.study import CAPACITIES, Study
+from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
 from ...training.measures import cell_accuracies, test_percent, validation_percent
 
-TEMPERATURE = 9.0  # at which the search distils
 STUDENTS = {"general": "general_student", "baseline": "baseline_student"}
 
 

@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..losses import hard_loss
 from .system import Gradient, Parameter, System
-from .terms import Number, binary_kl, hard, kl, log_share, target_mask, without
+from .terms import Number, binary_kl, kl, log_share, target_mask, without
 
 WARMUP = Parameter("warmup", 1 / 12, "20 of 240 epochs, mdistiller's configurations", of="total", most=1.0)
 NEVER = -1e9  # a logit that a softmax gives exactly 0; unlike -inf, all of them together give a uniform distribution
@@ -231,7 +232,7 @@ def weighted_soft_labels_gradient(
 @torch.no_grad()
 def soft_label_weights(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
     """WSL's weight of each example, 1 - exp(-L_s / L_t): near 1 where the teacher is surer of the label."""
-    return -torch.expm1(-hard(student_logits, labels) / hard(teacher_logits, labels).clamp(min=1e-30))
+    return -torch.expm1(-hard_loss(student_logits, labels) / hard_loss(teacher_logits, labels).clamp(min=1e-30))
 
 
 MDISTILLER = "mdistiller's configuration for CIFAR-100"

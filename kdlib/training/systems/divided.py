@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...data.dataset import Dataset
 from .. import stacked
 from ..config import Schedule, Student
-from ..devices import adam, autocast, bf16_emulation
+from ..loop import descend
 from ..losses import equation_4
 from ..models import build_model
 from ..teachers import predict
@@ -83,18 +83,10 @@ def train_divided(
     settings = {name: getattr(student, name) for name in ("temperature", "alpha", "t_squared")}
 
     def kd(outputs: Tensor, batch: Tensor) -> Tensor:
-        return equation_4(outputs, logits[batch], dataset.labels[batch], **settings)
+        return equation_4(outputs, logits[batch], dataset.labels[batch], **settings).mean()
 
     def train(parts: list[nn.Module], loss: Callable[..., Tensor], told: bool = True) -> None:
-        optimizer = adam([weight for part in parts for weight in part.parameters()], student.learning_rate)
-        for step, batch in enumerate(schedule.batches, start=1):
-            with bf16_emulation(device, student.precision):
-                with autocast(device, student.precision):
-                    outputs = [part(dataset.images[batch]) for part in parts]
-                value = loss(batch, *(z.float() for z in outputs))
-                optimizer.zero_grad()
-                value.backward()
-            optimizer.step()
+        for step, _, _ in descend(parts, student, dataset, schedule, loss):
             if told and step in schedule.validate_after:
                 callback(both)
 

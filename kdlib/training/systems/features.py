@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ...data.dataset import Dataset
 from ..config import Student
-from ..devices import adam, autocast, bf16_emulation
+from ..loop import descend
 from ..measures import accuracy, confusion
 from ..models import ConvNet, build_model
 from ..students import make_schedule
@@ -28,33 +28,38 @@ class WithHead(nn.Module):
         return self.head(self.features(images))
 
 
+def initial_network(student: Student, dataset: Dataset, teacher: ConvNet) -> WithHead:
+    """The network of a student of features before its training, on the CPU, with a teacher's head.
+
+    Its layers are those that the student of soft labels has; the map to the teacher's width has a seed of its own.
+    """
+    body = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(student.seed() + 1)
+        return WithHead(body, teacher.head.cpu())
+
+
 def transfer_features(student: Student, dataset: Dataset, teacher: ConvNet) -> dict[str, Tensor]:
     """Train a student's network on the mean squared difference from its teacher's penultimate features.
 
     The teacher's last layer answers from the student's features, unchanged. The map to the teacher's width is part of
     the student. Arguments: `student`, of which what it is taught by counts for nothing; `teacher`, the trained network.
-    Returns `confusion` [C, C] on the test split and `validation_accuracy`, both after the last step.
+    Returns `confusion` [C, C] on the test split, and `validation_accuracy` [epochs] (fractions).
     """
-    device = dataset.images.device
+    device, held_out = dataset.images.device, dataset.validation
     wanted = predict(teacher.features, dataset.images)
-    body = build_model(student.network, dataset.family, dataset.shape, dataset.classes, student.seed())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(student.seed())
-        model = WithHead(body, teacher.head.cpu()).to(device)
-    optimizer = adam(list(model.features.parameters()), student.learning_rate)
-    nothing = torch.zeros(len(dataset.labels), dataset.classes, device=device)
-    for batch in make_schedule(student, dataset, nothing).batches:
-        with bf16_emulation(device, student.precision):
-            with autocast(device, student.precision):
-                found = model.features(dataset.images[batch])
-            optimizer.zero_grad()
-            (found.float() - wanted[batch]).square().mean().backward()
-        optimizer.step()
+    model = initial_network(student, dataset, teacher).to(device)
+    schedule = make_schedule(student, dataset, torch.zeros(len(dataset.labels), dataset.classes, device=device))
+
+    def loss(batch: Tensor, found: Tensor) -> Tensor:
+        return (found - wanted[batch]).square().mean()
+
+    history = []
+    for step, _, _ in descend([model.features], student, dataset, schedule, loss):
+        if step in schedule.validate_after:
+            history.append(accuracy(predict(model, dataset.images[held_out]), dataset.labels[held_out]))
     images, labels = dataset.open_test("student of features: confusion matrix of the trained student")
-    held_out = dataset.validation
     return {
         "confusion": confusion(predict(model, images), labels),
-        "validation_accuracy": torch.tensor(
-            [accuracy(predict(model, dataset.images[held_out]), dataset.labels[held_out])]
-        ),
+        "validation_accuracy": torch.tensor(history),
     }

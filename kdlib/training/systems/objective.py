@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..devices import adam
 from ..flat import FlatWeights
+from ..losses import hard_loss
 from .registry import find_system
-from .terms import hard
 
 
 class Objective:
@@ -41,8 +41,8 @@ class Objective:
         self.state, gradient = (self.learned.views(flat)[0].view(shape) for flat in (vector, vector.grad))
         self.state.requires_grad_().grad = gradient
 
-    def value(self, outputs: Tensor, batch: Tensor) -> Tensor:
-        """Mean loss of a student that is trained alone, for autograd: outputs [B, C], indices `batch` [B] -> scalar."""
+    def value(self, batch: Tensor, outputs: Tensor) -> Tensor:
+        """Mean loss of a student that is trained alone, for autograd: indices `batch` [B], outputs [B, C] -> scalar."""
         state = None if self.state is None else self.state[0]
         return self._loss(outputs, self.logits[0][batch], self.labels[batch], self.values[0], state).mean()
 
@@ -112,7 +112,7 @@ class Objective:
         term = self.system.loss(outputs, logits, labels, **self._of_term(values), **moving)
         if "weight" not in values:
             return term
-        return values["hard"] * hard(outputs, labels) + values["weight"] * self._warmed_up(values) * term
+        return values["hard"] * hard_loss(outputs, labels) + values["weight"] * self._warmed_up(values) * term
 
     def _of_term(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: values[name] for name in self.of_term}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...data import plugins
 from ...errors import InputError
-from ..arguments import axes, broadcasts, fraction, instance, label_range, one_of, positive
+from ..arguments import axes, broadcasts, fraction, instance, label_range, one_of, positive, whole
 from . import decoupled, scale_free, scheduled, taught, teacher_free
 from .system import KINDS, System
 
@@ -125,14 +125,17 @@ def arranged(
     """Teacher, epoch, system and parameters of a student that is taught by a system, given those that it starts from.
 
     A system that only changes who teaches makes another teacher or takes another epoch, and its student is one of
-    equation 4: "rbkd". Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
+    equation 4: "rbkd". What it makes goes on from the teacher as it was after `epoch`, as if its training had ended
+    there. Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
     """
     found, given = find_system(system), dict(parameters_in_order(system, parameters))
     if not found.path:
         return teacher, epoch, system, tuple(given.items())
     values = found.defaults("teacher") | given
-    teacher, epoch = found.path(teacher, epoch, temperature=temperature, alpha=alpha, **values)
-    return teacher, epoch, "rbkd", ()
+    whole("the epoch that teaches", epoch, min(1, teacher.epochs), teacher.epochs)
+    stopped = taught.stopped_after(teacher, epoch)
+    teaching, epoch = found.path(stopped, epoch, temperature=temperature, alpha=alpha, **values)
+    return (teacher if teaching == stopped else teaching), epoch, "rbkd", ()
 
 
 def system_loss(

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..losses import hard_loss
 from .decoupled import weights
 from .system import Gradient, Parameter, System
 from .terms import (
@@ -11,7 +12,6 @@ from .terms import (
     correlation_gradient,
     deviation,
     gradient_through_scaling,
-    hard,
     kl,
     standardized,
 )
@@ -68,7 +68,7 @@ def spherical(
 ) -> Tensor:
     """SKD: equation 4 with T^2, of student logits that are scaled to the teacher's deviation (Guo et al. 2020)."""
     scaled = student_logits * (deviation(teacher_logits) / deviation(student_logits))
-    return (1 - alpha) * hard(scaled, labels) + alpha * temperature**2 * kl(teacher_logits, scaled, temperature)
+    return (1 - alpha) * hard_loss(scaled, labels) + alpha * temperature**2 * kl(teacher_logits, scaled, temperature)
 
 
 def spherical_gradient(

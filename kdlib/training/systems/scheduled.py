@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from ..losses import equation_4
 from .decoupled import weights
 from .system import Parameter, State, System
-from .terms import EQUATION_4, FIELDS, Number, equation_4, kl
+from .terms import EQUATION_4, FIELDS, Number, kl
 
 
 def stopped(

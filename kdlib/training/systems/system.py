@@ -99,7 +99,7 @@ class System:
     gradient: Gradient | None = None  # None: by autograd over the logits
     prepare: Callable[[Tensor, Any, Any], Tensor] | None = None  # (logits [N, C], data set, student) -> targets [N, C]
     epochs: Callable[..., tuple[int, ...]] | None = None  # (kept epochs, epoch, ...) -> those whose logits are averaged
-    path: Callable[..., tuple[Any, int]] | None = None  # (teacher, epoch, ...) -> the teacher and epoch that teach
+    path: Callable[..., tuple[Any, int]] | None = None  # (teacher, its last epoch, ...) -> teacher and epoch that teach
     version: int = 1  # to be raised where what it computes changes: part of the identity of a plug-in's students
 
     def defaults(self, *of: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..losses import kd_targets
+from ..losses import equation_4, kd_targets
 from ..measures import nearest
 from ..targets import class_means
 from .system import Gradient, Parameter, System
@@ -17,7 +17,6 @@ from .terms import (
     EQUATION_4,
     FIELDS,
     Number,
-    equation_4,
     equation_4_gradient,
     without,
 )
@@ -59,6 +58,17 @@ def centroids(logits: Tensor, dataset: Any, student: Any) -> Tensor:
     return class_means(logits, dataset.labels, dataset.train, student.temperature)
 
 
+def stopped_after(teacher: Any, epoch: int) -> Any:
+    """The `Teacher` whose training ends after an epoch: after its last one the teacher itself.
+
+    Up to there it keeps the responses that the whole run keeps, and those of that epoch.
+    """
+    if epoch == teacher.epochs:
+        return teacher
+    before = (e for e in teacher.epochs_with_responses if e < epoch)
+    return replace(teacher, epochs=epoch, kept_epochs=(*before, epoch), checkpoints=(epoch,))
+
+
 def path(teacher: Any, networks: tuple[str, ...], *, temperature: float, alpha: float) -> Any:
     """The last teacher of a path of assistants, each distilled from the one before (Mirzadeh et al. 2020).
 
@@ -81,15 +91,20 @@ def path(teacher: Any, networks: tuple[str, ...], *, temperature: float, alpha: 
 def nearest_to_mean(accuracies: dict[str, float], teacher: float, student: float) -> str:
     """The assistant whose own accuracy is nearest to the mean of teacher's and student's (Mirzadeh et al. 2020).
 
-    Arguments: accuracies on the validation split of networks that were trained on the labels alone, those of the
-    candidates by name. Returns the name; of two that are as near, the first.
+    Arguments: accuracies on the validation split, after the last epoch, of networks that were trained on the labels
+    alone; those of the candidates by name. Returns the name; of two that are as near, the first.
     """
-    return min(accuracies, key=lambda name: abs(accuracies[name] - (teacher + student) / 2))
+    return min(accuracies, key=lambda name: distance_from_mean(accuracies[name], teacher, student))
+
+
+def distance_from_mean(assistant: float, teacher: float, student: float) -> float:
+    """The distance of an assistant's own accuracy from the mean of its teacher's and its student's, in their unit."""
+    return abs(assistant - (teacher + student) / 2)
 
 
 def tighter_clusters(teacher: Any, epoch: int, *, temperature: float, alpha: float, distance: float) -> tuple:
-    """A teacher of its own that is trained with the class-distance term at a weight, up to the same epoch."""
-    last = {"epochs": epoch, "kept_epochs": (epoch,), "checkpoints": ()}  # to keep one costs a pass over all examples
+    """A teacher of its own that is trained with the class-distance term at a weight, and its last epoch."""
+    last = {"kept_epochs": (epoch,), "checkpoints": ()}  # to keep one costs a pass over all examples
     return replace(teacher, class_distance=float(distance), **last), epoch
 
 
@@ -124,13 +139,12 @@ ASSISTANTS = ("assistant", "second_assistant")
 def through_assistants(teacher: Any, epoch: int, *, temperature: float, alpha: float, assistants: float) -> tuple:
     """TAKD's last assistant and its last epoch, after one or two of them."""
     last = path(teacher, ASSISTANTS[: int(assistants)], temperature=temperature, alpha=alpha)
-    return last, last.epochs if assistants else epoch
+    return last, epoch
 
 
 def own_architecture(teacher: Any, epoch: int, *, temperature: float, alpha: float) -> tuple:
     """TF-KD self's teacher: a network of the general student's own architecture, trained as the teacher is."""
-    own = replace(teacher, network="general_student", kept_epochs=(teacher.epochs,), checkpoints=())
-    return own, own.epochs
+    return replace(teacher, network="general_student", kept_epochs=(epoch,), checkpoints=()), epoch
 
 
 def earlier_epoch(teacher: Any, epoch: int, *, temperature: float, alpha: float, share: float) -> tuple:

@@ -6,28 +6,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..losses import kd_gradient, kd_targets
+from ..losses import equation_1, equation_3, equation_4, kd_gradient, kd_targets
 from .decoupled import weights
 from .system import Gradient, Parameter, State, System
-from .terms import Number, equation_4, kl, rows, target_mask, without
-
-
-def smoothed_labels(classes: int, labels: Tensor, smoothing: Number, kind: torch.dtype) -> Tensor:
-    """Label-smoothing labels, equation 1 of the paper, [..., B, C]; `smoothing` may be a tensor."""
-    return (1 - smoothing) * F.one_hot(labels, classes).to(kind) + smoothing / classes
+from .terms import Number, kl, rows, target_mask, without
 
 
 def label_smoothing(
     student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: Number, smoothing: Number
 ) -> Tensor:
     """Cross-entropy with label-smoothing labels, equation 3 of the paper; neither teacher nor temperature enters."""
-    targets = smoothed_labels(student_logits.shape[-1], labels, smoothing, student_logits.dtype)
-    return -(targets * F.log_softmax(student_logits, dim=-1)).sum(-1, keepdim=True)
+    return equation_3(student_logits, labels, smoothing)
 
 
 def smoothing_fixed(teacher_logits: Tensor, labels: Tensor, *, temperature: Number, smoothing: Number) -> Tensor:
     """Label-smoothing labels of every example, the part of the gradient that no student enters."""
-    return smoothed_labels(teacher_logits.shape[-1], labels, smoothing, teacher_logits.dtype)
+    return equation_1(labels, teacher_logits.shape[-1], smoothing, teacher_logits.dtype)
 
 
 def smoothing_gradient(

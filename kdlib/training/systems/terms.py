@@ -20,28 +20,9 @@ LEAST_VARIANCE = 1e-12  # of an example's logits: below it they count as equal
 LEAST_SQUARES = 1e-16  # product of two sums of squares: below it one of the two counts as constant
 
 
-def hard(student_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of each example with its hard label, in nats: [..., B, C], [..., B] -> [..., B, 1]."""
-    return -F.log_softmax(student_logits, dim=-1).gather(-1, labels[..., None])
-
-
 def kl(teacher_logits: Tensor, student_logits: Tensor, temperature: Number = 1.0) -> Tensor:
     """Divergence KL(t_T || p_T) of each example in nats, from logits [..., B, C] to [..., B, 1]."""
     return kd_divergence(student_logits, teacher_logits, temperature)[..., None]
-
-
-def equation_4(
-    student_logits: Tensor,
-    teacher_logits: Tensor,
-    labels: Tensor,
-    *,
-    temperature: Number,
-    alpha: Number,
-    t_squared: Number,
-) -> Tensor:
-    """Equation 4 of the paper for each example, [..., B, 1]: (1 - alpha) H(y, p) + alpha KL(t_T || p_T), or T^2 KL."""
-    soft = kl(teacher_logits, student_logits, temperature)
-    return (1 - alpha) * hard(student_logits, labels) + alpha * temperature ** (2 * t_squared) * soft
 
 
 def equation_4_gradient(student_logits: Tensor, fixed: Tensor, labels: Tensor, **settings: Number) -> Tensor:
