@@ -16,7 +16,7 @@ from kdlib.sections import SECTIONS
 from kdlib.sections.opening import open_study
 from kdlib.study.plan import make_plan
 from kdlib.study.store import Store
-from kdlib.training import devices, models, stacked, students, teachers
+from kdlib.training import devices, loop, models, stacked, teachers
 
 from .. import accelerator
 from ..accelerator import Accelerator
@@ -51,7 +51,7 @@ def on(remote: bool) -> Iterator[None]:
     The fused Adam rounds otherwise, and so do the products that a CPU makes of a convolution.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for module in (teachers, students, stacked):
+        for module in (teachers, loop, stacked):
             patch.setattr(module, "adam", partial(torch.optim.Adam, fused=False))
         patch.setattr(models, "is_small", lambda images: False)
         if not remote:
