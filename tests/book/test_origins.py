@@ -101,6 +101,8 @@ def test_every_command_of_a_reference_page_runs_with_what_the_page_was_run_with(
         last = max(now[name] for name in ("teacher_epochs", "sweet_spot_epochs") if name in section.accepted)
         kept = [[epoch for epoch in run["kept_epochs"] if epoch <= last] for run in (now, made["settings"])]
         assert kept[0] == kept[1]  # which follow the epochs that are given
+        if "sweet_spot_epochs" in section.accepted:  # weights of these are kept: part of the teachers' keys
+            assert now["spread_settings"] == made["settings"]["spread_settings"]
 
 
 def test_a_command_names_no_parameter_that_its_profile_has():
