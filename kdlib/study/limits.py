@@ -39,6 +39,6 @@ def limits(dataset: Dataset) -> list[str]:
 
 def _learned_by_heart(dataset: Dataset) -> int:
     """How many validation images equal a training image; of test images none does, for then a set is not taken."""
-    images = dataset.images.cpu()
-    learned = {images[i].numpy().tobytes() for i in dataset.train.tolist()}
-    return sum(images[i].numpy().tobytes() in learned for i in dataset.validation.tolist())
+    pixels = dataset.images.pixels.cpu().numpy()
+    learned = {pixels[i].tobytes() for i in dataset.train.tolist()}
+    return sum(pixels[i].tobytes() in learned for i in dataset.validation.tolist())

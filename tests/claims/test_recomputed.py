@@ -261,6 +261,19 @@ def random_shortfall(d: str, number: int) -> pd.Series:
     )
 
 
+def similarity_leads(d: str, name: str) -> pd.Series:
+    """Rank correlation with a linear classifier's similarities, small minus large, by seed and what else there is."""
+    rows = table(d, "similarity_information", name).query(
+        "setting == 'default' and split == 'train' and yardstick == 'linear'"
+    )
+    rows = last(rows)
+    if "temperature" in rows:
+        rows = rows[rows.temperature.isin(SIX)]
+    index = [column for column in ("seed", "temperature") if column in rows]
+    both = rows.pivot(index=index, columns="teacher", values="spearman")
+    return both["small"] - both["large"]
+
+
 def against_assistant(d: str) -> pd.Series:
     cost = table(d, "rival_explanations", "assistants")
     frame = table(d, "sweet_spot", "map").query("student == 'general'")
@@ -431,6 +444,8 @@ STATISTICS = {
         table(d, "rival_explanations", "assistants").set_index("seed").eval("operations / direct_operations")
     ),
     "sweet-spot-beats-assistants": against_assistant,
+    "lost-similarity-linear": lambda d: similarity_leads(d, "agreement").groupby("seed").min(),
+    "lost-similarity-linear-without-temperature": lambda d: similarity_leads(d, "temperature_free"),
 }
 STATISTICS |= dict.fromkeys(("missing-mnist", "missing-fashion", "missing-cifar10"), lambda d: gap(missing(d), "raw"))
 STATISTICS |= dict.fromkeys(

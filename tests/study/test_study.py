@@ -19,6 +19,7 @@ from kdlib import paths
 from kdlib.book.record import digest, record
 from kdlib.claims import rules
 from kdlib.data import registry
+from kdlib.data.images import Images
 from kdlib.sections.penultimate_layer import experiment as penultimate_layer
 from kdlib.sections.rival_explanations.experiment import gradient_norms
 from kdlib.study import workers
@@ -337,12 +338,12 @@ def test_a_class_with_few_held_out_examples_is_named_with_what_that_means(held_o
 
 @pytest.mark.parametrize("copies", [0, 3])
 def test_validation_images_that_are_training_images_too_are_counted_of_a_readers_own_set(copies):
-    images = torch.rand(40, 1, 8, 8)
+    pixels = torch.arange(40, dtype=torch.uint8).view(40, 1, 1, 1).expand(40, 1, 8, 8).clone()
     train, validation = torch.arange(30), torch.arange(30, 40)
-    images[validation[:copies]] = images[train[:copies]]
+    pixels[validation[:copies]] = pixels[train[:copies]]
     own = SimpleNamespace(
         readings=[],
-        images=images,
+        images=Images(pixels),
         labels=torch.arange(40) % 2,
         train=train,
         validation=validation,
