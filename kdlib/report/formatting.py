@@ -102,7 +102,8 @@ def page_verdicts(verdicts: Sequence[Verdict], *main: str) -> Markdown:
         unit = claims[v.claim].unit
         number = format_interval(v.estimate, "" if unit == "ratio" else f" {unit}", None) if v.estimate else ""
         size = "" if v.paper is None else f"the paper has {v.paper:.4g}"
-        said = "; ".join(filter(None, [number, v.note, size, *v.remarks()]))
+        remarks = (remark[0].lower() + remark[1:] for remark in v.remarks())
+        said = "; ".join(filter(None, [number, v.note, size, *remarks]))
         sentences.append(f"*{claims[v.claim].title}*: **{v.verdict}**{f', {said}' * bool(said)}.")
     sentences.append(f"Of {len(verdicts)} claims that this page decides (its last table): {count_verdicts(verdicts)}.")
     return Markdown(" ".join(sentences))
