@@ -91,13 +91,13 @@ def line(record: dict[str, Any], given: Mapping[str, Any], metadata: Mapping[str
 
 def command(record: dict[str, Any], given: Mapping[str, Any], *, section: str = "", **changes: Any) -> str:
     """The command that makes a record's page again, or that of another `section` or all, but for some `changes`."""
-    return shlex.join(["kdlib", "run", section or record["section"], *_options(record, given, **changes)])
+    options = _options(record, rerun.parameters(record, given, changes))
+    return shlex.join(["kdlib", "run", section or record["section"], *options])
 
 
-def _options(record: dict[str, Any], given: Mapping[str, Any], **changes: Any) -> list[str]:
+def _options(record: dict[str, Any], parameters: Mapping[str, Any]) -> list[str]:
     settings = record["settings"]
-    options = ["--dataset", settings["dataset"], "--profile", settings["profile"]]
-    return options + parameter_words(rerun.parameters(record, given, changes))
+    return ["--dataset", settings["dataset"], "--profile", settings["profile"], *parameter_words(parameters)]
 
 
 def parameter_words(given: Mapping[str, Any]) -> list[str]:
@@ -112,9 +112,9 @@ def _as_text(value: Any) -> str:
 def _cell_commands(record: dict[str, Any], given: Mapping[str, Any]) -> str:
     """For each cell of table 4 the command that trains its students again."""
     cells = pd.read_csv(io.StringIO(record["tables"]["cells"]))[["missing_class", "temperature"]].drop_duplicates()
-    lines = []
+    lines, whole = [], rerun.parameters(record, given, {})
     for c, t in cells.itertuples(index=False):
-        options = _options(record, given, missing_classes=c, temperatures=f"{t:g}")
+        options = _options(record, whole | {"missing_classes": c, "temperatures": f"{t:g}"})
         words = shlex.join(["kdlib", "compute", record["section"], *options, "--fresh"])
         lines.append(f"<li>class {c}, T = {t:g}: <code>{html.escape(words)}</code></li>")
     return (
