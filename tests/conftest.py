@@ -86,6 +86,13 @@ def own_store(tmp_path, monkeypatch):
     monkeypatch.delenv("KDLIB_PROFILE", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def own_registries():
+    """No test meets what another has registered."""
+    with registered_meanwhile_forgotten():
+        yield
+
+
 @pytest.fixture(scope="session")
 def digits():
     import kdlib
@@ -227,22 +234,29 @@ def project_environment(project):
 @pytest.fixture(scope="session")
 def kdlib_in(project_environment):
     def run(*arguments):
-        with plugins_forgotten():
+        with registered_meanwhile_forgotten():
             return command_line(*arguments, **project_environment)
 
     return run
 
 
 @contextmanager
-def plugins_forgotten():
-    """What a plug-in registers meanwhile is forgotten afterwards."""
-    from kdlib.data import plugins, registry
+def registered_meanwhile_forgotten():
+    """What is registered meanwhile, by a plug-in or outside of one, is forgotten afterwards."""
+    from kdlib.data import at_hand, plugins, registry
+    from kdlib.training import models, own_teachers
+    from kdlib.training.systems import registry as systems
 
+    places = [(registry, "_sources"), (models, "_networks"), (own_teachers, "_registered")]
+    places += [(systems, "_registered"), (systems, "_of_plugins")]
+    places += [(plugins, name) for name in ("_imported", "_failed", "_told", "_registered")]
+    before = dict(registry._sources)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_sources", registry._sources.copy())
-        patch.setattr(plugins, "_imported", plugins._imported.copy())
-        patch.setattr(sys, "path", sys.path.copy())
+        for module, name in [*places, (sys, "path")]:
+            patch.setattr(module, name, getattr(module, name).copy())
         yield
+        if registry._sources != before:
+            at_hand.digest.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -251,7 +265,7 @@ def digits_pages(session_folder, project, project_environment):
     pages = session_folder / "digits-pages"
     with made_once(pages) as to_make:
         if to_make:
-            with plugins_forgotten(), one_kernel(**project_environment):
+            with registered_meanwhile_forgotten(), one_kernel(**project_environment):
                 for dataset in ("digits", "colour_patches"):
                     arguments = ("run", "all", "--dataset", dataset, "--profile", "smoke")
                     done = command_line(*arguments, **project_environment)

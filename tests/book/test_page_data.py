@@ -23,7 +23,6 @@ def arrays(classes: int = 4):
 def pages_of(tmp_path, monkeypatch):
     """Two pages of a data set, and a function that says what its loader does from now on."""
     monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
-    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
 
     def loads(load):
         at_hand.digest.cache_clear()

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from kdlib import InputError, Store, load_dataset, open_study, register_dataset, select_examples
-from kdlib.data import registry, sources
+from kdlib.data import at_hand, registry, sources
 from kdlib.data.sources import SHA256, TORCHVISION
 from kdlib.paths import data_dir
 from kdlib.study.store import from_bytes
 from kdlib.training.models import TABLE7
 
-from ..conftest import PLUGIN, ROOT
+from ..conftest import PLUGIN, ROOT, registered_meanwhile_forgotten
 
 RAW = (
     "train-images-idx3-ubyte",
@@ -29,13 +29,7 @@ THREE_COLOURS = PLUGIN.format(name="three_colours", title="Three colours", examp
 
 
 @pytest.fixture
-def forgotten(monkeypatch):
-    """What a test registers is forgotten after it."""
-    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
-
-
-@pytest.fixture
-def plugin(forgotten, tmp_path, monkeypatch):
+def plugin(tmp_path, monkeypatch):
     """Write a plug-in file into a folder that KDLIB_PLUGINS names."""
     folder = tmp_path / "plugins"
     folder.mkdir()
@@ -92,7 +86,7 @@ def test_the_digest_depends_on_the_subset_and_not_on_the_device(digits):
 
 
 @pytest.mark.parametrize("changed", range(4))
-def test_the_digest_depends_on_each_byte_of_the_data(changed, forgotten):
+def test_the_digest_depends_on_each_byte_of_the_data(changed):
     first = registered(arrays()).digest
     assert registered(arrays()).digest == first
     other = arrays()
@@ -135,7 +129,7 @@ def test_a_subset_that_cannot_be_taken_is_refused(examples):
         load_dataset("digits", examples=examples)
 
 
-def test_a_subset_of_a_set_with_a_rare_class_has_some_of_it(forgotten):
+def test_a_subset_of_a_set_with_a_rare_class_has_some_of_it():
     images, labels, test_images, test_labels = arrays(examples=2000)
     labels, test_labels = (
         np.where(np.arange(2000) < 12, 3, labels % 3),
@@ -268,31 +262,38 @@ def test_a_size_that_is_none_and_a_device_that_is_none_are_refused_before_anythi
         (lambda a: (a[0][:0], a[1][:0], *a[2:]), "there is nothing in them"),
     ],
 )
-def test_a_loader_that_gives_something_else_is_refused(wrong, message, forgotten):
+def test_a_loader_that_gives_something_else_is_refused(wrong, message):
     with pytest.raises(InputError, match=message):
         registered(wrong(arrays()))
 
 
-def test_a_set_too_small_to_split_is_refused(forgotten):
+def test_a_set_too_small_to_split_is_refused():
     with pytest.raises(InputError, match="'made_up' is too small to be split"):
         registered(arrays(examples=30))
 
 
-def test_a_class_that_would_be_missing_from_the_validation_split_is_refused(forgotten):
+def test_a_class_that_would_be_missing_from_the_validation_split_is_refused():
     images, labels, test_images, test_labels = arrays(examples=800)
     kept = np.flatnonzero((labels != 2) | (np.arange(800) < 8))  # two examples of class 2
     with pytest.raises(InputError, match="a class has no example among the validating 10%"):
         registered((images[kept], labels[kept], test_images, test_labels))
 
 
-def test_a_clipped_subset_has_as_many_examples_as_the_classes_take(forgotten):
+def test_a_clipped_subset_has_as_many_examples_as_the_classes_take():
     register_dataset("made_up", lambda root: arrays(examples=2000, classes=10))
     assert len(load_dataset("made_up", examples=50, clip=True).labels) == 200
     study = open_study("entropy", {"dataset": "made_up", "profile": "smoke", "seeds": 1})
     assert study.settings.examples == len(study.dataset.labels) == 400
 
 
-def test_a_loader_that_gives_other_data_each_time_is_refused_by_the_workers(forgotten, tmp_path, monkeypatch):
+def test_what_was_registered_in_between_is_known_no_more_by_name_or_digest():
+    with registered_meanwhile_forgotten():
+        register_dataset("made_up", lambda root: arrays())
+        assert "made_up" in registry.dataset_names() and at_hand.digest("made_up") is not None
+    assert "made_up" not in registry.dataset_names() and at_hand.digest("made_up") is None
+
+
+def test_a_loader_that_gives_other_data_each_time_is_refused_by_the_workers(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_WORKERS", "2")
     register_dataset("made_up", lambda root: arrays(examples=800, seed=int.from_bytes(os.urandom(4), "big")))
     study = open_study("entropy", {"dataset": "made_up", "profile": "smoke"}, store=Store(tmp_path))

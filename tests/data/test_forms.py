@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchvision.datasets import FakeData
 
 from kdlib import InputError, load_dataset, register_dataset
-from kdlib.data import forms, registry
+from kdlib.data import forms
 from kdlib.data.dataset import describe
 
 SIDE = 12
@@ -137,9 +137,7 @@ REFUSED = {
 
 
 @pytest.fixture
-def loaded(monkeypatch):
-    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
-
+def loaded():
     def load(given):
         register_dataset("mine", lambda root: given())
         return load_dataset("mine")

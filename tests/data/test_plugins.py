@@ -9,8 +9,7 @@ import pytest
 
 import kdlib
 from kdlib import InputError, Store, load_dataset, open_study, register_dataset
-from kdlib.data import plugins, registry
-from kdlib.training import models
+from kdlib.data import plugins
 from kdlib.training.systems import registry as systems
 
 from ..conftest import ROOT
@@ -73,13 +72,7 @@ kdlib.register_dataset("mine", load)
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder of plug-ins, which is forgotten after the test."""
-    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
-    monkeypatch.setattr(plugins, "_failed", {})
-    monkeypatch.setattr(plugins, "_told", set())
-    monkeypatch.setattr(models, "_networks", dict(models._networks))
-    monkeypatch.setattr(systems, "_registered", dict(systems._registered))
-    monkeypatch.setattr(sys, "path", sys.path[:])
+    """A folder of plug-ins, whose modules are forgotten after the test."""
     before = set(sys.modules)
     place = tmp_path / "plugins"
     place.mkdir()

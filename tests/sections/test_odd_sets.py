@@ -10,7 +10,6 @@ import pytest
 from matplotlib.figure import Figure
 
 import kdlib
-from kdlib.data import registry
 
 from ..conftest import ROOT, TRAINED_SECTIONS
 
@@ -32,7 +31,6 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def odd(monkeypatch, store):
-    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
     monkeypatch.setenv("KDLIB_STORE", str(store))
     kdlib.register_dataset("odd", load, class_names=NAMES, title="Notes & coins <v2> | 5$ to 10$")
 

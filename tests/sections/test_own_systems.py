@@ -9,7 +9,7 @@ from kdlib.sections.related_systems import experiment
 from kdlib.training import own_teachers
 from kdlib.training.systems import registry
 
-from ..conftest import command_line, plugins_forgotten
+from ..conftest import command_line
 
 PLUGIN = """
 import kdlib
@@ -43,8 +43,6 @@ def places(tmp_path, monkeypatch):
     """A data folder with a teacher `mine` of digits, and a folder of plug-ins with a system; few other systems."""
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("KDLIB_PLUGINS", str(tmp_path / "plugins"))
-    monkeypatch.setattr(registry, "_registered", {})
-    monkeypatch.setattr(registry, "_of_plugins", set())
     monkeypatch.setattr(registry, "BUILTIN", {name: registry.BUILTIN[name] for name in KEPT})
     whole = load_dataset("digits")
     labels = {"train": whole.labels.numpy(), "test": whole.open_test("test")[1].numpy()}
@@ -52,8 +50,7 @@ def places(tmp_path, monkeypatch):
     own_teachers.add("mine", "digits", tmp_path / "mine.npz")
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "my_system.py").write_text(PLUGIN)
-    with plugins_forgotten():
-        yield tmp_path
+    return tmp_path
 
 
 def test_its_row_joins_the_table_and_starts_from_a_teacher_of_the_readers_own_as_only_such_systems_do(places):

@@ -65,7 +65,6 @@ def cifar10(published, tmp_path, monkeypatch):
     folder, digests = published
     shutil.copytree(folder, tmp_path / "data")
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
     registry._sources["cifar10"] = registry.Source(made_up_images, "mnist", title="CIFAR-10")
     for name, digest in digests.items():
         monkeypatch.setitem(HUMAN_LABELS, name, replace(HUMAN_LABELS[name], sha256=digest))

@@ -242,7 +242,6 @@ def test_the_profiles_own_grids_are_clipped_to_the_data_set_and_the_study_says_s
 
 
 def test_the_profiles_missing_classes_are_those_that_a_data_set_has_and_the_study_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_sources", dict(registry._sources))
     images, labels = np.random.default_rng(0).integers(0, 256, (100, 8, 8), np.uint8), np.arange(100) % 5
     kdlib.register_dataset("five", lambda root: (images, labels, 255 - images, labels))
     study = open_study("missing_class", SMOKE | {"dataset": "five"}, store=Store(tmp_path))

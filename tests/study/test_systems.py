@@ -10,19 +10,11 @@ from kdlib import InputError, Parameter, System, Teacher, register_system
 from kdlib.sections.rival_explanations import experiment as rival_explanations
 from kdlib.study import workers
 from kdlib.study.plan import missing_by_section
-from kdlib.training.systems import registry
 from kdlib.training.systems.registry import systems
 
-from ..conftest import command_line, plugins_forgotten
+from ..conftest import command_line
 
 TEMPERATURE = 4.0
-
-
-@pytest.fixture(autouse=True)
-def forgotten(monkeypatch):
-    """What is registered meanwhile is forgotten afterwards."""
-    monkeypatch.setattr(registry, "_registered", {})
-    monkeypatch.setattr(registry, "_of_plugins", set())
 
 
 @pytest.fixture
@@ -209,12 +201,9 @@ def test_a_plug_ins_system_is_listed_and_trained_in_workers_that_import_it_by_th
     folder.mkdir()
     (folder / "my_system.py").write_text(PLUGIN)
     monkeypatch.setenv("KDLIB_PLUGINS", str(folder))
-    with plugins_forgotten():
-        listed = command_line("systems")
-        assert listed.returncode == 0 and "squares_of_mine" in listed.stdout
-        monkeypatch.setenv("KDLIB_WORKERS", "2")
-        teacher = study.teacher("small", 0)
-        wanted = [
-            study.student(teacher, 4.0, system="squares_of_mine", epochs=epochs) for epochs in (1, 2)
-        ]  # two tasks
-        assert all(r["confusion"].sum() == study.dataset.test_size for r in study.student_results(wanted))
+    listed = command_line("systems")
+    assert listed.returncode == 0 and "squares_of_mine" in listed.stdout
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    teacher = study.teacher("small", 0)
+    wanted = [study.student(teacher, 4.0, system="squares_of_mine", epochs=epochs) for epochs in (1, 2)]  # two tasks
+    assert all(r["confusion"].sum() == study.dataset.test_size for r in study.student_results(wanted))

@@ -19,7 +19,6 @@ from kdlib import (
     system_loss,
 )
 from kdlib.training import students
-from kdlib.training.systems import registry
 from kdlib.training.systems.objective import Objective
 from kdlib.training.systems.registry import systems
 from kdlib.training.teachers import predict
@@ -166,12 +165,6 @@ def test_ctkds_temperature_moves_in_training(tiny_teacher, digits, logits):
 # A system of a reader's own.
 
 
-@pytest.fixture
-def forgotten(monkeypatch):
-    """What is registered meanwhile is forgotten afterwards."""
-    monkeypatch.setattr(registry, "_registered", {})
-
-
 SQUARES = System(
     name="squares",
     title="Squared differences",
@@ -189,7 +182,6 @@ SQUARES = System(
 )
 
 
-@pytest.mark.usefixtures("forgotten")
 @pytest.mark.parametrize("gradient", [SQUARES.gradient, None], ids=["closed form", "autograd"])
 def test_a_system_is_its_entry_alone_both_engines_train_by_it(gradient, tiny_teacher, logits, digits):
     register_system(replace(SQUARES, gradient=gradient))
@@ -203,7 +195,6 @@ def test_a_system_is_its_entry_alone_both_engines_train_by_it(gradient, tiny_tea
     assert not torch.equal(plain, squared)
 
 
-@pytest.mark.usefixtures("forgotten")
 def test_a_registered_systems_version_is_part_of_its_students_identity(tiny_teacher, digits):
     configs = []
     for version in (1, 2):

@@ -33,7 +33,6 @@ def arrays():
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(own_teachers, "_registered", {})
     return tmp_path / "data"
 
 

@@ -21,7 +21,7 @@ from kdlib import (
     soft_labels,
     system_loss,
 )
-from kdlib.training.systems import registry, teacher_free
+from kdlib.training.systems import teacher_free
 from kdlib.training.systems.decoupled import soft_label_weights
 from kdlib.training.systems.registry import systems
 from kdlib.training.systems.taught import evenly_spaced, largest_only, nearest_to_mean, path
@@ -590,12 +590,6 @@ def test_kd_dist_and_logit_standardization_are_torchdistills(theirs, temperature
 # The registry.
 
 
-@pytest.fixture
-def forgotten(monkeypatch):
-    """What is registered meanwhile is forgotten afterwards."""
-    monkeypatch.setattr(registry, "_registered", {})
-
-
 SQUARES = System(
     name="squares",
     title="Squared differences",
@@ -613,7 +607,6 @@ SQUARES = System(
 )
 
 
-@pytest.mark.usefixtures("forgotten")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
