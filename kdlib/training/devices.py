@@ -75,6 +75,9 @@ def make_deterministic(device: torch.device) -> None:
 def configure_cpu(threads: int) -> None:
     """Fix the number of CPU threads (it changes a result's last bits), flush denormals to zero, keep freed memory.
 
+    Denormals are flushed by the calling thread and by those that it starts from then on, not by threads of PyTorch's
+    pool that have worked already: with several threads, call it before anything else.
+
     By default the C library gives large blocks back to the system when they are freed; a training step frees and takes
     the same ones again, and spends half of its time on page faults. Raises `InputError` for no number of threads.
     """
