@@ -28,6 +28,7 @@ MATRIX_PRODUCTS = {
     torch.ops.aten.convolution_backward,
 }
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+KEPT_BLOCKS = (1 << 30, 32 << 20)  # bytes up to which freed blocks are kept; glibc before 2.35 takes at most the second
 
 
 def find_device(name: str | torch.device = "auto") -> torch.device:
@@ -87,9 +88,8 @@ def configure_cpu(threads: int) -> None:
     torch.set_flush_denormal(True)
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
-        if hasattr(library, "mallopt"):
-            library.mallopt(M_MMAP_THRESHOLD, 1 << 30)
-            library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        if hasattr(library, "mallopt") and any(library.mallopt(M_MMAP_THRESHOLD, size) for size in KEPT_BLOCKS):
+            library.mallopt(M_TRIM_THRESHOLD, 1 << 30)  # alone it would end glibc's own growing of the first: worse
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -176,6 +177,23 @@ def test_no_more_cores_are_counted_than_a_containers_quota_gives(quota, monkeypa
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="getrusage's peak is inherited on Linux alone")
+@pytest.mark.parametrize("most", [1 << 31, 32 << 20, 0], ids=["any", "before glibc 2.35", "none"])
+def test_freed_memory_is_kept_up_to_what_the_c_library_takes_and_else_left_to_it(most, monkeypatch):
+    taken = {}
+
+    def mallopt(name, value):
+        accepted = name == devices.M_TRIM_THRESHOLD or value <= most
+        if accepted:
+            taken[name] = value
+        return int(accepted)
+
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
+    devices.configure_cpu(1)
+    sizes = {1 << 31: 1 << 30, 32 << 20: 32 << 20}
+    assert taken == ({-3: sizes[most], -1: 1 << 30} if most else {})
+
+
 def test_the_peak_of_memory_is_a_process_own_and_not_that_of_the_one_that_started_it():
     program = "from kdlib.training.devices import peak_memory; print(peak_memory())"
     started = f"subprocess.run([sys.executable, '-c', {program!r}])"
