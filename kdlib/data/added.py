@@ -1,6 +1,6 @@
-"""Data sets that a reader added: for each a declaration, which names a file of arrays by their digest.
+"""Data sets that a reader added: for each a declaration, which names files of arrays by their digest.
 
-Both lie in the data folder's `added/`. A set is there once its declaration is, which is written last; what a process
+All lie in the data folder's `added/`. A set is there once its declaration is, which is written last; what a process
 that was killed left behind is named by none, and swept away by the next. Needs neither torch nor numpy to be listed.
 """
 
@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ class Declaration:
     sha256: str  # of the four arrays, see `forms.sha256`; the name of their file
     source: str  # where they were read from
     readings: tuple[str, ...]  # what was taken for what
+    groups: str | None = None  # of its training examples' groups, where they have any; the name of their file
 
 
 def folder(root: Path | None = None) -> Path:
@@ -75,13 +76,32 @@ def _load(sha256: str, root: Path) -> "tuple[ndarray, ...]":
     return tuple(arrays[part] for part in PARTS)
 
 
-def add(name: str, declaration: Declaration, arrays: "tuple[ndarray, ...]") -> None:
-    """Store an added set: its arrays, then its declaration, each whole or not at all.
+def grouping(declaration: Declaration) -> partial | None:
+    """A function of the data folder that gives the groups [N] of an added set's training examples; None without any."""
+    return declaration.groups and partial(_load_groups, declaration.groups)
 
+
+def _load_groups(digest: str, root: Path) -> "ndarray":
+    from safetensors.numpy import load_file
+
+    from .forms import sha256
+
+    groups = load_file(_content(root, digest))["groups"]
+    if sha256(groups) != digest:
+        raise ValueError("they are altered: their checksum differs from the original's")
+    return groups
+
+
+def add(name: str, declaration: Declaration, arrays: "tuple[ndarray, ...]", groups: "ndarray | None" = None) -> None:
+    """Store an added set: its arrays, and its training examples' groups [N] where they have any, then its declaration.
+
+    Each is stored whole or not at all.
     Raises `InputError` where the name was taken meanwhile, `StoreError` where the data folder cannot be written.
     """
     import numpy as np
     from safetensors.numpy import save
+
+    from .forms import sha256
 
     root = paths.data_dir()
     try:
@@ -94,6 +114,10 @@ def add(name: str, declaration: Declaration, arrays: "tuple[ndarray, ...]") -> N
                 paths.write_whole(content, save(dict(zip(PARTS, arrays, strict=True))))
                 if not all(map(np.array_equal, _load(declaration.sha256, root), arrays)):
                     raise StoreError(f"data set {name!r} is not what was written into {content}: is the disk sound?")
+                if groups is not None:
+                    numbers = np.unique(groups, return_inverse=True)[1]
+                    declaration = replace(declaration, groups=sha256(numbers))
+                    paths.write_whole(_content(root, declaration.groups), save({"groups": numbers}))
                 written = json.dumps(asdict(declaration), indent=1, ensure_ascii=False)
                 paths.write_whole(folder(root) / f"{name}.json", written.encode())
             except BaseException:
@@ -149,7 +173,8 @@ def _sweep(root: Path) -> None:
     for name in names(root):
         kept.add(f"{name}.json")
         with suppress(InputError):
-            kept.add(_content(root, find(name, root).sha256).name)
+            declaration = find(name, root)
+            kept |= {_content(root, digest).name for digest in (declaration.sha256, declaration.groups) if digest}
     for path in folder(root).iterdir():
         if path.name not in kept and path.is_file():
             with suppress(OSError):

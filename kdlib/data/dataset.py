@@ -10,12 +10,13 @@ from torch import Tensor
 
 from .. import paths
 from ..errors import InputError
-from . import forms, plugins
+from . import division, forms, plugins
 from .images import Images
 from .registry import Arrays, Source, check_files, find_source
 from .tensors import is_dense, of_classes, of_floats
 
 LEAST_IN_SUBSET = 10  # training examples of a class: one of them validates
+VALIDATING = 0.1  # of the training examples
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class Dataset:
     digest: str
     builtin: bool  # one of the data sets that kdlib brings: see `Source`
     subset: bool  # whether training examples were left out
+    seen_in_training: int  # validation examples that equal a training one or are of its group; 0 of a builtin set
     positions: Tensor  # [N], of `images` in their publisher's training split
     test_positions: Tensor  # of the test images in theirs
     _test: tuple[Images | Tensor, Tensor] = field(repr=False)
@@ -113,7 +115,8 @@ def load_dataset(
     seeded subset of the training examples (None: all), which `clip` moves into the range that the data set allows;
     `test_examples`, at most so many of the test split, stratified, at least one of each class; `device` that holds the
     tensors.
-    10% of the training examples, stratified and seeded, become the validation split.
+    10% of the training examples, stratified and seeded, become the validation split; of a reader's own set those that
+    are equal or of one group stay together, where every class can then be on both sides.
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked, or the device not there.
     """
     for what, size in (("examples", examples), ("test_examples", test_examples)):
@@ -136,7 +139,8 @@ def load_dataset(
             raise InputError(f"examples={examples} cannot be taken from {name}: allowed are {least} to {most}, or all")
         positions = _subset(name, train_y, examples, LEAST_IN_SUBSET)
         train_x, train_y = train_x[positions], train_y[positions]
-    train, validation = _split(name, train_y, 0.1)
+    together = None if source.builtin else _together(name, source, root, train_x, positions)
+    train, validation = _validating(name, train_y, together)
     if len(np.unique(train_y[validation])) < classes:
         raise InputError(f"data set {name!r} is too small to be split: a class has no example among the validating 10%")
     if test_examples is not None and max(test_examples, classes) < len(test_y) - classes:
@@ -155,12 +159,43 @@ def load_dataset(
         digest=digest,
         builtin=source.builtin,
         subset=examples is not None,
+        seen_in_training=0 if together is None else int(np.isin(together[validation], together[train]).sum()),
         positions=torch.from_numpy(positions),
         test_positions=torch.from_numpy(test_positions),
         readings=(*source.readings, *readings),
         _test=(_as_images(test_x), torch.from_numpy(test_y.astype(np.int64))),
     )
     return dataset.to(device)
+
+
+def _together(name: str, source: Source, root: Path, images: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Numbers [N] of what must stay together: equal images, and what is of one group as the source has it."""
+    keys = [division.digests(images)]
+    if source.groups is not None:
+        try:
+            keys.append(source.groups(root)[positions])
+        except Exception as error:
+            raise InputError(
+                f"data set {name!r}: the groups of its training examples cannot be read under {root}: "
+                f"{plugins.told(error)}. `kdlib data remove {name}`, then add it again"
+            ) from error
+    return division.units(*keys)
+
+
+def _validating(name: str, labels: np.ndarray, together: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the examples that train and of those that validate, each sorted.
+
+    They are drawn one by one where that divides nothing that belongs `together` [N], or where a class would otherwise
+    lack one of the parts.
+    """
+    train, validation = _split(name, labels, VALIDATING)
+    if together is None or not np.isin(together[validation], together[train]).any():
+        return train, validation
+    whole = division.divide(labels, together, VALIDATING, seed=0)
+    classes = np.unique(labels)
+    if all(np.array_equal(np.unique(labels[part]), classes) for part in (whole, ~whole)):
+        return np.flatnonzero(~whole), np.flatnonzero(whole)
+    return train, validation
 
 
 def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarray, np.ndarray]:

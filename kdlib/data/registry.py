@@ -33,6 +33,7 @@ class Source:
     files: tuple[str, ...] = ()  # what must lie in the data folder, each as it is or as one of its `variants`
     added: bool = False  # it lies in the data folder in kdlib's own form: see `added`
     readings: tuple[str, ...] = ()  # how it was read when it was added
+    groups: Callable[[Path], Any] | None = None  # gives numbers [N]: training examples of one validate together
 
 
 FAMILIES = ("mnist", "fashion_mnist", "cifar10")  # data sets of table 7, which has networks for each
@@ -133,7 +134,8 @@ def find_source(name: str, root: Path | None = None) -> Source:
     source = _sources.get(name) if isinstance(name, str) else None
     lacks_files = source is not None and any(not variants(root, file) for file in source.files)
     if (source is None or lacks_files) and isinstance(name, str) and (declared := added.find(name, root)):
-        own = {"load": added.loader(declared), "sha256": declared.sha256, "added": True, "readings": declared.readings}
+        own = {"load": added.loader(declared), "groups": added.grouping(declared), "sha256": declared.sha256}
+        own |= {"added": True, "readings": declared.readings}
         named = {"family": declared.family, "class_names": declared.class_names, "title": declared.title}
         source = replace(source, **own, files=()) if source else Source(**own, **named)
     if source is None:

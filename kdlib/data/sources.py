@@ -39,7 +39,7 @@ SHA256 = {
     "cifar10": "5a078a53cc8236424f6c8ea3f1078ac49430b2eb71bc0548a50be48f18ca8a6e",
 }
 
-# Numbers of training and test images, and digests of the same as sets of labelled images (`adding.division.unordered`):
+# Numbers of training and test images, and digests of the same as sets of labelled images (`division.unordered`):
 # a folder by class has another order.
 UNORDERED = {
     "digits": (1287, 510, "bfdfa7b740420828f5844cb4b88ccf41"),

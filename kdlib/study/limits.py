@@ -17,11 +17,11 @@ def limits(dataset: Dataset) -> list[str]:
             f"{held_out} validation example{'s' * (held_out != 1)} in the smallest class: how tight clusters are is "
             "not measured on held-out examples"
         )
-    again = 0 if dataset.builtin else _learned_by_heart(dataset)
-    if again:
+    if dataset.seen_in_training:
         found.append(
-            f"{again:,} of {len(dataset.validation):,} validation images are training images too: what is chosen on "
-            "them (sweet spots, tuned weights, equal accuracies) favours what was learned by heart"
+            f"{dataset.seen_in_training:,} of {len(dataset.validation):,} validation images equal a training image or "
+            "are of its group: what is chosen on them (sweet spots, tuned weights, equal accuracies) favours what was "
+            "learned by heart"
         )
     tested = dataset.smallest_test_class
     if tested < FEW:
@@ -35,10 +35,3 @@ def limits(dataset: Dataset) -> list[str]:
     if dataset.classes > MANY:
         found.append(f"{dataset.classes} classes: figures name some of them, and print no numbers")
     return found
-
-
-def _learned_by_heart(dataset: Dataset) -> int:
-    """How many validation images equal a training image; of test images none does, for then a set is not taken."""
-    pixels = dataset.images.pixels.cpu().numpy()
-    learned = {pixels[i].tobytes() for i in dataset.train.tolist()}
-    return sum(pixels[i].tobytes() in learned for i in dataset.validation.tolist())

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from .. import added, forms, registry
+from .. import added, division, forms, registry
 from ..files import FILES
 from ..registry import Arrays
 from ..sources import SHA256, UNORDERED
-from . import division, folders
+from . import folders
 from .arrays import idx_files, read_idx, read_mat, read_npz
-from .division import SHARE
 from .parts import Found, Options, Part, alike, indexed, listed, settled
 from .tables import read_arff, read_csv, read_parquet, shaped
 
+SHARE = 0.2  # of each class that becomes the test part of what comes undivided
 MOST_CLASSES = 1000
 LEAST_PIXELS = 8  # a side
 LEAST_EXAMPLES = 10  # of each class for training: a tenth of them validates
@@ -52,7 +52,7 @@ def add(
         registry.check_family(family)
     options = options or Options()
     found = _read(path, test, options)
-    arrays, names, said = _checked(found, seed, options)
+    arrays, groups, names, said = _checked(found, seed, options)
     digest = forms.sha256(*arrays)
     for known, sha256 in SHA256.items():
         if sha256 == digest:
@@ -64,7 +64,8 @@ def add(
     if family is None:
         family = "mnist" if arrays[0].ndim == 3 else "cifar10"
     source, *readings = map(_in_utf8, (str(path), f"read as {found.kind}", *said))
-    added.add(name, added.Declaration(family, title or name, names, digest, source, tuple(readings)), arrays)
+    declaration = added.Declaration(family, title or name, names, digest, source, tuple(readings))
+    added.add(name, declaration, arrays, groups)
     counts = [np.bincount(labels) for labels in arrays[1::2]]
     return name, [*readings, *forms.sizes(arrays[::2], counts, names), f"networks of table 7's {family}"]
 
@@ -209,8 +210,8 @@ def _read_files(files: Sequence[Path], options: Options, labelled: bool = True) 
     return part and Found(f"{'an' if kind == 'ARFF' else 'a'} {kind} file", part, said=said)
 
 
-def _checked(found: Found, seed: int, options: Options) -> tuple[Arrays, tuple[str, ...], list[str]]:
-    """The four arrays of what was found, the names of its classes, and what is to be said of them."""
+def _checked(found: Found, seed: int, options: Options) -> tuple[Arrays, np.ndarray | None, tuple[str, ...], list[str]]:
+    """The four arrays of what was found, its training examples' groups, the classes' names, and what is to be said."""
     said = list(found.said)
     parts = [_imaged(part, options, said) for part in (found.train, found.test) if part is not None]
     parts = alike(*parts)
@@ -227,10 +228,15 @@ def _checked(found: Found, seed: int, options: Options) -> tuple[Arrays, tuple[s
     train, test = (_squeezed(arrays[i]) for i in (0, 2))
     _check_size(train, len(train) + len(test))
     arrays, said = (train, arrays[1], test, arrays[3]), [*said, *notes]
+    groups = parts[0].groups
     if found.test is not None:
-        arrays = _without_seen(arrays, parts, said)
+        kept = _unseen(arrays, parts, said)
+        arrays = arrays[0][kept], arrays[1][kept], *arrays[2:]
+        groups = groups if groups is None else groups[kept]
         _check_counts(arrays[1::2], names)
-    return arrays, names, said
+    if groups is not None:
+        said.append(f"{len(np.unique(groups)):,} groups of training images are kept together where a tenth validates")
+    return arrays, groups, names, said
 
 
 def _imaged(part: Part, options: Options, said: list[str]) -> Part:
@@ -292,7 +298,7 @@ def _divided(
     _check_counts([labels, labels], names)
     digests = division.digests(part.images)
     keys = [digests] if part.groups is None else [digests, part.groups]
-    test = division.divide(labels, division.units(*keys), seed)
+    test = division.divide(labels, division.units(*keys), SHARE, seed)
     twice = len(digests) - len(np.unique(digests))
     said.append(
         f"divided with seed {seed}: {SHARE:.0%} of each class are the test part"
@@ -302,17 +308,17 @@ def _divided(
     return [_chosen(part, ~test), _chosen(part, test)], [labels[~test], labels[test]]
 
 
-def _without_seen(arrays: Arrays, parts: Sequence[Part], said: list[str]) -> Arrays:
-    """The four arrays without the training images that are also test images, be they of another type.
+def _unseen(arrays: Arrays, parts: Sequence[Part], said: list[str]) -> np.ndarray:
+    """A mask of the training images that are not also test images, be they of another type.
 
     Raises `InputError` where these are many. Arguments: `parts`, which say where each image was found.
     """
-    train, train_labels, test, _ = arrays
+    train, test = arrays[::2]
     coarser = min(train.dtype, test.dtype, key=lambda kind: kind.itemsize)
     ours, theirs = (division.digests(_as_type(images, coarser)) for images in (train, test))
     seen = np.isin(theirs, ours)
     if not seen.any():
-        return arrays
+        return np.ones(len(train), dtype=bool)
     first = int(np.flatnonzero(seen)[0])
     twin = parts[0].place(int(np.flatnonzero(ours == theirs[first])[0]))
     if seen.mean() > MOST_SEEN:
@@ -321,9 +327,9 @@ def _without_seen(arrays: Arrays, parts: Sequence[Part], said: list[str]) -> Arr
             f"and {twin}): accuracies would be on what was learned by heart. Leave out the test part, and the rest is "
             "divided"
         )
-    keep = ~np.isin(ours, theirs)
-    said.append(f"{int((~keep).sum()):,} training images are left out: they are also test images")
-    return train[keep], train_labels[keep], *arrays[2:]
+    kept = ~np.isin(ours, theirs)
+    said.append(f"{int((~kept).sum()):,} training images are left out: they are also test images")
+    return kept
 
 
 def _as_type(images: np.ndarray, kind: np.dtype) -> np.ndarray:

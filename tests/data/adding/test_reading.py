@@ -7,10 +7,11 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.io import savemat
 
 from kdlib import InputError, load_dataset
-from kdlib.data import added
+from kdlib.data import added, registry
 from kdlib.data.adding.add import add
 from kdlib.data.adding.parts import Options
 
@@ -131,6 +132,21 @@ def images_of(dataset, part):
     return rows[order], labels.numpy()[order]
 
 
+def trained_and_validated(dataset):
+    """The bytes of each training image that trains, and of each that validates."""
+    return [
+        {image.numpy().tobytes() for image in dataset.images.pixels[part]}
+        for part in (dataset.train, dataset.validation)
+    ]
+
+
+def people(place, rows, person):
+    """A table of examples with a column of groups, one of each example of X."""
+    table = pd.DataFrame(X[rows].reshape(len(X[rows]), -1)).assign(label=Y[rows], person=person[rows])
+    table.rename(columns=str).to_csv(place, index=False)
+    return place
+
+
 def wanted(images, labels):
     rows = (np.moveaxis(images, -1, 1) if images.ndim == 4 else images).reshape(len(images), -1)
     order = np.lexsort(rows.T)
@@ -245,9 +261,7 @@ def test_rows_of_three_colours_are_read_in_the_order_that_makes_neighbours_alike
 def test_what_belongs_together_is_on_one_side_of_the_division(data, tmp_path):
     """Groups by a column or by the names of files; and equal images, which would be learned by heart."""
     group = np.arange(120) // 6
-    table = pd.DataFrame(X.reshape(120, -1)).assign(label=Y, person=group)
-    table.columns = table.columns.astype(str)
-    table.to_csv(tmp_path / "people.csv", index=False)
+    people(tmp_path / "people.csv", slice(None), group)
     place = write_folder(tmp_path / "people", X, Y)
     for path in place.glob("*/*.png"):
         path.rename(path.with_name(f"p{int(path.stem) // 6}_{path.name}"))
@@ -257,11 +271,63 @@ def test_what_belongs_together_is_on_one_side_of_the_division(data, tmp_path):
         dataset = load_dataset(name)
         sides = [{of_image[row.tobytes()] for row in images_of(dataset, part)[0]} for part in ("train", "test")]
         assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 20 and len(sides[1]) == 4
+        parts = [{of_image[image] for image in part} for part in trained_and_validated(dataset)]
+        assert not parts[0] & parts[1] and len(dataset.validation) == 6 and dataset.seen_in_training == 0
 
     add("twice", npz(tmp_path, x=np.concatenate([X, X]), y=np.concatenate([Y, Y])))
     dataset = load_dataset("twice")
     sides = [{row.tobytes() for row in images_of(dataset, part)[0]} for part in ("train", "test")]
     assert not sides[0] & sides[1] and dataset.test_size == 48
+    parts = trained_and_validated(dataset)
+    assert not parts[0] & parts[1] and len(dataset.validation) in range(16, 24) and dataset.seen_in_training == 0
+
+
+def test_groups_of_a_training_part_with_a_test_part_are_kept_together_where_a_tenth_validates(data, tmp_path):
+    person, options = np.arange(120) // 6, Options(group="person")
+    train = people(tmp_path / "train.csv", TRAIN, person)
+    test = people(tmp_path / "test.csv", TEST, person)
+    _, said = add("people", train, test=test, options=options)
+    assert "14 groups of training images are kept together where a tenth validates" in said
+    dataset = load_dataset("people")
+    there = [set(person[TRAIN][part]) for part in (dataset.train, dataset.validation)]
+    assert not there[0] & there[1] and len(dataset.validation) in range(6, 13)
+
+
+def test_what_cannot_be_kept_together_with_every_class_on_both_sides_validates_image_by_image_and_is_counted(data):
+    own = np.where(Y == 0, 0, 1 + np.arange(120))  # class 0 is one group
+    registry.enter("whole", registry.Source(lambda root: (X, Y, 255 - X, Y), groups=lambda root: own))
+    dataset = load_dataset("whole")
+    assert (dataset.labels[dataset.validation] == 0).sum() == dataset.seen_in_training == 3
+    registry.enter("apart", registry.Source(lambda root: (X, Y, 255 - X, Y)))
+    assert torch.equal(load_dataset("apart").validation, dataset.validation)  # as if nothing belonged together
+
+
+def test_groups_that_were_altered_or_lost_are_refused_in_one_line(data, tmp_path):
+    add("people", people(tmp_path / "people.csv", slice(None), np.arange(120) // 6), options=Options(group="person"))
+    groups = data / "added" / f"{added.find('people').groups}.safetensors"
+    content = groups.read_bytes()
+    for damaged in (content[:-8] + bytes(8), content[:40]):
+        groups.write_bytes(damaged)
+        with pytest.raises(
+            InputError, match="the groups of its training .* cannot be read .*`kdlib data remove people`"
+        ):
+            load_dataset("people")
+    groups.unlink()
+    with pytest.raises(InputError, match="`kdlib data remove people`, then add it again"):
+        load_dataset("people")
+    added.remove("people")
+    assert os.listdir(data / "added") == [".lock"]
+
+
+def test_two_sets_of_equal_arrays_and_unlike_groups_are_two_and_one_can_be_removed(data, tmp_path):
+    for name, size in (("sixes", 6), ("fours", 4)):
+        train, test = (people(tmp_path / f"{rows.start}.csv", rows, np.arange(120) // size) for rows in (TRAIN, TEST))
+        add(name, train, test=test, options=Options(group="person"))
+    assert added.find("sixes").sha256 == added.find("fours").sha256
+    digests = [load_dataset(name).digest for name in ("sixes", "fours")]
+    assert digests[0] != digests[1]
+    added.remove("sixes")
+    assert load_dataset("fours").digest == digests[1] and len(os.listdir(data / "added")) == 4
 
 
 def test_few_training_images_that_are_test_images_too_are_left_out_of_training(data, tmp_path):

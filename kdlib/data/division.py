@@ -1,11 +1,9 @@
-"""Training and test part of examples that come undivided: stratified, seeded, what belongs together on one side."""
+"""Parts of examples that come undivided: stratified, seeded, what belongs together on one side."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
-
-SHARE = 0.2  # of each class that becomes the test part
 
 
 def digests(images: np.ndarray) -> np.ndarray:
@@ -39,18 +37,18 @@ def units(*keys: np.ndarray) -> np.ndarray:
     return connected_components(graph, directed=False)[1][:count]
 
 
-def divide(labels: np.ndarray, together: np.ndarray, seed: int) -> np.ndarray:
-    """A mask [N] of the test part: of each class `SHARE` of its examples, as nearly as what stays together allows.
+def divide(labels: np.ndarray, together: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """A mask [N] of the second part: of each class a share of its examples, as nearly as what stays together allows.
 
-    Arguments: `labels` [N], integers from 0; `together` [N], numbers of `units`; `seed` of their order. In this order
-    each unit goes to the test part where that brings its classes nearer to their share.
+    Arguments: `labels` [N], integers from 0; `together` [N], numbers of `units`; `share`, between 0 and 1; `seed` of
+    their order. In this order each unit goes to the second part where that brings its classes nearer to their share.
     """
-    wanted = np.maximum(1, np.round(SHARE * np.bincount(labels))).astype(int)
+    wanted = np.maximum(1, np.round(share * np.bincount(labels))).astype(int)
     taken = np.zeros_like(wanted)
     order = np.argsort(together, kind="stable")
     bounds = np.flatnonzero(np.diff(together[order], prepend=-1, append=-1))
     members = [order[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
-    test = np.zeros(len(labels), dtype=bool)
+    second = np.zeros(len(labels), dtype=bool)
     for i in np.random.default_rng(seed).permutation(len(members)):
         own = labels[members[i]]
         if len(own) == 1:
@@ -60,6 +58,6 @@ def divide(labels: np.ndarray, together: np.ndarray, seed: int) -> np.ndarray:
             left = wanted[there] - taken[there]
             fits = np.abs(left - counts).sum() < np.abs(left).sum()
         if fits:
-            test[members[i]] = True
+            second[members[i]] = True
             np.add.at(taken, own, 1)
-    return test
+    return second
