@@ -23,14 +23,15 @@
 # numbers, lengths and numbers of trials. What each costs stands in two columns: with its teacher's training, and given a trained
 # teacher.
 #
-# The honest rival of every one is a student of the labels alone that is trained for as long as the same computation lasts.
+# The honest rival of every one is a student of the labels alone that may be trained for as long as the same computation lasts,
+# and stops at the length that does best on validation.
 
 # %% tags=["parameters", "hide-input"]
 dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
 system_teachers: list = None  # from which systems start: small, large, large_sweet (the large one at its sweet spot)
-trials: int = None  # values of each system's main weight that are tried, from 1 (the published one) to 3
+trials: int = None  # values of each system's main weight that are tried, from 1 (the default one) to 3
 label_lengths: list = None  # lengths of students of labels alone, as multiples of student_epochs
 missing_classes: list = None  # every fifth of these classes is removed in turn; []: of all
 batch_sizes: list = None  # batch sizes of the large teacher in the search for its sweet spot
@@ -63,7 +64,7 @@ kdlib.present.equal_compute_finding(tables["cells"], tables["missing"])
 #
 # Every arm beside students of labels alone of several lengths. A system pays where it lies above their curve.
 
-# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Test accuracy of the student of every system against the floating-point operations behind it, as multiples of one student's of labels alone ({dataset}): left, given a trained teacher; right, with its training. Full markers: published weights; hollow: tuned on validation. Grey: labels alone, trained for longer. Named: arms that no other beats in both.", "name": "accuracy-against-compute"}, "image": {"alt": "Two scatter plots on {dataset} of test accuracy in percent against operations on a logarithmic axis, given a trained teacher and with its training. A marker for each system, teacher and choice of weights; a grey line with diamonds joins students of labels alone of growing length; arms on the front that no other beats are named."}} tags=["hide-input"]
+# %% kdlib={"tables": ["cells"]} mystnb={"figure": {"caption": "Test accuracy of the student of every system against the floating-point operations behind it, as multiples of one student's of labels alone ({dataset}): left, given a trained teacher; right, with its training. Full markers: default weights; hollow: tuned on validation. Grey: labels alone, trained for longer. Named: arms that no other beats in both.", "name": "accuracy-against-compute"}, "image": {"alt": "Two scatter plots on {dataset} of test accuracy in percent against operations on a logarithmic axis, given a trained teacher and with its training. A marker for each system, teacher and choice of weights; a grey line with diamonds joins students of labels alone of growing length; arms on the front that no other beats are named."}} tags=["hide-input"]
 kdlib.figures.accuracy_against_compute(tables["cells"])
 
 # %% [markdown]
@@ -82,9 +83,10 @@ kdlib.figures.differences_of_systems(tables["cells"], tables["missing"])
 # marks those that stand among all arms of their column (Benjamini and Hochberg). Costs are multiples of one student's of
 # labels alone; that of tuned weights has all trials in it, that of the sweet spot its search.
 #
-# The main weight of each system is tuned on the validation accuracy of the first seed's student of all examples, with the same
-# number of trials for each system, and used for all seeds and numbers of examples. "Both": the published value won, or was the
-# only trial. With labels alone there is nothing to tune, and no missing class to learn of.
+# The default weights are a system's published ones where its source has any for a loss of this kind, else those of equation 4,
+# else ours: `kdlib systems --json` says which. The main weight of each system is tuned on the validation accuracy of the first
+# seed's student of all examples, with the same number of trials for each system, and used for all seeds and numbers of examples.
+# "Both": the default value won, or was the only trial. With labels alone there is nothing to tune, and no missing class to learn of.
 
 # %% kdlib={"tables": ["cells", "missing"]} tags=["hide-input"]
 kdlib.present.related_systems(tables["cells"], tables["missing"])
@@ -98,7 +100,7 @@ kdlib.present.system_trials(tables["trials"])
 # %% [markdown]
 # ## The paper's systems as wholes
 #
-# All from the large teacher, with all examples, at published weights: paths of assistants, and the same networks without their
+# All from the large teacher, with all examples, at default weights: paths of assistants, and the same networks without their
 # distillation; the student divided between two networks, with an ensemble of the same sizes as a control; TF-KD reg as its paper
 # writes it and as its public code computes it; class distance by responses and by features.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
+BEYOND = "beyond"  # in place of the paper's section, of a claim that another source makes
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ class Claim:
     def own(self) -> bool:
         """True if it is the paper's own statement and does not hold by construction: those that are counted."""
         return not (self.derived or self.by_construction)
+
+    @property
+    def family(self) -> str | None:
+        """What its p value is adjusted among, in words; None where it is not.
+
+        The paper's own claims on a data set are one family; those of other sources, one for each section.
+        """
+        if self.own:
+            return "of the data set"
+        return f"of {self.notebook}" if self.section == BEYOND and not self.by_construction else None
 
     def bounds(self) -> tuple[float, float]:
         """Bounds between which the whole interval of an equivalence has to lie, or outside of which a difference."""

@@ -1,7 +1,7 @@
 """The paper's claims and the verdicts on them, by the rules of RULES.md."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,7 +43,7 @@ class Verdict:
     `estimate` is over teacher seeds (of the kind `every` that of the weakest thing); None where there is no mean of
     seeds: the note then says what was found. `paper` is the paper's size. `values`: pairs of seed and statistic, of the
     kind `every` one for each thing. `p`: the smaller of those of the claim and of its contrary, two-sided; `adjusted`:
-    the same by Benjamini and Hochberg, None of what is no claim of the paper's own. `two_looks`: the verdict at half
+    the same by Benjamini and Hochberg, None of what is in no `family` (see `Claim`). `two_looks`: the verdict at half
     the level. `left_out`: pairs of a seed and the verdict without it, where that is another. `seeds_needed`: of an
     undecided one, that would decide it at the effect seen, of one whose premise is undecided, that would meet it; None
     if 1,000 would not. `premise`: what was found of it.
@@ -58,6 +58,7 @@ class Verdict:
     values: tuple[tuple[Any, Any], ...] = ()
     p: float | None = None
     adjusted: float | None = None
+    family: str | None = None
     two_looks: str = ""
     left_out: tuple[tuple[int, str], ...] = ()
     seeds_needed: int | None = None
@@ -65,7 +66,7 @@ class Verdict:
 
     @property
     def stands(self) -> bool:
-        """True if it is decided and remains so among the paper's other claims on the data set."""
+        """True if it is decided and remains so among the other claims of its family."""
         return self.verdict in DECIDED and self.adjusted is not None and self.adjusted <= LEVEL
 
     def remarks(self, second_look: bool = False) -> Iterable[str]:
@@ -80,7 +81,7 @@ class Verdict:
         if second_look and self.verdict in DECIDED and self.two_looks not in ("", self.verdict):
             yield f"As the second of two looks, each at {100 * LEVEL / LOOKS:g}%: {self.two_looks}"
         if self.verdict in DECIDED and self.adjusted is not None and not self.stands:
-            yield f"Among all claims of the data set it does not stand (adjusted p = {self.adjusted:.2g})"
+            yield f"Among all claims {self.family} it does not stand (adjusted p = {self.adjusted:.2g})"
         if self.verdict == "undecided" and self.values:
             yield (
                 "If effect and spread are as measured, not even 1,000 seeds would decide it"
@@ -159,7 +160,7 @@ def evaluate(
     that compare two; `alike(notebook, data set, section)`, whether a section was run with the same settings as this
     data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
     notebook or table is lacking is "not yet run", one whose table lacks a column has "no verdict"; the note says what
-    is lacking. `claims`: those to judge (default: all, as they are now). P values are adjusted among the paper's own.
+    is lacking. `claims`: those to judge (default: all, as they are now). P values are adjusted within families.
     `computed`: statistics by (data set, notebook, name), kept between calls with the same tables and `alike`.
     """
     computed = {} if computed is None else computed
@@ -184,10 +185,13 @@ def evaluate(
         return computed[place]
 
     verdicts = [_evaluate(claim, *joined[claim.notebook], statistic) for claim in claims]
-    own = {claim.id for claim in claims if claim.own}
-    family = {v.claim: v.p for v in verdicts if v.p is not None and v.claim in own and v.verdict in VERDICTS[:4]}
-    adjusted = benjamini_hochberg(family)
-    return [replace(v, adjusted=adjusted.get(v.claim)) for v in verdicts]
+    of = {claim.id: claim.family for claim in claims}
+    families: dict[str, dict[str, float]] = defaultdict(dict)
+    for v in verdicts:
+        if (family := of[v.claim]) and v.p is not None and v.verdict in VERDICTS[:4]:
+            families[family][v.claim] = v.p
+    adjusted = {claim: p for family in families.values() for claim, p in benjamini_hochberg(family).items()}
+    return [replace(v, adjusted=adjusted.get(v.claim), family=of[v.claim]) for v in verdicts]
 
 
 def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Callable[[str, str], Statistic]) -> Verdict:

@@ -144,7 +144,7 @@ def test_without_controls_nothing_is_said_of_what_teachers_add(records):
 
 def related(gains: dict[str, float], seeds: int = 3, rival_length: int = 16) -> dict[str, pd.DataFrame]:
     """Tables of related systems: each student's lead over labels alone, about 0.1 points from seed to seed."""
-    arm = {"teacher": "large", "weights": "published", "full": True, "examples_per_class": 100.0, "length": 1}
+    arm = {"teacher": "large", "weights": "default", "full": True, "examples_per_class": 100.0, "length": 1}
     free = arm | {"system": "labels_alone", "teacher": "none"}
     cells, missing = [], []
     for seed in range(seeds):

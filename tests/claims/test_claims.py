@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from itertools import product
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from kdlib.book.scoreboard import verdicts
 from kdlib.claims import claims
 from kdlib.claims.claims import Claim, Verdict, evaluate, load_claims, scoreboard, votes
+from kdlib.claims.inference import benjamini_hochberg
 from kdlib.claims.intervals import ratio_interval, t_interval
 from kdlib.claims.registry import Lacking, Statistic
 from kdlib.data.paper import missing_class_table, paper_table
@@ -402,6 +404,21 @@ def test_p_values_are_adjusted_among_the_papers_own_claims_that_hold_by_no_const
     assert adjusted == {"soft-labels-small", "soft-labels-large"}
     assert all(entries[name].own for name in adjusted)
     assert next(v for v in found if v.claim == "soft-labels-difference").p is not None  # a reading
+
+
+def test_p_values_of_other_sources_claims_are_adjusted_among_those_of_their_section():
+    gains = {"label_smoothing": 1.0, "alr": 0.4, "ols": 0.9}
+    rows = [
+        {"seed": s, "teacher": "none", "system": name, "weights": "default", "full": True, "length": 1}
+        | {"accuracy": 80 + gains.get(name, 0) * (1 + 0.2 * s)}
+        for s, name in product(range(3), ("labels_alone", *gains))
+    ]
+    found = evaluate("mnist", {"related_systems": {"cells": pd.DataFrame(rows)}})
+    judged = {v.claim: v for v in found if v.adjusted is not None}
+    assert set(judged) == {"label-smoothing-gain", "alr-gain", "ols-gain"}
+    p = {name: v.p for name, v in judged.items()}
+    assert {name: v.adjusted for name, v in judged.items()} == pytest.approx(benjamini_hochberg(p))
+    assert {v.family for v in judged.values()} == {"of related_systems"}
 
 
 def test_a_sentence_has_the_vote_of_the_weakest_of_its_own_claims():

@@ -456,7 +456,6 @@ SYSTEMS = {
     "residual-effective": ("residual", "labels_alone"),
     "takd-gain": ("takd", "rbkd"),
     "tfkd-self-gain": ("tfkd_self", "labels_alone"),
-    "tfkd-reg-gain": ("tfkd_reg", "labels_alone"),
     "label-smoothing-gain": ("label_smoothing", "labels_alone"),
     "alr-gain": ("alr", "labels_alone"),
     "ols-gain": ("ols", "label_smoothing"),
@@ -466,32 +465,32 @@ SYSTEMS = {
     "eskd-gain": ("eskd", "rbkd"),
     "half-way-gain": ("half_way_checkpoint", "rbkd"),
     "snapshots-gain": ("snapshots", "half_way_checkpoint"),
-    "ctkd-gain": ("ctkd", "rbkd"),
-    "dkd-gain": ("dkd", "rbkd"),
+    "ctkd-gain": ("ctkd", "kd"),
+    "kd-gain": ("kd", "labels_alone"),
+    "dkd-gain": ("dkd", "kd"),
     "rld-gain": ("rld", "dkd"),
-    "abkd-gain": ("abkd", "rbkd"),
-    "ttm-gain": ("ttm", "rbkd"),
+    "abkd-gain": ("abkd", "kd"),
+    "ttm-gain": ("ttm", "kd"),
     "wttm-gain": ("wttm", "ttm"),
-    "wsl-gain": ("wsl", "rbkd"),
-    "logit-standardization-gain": ("logit_standardization", "rbkd"),
-    "normkd-gain": ("normkd", "rbkd"),
-    "skd-gain": ("skd", "rbkd"),
-    "dist-gain": ("dist", "rbkd"),
+    "wsl-gain": ("wsl", "kd"),
+    "logit-standardization-gain": ("logit_standardization", "kd"),
+    "normkd-gain": ("normkd", "kd"),
+    "skd-gain": ("skd", "kd"),
+    "dist-gain": ("dist", "kd"),
     "logit-regression-gain": ("logit_regression", "labels_alone"),
 }
 VARIANTS = {
     "teacher-free-limit": ("tfkd_self", "itself", "small_teacher"),
     "takd-taught": ("takd", "assistant", "assistant_untaught"),
-    "tfkd-formula-and-code": ("tfkd_reg", "formula", "code"),
     "residual-beyond-ensemble": ("residual", "progressive", "ensemble"),
     "class-distance-features": ("class_distance", "features", "plain_features"),
 }
 
 
-def as_published(d: str) -> pd.DataFrame:
-    """Students at published weights, of the large teacher or of none, trained for the common length."""
+def by_default(d: str) -> pd.DataFrame:
+    """Students at default weights, of the large teacher or of none, trained for the common length."""
     frame = table(d, "related_systems", "cells")
-    return frame[(frame.weights == "published") & frame.teacher.isin(["large", "none"]) & (frame.length == 1)]
+    return frame[(frame.weights == "default") & frame.teacher.isin(["large", "none"]) & (frame.length == 1)]
 
 
 def nearest_to_the_mean(rows: pd.DataFrame) -> float:
@@ -500,14 +499,13 @@ def nearest_to_the_mean(rows: pd.DataFrame) -> float:
 
 
 def few(d: str) -> pd.DataFrame:
-    frame = as_published(d)
+    frame = by_default(d)
     return frame[frame.examples_per_class == frame.examples_per_class.min()]
 
 
 STATISTICS |= {
     claim: lambda d, of=of, over=over: (
-        mean(as_published(d), "accuracy", full=True, system=of)
-        - mean(as_published(d), "accuracy", full=True, system=over)
+        mean(by_default(d), "accuracy", full=True, system=of) - mean(by_default(d), "accuracy", full=True, system=over)
     )
     for claim, (of, over) in SYSTEMS.items()
 }
@@ -518,7 +516,19 @@ STATISTICS |= {
     )
     for claim, (s, of, over) in VARIANTS.items()
 }
+
+
+def of_tfkd_reg(d: str, variant: str) -> pd.Series:
+    return mean(table(d, "related_systems", "variants"), "accuracy", system="tfkd_reg", variant=variant)
+
+
+def alone(d: str) -> pd.Series:
+    return mean(by_default(d), "accuracy", full=True, system="labels_alone")
+
+
 STATISTICS |= {
+    "tfkd-reg-gain": lambda d: of_tfkd_reg(d, "code") - alone(d),
+    "tfkd-formula-and-code": lambda d: (of_tfkd_reg(d, "formula") - of_tfkd_reg(d, "code")) / (100 - alone(d)),
     "mcmi-gain": lambda d: mean(few(d), "accuracy", system="mcmi") - mean(few(d), "accuracy", system="rbkd"),
     "residual-compute": lambda d: (
         mean(table(d, "related_systems", "variants"), "operations_total", variant="progressive")
@@ -542,6 +552,7 @@ PREMISES = {
     "entropy_lead_of_the_small_teacher": lambda d: gap(responses(d), "entropy", temperature=9),
     "teacher_test_accuracy_difference": STATISTICS["large-more-accurate"],
     "baseline_student_lead_of_the_small_teacher": lambda d: baseline_gain(d, "small", "large"),
+    "gain_of_kd_over_labels_alone": STATISTICS["kd-gain"],
     "responses_gain_over_hard_labels_large": lambda d: full(d, "responses", "large") - full(d, "hard"),
 }
 

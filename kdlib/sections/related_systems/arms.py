@@ -9,7 +9,7 @@ import torch
 from ...study.study import Study
 from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
-from ...training.measures import test_percent, validation_percent
+from ...training.measures import last_validation_percent, test_percent
 from ...training.systems.registry import systems
 from ...training.systems.system import System
 from ...training.systems.taught import stopped_after
@@ -18,7 +18,7 @@ from ..sweet_spot.experiment import find_sweet_spot, known_spot, search_cells, s
 SIZES = (50, 500)  # random examples of each class, beside all of them
 EVERY = 5  # of the missing classes every fifth is removed
 LABELS = "labels_alone"
-PUBLISHED, TUNED = WEIGHTS = ("published", "tuned")
+DEFAULT, TUNED = WEIGHTS = ("default", "tuned")
 NETWORK = "general_student"
 
 Tuned = Mapping[tuple[str, str], float]  # value of the main weight, by teacher and system
@@ -82,14 +82,14 @@ def spot_of(study: Study, *, known: bool = False) -> dict[str, float] | None:
 
 
 def trial_values(study: Study, system: System) -> tuple[float, ...]:
-    """Values of a system's main weight that are tried: the published one, then the others of its grid, in order."""
-    published = system.defaults()[system.main]
-    others = [value for value in system.grid if value != published]
-    return (published, *others)[: study.settings.trials]
+    """Values of a system's main weight that are tried: the default one, then the others of its grid, in order."""
+    default = system.defaults()[system.main]
+    others = [value for value in system.grid if value != default]
+    return (default, *others)[: study.settings.trials]
 
 
 def student_of(study: Study, system: System, start: Start, value: float | None = None, **changes: Any) -> Student:
-    """A student by a system from a teacher, at a value of its main weight (None: all as published).
+    """A student by a system from a teacher, at a value of its main weight (None: all as by default).
 
     Its temperature is the system's own, else 9. Arguments: `changes`, fields of `Student`, and `parameters` of the
     system.
@@ -111,12 +111,12 @@ def labels_student(study: Study, seed: int, length: int = 1, **changes: Any) -> 
 
 def labels_cell(seed: int) -> dict[str, Any]:
     """The columns that name students of the labels alone in a row: an arm without a teacher and without a weight."""
-    return {"seed": seed, "teacher": "none", "system": LABELS, "weights": PUBLISHED, "value": 0.0}
+    return {"seed": seed, "teacher": "none", "system": LABELS, "weights": DEFAULT, "value": 0.0}
 
 
 def accuracy_percents(result: Mapping[str, Any]) -> dict[str, float]:
-    """Two columns of a result as from `distill`, in percent: best validation accuracy of its epochs, test accuracy."""
-    return {"validation_accuracy": validation_percent(result), "accuracy": test_percent(result)}
+    """Two columns of a result as from `distill`, in percent, after the last step: validation and test accuracy."""
+    return {"validation_accuracy": last_validation_percent(result), "accuracy": test_percent(result)}
 
 
 def trials(study: Study, spot: Mapping[str, float] | None) -> Iterator[tuple[dict[str, Any], Student]]:
@@ -132,12 +132,12 @@ def trials(study: Study, spot: Mapping[str, float] | None) -> Iterator[tuple[dic
 def tune(study: Study, spot: Mapping[str, float] | None) -> Tuned:
     """The value of each system's main weight, for each teacher, whose student does best on validation.
 
-    Of equal ones the published value, then the first of the grid.
+    That is after the last step, as it is tested. Of equal ones the default value, then the first of the grid.
     """
     wanted = list(trials(study, spot))
     best: dict[tuple[str, str], tuple[float, float]] = {}
     for (cell, _), result in zip(wanted, study.student_results(s for _, s in wanted), strict=True):
-        key, reached = (cell["teacher"], cell["system"]), validation_percent(result)
+        key, reached = (cell["teacher"], cell["system"]), last_validation_percent(result)
         if key not in best or reached > best[key][1]:
             best[key] = cell["value"], reached
     return {key: value for key, (value, _) in best.items()}

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ...claims.inference import benjamini_hochberg, t_tails
 from ...claims.intervals import t_interval
-from .arms import LABELS, PUBLISHED
+from .arms import DEFAULT, LABELS
 
 ARM = ["teacher", "system", "weights"]
 COSTS = ("total", "given_teacher")  # what the operations of an arm hold: all training, or all but the teacher's
@@ -17,29 +17,28 @@ BASE = "rbkd"
 
 
 def equal_compute(cells: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """Each arm's student of all examples beside the shortest student of labels alone that took as many operations.
+    """Each arm's student of all examples beside the student of labels alone that as many operations give.
 
+    Labels alone stop where a user would: of all lengths up to the shortest that took as many operations as the arm, the
+    rival is the one of the highest validation accuracy, and of equal ones the shorter.
     Arguments: `cells`, the section's table; `cost`, one of `COSTS`. Columns: seed, those of an arm, `accuracy`,
-    `operations`, `rival_accuracy`, `rival_operations` and `length` of the rival, nan where none was trained so long.
+    `operations`, `rival_accuracy`, `rival_operations` and `length` of the rival; `allowed`, the operations of the
+    longest that could have been it over the arm's: less than 1 where no student of labels alone was trained so long.
     """
     column = f"operations_{cost}"
     alone = cells[(cells.system == LABELS) & cells.full]
     rows = []
     for cell in cells[(cells.system != LABELS) & cells.full].to_dict("records"):
-        enough = alone[(alone.seed == cell["seed"]) & (alone[column] >= cell[column])]
-        rival = enough.sort_values(column).iloc[0] if len(enough) else None
+        own = alone[alone.seed == cell["seed"]].sort_values(column)
+        within = own[: own[column].searchsorted(cell[column]) + 1]
+        rival = within.loc[within.validation_accuracy.idxmax()]
         rows.append(
             {name: cell[name] for name in ("seed", *ARM, "accuracy")}
-            | {"operations": cell[column]}
-            | {
-                f"rival_{name}": np.nan if rival is None else rival[source]
-                for name, source in (("accuracy", "accuracy"), ("operations", column))
-            }
-            | {"length": np.nan if rival is None else rival["length"]}
+            | {"operations": cell[column], "rival_accuracy": rival.accuracy, "rival_operations": rival[column]}
+            | {"length": rival.length, "allowed": within[column].iloc[-1] / cell[column]}
         )
-    return pd.DataFrame(
-        rows, columns=["seed", *ARM, "accuracy", "operations", "rival_accuracy", "rival_operations", "length"]
-    )
+    rivals = ["rival_accuracy", "rival_operations", "length", "allowed"]
+    return pd.DataFrame(rows, columns=["seed", *ARM, "accuracy", "operations", *rivals])
 
 
 def differences(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
@@ -47,15 +46,15 @@ def differences(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `measure` (all examples, a number of examples per class, the missing class raw or bias corrected), `to`
     (`rbkd`, at the same weights and from the same teacher, of systems without a teacher from the first one;
-    `labels_alone` of the same length; or that of at least as many operations), those of an arm, `mean`, `low` and
-    `high` of the 95% t interval, `n` seeds, `p` two-sided, and `adjusted`, by Benjamini and Hochberg over all arms of
-    one measure and `to`.
+    `labels_alone` of the same length; or that of `equal_compute`), those of an arm, `mean`, `low` and `high` of the 95%
+    t interval, `n` seeds, `p` two-sided, `adjusted`, by Benjamini and Hochberg over all arms of one measure and `to`,
+    and `allowed`, the least of `equal_compute`'s over seeds, nan elsewhere.
     """
     cells = without_repeats(cells)
     arms = pd.MultiIndex.from_frame(cells[ARM])
     missing = missing[pd.MultiIndex.from_frame(missing[ARM]).isin(arms)]
     rows = [_row(*found) for found in (*_of_cells(cells), *_of_missing(missing))]
-    columns = ["measure", "to", *ARM, "mean", "low", "high", "n", "p"]
+    columns = ["measure", "to", *ARM, "mean", "low", "high", "n", "p", "allowed"]
     table = pd.DataFrame(rows, columns=columns)
     table["adjusted"] = np.nan
     for _, part in table[table.p.notna()].groupby(["measure", "to"]):
@@ -64,10 +63,9 @@ def differences(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
 
 
 def without_repeats(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells without tuned arms for which nothing was tried but the published value: they are the published ones."""
-    keys = ["seed", "teacher", "system", "examples_per_class"]
-    tried = cells.groupby(keys).operations_total.transform("nunique")
-    return cells[(cells.weights == PUBLISHED) | (tried > 1)]
+    """The cells without tuned arms whose value is the default one: they are the default ones' own students."""
+    same = cells.groupby(["teacher", "system"]).value.transform("nunique") == 1
+    return cells[(cells.weights == DEFAULT) | ~same]
 
 
 def pareto_front(points: pd.DataFrame, cost: str, gain: str) -> pd.Series:
@@ -86,7 +84,8 @@ def _of_cells(cells: pd.DataFrame) -> Iterator[tuple]:
         beside = equal_compute(cells, cost)
         for arm, rows in beside.groupby(ARM, sort=False):
             found = rows.set_index("seed")
-            yield "all examples", EQUAL[cost], arm, (found.accuracy - found.rival_accuracy).dropna()
+            values = found.accuracy - found.rival_accuracy
+            yield "all examples", EQUAL[cost], arm, values, found.allowed.min()
 
 
 def _of_missing(missing: pd.DataFrame) -> Iterator[tuple]:
@@ -102,13 +101,18 @@ def _to_both(rows: pd.DataFrame, measure: str, column: str) -> Iterator[tuple]:
         if system == LABELS:
             continue
         first = teacher if teacher in with_base else "large" if "large" in with_base else with_base[0]
-        for to, other in ((BASE, (first, BASE, weights)), (LABELS, ("none", LABELS, PUBLISHED))):
+        base = (first, BASE, weights)
+        base = base if base in by_arm else (first, BASE, DEFAULT)  # its tuned value is the default one
+        for to, other in ((BASE, base), (LABELS, ("none", LABELS, DEFAULT))):
             if (teacher, system) != other[:2] and other in by_arm:
                 yield measure, to, (teacher, system, weights), (values - by_arm[other]).dropna()
 
 
-def _row(measure: str, to: str, arm: tuple[str, str, str], values: pd.Series) -> dict[str, Any]:
+def _row(
+    measure: str, to: str, arm: tuple[str, str, str], values: pd.Series, allowed: float = np.nan
+) -> dict[str, Any]:
     interval = t_interval(values.tolist())
     p = min(t_tails(values.tolist(), 0.0)) if len(values) > 1 else np.nan
     named = {"measure": measure, "to": to} | dict(zip(ARM, arm, strict=True))
-    return named | {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n, "p": p}
+    ends = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+    return named | ends | {"n": interval.n, "p": p, "allowed": allowed}

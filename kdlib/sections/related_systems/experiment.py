@@ -7,12 +7,12 @@ import pandas as pd
 
 from ...study.study import Study
 from ...training.config import Student, Teacher
-from ...training.measures import cell_accuracies, validation_percent
+from ...training.measures import cell_accuracies, last_validation_percent
 from ..sweet_spot.experiment import search_cells
 from . import variants
 from .arms import (
+    DEFAULT,
     NETWORK,
-    PUBLISHED,
     WEIGHTS,
     Start,
     Tuned,
@@ -47,7 +47,7 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
 def tables(study: Study) -> dict[str, pd.DataFrame]:
     """`cells`, `missing`, `trials`, `variants`, `assistants` and `clusters`.
 
-    `cells` has a row for each seed, teacher, system, weights (published, or tuned on validation) and number of
+    `cells` has a row for each seed, teacher, system, weights (default, or tuned on validation) and number of
     examples, with the accuracies of its student and the operations behind it; `missing`, for each missing class.
     """
     study.train_teachers(units(study)[0])
@@ -87,7 +87,7 @@ def _cells(study: Study, spot: Mapping[str, float] | None, tuned: Tuned) -> list
         tried = [student_of(study, system, start, value) for value in trial_values(study, system)]
         for amount, changes in amounts:
             student = student_of(study, system, start, cell["value"], **changes)
-            behind = [student] if cell["weights"] == PUBLISHED else [*tried, student]
+            behind = [student] if cell["weights"] == DEFAULT else [*tried, student]
             costs = study.operations([*behind, *start.searched], start.given())
             given = study.operations(behind, start.given())["given_teacher"]
             cost = {"operations_total": costs["total"], "operations_given_teacher": given}
@@ -141,7 +141,7 @@ def _trials(study: Study, spot: Mapping[str, float] | None, tuned: Tuned) -> pd.
     return pd.DataFrame(
         [
             cell
-            | {"validation_accuracy": validation_percent(r)}
+            | {"validation_accuracy": last_validation_percent(r)}
             | {"chosen": tuned[cell["teacher"], cell["system"]] == cell["value"]}
             for (cell, _), r in zip(wanted, results, strict=True)
         ]

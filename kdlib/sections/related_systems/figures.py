@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 
 from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, label_axes, readable_colour, subplots
 from ...report.formatting import NAMES
-from .arms import LABELS, PUBLISHED, TUNED
+from .arms import DEFAULT, LABELS, TUNED
 from .comparison import ARM, BASE, differences, pareto_front, without_repeats
 
 PANELS = {"given_teacher": "given a trained teacher", "total": "with the teacher's training"}
 AGAINST = {BASE: "minus equation 4", LABELS: "minus labels alone"}
 LEFT_FROM = 0.7  # of a panel's width: from there on an arm's name stands to the left of it
 SHOWN_ENDS = 0.9  # so many of the ends of intervals lie within a panel, and all means
-OFFSETS = {PUBLISHED: 0.0, TUNED: 0.3}  # of rows, below the system's own line
+OFFSETS = {DEFAULT: 0.0, TUNED: 0.3}  # of rows, below the system's own line
 
 
 @matplotlib.rc_context(STYLE)
@@ -34,7 +34,7 @@ def accuracy_against_compute(cells: pd.DataFrame) -> Figure:
         alone = points[points.system == LABELS].sort_values("students")
         panel.plot(alone.students, alone.accuracy, "D-", color=COLOURS["none"], markersize=5, label="labels alone")
         for (teacher, weights), part in points[points.system != LABELS].groupby(["teacher", "weights"], sort=False):
-            face = COLOURS[teacher] if weights == PUBLISHED else "white"
+            face = COLOURS[teacher] if weights == DEFAULT else "white"
             style = {"marker": MARKERS.get(teacher, "v"), "facecolor": face, "edgecolor": COLOURS[teacher]}
             name = f"{NAMES[teacher] if teacher != 'none' else 'no teacher'}, {weights}"
             panel.scatter(part.students, part.accuracy, s=26, label=name, zorder=3, **style)
@@ -67,7 +67,7 @@ def differences_of_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> Figure
     for panel, (to, title) in zip(axes[0], AGAINST.items(), strict=True):
         for row in found[found.to == to].itertuples():
             y = list(order).index(row.system) - OFFSETS[row.weights] + 0.12 * (teachers.index(row.teacher) - 1)
-            face = COLOURS[row.teacher] if row.weights == PUBLISHED else "white"
+            face = COLOURS[row.teacher] if row.weights == DEFAULT else "white"
             panel.plot([row.low, row.high], [y, y], color=COLOURS[row.teacher], linewidth=1.2)
             style = {"color": COLOURS[row.teacher], "markerfacecolor": face, "markersize": 4}
             panel.plot(row.mean, y, MARKERS.get(row.teacher, "v"), **style)

@@ -8,7 +8,7 @@ from ...claims.inference import LEVEL
 from ...claims.intervals import Interval
 from ...report.formatting import TEACHERS, Markdown, index_name_as_header, mean_and_half_width
 from ...training.systems.registry import is_own
-from .arms import LABELS, PUBLISHED, TUNED
+from .arms import DEFAULT, LABELS, TUNED
 from .comparison import ARM, BASE, COSTS, EQUAL, differences
 
 SPENT = {
@@ -45,25 +45,32 @@ def equal_compute_finding(cells: pd.DataFrame, missing: pd.DataFrame, costs: Seq
 
 
 def _beats(rows: pd.DataFrame, spent: str) -> str:
-    """A sentence on one column of computation: which arms are ahead, the best one's interval, how many had no rival."""
+    """A sentence on one column of computation: which arms are ahead, the best one's interval, what the rivals had."""
     held, start = rows[rows.n > 1], spent[0].upper() + spent[1:]
-    without = int((rows.n == 0).sum())
     if held.empty:
-        reason = "no student of labels alone was trained as long" if without else "one seed gives no interval"
-        return f"{start}, it is not decided whether any system beats labels alone: {reason}."
-    winners = held[(held.low > 0) & (held.adjusted <= LEVEL)].sort_values("mean", ascending=False)
+        return f"{start}, it is not decided whether any system beats labels alone: one seed gives no interval."
+    shown, less = held.adjusted <= LEVEL, held.allowed < 1
+    ahead, behind = held[shown & (held.low > 0)], held[shown & (held.high < 0)]
+    winners, others = ahead[~less], len(held) - len(ahead) - len(behind)
     best = held.loc[(held if winners.empty else winners)["mean"].idxmax()]
     interval = Interval(best["mean"], best.low, best.high, int(best.n))
-    shown = f"{_arm_name(best)}: {interval} points, adjusted p = {best.adjusted:.2g}"
+    farthest = f"{_arm_name(best)}: {interval} points, adjusted p = {best.adjusted:.2g}"
     if winners.empty:
-        said = f"**no system** of {len(held)} arms beats labels alone (farthest ahead {shown})"
+        said = f"**none of {len(held)} arms is shown to beat labels alone** (farthest ahead {farthest})"
     elif len(winners) == 1:
-        said = f"**one of {len(held)} arms beats labels alone** ({shown})"
+        said = f"**one of {len(held)} arms beats labels alone** ({farthest})"
     else:
-        names = ", ".join(dict.fromkeys(f"`{name}`" for name in winners.system))
-        said = f"**{len(winners)} of {len(held)} arms beat labels alone**: {names} (farthest ahead {shown})"
-    lacking = f"; {without} more had no student of labels alone that was trained as long"
-    return f"{start}, {said}{lacking * bool(without)}."
+        names = ", ".join(dict.fromkeys(f"`{name}`" for name in winners.sort_values("mean", ascending=False).system))
+        said = f"**{len(winners)} of {len(held)} arms beat labels alone**: {names} (farthest ahead {farthest})"
+    said += f"; {len(behind)} are behind, {others} undecided"
+    if less.any():
+        short = len(ahead) - len(winners)
+        lead = f", and {short} of them {'leads' if short == 1 else 'lead'} it" if short else ""
+        said += (
+            f"; against {less.sum()} arms labels alone had less computation, at least "
+            f"{held.allowed.min():.0%} of theirs{lead}"
+        )
+    return f"{start}, {said}."
 
 
 def _arm_name(row: pd.Series) -> str:
@@ -74,7 +81,7 @@ def _arm_name(row: pd.Series) -> str:
 def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     """Every arm: accuracies [%], mean ± half-width; differences; operations as multiples of a student's.
 
-    An arm whose tuned value is the published one stands once, as "both"; a reader's own system is marked. A star marks
+    An arm whose tuned value is the default one stands once, as "both"; a reader's own system is marked. A star marks
     a difference whose interval excludes 0 and whose adjusted p is at most 0.05.
     """
     once = cells[cells.length == 1]
@@ -127,7 +134,7 @@ def system_trials(trials: pd.DataFrame) -> pd.DataFrame:
     for (teacher, system), part in trials.groupby(["teacher", "system"], sort=False):
         row = {"system": system, "teacher": STARTS[teacher]}
         for k, trial in enumerate(part.itertuples(), start=1):
-            name = f"trial {k}" if k > 1 else PUBLISHED
+            name = f"trial {k}" if k > 1 else DEFAULT
             row[name] = f"{trial.value:g}: {trial.validation_accuracy:.2f}{'*' if trial.chosen else ''}"
         rows.append(row)
     return index_name_as_header(pd.DataFrame(rows).set_index("system"))
