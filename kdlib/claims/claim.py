@@ -49,7 +49,7 @@ class Claim:
 
     @property
     def family(self) -> str | None:
-        """What its p value is adjusted among, in words; None where it is not.
+        """Claims among which the p value of this one is adjusted, in words; None where it is not.
 
         The paper's own claims on a data set are one family; those of other sources, one for each section.
         """

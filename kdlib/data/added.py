@@ -4,6 +4,7 @@ All lie in the data folder's `added/`. A set is there once its declaration is, w
 that was killed left behind is named by none, and swept away by the next. Needs neither torch nor numpy to be listed.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -84,10 +85,8 @@ def grouping(declaration: Declaration) -> partial | None:
 def _load_groups(digest: str, root: Path) -> "ndarray":
     from safetensors.numpy import load_file
 
-    from .forms import sha256
-
     groups = load_file(_content(root, digest))["groups"]
-    if sha256(groups) != digest:
+    if hashlib.sha256(groups.data).hexdigest() != digest:
         raise ValueError("they are altered: their checksum differs from the original's")
     return groups
 
@@ -100,8 +99,6 @@ def add(name: str, declaration: Declaration, arrays: "tuple[ndarray, ...]", grou
     """
     import numpy as np
     from safetensors.numpy import save
-
-    from .forms import sha256
 
     root = paths.data_dir()
     try:
@@ -116,7 +113,7 @@ def add(name: str, declaration: Declaration, arrays: "tuple[ndarray, ...]", grou
                     raise StoreError(f"data set {name!r} is not what was written into {content}: is the disk sound?")
                 if groups is not None:
                     numbers = np.unique(groups, return_inverse=True)[1]
-                    declaration = replace(declaration, groups=sha256(numbers))
+                    declaration = replace(declaration, groups=hashlib.sha256(numbers.data).hexdigest())
                     paths.write_whole(_content(root, declaration.groups), save({"groups": numbers}))
                 written = json.dumps(asdict(declaration), indent=1, ensure_ascii=False)
                 paths.write_whole(folder(root) / f"{name}.json", written.encode())
