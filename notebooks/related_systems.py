@@ -80,8 +80,9 @@ kdlib.figures.differences_of_systems(tables["cells"], tables["missing"])
 #
 # Test accuracy (%) with all examples, with few random ones of each class at as many steps, and on a class that was never seen
 # (every fifth removed in turn), raw and bias corrected. Differences in points with the half-width of their 95% interval; a star
-# marks those that stand among all arms of their column (Benjamini and Hochberg). Costs are multiples of one student's of
-# labels alone; that of tuned weights has all trials in it, that of the sweet spot its search.
+# marks those that stand among all arms of their column (Benjamini and Hochberg), a dagger those to labels alone that had less
+# computation. Costs are multiples of one student's of labels alone; that of tuned weights has all trials in it, that of the
+# sweet spot its search. Students of few examples are all trained to the end, those of labels alone too.
 #
 # The default weights are a system's published ones where its source has any for a loss of this kind, else those of equation 4,
 # else ours: `kdlib systems --json` says which. The main weight of each system is tuned on the validation accuracy of the first

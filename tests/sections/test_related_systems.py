@@ -279,6 +279,8 @@ def test_a_system_beats_labels_alone_only_where_these_could_be_trained_as_long(l
 def test_the_tables_and_figures_of_the_page_show_every_system(tables):
     shown = present.related_systems(tables["cells"], tables["missing"])
     assert set(shown.index) == {*systems(), LABELS}
+    beside = comparison.differences(tables["cells"], tables["missing"]).query("to == 'labels_alone_equal_total'")
+    assert shown["− labels, equal total"].str.endswith("†").sum() == (beside.allowed < 1).sum()
     assert set(present.system_trials(tables["trials"]).index) == set(systems())
     drawn = figures.differences_of_systems(tables["cells"], tables["missing"])
     assert len(drawn.axes[0].get_yticklabels()) == len(systems())

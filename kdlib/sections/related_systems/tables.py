@@ -82,7 +82,8 @@ def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     """Every arm: accuracies [%], mean ± half-width; differences; operations as multiples of a student's.
 
     An arm whose tuned value is the default one stands once, as "both"; a reader's own system is marked. A star marks
-    a difference whose interval excludes 0 and whose adjusted p is at most 0.05.
+    a difference whose interval excludes 0 and whose adjusted p is at most 0.05, a dagger one to labels alone that were
+    not trained as long.
     """
     once = cells[cells.length == 1]
     found = differences(cells, missing)
@@ -125,7 +126,8 @@ def _difference(row: pd.Series) -> str:
         return "–"
     star = "*" if row.n > 1 and (row.low > 0 or row.high < 0) and row.adjusted <= LEVEL else ""
     half = f" ± {(row.high - row.low) / 2:.2f}" if row.n > 1 else ""
-    return f"{row['mean']:+.2f}{half}{star}".replace(" ", "\N{NO-BREAK SPACE}")
+    less = "\N{DAGGER}" if row.allowed < 1 else ""
+    return f"{row['mean']:+.2f}{half}{star}{less}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def system_trials(trials: pd.DataFrame) -> pd.DataFrame:
