@@ -3,6 +3,7 @@
 Each name is imported when it is first asked for: what needs no torch, such as `kdlib --help`, does not wait for it.
 """
 
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,10 @@ if sys.platform == "win32":
     raise ImportError("kdlib needs Linux or macOS: on Windows, install it within WSL (`wsl --install`)")
 
 from . import sections  # says where the statistics are
+
+# With any of these the OpenMP that comes with torch binds the process that imports it to one core, and so all workers.
+for _name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY"):
+    os.environ.pop(_name, None)
 
 if TYPE_CHECKING:
     from .book import explore, figures, present

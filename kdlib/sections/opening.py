@@ -35,6 +35,7 @@ def open_study(
     settings = checked(section, parameters, **given)
     by_hand = {k for k, v in {**parameters, **given}.items() if v is not None}
     device = devices.find_device(settings.device)
+    devices.check_precision(device, settings.precision)
     load_arguments = {
         "name": settings.dataset,
         "examples": settings.examples,

@@ -6,6 +6,7 @@ import platform
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
@@ -65,12 +66,14 @@ def make_deterministic(device: torch.device) -> None:
     """Set PyTorch up so that what is computed twice on a device comes out equal, bit for bit; called before training.
 
     A CPU gets one thread, since their number changes the order of sums; cuDNN's non-deterministic convolutions, which
-    add in whatever order their threads come, and TF32 are switched off.
+    add in whatever order their threads come, are switched off, and so is TF32, which a caller or the environment's
+    TORCH_ALLOW_TF32_CUBLAS_OVERRIDE may have switched on: fp32 means fp32.
     """
     if device.type == "cpu":
         configure_cpu(1)
     torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: convolutions would round to 10 bits by default
+    torch.backends.cudnn.allow_tf32 = False  # convolutions would round to 10 bits by default
+    torch.set_float32_matmul_precision("highest")  # other products
 
 
 def configure_cpu(threads: int) -> None:
@@ -105,7 +108,7 @@ def own_defaults() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for device in ("cpu", "cuda", "mps"):
-            if torch.is_autocast_enabled(device):
+            if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":  # any other is a mode that sees each call
             stack.enter_context(torch.device("cpu"))
@@ -122,8 +125,8 @@ class GraphedStep:
     """A training step that is captured as a CUDA graph and replayed: no kernel waits for Python to launch it.
 
     The first calls are eager, as warm-up before the capture; so is every call with an input of another shape, and every
-    call on another device. Arguments: `step(input)`, which must not look at a tensor's values; `example`, a tensor of
-    the shape, type and device of its usual input.
+    call on a device that is no GPU. Arguments: `step(input)`, which must not look at a tensor's values; `example`, a
+    tensor of the shape, type and device of its usual input.
     """
 
     WARMUP_CALLS = 3
@@ -134,7 +137,12 @@ class GraphedStep:
     def __call__(self, values: torch.Tensor) -> None:
         if values.device.type != "cuda" or values.shape != self.input.shape:
             self.step(values)
-        elif self.graph is None and self.calls < self.WARMUP_CALLS:
+            return
+        with torch.cuda.device(values.device):  # streams and graphs are of the current one
+            self._captured(values)
+
+    def _captured(self, values: torch.Tensor) -> None:
+        if self.graph is None and self.calls < self.WARMUP_CALLS:
             self.calls += 1
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
@@ -151,13 +159,30 @@ class GraphedStep:
 
 
 def has_bf16_instructions(device: torch.device) -> bool:
-    """True if a device multiplies bf16 numbers in hardware: every accelerator does, and some CPUs."""
+    """True if a device multiplies bf16 numbers in hardware: accelerators do, NVIDIA's from Ampere on, and some CPUs."""
+    if device.type == "cuda" and torch.version.hip is None:
+        return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return True
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not in every version that is allowed
     if supported and platform.machine().lower() in ("x86_64", "amd64"):
         return supported()
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def check_precision(device: torch.device, precision: str) -> None:
+    """Raise `InputError` where a device would silently take another precision, as Apple's did before torch 2.6."""
+    if precision != "bf16" or device.type != "mps":
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "disabling autocast": said below
+        if torch.amp.is_autocast_available("mps"):
+            with torch.autocast("mps", torch.bfloat16):
+                if torch.is_autocast_enabled("mps"):
+                    return
+    raise InputError(
+        "precision bf16 on mps needs torch 2.6 and macOS 14 or later; `-p precision=fp32` or `-p device=cpu` runs here"
+    )
 
 
 def autocast(device: torch.device, precision: str) -> Any:
@@ -220,8 +245,9 @@ def peak_memory() -> int:
     """Peak resident memory of this process alone so far, in MiB."""
     status = Path("/proc/self/status")
     if status.exists():  # on Linux getrusage's peak begins at the parent's, from which this process was forked
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(peak.split()[1]) >> 10
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):  # not in every sandbox
+                return int(line.split()[1]) >> 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
 
 

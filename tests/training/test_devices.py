@@ -1,9 +1,11 @@
 """Mixed precision on a processor that has no instructions for it."""
 
+import os
 import platform
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from joblib.externals.loky.backend import context
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from kdlib import Student, build_model, responses
+from kdlib import InputError, Student, build_model, responses
 from kdlib.training import devices, students, teachers
 from kdlib.training.choices import ENGINES
 from kdlib.training.devices import EmulatedBF16
@@ -151,8 +153,63 @@ def test_whether_a_processor_multiplies_bf16_is_what_its_flags_say():
     assert devices.has_bf16_instructions(CPU) == ("avx512_bf16" in flags)
 
 
-def test_an_accelerator_is_taken_to_multiply_bf16():
-    assert devices.has_bf16_instructions(torch.device("cuda"))
+@pytest.mark.parametrize(("capability", "multiplies"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_a_gpu_multiplies_bf16_from_ampere_on_and_other_accelerators_do(capability, multiplies, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert devices.has_bf16_instructions(torch.device("cuda")) == multiplies
+    assert devices.has_bf16_instructions(torch.device("mps"))
+
+
+@pytest.mark.parametrize("version", ["without", "too old", "new"])
+def test_bf16_on_mps_is_refused_where_torch_would_compute_in_fp32(version, monkeypatch):
+    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: version != "without")
+    monkeypatch.setattr(torch, "autocast", lambda kind, precision: nullcontext())
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: version == "new")
+    devices.check_precision(torch.device("mps"), "fp32")
+    devices.check_precision(CPU, "bf16")
+    with nullcontext() if version == "new" else pytest.raises(InputError, match="needs torch 2.6 and macOS 14"):
+        devices.check_precision(torch.device("mps"), "bf16")
+
+
+def test_a_version_of_torch_without_autocast_on_some_device_is_not_asked_for_it(monkeypatch):
+    asked = torch.is_autocast_enabled
+
+    def enabled(kind):
+        if kind == "mps":
+            raise RuntimeError("unknown device type for autocast")
+        return asked(kind)
+
+    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: kind != "mps")
+    monkeypatch.setattr(torch, "is_autocast_enabled", enabled)
+    with devices.own_defaults():
+        assert torch.is_grad_enabled()
+
+
+def test_a_graph_is_captured_and_warmed_up_on_its_inputs_own_gpu(monkeypatch):
+    current, seen = [], []
+
+    class Device(nullcontext):
+        def __enter__(self):
+            current.append(self.enter_result)
+
+        def __exit__(self, *exception):
+            current.pop()
+
+    class Stream:
+        wait_stream = replay = lambda self, *_: seen.append(current[-1])
+
+    for name in ("Stream", "CUDAGraph", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, Stream)
+    monkeypatch.setattr(torch.cuda, "device", Device)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: nullcontext(seen.append(current[-1])))
+    second, calls = torch.device("cuda:1"), []
+    values = SimpleNamespace(device=second, shape=(2,))
+    monkeypatch.setattr(torch, "empty_like", lambda example: SimpleNamespace(shape=(2,), copy_=calls.append))
+    step = devices.GraphedStep(lambda values: seen.append(current[-1]), values)
+    for _ in range(step.WARMUP_CALLS + 2):
+        step(values)
+    assert set(seen) == {second} and len(calls) == 2 and current == []
 
 
 def test_provenance_names_the_instructions_that_the_processor_is_used_with():
@@ -162,10 +219,26 @@ def test_provenance_names_the_instructions_that_the_processor_is_used_with():
 def test_on_every_device_what_is_computed_twice_can_come_out_equal(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     for name in ("cuda", "cpu"):
+        torch.set_float32_matmul_precision("high")
         torch.set_num_threads(2)
         devices.make_deterministic(torch.device(name))
         assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.allow_tf32 and torch.get_float32_matmul_precision() == "highest"
         assert torch.get_num_threads() == (1 if name == "cpu" else 2)
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="elsewhere a process has no affinity")
+@pytest.mark.parametrize("setting", ["OMP_PROC_BIND=close", "OMP_PLACES=cores", "GOMP_CPU_AFFINITY=0-1"])
+def test_no_setting_of_openmp_binds_all_workers_to_one_core(setting):
+    code = "import os, kdlib; from kdlib.training.devices import cores; print(cores(), len(os.sched_getaffinity(0)))"
+    environment = os.environ | dict([setting.split("=")])
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(devices.cores()), str(len(os.sched_getaffinity(0)))]
+
+
+def test_memory_has_a_peak_where_the_kernel_does_not_tell_it(monkeypatch):
+    monkeypatch.setattr(devices.Path, "read_text", lambda path: "VmSize: 1 kB\nVmRSS: 1 kB\n")
+    assert devices.peak_memory() > 10
 
 
 @pytest.mark.parametrize("quota", [1, 2])
@@ -176,7 +249,6 @@ def test_no_more_cores_are_counted_than_a_containers_quota_gives(quota, monkeypa
     assert devices.cores() == quota
 
 
-@pytest.mark.skipif(platform.system() != "Linux", reason="getrusage's peak is inherited on Linux alone")
 @pytest.mark.parametrize("most", [1 << 31, 32 << 20, 0], ids=["any", "before glibc 2.35", "none"])
 def test_freed_memory_is_kept_up_to_what_the_c_library_takes_and_else_left_to_it(most, monkeypatch):
     taken = {}
@@ -194,6 +266,7 @@ def test_freed_memory_is_kept_up_to_what_the_c_library_takes_and_else_left_to_it
     assert taken == ({-3: sizes[most], -1: 1 << 30} if most else {})
 
 
+@pytest.mark.skipif(platform.system() != "Linux", reason="getrusage's peak is inherited on Linux alone")
 def test_the_peak_of_memory_is_a_process_own_and_not_that_of_the_one_that_started_it():
     program = "from kdlib.training.devices import peak_memory; print(peak_memory())"
     started = f"subprocess.run([sys.executable, '-c', {program!r}])"
