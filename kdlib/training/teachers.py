@@ -216,7 +216,8 @@ class TeacherLoss:
     That term's means by class, and its weight, are tensors that change in place between epochs: a step can be captured
     in a CUDA graph. Until there are means, which is in the first epoch from scratch, the weight is 0. The means are
     those of the network in evaluation mode, and so the term takes features, and the logits that it wants, without the
-    last dropout: else the distance from the own mean would hold the length of the features.
+    last dropout: else the distance from the own mean would hold the length of the features. Earlier ones stay on, as
+    noise in the features.
     """
 
     def __init__(self, teacher: Teacher, dataset: Dataset, model: ConvNet, teacher_logits: Tensor | None) -> None:
