@@ -198,13 +198,11 @@ class Study:
             "seeding": s.seeding,
         }
         values |= changes
-        epoch = epoch or teacher.epochs
+        student = Student(teacher, epoch or teacher.epochs, float(temperature), **values)
         if "system" in values:
-            teacher, epoch, values["system"], values["parameters"] = systems.arranged(
-                values["system"], teacher, epoch, float(temperature), values["alpha"], values.get("parameters", ())
-            )
-            self.teachers |= dict.fromkeys(_with_those_behind(teacher))
-        return Student(teacher, epoch, float(temperature), **values)
+            student = systems.arranged(student)
+            self.teachers |= dict.fromkeys(_with_those_behind(student.teacher))
+        return student
 
     @property
     def steps_on_all(self) -> int:

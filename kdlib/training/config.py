@@ -11,6 +11,7 @@ from ..errors import InputError
 from .choices import SEEDINGS
 from .identity import added_field, canonical_json, identity_fields
 from .models import network_identity
+from .systems import clusters
 from .systems.registry import find_system, parameters_in_order, system_identity
 
 
@@ -40,9 +41,11 @@ class Teacher:
 
         def identity(teacher: Teacher) -> dict[str, Any]:
             before = {name: getattr(teacher, name) for name in ("taught_by", "continues")}
+            clustered = teacher.class_distance or teacher.information
             return {
                 **identity_fields(teacher),
                 **({} if teacher.logits else _identity_of_network(teacher.network, dataset)),
+                **({"clusters_version": clusters.VERSION} if clustered else {}),
                 **{name: identity(other) for name, other in before.items() if other},
             }
 

@@ -106,6 +106,14 @@ class ConvNet(nn.Module):
         """Logits [B, classes] of images [B, C, H, W]."""
         return self.head(self.features(images))
 
+    def features_in_training(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Penultimate activations [B, D] of images [B, C, H, W] before a dropout that comes last, and after it."""
+        *layers, last = self.features
+        for layer in layers:
+            images = layer(images)
+        dropped = last(images)
+        return (images if isinstance(last, nn.Dropout) else dropped), dropped
+
 
 def conv_strides(architecture: Architecture) -> tuple[int, ...]:
     """The stride of each convolution, 2 where the architecture names none."""

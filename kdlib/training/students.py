@@ -30,13 +30,14 @@ from .teachers import predict
 def target_logits(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
     """The logits [N, C] that teach a student: its teacher's, scaled, or what a control or its system makes of them.
 
-    Arguments: `logits` [N, C], the teacher's of all examples by index. Raises `InputError` for unknown `targets`.
+    Arguments: `logits` [N, C], the teacher's of all examples by index. A system makes its own of those of the transfer
+    set alone (as the teacher's entropies choose it, if it is not random). Raises `InputError` for unknown `targets`.
     """
     if student.targets not in TARGETS:
         raise InputError(f"unknown targets {student.targets!r}; allowed: {', '.join(TARGETS)}")
     found = TARGETS[student.targets](student.logit_scale * logits, dataset, student)
     prepare = find_system(student.system).prepare
-    return prepare(found, dataset, student) if prepare else found
+    return prepare(found, dataset.labels, transfer_set(student, dataset, found), student) if prepare else found
 
 
 def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:

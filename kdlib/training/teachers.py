@@ -214,7 +214,10 @@ class TeacherLoss:
     """Loss that a teacher minimises: cross-entropy or equation 4, and a term that moves the clusters of the classes.
 
     That term's means by class, and its weight, are tensors that change in place between epochs: a step can be captured
-    in a CUDA graph. Until there are means, which is in the first epoch from scratch, the weight is 0.
+    in a CUDA graph. Until there are means, which is in the first epoch from scratch, the weight is 0. The means are
+    those of the network in evaluation mode, and so the term takes features, and the logits that it wants, without the
+    last dropout: else the distance from the own mean would hold the length of the features. Earlier ones stay on, as
+    noise in the features.
     """
 
     def __init__(self, teacher: Teacher, dataset: Dataset, model: ConvNet, teacher_logits: Tensor | None) -> None:
@@ -225,7 +228,7 @@ class TeacherLoss:
         self.weight, self.bound = torch.zeros(2, device=dataset.images.device)
 
     def __call__(self, features: Tensor, logits: Tensor, part: Tensor) -> Tensor:
-        """Mean loss over examples: features [B, D], logits [B, C], indices `part` [B] -> scalar."""
+        """Mean loss over examples: features [B, D] before the last dropout, logits [B, C], indices `part` [B]."""
         teacher, labels = self.teacher, self.dataset.labels[part]
         if self.teacher_logits is None:
             value = F.cross_entropy(logits, labels, label_smoothing=teacher.label_smoothing)
@@ -236,7 +239,8 @@ class TeacherLoss:
         if teacher.class_distance:
             value = value + self.weight * class_distance(features, labels, self.means, self.bound).mean()
         if teacher.information:
-            value = value + self.weight * conditional_information(logits, labels, self.means).mean()
+            undropped = self.model.head(features)
+            value = value + self.weight * conditional_information(undropped, labels, self.means).mean()
         return value
 
     def renew_means(self) -> None:
@@ -267,15 +271,15 @@ def train_step(
     """Take one optimiser step on a batch, its gradients accumulated over micro-batches.
 
     Arguments: `batch` [B], indices into the data set; `loss(features, logits, indices)`, a mean over its examples
-    (None: cross-entropy with the labels).
+    (None: cross-entropy with the labels), of which the features are those before the last dropout.
     """
     loss = loss or (lambda features, logits, part: F.cross_entropy(logits, dataset.labels[part]))
     optimizer.zero_grad()
     for part in batch.split(micro_batch_size(model, batch.device)):
         with bf16_emulation(batch.device, precision):
             with autocast(batch.device, precision):
-                features = model.features(_layout(dataset.images[part]))
-                logits = model.head(features)
+                features, dropped = model.features_in_training(_layout(dataset.images[part]))
+                logits = model.head(dropped)
             (loss(features.float(), logits.float(), part) * (len(part) / len(batch))).backward()
     optimizer.step()
 

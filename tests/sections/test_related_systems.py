@@ -195,6 +195,12 @@ def test_the_public_code_of_tfkd_is_label_smoothing_at_the_weight_that_its_setti
     torch.testing.assert_close((1 - alpha) * hard + alpha * soft, wanted)
 
 
+def test_the_variant_by_tfkds_public_code_has_its_own_settings_and_not_those_of_the_papers_formula(study):
+    (code,) = (s for c, s in variants.cells(study) if (c["seed"], c["variant"]) == (0, "code"))
+    assert dict(code.parameters) == {"smoothing": arms.published_code_smoothing(0.1, 0.99, 20.0, 10)}
+    assert code.system == "label_smoothing" and find_system("tfkd_reg").defaults()["alpha"] != 0.1
+
+
 def test_the_rule_of_the_mean_compares_accuracies_after_the_last_epoch_of_teacher_candidates_and_student(
     study, tables, monkeypatch
 ):

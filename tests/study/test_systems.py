@@ -84,6 +84,15 @@ def test_a_teacher_that_a_system_makes_keeps_the_responses_of_the_epoch_that_tea
     assert (early.teacher.epochs, early.teacher_epoch) == (1, 1)
 
 
+def test_a_students_copy_of_itself_is_trained_as_the_student_is(study):
+    start = study.teacher("large", 0)
+    student = study.student(start, TEMPERATURE, system="tfkd_self", epochs=3, batch_size=16, learning_rate=1e-2)
+    first = student.teacher
+    assert (first.network, first.seed, student.teacher_epoch) == (student.network, start.seed, 3)
+    for name in ("epochs", "batch_size", "learning_rate", "precision"):
+        assert getattr(first, name) == getattr(student, name)
+
+
 def test_the_parameters_of_a_path_are_given_as_any_others(study):
     teacher = study.teacher("large", 0)
     twice = study.student(teacher, TEMPERATURE, system="takd", parameters={"assistants": 2}).teacher

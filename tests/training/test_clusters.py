@@ -129,6 +129,35 @@ def test_means_by_class_are_those_of_the_training_set_after_the_epoch(plain, pla
     assert torch.equal(loss.bound, bound)
 
 
+@pytest.mark.parametrize("changes", [{"class_distance": 0.5}, {"information": -0.15}])
+def test_dropout_in_training_is_no_distance_from_the_means_of_evaluation(changes, plain, digits):
+    """Where each example is its class's mean it has no distance from it, and no divergence."""
+    teacher = replace(plain, network="small_teacher_regularized", **changes)
+    model = build_model(teacher.network, digits.family, digits.shape, digits.classes)
+    loss = teachers.TeacherLoss(teacher, digits, model, None)
+    loss.weight.fill_(1.0)
+    batch = torch.stack([(digits.labels == c).nonzero()[0, 0] for c in range(digits.classes)])
+    alone = predict(model.features if teacher.class_distance else model, digits.images[batch])
+    loss.means.copy_(alone if teacher.class_distance else alone.softmax(-1))
+    terms, answers = [], []
+
+    def term(features, logits, part):
+        value = loss(features, logits, part)
+        terms.append(value.item() - F.cross_entropy(logits, digits.labels[part]).item())
+        answers.append(logits.detach())
+        return value
+
+    teachers.train_step(model, teachers.adam(list(model.parameters()), 1e-3), digits, batch, "fp32", term)
+    assert (answers[0] - model.head(predict(model.features, digits.images[batch]))).abs().max() > 0.01  # dropout is on
+    assert terms == [pytest.approx(0, abs=1e-5)]
+
+
+def test_teachers_of_moved_clusters_are_other_units_than_before_and_all_others_are_not(plain, digits):
+    assert "clusters_version" not in plain.config(digits)
+    for changes in ({"class_distance": 0.5}, {"information": -0.15}):
+        assert replace(plain, **changes).config(digits)["clusters_version"] == 2
+
+
 @pytest.mark.parametrize("changes", [{}, {"class_distance": 0.5}, {"information": -0.15}])
 @pytest.mark.parametrize("fine_tuned", [False, True])
 def test_means_by_class_take_a_pass_before_each_epoch_that_has_them_and_that_is_what_is_counted(

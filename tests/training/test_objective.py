@@ -19,6 +19,7 @@ from kdlib import (
     system_loss,
 )
 from kdlib.training import students
+from kdlib.training.systems import registry
 from kdlib.training.systems.objective import Objective
 from kdlib.training.systems.registry import systems
 from kdlib.training.teachers import predict
@@ -193,6 +194,30 @@ def test_a_system_is_its_entry_alone_both_engines_train_by_it(gradient, tiny_tea
         torch.testing.assert_close(loop["validation_accuracy"], stack["validation_accuracy"], rtol=0, atol=0.02)
     plain, squared = (r["validation_accuracy"] for r in results["stacked"][1::2])
     assert not torch.equal(plain, squared)
+
+
+def test_what_a_system_gave_before_its_version_was_raised_is_another_unit(tiny_teacher, digits, monkeypatch):
+    dkd = Student(tiny_teacher, 2, 4.0, system="dkd")
+    first = dkd.config(digits)
+    monkeypatch.setitem(registry.BUILTIN, "dkd", replace(systems()["dkd"], version=2))
+    assert "system_version" not in first and dkd.config(digits) == first | {"system_version": 2}
+    for name in ("tfkd_reg", "wttm", "centroids"):  # whose students at their defaults were others before
+        assert replace(dkd, system=name).config(digits)["system_version"] > 1
+
+
+def test_centroids_are_means_over_what_the_student_learns_from_alone(tiny_teacher, digits, logits):
+    few = {"examples_per_class": 5, "selection": "random", "missing_class": 3}
+    student = Student(tiny_teacher, 2, 4.0, epochs=2, batch_size=32, system="centroids", **few)
+    found = students.target_logits(student, digits, logits)
+    members = students.make_schedule(student, digits, found).batches.unique()
+    assert len(members) == 45
+    for c in range(10):
+        own = members[digits.labels[members] == c]
+        torch.testing.assert_close(
+            (found[own] / 4).softmax(-1), (logits[own] / 4).softmax(-1).mean(0).expand(len(own), -1)
+        )
+    elsewhere = logits.flip(-1).index_copy(0, members, logits[members])
+    assert torch.equal(students.target_logits(student, digits, elsewhere)[members], found[members])
 
 
 def test_a_registered_systems_version_is_part_of_its_students_identity(tiny_teacher, digits):

@@ -22,7 +22,7 @@ from kdlib import (
     system_loss,
 )
 from kdlib.training.systems import teacher_free
-from kdlib.training.systems.decoupled import soft_label_weights
+from kdlib.training.systems.decoupled import powers, soft_label_weights
 from kdlib.training.systems.registry import systems
 from kdlib.training.systems.taught import evenly_spaced, largest_only, nearest_to_mean, path
 from kdlib.training.systems.terms import standardized
@@ -135,7 +135,7 @@ def test_abkds_gradient_in_closed_form_holds_in_the_limit_that_is_the_divergence
 
 def test_the_systems_with_a_closed_form_include_those_that_the_engine_is_to_have_it_for():
     closed = {name for name, system in systems().items() if system.gradient}
-    assert {"rbkd", "label_smoothing", "tfkd_reg", "dkd", "logit_standardization", "ttm"} <= closed
+    assert {"rbkd", "kd", "label_smoothing", "tfkd_reg", "dkd", "logit_standardization", "ttm"} <= closed
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,15 @@ def test_rbkd_is_equation_4(seed, temperature, alpha, t_squared):
     found = system_loss("rbkd", z, v, y, temperature=temperature, alpha=alpha, t_squared=t_squared)
     expected = kd_loss(z, v, y, temperature=temperature, alpha=alpha, t_squared=t_squared)
     torch.testing.assert_close(found.mean(), expected)
+
+
+def test_kd_is_a_tenth_of_the_hard_labels_and_nine_tenths_of_t_squared_kl_at_a_temperature_of_4():
+    z, v, y = draw()
+    assert systems()["kd"].temperature == 4.0
+    found = system_loss("kd", z, v, y, temperature=4.0)
+    torch.testing.assert_close(found, 0.9 * 16 * kl(v, z, 4.0) + 0.1 * F.cross_entropy(z, y, reduction="none"))
+    by_hand = 0.9 * 4 * (soft_labels(z, 4.0) - soft_labels(v, 4.0)) + 0.1 * (z.softmax(-1) - F.one_hot(y, C))
+    torch.testing.assert_close(gradient_of("kd", z, v, y, temperature=4.0), by_hand)
 
 
 @pytest.mark.parametrize("name", [name for name, system in systems().items() if system.path or system.prepare])
@@ -269,6 +278,17 @@ def test_tfkd_regs_virtual_teacher_gives_the_label_its_probability_and_the_rest_
     softened = plain.double() ** (1 / 20)
     torch.testing.assert_close(soft_labels(v, 20.0), softened / softened.sum(1, keepdim=True))
     assert soft_labels(v, 20.0)[0, 0].item() == pytest.approx(0.1350, abs=5e-5)
+
+
+def test_at_its_defaults_tfkd_regs_virtual_teacher_decides_how_sure_the_student_becomes():
+    """Labels alone want a student that is surer than any number."""
+    reg, y = systems()["tfkd_reg"], torch.zeros(1, dtype=torch.int64)
+
+    def slope(confidence: float) -> float:
+        z = teacher_free.virtual_teacher(torch.zeros(1, C, dtype=torch.float64), y, confidence)
+        return gradient_of("tfkd_reg", z, z, y, temperature=reg.temperature)[0, 0].item()
+
+    assert slope(0.995) < 0 < slope(0.996)
 
 
 def test_tfkd_reg_with_alpha_0_is_the_hard_labels():
@@ -455,6 +475,16 @@ def test_wttm_weighs_ttm_by_the_power_sum_of_the_response():
     assert (softer > weighted / plain).all()
 
 
+def test_of_ten_classes_wttm_weighs_a_usual_response_as_ttm_does():
+    hard, weight = (systems()["wttm"].defaults()[name] for name in ("hard", "weight"))
+    leads = torch.linspace(6, 10, 9, dtype=torch.float64)
+    v = F.one_hot(torch.zeros(9, dtype=torch.int64), C) * leads[:, None]
+    weights = weight * powers(v, systems()["wttm"].temperature)
+    ttm = systems()["ttm"].defaults()
+    assert hard == ttm["hard"] and weights.mean().item() == pytest.approx(ttm["weight"], rel=0.05)
+    assert ((weights / ttm["weight"] - 1).abs() < 0.25).all()
+
+
 def test_wsl_weighs_an_example_by_how_much_surer_the_teacher_is():
     z, v, y = draw()
     equal = soft_label_weights(z, z, y)
@@ -631,6 +661,26 @@ def test_each_entry_is_complete():
         for value in (*system.grid, main.default):
             main.check(name, value)
         assert {"hard", "weight"} <= set(system.defaults("total")) or not system.defaults("total")
+
+
+def as_weight(parameter: Parameter, value: float) -> float:
+    """How much a value weighs: of a share of 1, against the rest of it."""
+    return abs(value) / (1 - value) if parameter.most == 1 else abs(value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_tried_beside_a_default_are_its_neighbours_on_either_side_the_one_nearer_to_the_labels_first(name):
+    system = systems()[name]
+    main = next(p for p in system.parameters if p.name == system.main)
+    default, others = main.default, [value for value in system.grid if value != main.default]
+    weights = [as_weight(main, value) for value in others]
+    if default == main.least:
+        assert default < others[0] < others[1]
+    else:
+        own = as_weight(main, default)
+        assert weights[0] < own < weights[1] or (main.name == "hard" and weights[1] < own < weights[0])
+        assert max(own / min(weights), max(weights) / own) < 4
+    assert len(others) == 2
 
 
 def test_the_assistant_is_chosen_by_the_mean_accuracy_not_by_size():

@@ -236,7 +236,6 @@ def soft_label_weights(student_logits: Tensor, teacher_logits: Tensor, labels: T
 
 
 MDISTILLER = "mdistiller's configuration for CIFAR-100"
-WTTM_EXAMPLE = "its repository's example"
 SYSTEMS = (
     System(
         name="dkd",
@@ -251,7 +250,7 @@ SYSTEMS = (
             WARMUP,
         ),
         main="beta",
-        grid=(2.0, 4.0, 8.0),
+        grid=(2.7, 8.0, 24.0),
         temperature=4.0,
         verified="formula and defaults in the public code; the identity with KL numerically",
         reading="the warm-up is a share of the training, as 20 of 240 epochs would never end in 20",
@@ -272,7 +271,7 @@ SYSTEMS = (
             WARMUP,
         ),
         main="beta",
-        grid=(2.0, 4.0, 8.0),
+        grid=(2.7, 8.0, 24.0),
         temperature=4.0,
         verified="formula and defaults in the public code",
         reading="the warm-up is a share of the training",
@@ -291,11 +290,10 @@ SYSTEMS = (
             *weights(1.0, 64.0, "its repository's example"),
         ),
         main="weight",
-        grid=(16.0, 32.0, 64.0),
+        grid=(21.0, 64.0, 192.0),
         temperature=4.0,
-        verified="formula in the public code; its special cases numerically",
-        reading="beta = 0 is the limit of the formula, which the public code leaves by a factor alpha; weight of the "
-        "hard labels and temperature are our choice",
+        verified="formula and defaults in the public code; its special cases numerically",
+        reading="beta = 0 is the limit of the formula, which the public code leaves by a factor alpha",
         gradient=Gradient(alpha_beta_fixed, alpha_beta_gradient),
     ),
     System(
@@ -304,12 +302,11 @@ SYSTEMS = (
         reference="zheng2024knowledge",
         kind="B",
         loss=transformed_teacher,
-        parameters=weights(1.0, 45.0, WTTM_EXAMPLE),
+        parameters=weights(1.0, 45.0, "its repository's example"),
         main="weight",
-        grid=(5.0, 15.0, 45.0),
+        grid=(15.0, 45.0, 135.0),
         temperature=10.0,
-        verified="formula in the public code; the identity with KL and Renyi's entropy numerically",
-        reading="weights of the weighted variant's example",
+        verified="formula and defaults in the public code; the identity with KL and Renyi's entropy numerically",
         gradient=Gradient(transformed_fixed, transformed_gradient),
     ),
     System(
@@ -318,12 +315,15 @@ SYSTEMS = (
         reference="zheng2024knowledge",
         kind="B",
         loss=weighted_transformed_teacher,
-        parameters=weights(1.0, 45.0, WTTM_EXAMPLE),
+        parameters=weights(1.0, 9.0, "ours: ttm's, over the power sum of ten classes, which is about 5"),
         main="weight",
-        grid=(5.0, 15.0, 45.0),
+        grid=(3.0, 9.0, 27.0),
         temperature=10.0,
-        verified="formula and defaults in the public code",
+        verified="formula in the public code",
+        reading="weight and temperature, which are those of ttm; its repository has an example where it is added to "
+        "another system alone, with a weight for a hundred classes",
         gradient=Gradient(weighted_fixed, weighted_gradient),
+        version=2,
     ),
     System(
         name="wsl",
@@ -331,12 +331,13 @@ SYSTEMS = (
         reference="zhou2021rethinking",
         kind="B",
         loss=weighted_soft_labels,
-        parameters=weights(1.0, 2.25, "its repository's setting for CIFAR"),
+        parameters=weights(1.0, 2.25, "its setting for CIFAR, not read here; its public code's, for ImageNet, is 2.5"),
         main="weight",
-        grid=(0.5, 1.0, 2.25),
+        grid=(0.75, 2.25, 6.75),
         temperature=4.0,
-        verified="formula and defaults in the public code",
-        reading="where both cross-entropies vanish the weight is 0",
+        verified="formula in the public code",
+        reading="where both cross-entropies vanish the weight is 0; T = 4 goes with the weight, where the public code "
+        "has T = 2",
         needs=("responses", "labels"),
         gradient=Gradient(weighted_soft_labels_fixed, weighted_soft_labels_gradient),
     ),

@@ -1,6 +1,7 @@
 """Which systems there are, by name, and each one's term as a public function."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -93,8 +94,12 @@ def registered_systems() -> dict[str, System]:
 
 
 def system_identity(name: str) -> dict[str, Any]:
-    """The part of a student's identity that describes its system beside the name: a registered one's version."""
-    return {} if name in BUILTIN else {"system_version": find_system(name).version}
+    """The part of a student's identity that describes its system beside the name: its version.
+
+    Not the first one of a system that kdlib brings, under which its students were published.
+    """
+    version = find_system(name).version
+    return {} if name in BUILTIN and version == 1 else {"system_version": version}
 
 
 def parameters_in_order(system: str, given: Mapping[str, float] | tuple) -> tuple[tuple[str, float], ...]:
@@ -114,28 +119,23 @@ def parameters_in_order(system: str, given: Mapping[str, float] | tuple) -> tupl
     return tuple(sorted((name, float(value)) for name, value in values.items() if value != defaults[name]))
 
 
-def arranged(
-    system: str,
-    teacher: Any,
-    epoch: int,
-    temperature: float,
-    alpha: float,
-    parameters: Mapping[str, float] | tuple,
-) -> tuple[Any, int, str, tuple[tuple[str, float], ...]]:
-    """Teacher, epoch, system and parameters of a student that is taught by a system, given those that it starts from.
+def arranged(student: Any) -> Any:
+    """The `Student` that a student of a system is: of one that only changes who teaches, another teacher's.
 
-    A system that only changes who teaches makes another teacher or takes another epoch, and its student is one of
-    equation 4: "rbkd". What it makes goes on from the teacher as it was after `epoch`, as if its training had ended
-    there. Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
+    Such a system makes another teacher or takes another epoch, and its student is one of equation 4: "rbkd". What it
+    makes goes on from the teacher as it was after the student's `teacher_epoch`, as if its training had ended there.
+    Raises `InputError` for an unknown system or parameter, and for a value that is not allowed.
     """
-    found, given = find_system(system), dict(parameters_in_order(system, parameters))
+    found, given = find_system(student.system), parameters_in_order(student.system, student.parameters)
     if not found.path:
-        return teacher, epoch, system, tuple(given.items())
-    values = found.defaults("teacher") | given
+        return replace(student, parameters=given)
+    teacher, epoch = student.teacher, student.teacher_epoch
+    values = found.defaults("teacher") | dict(given)
     whole("the epoch that teaches", epoch, min(1, teacher.epochs), teacher.epochs)
     stopped = taught.stopped_after(teacher, epoch)
-    teaching, epoch = found.path(stopped, epoch, temperature=temperature, alpha=alpha, **values)
-    return (teacher if teaching == stopped else teaching), epoch, "rbkd", ()
+    teaching, epoch = found.path(replace(student, teacher=stopped), **values)
+    teaching = teacher if teaching == stopped else teaching
+    return replace(student, teacher=teaching, teacher_epoch=epoch, system="rbkd", parameters=())
 
 
 def system_loss(

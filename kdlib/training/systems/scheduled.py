@@ -8,7 +8,7 @@ from torch import Tensor
 from ..losses import equation_4
 from .decoupled import weights
 from .system import Parameter, State, System
-from .terms import EQUATION_4, FIELDS, Number, kl
+from .terms import FIELDS, Number, as_rbkd, kl
 
 
 def stopped(
@@ -59,12 +59,16 @@ SYSTEMS = (
         reference="cho2019efficacy",
         kind="B",
         loss=stopped,
-        parameters=(*EQUATION_4, Parameter("stop", 0.5, "our choice: the paper stops where the gain ends", most=1.0)),
+        parameters=(
+            *as_rbkd("those of its source could not be read"),
+            Parameter("stop", 0.5, "our choice: the paper stops where the gain ends", most=1.0),
+        ),
         main="stop",
         grid=(0.25, 0.5, 0.75),
         fields=FIELDS,
         verified="two independent summaries of the paper",
-        reading="the share of the training at which the soft labels stop",
+        reading="the share of the training at which the soft labels stop; there the hard labels' gradient grows by "
+        "1 / (1 - alpha), which Adam takes for some steps of several learning rates",
         needs=("responses", "labels"),
         timed=True,
     ),
@@ -82,9 +86,10 @@ SYSTEMS = (
             *weights(0.1, 0.9, "its public code's scripts"),
         ),
         main="weight",
-        grid=(0.1, 0.3, 0.9),
+        grid=(0.3, 0.9, 2.7),
         verified="formula and defaults in the public code",
-        reading="Adam moves g at the student's rate, without the weight decay that the student has not",
+        reading="Adam moves g at the student's rate, without the weight decay that the student has not; its steps do "
+        "not shrink with the gradient, so that the ramp damps nothing",
         timed=True,
         state=State(lambda classes: torch.ones(1, 1), learned=True),
     ),

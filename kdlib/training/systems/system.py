@@ -86,7 +86,7 @@ class System:
     loss: Callable[..., Tensor]
     parameters: tuple[Parameter, ...]
     main: str  # the parameter that is tuned on validation
-    grid: tuple[float, ...]  # its values there
+    grid: tuple[float, ...]  # its values there; beside the default that which leaves more to the labels is tried first
     verified: str  # what of it was read where
     reading: str = ""  # what is this companion's own reading or choice
     temperature: float | None = None  # as published; None: that of the study
@@ -97,10 +97,10 @@ class System:
     divided: bool = False  # the general student is divided between two networks: see `divided`
     state: State | None = None
     gradient: Gradient | None = None  # None: by autograd over the logits
-    prepare: Callable[[Tensor, Any, Any], Tensor] | None = None  # (logits [N, C], data set, student) -> targets [N, C]
+    prepare: Callable[..., Tensor] | None = None  # (logits [N, C], labels [N], members, student) -> targets [N, C]
     epochs: Callable[..., tuple[int, ...]] | None = None  # (kept epochs, epoch, ...) -> those whose logits are averaged
-    path: Callable[..., tuple[Any, int]] | None = None  # (teacher, its last epoch, ...) -> teacher and epoch that teach
-    version: int = 1  # to be raised where what it computes changes: part of the identity of a plug-in's students
+    path: Callable[..., tuple[Any, int]] | None = None  # (student of the last epoch, ...) -> teacher, epoch that teach
+    version: int = 1  # to be raised where what it computes, or a default, changes: part of its students' identity
 
     def defaults(self, *of: str) -> dict[str, float]:
         """Default values of the parameters by name; with arguments, of those that belong to these parts alone."""

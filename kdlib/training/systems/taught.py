@@ -17,6 +17,7 @@ from .terms import (
     EQUATION_4,
     FIELDS,
     Number,
+    as_rbkd,
     equation_4_gradient,
     without,
 )
@@ -53,9 +54,9 @@ def top_k_gradient(student_logits: Tensor, fixed: Tensor, labels: Tensor, *, k: 
     return equation_4_gradient(student_logits, fixed, labels, **settings)
 
 
-def centroids(logits: Tensor, dataset: Any, student: Any) -> Tensor:
-    """Logits [N, C] of the mean response of each example's class over the training set, at one temperature."""
-    return class_means(logits, dataset.labels, dataset.train, student.temperature)
+def centroids(logits: Tensor, labels: Tensor, members: Tensor, student: Any) -> Tensor:
+    """Logits [N, C] of the mean response of each example's class over the transfer set, at one temperature."""
+    return class_means(logits, labels, members, student.temperature)
 
 
 def stopped_after(teacher: Any, epoch: int) -> Any:
@@ -102,16 +103,16 @@ def distance_from_mean(assistant: float, teacher: float, student: float) -> floa
     return abs(assistant - (teacher + student) / 2)
 
 
-def tighter_clusters(teacher: Any, epoch: int, *, temperature: float, alpha: float, distance: float) -> tuple:
+def tighter_clusters(student: Any, *, distance: float) -> tuple:
     """A teacher of its own that is trained with the class-distance term at a weight, and its last epoch."""
+    epoch = student.teacher_epoch
     last = {"kept_epochs": (epoch,), "checkpoints": ()}  # to keep one costs a pass over all examples
-    return replace(teacher, class_distance=float(distance), **last), epoch
+    return replace(student.teacher, class_distance=float(distance), **last), epoch
 
 
-def more_information(
-    teacher: Any, epoch: int, *, temperature: float, alpha: float, information: float, share: float, rate: float
-) -> tuple:
+def more_information(student: Any, *, information: float, share: float, rate: float) -> tuple:
     """The teacher after it was fine-tuned to more conditional mutual information, and its last epoch."""
+    teacher = student.teacher
     epochs = max(1, math.ceil(share * teacher.epochs))
     tuned = replace(
         teacher,
@@ -136,38 +137,63 @@ def evenly_spaced(kept: tuple[int, ...], epoch: int, *, snapshots: float) -> tup
 ASSISTANTS = ("assistant", "second_assistant")
 
 
-def through_assistants(teacher: Any, epoch: int, *, temperature: float, alpha: float, assistants: float) -> tuple:
+def through_assistants(student: Any, *, assistants: float) -> tuple:
     """TAKD's last assistant and its last epoch, after one or two of them."""
-    last = path(teacher, ASSISTANTS[: int(assistants)], temperature=temperature, alpha=alpha)
-    return last, epoch
+    networks = ASSISTANTS[: int(assistants)]
+    return path(student.teacher, networks, temperature=student.temperature, alpha=student.alpha), student.teacher_epoch
 
 
-def own_architecture(teacher: Any, epoch: int, *, temperature: float, alpha: float) -> tuple:
-    """TF-KD self's teacher: a network of the general student's own architecture, trained as the teacher is."""
-    return replace(teacher, network="general_student", kept_epochs=(epoch,), checkpoints=()), epoch
+def own_architecture(student: Any) -> tuple:
+    """TF-KD self's teacher, and its last epoch: the student's own network, trained on the labels as the student is."""
+    alike = {name: getattr(student, name) for name in ("epochs", "batch_size", "learning_rate", "precision")}
+    last = {"kept_epochs": (student.epochs,), "checkpoints": ()}
+    return replace(student.teacher, network=student.network, **alike, **last), student.epochs
 
 
-def earlier_epoch(teacher: Any, epoch: int, *, temperature: float, alpha: float, share: float) -> tuple:
+def earlier_epoch(student: Any, *, share: float) -> tuple:
     """A teacher's own checkpoint: the kept epoch that is nearest to a share of its training, rounded up."""
-    return teacher, int(nearest(teacher.epochs_with_responses, math.ceil(share * epoch)))
+    epochs = student.teacher.epochs_with_responses
+    return student.teacher, int(nearest(epochs, math.ceil(share * student.teacher_epoch)))
 
 
-def taught(**described: Any) -> System:
-    """A system whose students are trained by equation 4."""
-    parameters = (*EQUATION_4, *described.pop("parameters", ()))
+def taught(weights: tuple[Parameter, ...], **described: Any) -> System:
+    """A system whose students are trained by equation 4, at these weights."""
+    parameters = (*weights, *described.pop("parameters", ()))
     common = {"loss": equation_4, "fields": FIELDS, "gradient": BY_EQUATION_4, "main": "alpha", "grid": ALPHAS}
     return System(**(common | described), parameters=parameters)
 
 
+BENCHMARKS = "the common setting on CIFAR-100 (mdistiller, NormKD, MCMI)"
+CHECKPOINTS = as_rbkd("its source has 0.5, with T squared at T = 5")
+RATE = "our choice, of the teacher's own: its public code begins at that, by SGD, and goes to 0 along a cosine"
 SYSTEMS = (
     taught(
+        EQUATION_4,
         name="rbkd",
         title="Response-based knowledge distillation",
         reference="vats2021controlling",
         kind="A",
         verified="equation 4 in the paper",
     ),
+    System(
+        name="kd",
+        title="Knowledge distillation, with T squared",
+        reference="hinton2015distilling",
+        kind="A",
+        loss=equation_4,
+        parameters=(
+            Parameter("alpha", 0.9, f"{BENCHMARKS}: 0.1 for the hard labels, 0.9 for the soft ones", most=1.0),
+            Parameter("t_squared", 1.0, "its section 2.1, and all of these benchmarks", most=1.0),
+        ),
+        main="alpha",
+        grid=(0.7, 0.9, 0.97),
+        temperature=4.0,
+        verified="weights, temperature and formula in the public code of several benchmarks",
+        reading="with what the sources of most other systems compare",
+        gradient=BY_EQUATION_4,
+    ),
     taught(
+        as_rbkd("its source searches weight and temperature for each link"),
         name="takd",
         title="Teacher assistants",
         reference="mirzadeh2020improved",
@@ -178,15 +204,17 @@ SYSTEMS = (
         path=through_assistants,
     ),
     taught(
+        as_rbkd("its source searches them for each network"),
         name="tfkd_self",
         title="Teacher-free self-training",
         reference="yuan2020revisiting",
         kind="C",
         verified="equation 7 in the paper",
-        reading="the first student is trained as the teacher is, the second starts anew",
+        reading="the first student is trained on all labels for as many epochs as the second, which starts anew",
         path=own_architecture,
     ),
     taught(
+        as_rbkd("those of its source could not be read"),
         name="early_stopped_teacher",
         title="Early-stopped teacher",
         reference="cho2019efficacy",
@@ -200,6 +228,7 @@ SYSTEMS = (
         path=earlier_epoch,
     ),
     taught(
+        CHECKPOINTS,
         name="half_way_checkpoint",
         title="Half-way checkpoint",
         reference="wang2022efficient",
@@ -210,6 +239,7 @@ SYSTEMS = (
         path=earlier_epoch,
     ),
     taught(
+        CHECKPOINTS,
         name="snapshots",
         title="Mean logits of several checkpoints",
         reference="wang2022efficient",
@@ -225,6 +255,7 @@ SYSTEMS = (
         epochs=evenly_spaced,
     ),
     taught(
+        as_rbkd("those of its source could not be read"),
         name="residual",
         title="Residual distillation on responses, in our reading",
         reference="gao2020residual",
@@ -239,19 +270,21 @@ SYSTEMS = (
         divided=True,
     ),
     taught(
+        as_rbkd("its source teaches by features alone"),
         name="class_distance",
         title="Class-distance teacher, transferred by its responses, in our reading",
         reference="kim2017transferring",
         kind="C",
         parameters=(Parameter("distance", 0.1, "our choice: no weight could be read", of="teacher"),),
         main="distance",
-        grid=(0.01, 0.1, 1.0),
+        grid=(0.03, 0.1, 0.3),
         verified="the teacher's loss in screenshots of the paper",
         reading="which other mean, the bound, the scale; the responses teach, where the source transfers features",
         needs=("responses", "labels", "weights"),
         path=tighter_clusters,
     ),
     taught(
+        as_rbkd("its source has 0.9, with T squared at T = 4"),
         name="mcmi",
         title="Teacher of more conditional mutual information",
         reference="ye2024bayes",
@@ -259,7 +292,7 @@ SYSTEMS = (
         parameters=(
             Parameter("information", -0.15, "its public code's file names", of="teacher", least=-math.inf),
             Parameter("share", 0.4, "20 epochs, as a share of the 50 of our teachers", of="teacher", least=0.001),
-            Parameter("rate", 0.1, "our choice, of the teacher's own", of="teacher", least=1e-6),
+            Parameter("rate", 0.1, RATE, of="teacher", least=1e-6),
         ),
         main="information",
         grid=(-0.05, -0.15, -0.45),
@@ -270,16 +303,20 @@ SYSTEMS = (
         path=more_information,
     ),
     taught(
+        as_rbkd("its source does not teach them"),
         name="centroids",
         title="Class means of the responses",
         reference="ye2024bayes",
         kind="A",
         verified="the entropies' identity numerically",
-        reading="the class means that the source calls centroids, taught by themselves",
+        reading="the class means that the source calls centroids, taught by themselves; they are means over the "
+        "examples that the student learns from",
         needs=("responses", "labels"),
         prepare=centroids,
+        version=2,
     ),
     taught(
+        as_rbkd("those of its source could not be read"),
         name="kd_topk",
         title="The k largest probabilities alone",
         reference="tang2020understanding",

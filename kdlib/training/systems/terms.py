@@ -1,6 +1,7 @@
 """Pieces of which the losses of several systems are made: [..., B, C] -> [..., B, 1], finite for finite logits."""
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +16,14 @@ ALPHA = Parameter("alpha", 0.99, "equation 4 of the paper, section 4", most=1.0)
 T_SQUARED = Parameter("t_squared", 0.0, "equation 4 of the paper has no factor T squared", most=1.0)
 EQUATION_4 = (ALPHA, T_SQUARED)
 FIELDS = ("alpha", "t_squared")
-ALPHAS = (0.5, 0.9, 0.99)
+ALPHAS = (0.97, 0.99, 0.997)
 LEAST_VARIANCE = 1e-12  # of an example's logits: below it they count as equal
 LEAST_SQUARES = 1e-16  # product of two sums of squares: below it one of the two counts as constant
+
+
+def as_rbkd(source: str) -> tuple[Parameter, ...]:
+    """Equation 4's parameters for a system that is to differ from rbkd in nothing else; `source`: what its own has."""
+    return tuple(replace(p, origin=f"that of rbkd, so that nothing else differs; {source}") for p in EQUATION_4)
 
 
 def kl(teacher_logits: Tensor, student_logits: Tensor, temperature: Number = 1.0) -> Tensor:
