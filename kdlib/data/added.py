@@ -169,9 +169,11 @@ def _sweep(root: Path) -> None:
     kept = {".lock"}
     for name in names(root):
         kept.add(f"{name}.json")
-        with suppress(InputError):
+        try:
             declaration = find(name, root)
-            kept |= {_content(root, digest).name for digest in (declaration.sha256, declaration.groups) if digest}
+        except InputError:  # any file may be what it names
+            return
+        kept |= {_content(root, digest).name for digest in (declaration.sha256, declaration.groups) if digest}
     for path in folder(root).iterdir():
         if path.name not in kept and path.is_file():
             with suppress(OSError):
