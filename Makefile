@@ -20,8 +20,11 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) SECTIONS=$(SECTIONS) ONLY=$(ONLY) SECTION=$(SECTION) DATASET=$(DATASET) CORES=$(CORES) PYTHON=$(PYTHON)"
 
+# To snakemake, "all" is every core of the machine: a container's quota may leave few of them.
+AT_ONCE = $(if $(filter all,$(CORES)),"$$(python -c 'import joblib; print(joblib.cpu_count())')",$(CORES))
+
 book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book of all pages; ONLY=1: of DATASETS
-	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \
+	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(AT_ONCE) \
 		--config 'datasets=$(DATASETS)' profile=$(PROFILE) $(if $(SECTIONS),'sections=$(SECTIONS)') $(if $(ONLY),only=$(ONLY))
 	@cat _build/book.txt
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
+import joblib
 import psutil
 import pytest
 import torch
@@ -41,6 +42,12 @@ TRAINED_SECTIONS = [
     for section, about in SECTIONS.items()
 ]
 LONGEST = ("book", "kernel", "reference")  # groups of tests that one worker takes
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """xdist itself counts cores that a container's quota does not leave."""
+    return joblib.cpu_count(only_physical_cores=True)
 
 
 def pytest_collection_modifyitems(items):

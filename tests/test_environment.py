@@ -1,6 +1,7 @@
 """The three ways to get the environment agree: pyproject.toml, constraints.txt, environment.yml."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,10 +90,25 @@ def test_an_environment_that_others_share_through_a_link_is_not_emptied(tmp_path
     assert [path.name for path in (tmp_path / "shared").iterdir()] == ["kept"]
 
 
-def would_be_made(project) -> str:
+def would_be_made(project, *asked) -> str:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy2(ROOT / name, project)
-    return subprocess.run(["make", "-n", ".venv/ready"], cwd=project, capture_output=True, text=True, check=True).stdout
+    command = ["make", "-n", *(asked or [".venv/ready"])]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(("asked", "jobs"), [("CORES=all", "1"), ("CORES=3", "3")])
+def test_a_book_is_made_on_the_cores_that_a_containers_quota_leaves_or_on_as_many_as_are_asked_for(
+    asked, jobs, tmp_path
+):
+    [words] = re.findall(r"--cores (.+) \\\n", would_be_made(tmp_path, "book", asked))
+    environment = os.environ | {"LOKY_MAX_CPU_COUNT": "1"}
+    assert subprocess.check_output(["sh", "-c", f"echo {words}"], env=environment, text=True) == f"{jobs}\n"
+
+
+def test_the_tests_have_as_many_workers_as_a_containers_quota_gives(pytestconfig, monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert pytestconfig.hook.pytest_xdist_auto_num_workers(config=pytestconfig) == 1
 
 
 def test_an_environment_is_made_anew_where_the_project_was_moved_or_copied(tmp_path):
