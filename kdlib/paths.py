@@ -4,16 +4,19 @@ Within a checkout, or with an editable install of one, none of it depends on the
 one, as a wheel is, data sets and store lie in the working directory: never beside the package.
 """
 
+import errno
 import os
 import secrets
 import subprocess
 import tomllib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, StoreError
 
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what a file system answers that has none
 KEPT = ("GIT_CONFIG", "GIT_EXEC_PATH")  # of git's variables: those that are of no one repository
 
 
@@ -164,3 +167,28 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While it lasts no other process is in this for the folder: a second one waits until the first has ended, or died.
+
+    The folder is made. Raises `StoreError` where its file system has no locks, else `OSError` as writing does.
+    """
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        raise StoreError(
+            f"{folder} lies on a file system that gives no locks ({error.strerror}), without which two processes may "
+            "write there at once: put it elsewhere, or mount that file system with locks"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

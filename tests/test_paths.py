@@ -1,11 +1,15 @@
 """Where things lie is said by the environment or on the command line, in the forms in which people write folders."""
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
-from kdlib import Store, paths
-from kdlib.data import plugins
+from kdlib import Store, StoreError, paths
+from kdlib.book import assembly
+from kdlib.data import added, plugins
 from kdlib.study.store import Unit
 
 from .conftest import ROOT, as_project, command_line
@@ -97,6 +101,21 @@ def test_a_working_directory_that_was_removed_is_told_in_one_line(tmp_path, monk
     done = command_line("models")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("kdlib: the working directory is no longer there") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_with_the_folder_and_what_to_do(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
+    told = rf"gives no locks \({os.strerror(number)}\), .* put it elsewhere"
+    with pytest.raises(StoreError, match=f"^{tmp_path / 'added'} lies on .* {told}"):
+        added.add("mine", added.Declaration("mnist", "Mine", (), "0", "", ()), ())
+    with pytest.raises(StoreError, match=f"^{tmp_path / '_build'} lies on .* {told}"):
+        next(assembly.make())
 
 
 def test_git_tells_of_a_project_itself_and_of_no_repository_around_it(tmp_path, monkeypatch):
