@@ -16,6 +16,7 @@ from typing import Any
 
 from .errors import InputError, StoreError
 
+SOURCE = Path(__file__).resolve().parent.parent  # what this package lies in
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what a file system answers that has none
 KEPT = ("GIT_CONFIG", "GIT_EXEC_PATH")  # of git's variables: those that are of no one repository
 
@@ -39,8 +40,8 @@ def checkout() -> Path | None:
                 f"KDLIB_ROOT {given} cannot be used: it is no clone of the project (no _toc.yml, or no kdlib/)"
             )
         return given.resolve()
-    here, source = working_dir().resolve(), Path(__file__).resolve().parent.parent
-    return next((folder for folder in (here, *here.parents, source) if _is_project(folder)), None)
+    here = working_dir().resolve()
+    return next((folder for folder in (here, *here.parents, SOURCE) if _is_project(folder)), None)
 
 
 def _is_project(folder: Path) -> bool:
@@ -105,7 +106,7 @@ def git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
     The exit code is 127 where git is not installed. The history is the true one: what a user's environment says of
     repositories, as it does within a hook of another one, and replaced or grafted commits are passed over. Nothing is
-    fetched.
+    fetched. Git refuses a repository of another user, but not the one whose code runs here, which is trusted already.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(KEPT)}
     own = {
@@ -115,7 +116,8 @@ def git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         "GIT_NO_LAZY_FETCH": "1",
         "LC_ALL": "C",
     }
-    command = ["git", "-c", "log.showSignature=false", "-C", str(root), *arguments]
+    trusted = ["-c", f"safe.directory={SOURCE}"] if root.resolve() == SOURCE else []
+    command = ["git", "-c", "log.showSignature=false", *trusted, "-C", str(root), *arguments]
     try:
         return subprocess.run(command, capture_output=True, env=kept | own, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

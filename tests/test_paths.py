@@ -129,6 +129,19 @@ def test_git_tells_of_a_project_itself_and_of_no_repository_around_it(tmp_path, 
     assert paths.git(tmp_path, *describe).stdout and not paths.git(tmp_path / "inner", *describe).stdout
 
 
+def test_git_tells_of_the_code_that_runs_though_another_user_owns_it_and_of_no_other_users_project(
+    tmp_path, monkeypatch
+):
+    """Units that are computed in a colleague's clone would be said to be of an unknown commit."""
+    for name in ("ours", "theirs"):
+        assert paths.git(tmp_path, "init", "--quiet", name).returncode == 0
+    monkeypatch.setattr(paths, "SOURCE", tmp_path / "ours")
+    monkeypatch.setattr(paths, "KEPT", (*paths.KEPT, "GIT_TEST"))
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert paths.git(tmp_path / "ours", "status").returncode == 0
+    assert b"dubious ownership" in paths.git(tmp_path / "theirs", "status").stderr
+
+
 @pytest.mark.parametrize(
     "words", [["run", "entropy"], ["compute", "entropy"], ["verify"], ["book"], ["data", "--list"]]
 )
