@@ -23,8 +23,13 @@ help: ## what can be made
 # To snakemake, "all" is every core of the machine: a container's quota may leave few of them.
 AT_ONCE = $(if $(filter all,$(CORES)),"$$(python -c 'import joblib; print(joblib.cpu_count())')",$(CORES))
 
+# Snakemake ends in a traceback where a user has no name, as in a container that was started with another's number, or no
+# home folder, as in a job of some schedulers.
+SOMEBODY = LOGNAME="$${LOGNAME:-$${USER:-$$(id -u)}}" HOME="$${HOME:-$(CURDIR)/_build/home}"
+
 book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book of all pages; ONLY=1: of DATASETS
-	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(AT_ONCE) \
+	@$(SOMEBODY) snakemake --snakefile workflow/Snakefile \
+		--workflow-profile workflow/profiles/local --cores $(AT_ONCE) \
 		--config 'datasets=$(DATASETS)' profile=$(PROFILE) $(if $(SECTIONS),'sections=$(SECTIONS)') $(if $(ONLY),only=$(ONLY))
 	@cat _build/book.txt
 

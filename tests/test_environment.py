@@ -118,6 +118,15 @@ def test_a_book_is_made_on_the_cores_that_a_containers_quota_leaves_or_on_as_man
     assert subprocess.check_output(["sh", "-c", f"echo {words}"], env=environment, text=True) == f"{jobs}\n"
 
 
+def test_the_workflow_runs_for_a_user_without_name_and_home_folder(tmp_path, homeless):
+    """As in a container that was started with another's number: snakemake itself would end in a traceback."""
+    [words] = re.findall(r"^(.*)snakemake --snakefile", would_be_made(tmp_path, "book"), re.MULTILINE)
+    (tmp_path / "Snakefile").write_text("rule all:\n    shell: 'true'\n")
+    command = f"{words}{sys.executable} -m snakemake --cores 1"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+
+
 def test_the_tests_have_as_many_workers_as_a_containers_quota_gives(pytestconfig, monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     assert pytestconfig.hook.pytest_xdist_auto_num_workers(config=pytestconfig) == 1
