@@ -11,6 +11,9 @@ VENV := .venv
 READY := $(VENV)/ready
 # An environment knows its place: in a project that was moved or copied it would run what lies in the other one.
 $(shell [ -L $(VENV) ] || [ ! -s $(READY) ] || [ "$$(cat $(READY))" = "$(CURDIR)" ] || rm -f $(READY))
+# macOS' own make (3.81) starts a command without a shell's characters by itself, and looks for it on the PATH that it was
+# called with. It does so for /bin/sh alone: another shell is always started, and looks on the PATH that is exported.
+SHELL := $(or $(wildcard /bin/bash),/bin/sh)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -116,6 +117,13 @@ def test_a_book_is_made_on_the_cores_that_a_containers_quota_leaves_or_on_as_man
     [words] = re.findall(r"--cores (.+) \\\n", would_be_made(tmp_path, "book", asked))
     environment = os.environ | {"LOKY_MAX_CPU_COUNT": "1"}
     assert subprocess.check_output(["sh", "-c", f"echo {words}"], env=environment, text=True) == f"{jobs}\n"
+
+
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="macOS has it")
+def test_make_never_looks_for_a_program_by_itself(tmp_path):
+    """The make of macOS would on the PATH that it was called with, which lacks the environment; for /bin/sh alone."""
+    database = would_be_made(tmp_path, "--print-data-base", "help")
+    assert re.findall(r"^SHELL :?= (.+)$", database, re.MULTILINE) == ["/bin/bash"]
 
 
 def test_the_workflow_runs_for_a_user_without_name_and_home_folder(tmp_path, homeless):
