@@ -11,6 +11,9 @@ VENV := .venv
 READY := $(VENV)/ready
 # An environment knows its place: in a project that was moved or copied it would run what lies in the other one.
 $(shell [ -L $(VENV) ] || [ ! -s $(READY) ] || [ "$$(cat $(READY))" = "$(CURDIR)" ] || rm -f $(READY))
+# macOS' own make (3.81) starts a command without a shell's characters by itself, and looks for it on the PATH that it was
+# called with. It does so for /bin/sh alone: another shell is always started, and looks on the PATH that is exported.
+SHELL := $(or $(wildcard /bin/bash),/bin/sh)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
@@ -20,8 +23,16 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo "Variables: DATASETS=$(DATASETS) PROFILE=$(PROFILE) SECTIONS=$(SECTIONS) ONLY=$(ONLY) SECTION=$(SECTION) DATASET=$(DATASET) CORES=$(CORES) PYTHON=$(PYTHON)"
 
+# To snakemake, "all" is every core of the machine: a container's quota may leave few of them.
+AT_ONCE = $(if $(filter all,$(CORES)),"$$(python -c 'import joblib; print(joblib.cpu_count())')",$(CORES))
+
+# Snakemake ends in a traceback where a user has no name, as in a container that was started with another's number, or no
+# home folder, as in a job of some schedulers.
+SOMEBODY = LOGNAME="$${LOGNAME:-$${USER:-$$(id -u)}}" HOME="$${HOME:-$(CURDIR)/_build/home}"
+
 book: $(READY) ## execute the notebooks (DATASETS, PROFILE, SECTIONS) and build the book of all pages; ONLY=1: of DATASETS
-	@snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/local --cores $(CORES) \
+	@$(SOMEBODY) snakemake --snakefile workflow/Snakefile \
+		--workflow-profile workflow/profiles/local --cores $(AT_ONCE) \
 		--config 'datasets=$(DATASETS)' profile=$(PROFILE) $(if $(SECTIONS),'sections=$(SECTIONS)') $(if $(ONLY),only=$(ONLY))
 	@cat _build/book.txt
 

@@ -699,11 +699,11 @@ def store_rm(
 
 @store_app.command("verify")
 def store_verify(store: StoreOption = None) -> None:
-    """Read and check everything that was computed here; exit code 1 if anything is damaged."""
+    """Read and check everything that was computed here; exit code 1 if anything is damaged or unreadable."""
     sound, damaged = _there(store).verify()
     for path, what in damaged:
         typer.echo(f"{path.parent.name}/{path.name}: {what}", err=True)
-    typer.echo(f"{len(sound)} sound, {len(damaged)} damaged (a run computes those again)")
+    typer.echo(f"{len(sound)} sound, {len(damaged)} damaged or unreadable (a run computes damaged ones again)")
     raise typer.Exit(1 if damaged else 0)
 
 

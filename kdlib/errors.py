@@ -17,4 +17,4 @@ class NotebookError(InputError):
 
 
 class StoreError(RuntimeError):
-    """The store cannot be written (no room, no permission)."""
+    """The store cannot be written or read (no room, no permission, an error of the disk)."""

@@ -4,16 +4,20 @@ Within a checkout, or with an editable install of one, none of it depends on the
 one, as a wheel is, data sets and store lie in the working directory: never beside the package.
 """
 
+import errno
 import os
 import secrets
 import subprocess
 import tomllib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, StoreError
 
+SOURCE = Path(__file__).resolve().parent.parent  # what this package lies in
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # what a file system answers that has none
 KEPT = ("GIT_CONFIG", "GIT_EXEC_PATH")  # of git's variables: those that are of no one repository
 
 
@@ -36,8 +40,8 @@ def checkout() -> Path | None:
                 f"KDLIB_ROOT {given} cannot be used: it is no clone of the project (no _toc.yml, or no kdlib/)"
             )
         return given.resolve()
-    here, source = working_dir().resolve(), Path(__file__).resolve().parent.parent
-    return next((folder for folder in (here, *here.parents, source) if _is_project(folder)), None)
+    here = working_dir().resolve()
+    return next((folder for folder in (here, *here.parents, SOURCE) if _is_project(folder)), None)
 
 
 def _is_project(folder: Path) -> bool:
@@ -102,7 +106,7 @@ def git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
     The exit code is 127 where git is not installed. The history is the true one: what a user's environment says of
     repositories, as it does within a hook of another one, and replaced or grafted commits are passed over. Nothing is
-    fetched.
+    fetched. Git refuses a repository of another user, but not the one whose code runs here, which is trusted already.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(KEPT)}
     own = {
@@ -112,7 +116,8 @@ def git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         "GIT_NO_LAZY_FETCH": "1",
         "LC_ALL": "C",
     }
-    command = ["git", "-c", "log.showSignature=false", "-C", str(root), *arguments]
+    trusted = ["-c", f"safe.directory={SOURCE}"] if root.resolve() == SOURCE else []
+    command = ["git", "-c", "log.showSignature=false", *trusted, "-C", str(root), *arguments]
     try:
         return subprocess.run(command, capture_output=True, env=kept | own, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -164,3 +169,28 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While it lasts no other process is in this for the folder: a second one waits until the first has ended, or died.
+
+    The folder is made. Raises `StoreError` where its file system has no locks, else `OSError` as writing does.
+    """
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        raise StoreError(
+            f"{folder} lies on a file system that gives no locks ({error.strerror}), without which two processes may "
+            "write there at once: put it elsewhere, or mount that file system with locks"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,5 +1,6 @@
 import io
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
+import joblib
 import psutil
 import pytest
 import torch
@@ -41,6 +43,12 @@ TRAINED_SECTIONS = [
     for section, about in SECTIONS.items()
 ]
 LONGEST = ("book", "kernel", "reference")  # groups of tests that one worker takes
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """xdist itself counts cores that a container's quota does not leave."""
+    return joblib.cpu_count(only_physical_cores=True)
 
 
 def pytest_collection_modifyitems(items):
@@ -91,6 +99,18 @@ def own_registries():
     """No test meets what another has registered."""
     with registered_meanwhile_forgotten():
         yield
+
+
+@pytest.fixture
+def homeless(tmp_path_factory, monkeypatch):
+    """Neither the environment nor the system knows the user's name and home folder, for what is started too."""
+    for name in os.environ:
+        if name.startswith(("XDG_", "JUPYTER_")) or name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    folder = tmp_path_factory.mktemp("homeless")
+    (folder / "sitecustomize.py").write_text("import pwd\npwd.getpwuid = {}.__getitem__\n")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{ROOT}")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """The three ways to get the environment agree: pyproject.toml, constraints.txt, environment.yml."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -29,6 +31,18 @@ def canonical(name):
 def test_every_requirement_is_pinned_to_a_version_that_it_allows(requirement):
     pins = {canonical(name): version for name, version in PINS.items()}
     assert Version(pins[canonical(requirement.name)]) in requirement.specifier
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("typer", "0.12.3"),  # does not know `str | None`
+        ("typer", "0.15.4"),  # ends every command in a traceback with click 8.5
+        ("safetensors", "0.4.3"),  # cannot read an empty tensor: a unit that holds one would count as damaged
+    ],
+)
+def test_a_version_that_was_seen_to_fail_is_not_allowed(name, version):
+    assert version not in next(r for r in REQUIREMENTS if r.name == name).specifier
 
 
 def test_no_pin_names_a_local_build_or_an_address():
@@ -89,10 +103,41 @@ def test_an_environment_that_others_share_through_a_link_is_not_emptied(tmp_path
     assert [path.name for path in (tmp_path / "shared").iterdir()] == ["kept"]
 
 
-def would_be_made(project) -> str:
+def would_be_made(project, *asked) -> str:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy2(ROOT / name, project)
-    return subprocess.run(["make", "-n", ".venv/ready"], cwd=project, capture_output=True, text=True, check=True).stdout
+    command = ["make", "-n", *(asked or [".venv/ready"])]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(("asked", "jobs"), [("CORES=all", "1"), ("CORES=3", "3")])
+def test_a_book_is_made_on_the_cores_that_a_containers_quota_leaves_or_on_as_many_as_are_asked_for(
+    asked, jobs, tmp_path
+):
+    [words] = re.findall(r"--cores (.+) \\\n", would_be_made(tmp_path, "book", asked))
+    environment = os.environ | {"LOKY_MAX_CPU_COUNT": "1"}
+    assert subprocess.check_output(["sh", "-c", f"echo {words}"], env=environment, text=True) == f"{jobs}\n"
+
+
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="macOS has it")
+def test_make_never_looks_for_a_program_by_itself(tmp_path):
+    """The make of macOS would on the PATH that it was called with, which lacks the environment; for /bin/sh alone."""
+    database = would_be_made(tmp_path, "--print-data-base", "help")
+    assert re.findall(r"^SHELL :?= (.+)$", database, re.MULTILINE) == ["/bin/bash"]
+
+
+def test_the_workflow_runs_for_a_user_without_name_and_home_folder(tmp_path, homeless):
+    """As in a container that was started with another's number: snakemake itself would end in a traceback."""
+    [words] = re.findall(r"^(.*)snakemake --snakefile", would_be_made(tmp_path, "book"), re.MULTILINE)
+    (tmp_path / "Snakefile").write_text("rule all:\n    shell: 'true'\n")
+    command = f"{words}{sys.executable} -m snakemake --cores 1"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_the_tests_have_as_many_workers_as_a_containers_quota_gives(pytestconfig, monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert pytestconfig.hook.pytest_xdist_auto_num_workers(config=pytestconfig) == 1
 
 
 def test_an_environment_is_made_anew_where_the_project_was_moved_or_copied(tmp_path):

@@ -1,11 +1,15 @@
 """Where things lie is said by the environment or on the command line, in the forms in which people write folders."""
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
-from kdlib import Store, paths
-from kdlib.data import plugins
+from kdlib import Store, StoreError, paths
+from kdlib.book import assembly
+from kdlib.data import added, plugins
 from kdlib.study.store import Unit
 
 from .conftest import ROOT, as_project, command_line
@@ -99,6 +103,21 @@ def test_a_working_directory_that_was_removed_is_told_in_one_line(tmp_path, monk
     assert done.stderr.startswith("kdlib: the working directory is no longer there") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_with_the_folder_and_what_to_do(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setenv("KDLIB_DATA", str(tmp_path))
+    monkeypatch.setenv("KDLIB_ROOT", str(as_project(tmp_path)))
+    told = rf"gives no locks \({os.strerror(number)}\), .* put it elsewhere"
+    with pytest.raises(StoreError, match=f"^{tmp_path / 'added'} lies on .* {told}"):
+        added.add("mine", added.Declaration("mnist", "Mine", (), "0", "", ()), ())
+    with pytest.raises(StoreError, match=f"^{tmp_path / '_build'} lies on .* {told}"):
+        next(assembly.make())
+
+
 def test_git_tells_of_a_project_itself_and_of_no_repository_around_it(tmp_path, monkeypatch):
     """Units would be said to be computed at a commit of whatever a wheel is installed into."""
     monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
@@ -108,6 +127,19 @@ def test_git_tells_of_a_project_itself_and_of_no_repository_around_it(tmp_path, 
     (tmp_path / "inner").mkdir()
     describe = ("describe", "--always")
     assert paths.git(tmp_path, *describe).stdout and not paths.git(tmp_path / "inner", *describe).stdout
+
+
+def test_git_tells_of_the_code_that_runs_though_another_user_owns_it_and_of_no_other_users_project(
+    tmp_path, monkeypatch
+):
+    """Units that are computed in a colleague's clone would be said to be of an unknown commit."""
+    for name in ("ours", "theirs"):
+        assert paths.git(tmp_path, "init", "--quiet", name).returncode == 0
+    monkeypatch.setattr(paths, "SOURCE", tmp_path / "ours")
+    monkeypatch.setattr(paths, "KEPT", (*paths.KEPT, "GIT_TEST"))
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert paths.git(tmp_path / "ours", "status").returncode == 0
+    assert b"dubious ownership" in paths.git(tmp_path / "theirs", "status").stderr
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,17 @@ def test_what_the_workflow_cannot_use_is_one_line_before_any_job(asked, message,
     assert not (tmp_path / "_build").exists()
 
 
+def test_a_job_that_computes_has_as_many_workers_as_a_containers_quota_gives():
+    """To snakemake, all cores are those of the machine: each worker takes the memory that PyTorch needs."""
+    command = ["--snakefile", "workflow/Snakefile", "--cores", "8", "-n", "--forceall", "--printshellcmds"]
+    command += ["--config", "datasets=digits"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "LOKY_MAX_CPU_COUNT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert re.findall(r"KDLIB_WORKERS=(\d+) python -m kdlib compute", done.stdout + done.stderr) == ["1"]
+
+
 @pytest.mark.parametrize(
     ("asked", "sections", "shown"),
     [

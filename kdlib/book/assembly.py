@@ -7,14 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import yaml
-from filelock import FileLock
 
 from .. import paths
 from ..claims import rules
@@ -59,7 +57,7 @@ def make(*, build: bool = True, output: Path | None = None, only: Collection[str
     """
     folder = paths.project_root() / "_build"
     source = folder / "source"
-    with alone(folder):
+    with paths.alone(folder):
         pages = find_pages()
         if only:
             pages = [page for page in pages if page.record["dataset"] in only]
@@ -71,14 +69,6 @@ def make(*, build: bool = True, output: Path | None = None, only: Collection[str
         yield from board.short_table()
         if build:
             yield f"The book: {render(source, Path(output) if output else paths.project_root())}"
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """While it lasts no other process builds in this folder: a second one waits until the first has ended, or died."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        yield
 
 
 def render(source: Path, target: Path) -> Path:

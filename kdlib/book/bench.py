@@ -4,6 +4,7 @@ Each measurement runs in a process of its own, so that none inherits another's t
 students are trained and the whole is extrapolated from them; the table says so.
 """
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -419,7 +420,7 @@ def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str
             BATCH,
             shuffle=True,
             num_workers=workers,
-            multiprocessing_context="fork" if workers else None,  # as in a script; a spawned process spawns by default
+            multiprocessing_context=_start_of_loaders() if workers else None,
         )
         model = build_model(network, dataset.family, dataset.shape, dataset.classes, student.seed())
         model = model.to(device, memory_format=torch.contiguous_format)
@@ -460,6 +461,11 @@ def time_user_loop(job: Job, capacity: str, run: dict[str, Tensor], network: str
         for student in students
     ]
     return {"seconds": seconds, "accuracies": []} | chosen
+
+
+def _start_of_loaders() -> str:
+    """How a script's loader starts its processes; in a process that was spawned, as these are, it would spawn them."""
+    return "fork" if sys.platform == "linux" else "spawn"
 
 
 def time_kdlib(job: Job, network: str, runs: dict[str, dict[str, Tensor]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def page(section: str, given: dict[str, Any], *, store: Path | None = None) -> I
         yield line
     executed = assembly.read_page(pages.run(section, given, store=store))
     target = paths.project_root() / "_build" / "page"
-    with assembly.alone(target):
+    with paths.alone(target):
         assembly.assemble([executed], target / "source")
         built = assembly.render(target / "source", target)
     yield f"The page: {built.parent / executed.place}.html"

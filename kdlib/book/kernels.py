@@ -42,6 +42,8 @@ def surroundings(store: Path, **further: str) -> Iterator[dict[str, Any]]:
             "KDLIB_ROOT": str(paths.project_root()),
             "JUPYTER_PATH": folder,  # before the user's own kernels
             "JUPYTER_RUNTIME_DIR": folder,
+            "JUPYTER_CONFIG_DIR": folder,  # these two are otherwise in the home folder, which there may be none
+            "JUPYTER_DATA_DIR": folder,
             "IPYTHONDIR": folder,
             "PYTHONSTARTUP": None,
             "MATPLOTLIBRC": str(rc),

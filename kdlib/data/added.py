@@ -7,8 +7,7 @@ that was killed left behind is named by none, and swept away by the next. Needs 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -94,15 +93,15 @@ def _load_groups(digest: str, root: Path) -> "ndarray":
 def add(name: str, declaration: Declaration, arrays: "tuple[ndarray, ...]", groups: "ndarray | None" = None) -> None:
     """Store an added set: its arrays, and its training examples' groups [N] where they have any, then its declaration.
 
-    Each is stored whole or not at all.
-    Raises `InputError` where the name was taken meanwhile, `StoreError` where the data folder cannot be written.
+    Each is stored whole or not at all. Raises `InputError` where the name was taken meanwhile, `StoreError` where the
+    data folder cannot be written or locked.
     """
     import numpy as np
     from safetensors.numpy import save
 
     root = paths.data_dir()
     try:
-        with _alone(root):
+        with paths.alone(folder(root)):
             if find(name):
                 raise InputError(taken(name))
             _sweep(root)
@@ -137,7 +136,7 @@ def remove(name: str) -> None:
     if name not in names(root):
         there = ", ".join(names(root)) or "none"
         raise InputError(f"no data set {name!r} was added here; added were: {there}")
-    with _alone(root):
+    with paths.alone(folder(root)):
         path.unlink(missing_ok=True)
         _sweep(root)
 
@@ -154,24 +153,16 @@ def _content(root: Path, sha256: str) -> Path:
     return folder(root) / f"{sha256}.safetensors"
 
 
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """While it lasts no other process adds or removes."""
-    from filelock import FileLock
-
-    folder(root).mkdir(parents=True, exist_ok=True)
-    with FileLock(folder(root) / ".lock"):
-        yield
-
-
 def _sweep(root: Path) -> None:
     """Remove what belongs to no declaration: nobody else writes here meanwhile, so that it was left by the dead."""
     kept = {".lock"}
     for name in names(root):
         kept.add(f"{name}.json")
-        with suppress(InputError):
+        try:
             declaration = find(name, root)
-            kept |= {_content(root, digest).name for digest in (declaration.sha256, declaration.groups) if digest}
+        except InputError:  # any file may be what it names
+            return
+        kept |= {_content(root, digest).name for digest in (declaration.sha256, declaration.groups) if digest}
     for path in folder(root).iterdir():
         if path.name not in kept and path.is_file():
             with suppress(OSError):

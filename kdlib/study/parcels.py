@@ -18,7 +18,7 @@ class Parcels:
     """Files of a folder with what a store holds, for `Store.import_file`: a machine may go away at any moment.
 
     Units come first; responses of teachers, which are large, take the files that are left. What an earlier campaign
-    left in the folder is kept. Raises `InputError` if a file there is damaged.
+    left in the folder is kept. Raises `InputError` if a file there is damaged or cannot be read.
     Arguments: `files`, how many at most, each of at most `file_bytes`.
     """
 
@@ -34,7 +34,9 @@ class Parcels:
                 verified_units(path)
                 rows = read_rows(path)
             except (OSError, ValueError, KeyError) as error:
-                raise InputError(f"{path} is damaged ({error}): remove it, or choose another folder") from None
+                raise InputError(
+                    f"{path} is damaged or cannot be read ({error}): choose another folder, or remove what is damaged"
+                ) from None
             if path.name.startswith(UNITS):
                 self._parts.append(rows)
                 self._written.append(len(rows))

@@ -3,7 +3,8 @@
 A unit (a teacher run, a student, a measurement) is one safetensors file, `store/<kind>/<key>.safetensors`. Its key is
 the sha256 of kind, recipe version and configuration; its header holds the configuration, the provenance and a
 checksum over all of it. Files are written under a temporary name and renamed, so a killed process leaves no half unit
-and two processes can share a store. What does not verify on reading is reported, removed and computed again.
+and two processes can share a store. What was read and does not verify is reported, removed and computed again; what
+cannot be read (no permission, an error of the disk or the network) stays, and stops the run.
 """
 
 import errno
@@ -77,7 +78,10 @@ def _in_order(payload: bytes) -> bytes:
 
 
 def from_bytes(payload: bytes) -> Unit:
-    """The unit in a file's bytes. Raises `ValueError` if anything in it is not as it was written."""
+    """The unit in a file's bytes. Raises `ValueError` if anything in it is not as it was written.
+
+    Without memory for it, `MemoryError`: that says nothing of the bytes.
+    """
     import safetensors.torch
 
     try:
@@ -91,6 +95,8 @@ def from_bytes(payload: bytes) -> Unit:
         if checksum != _checksum(header, tensors):
             raise ValueError("checksum differs")
         return Unit(header["kind"], json.loads(header["config"]), tensors, json.loads(header["provenance"]))
+    except MemoryError:
+        raise
     except Exception as error:
         raise ValueError(f"damaged ({error})") from error
 
@@ -162,6 +168,13 @@ def _verified(payload: bytes, key: str) -> Unit:
     return unit
 
 
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{path} cannot be read ({os.strerror(error.errno)}); nothing was removed. Run again where that passes, ask "
+        "whose store it is, or choose another (KDLIB_STORE, --store)"
+    )
+
+
 def _provenance(file: BinaryIO) -> dict[str, Any] | None:
     try:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
@@ -211,13 +224,15 @@ class Store:
     def get(self, kind: str, config: dict[str, Any]) -> Unit | None:
         """The verified unit, or None where it is missing or damaged (which is said on standard error).
 
-        Raises `StoreError` where it is damaged or cannot be read, and cannot be removed either.
+        Raises `StoreError` where it is there and cannot be read, or is damaged and cannot be removed.
         """
         path = self.path(kind, config)
         try:
-            return read_unit(path)
+            return _verified(path.read_bytes(), path.stem)
         except FileNotFoundError:
             pass
+        except OSError as error:
+            raise _unreadable(path, error) from error
         except ValueError as error:
             try:
                 path.unlink(missing_ok=True)
@@ -427,5 +442,7 @@ class Store:
             try:
                 units |= published_units(file)
             except (OSError, ValueError, KeyError) as error:
+                if isinstance(error, OSError) and error.errno:  # pyarrow's own, of damage, has no number
+                    raise _unreadable(file, error) from error
                 print(f"store: {file} is damaged ({error}): what it held will be computed again", file=sys.stderr)
         return units

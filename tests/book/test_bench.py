@@ -44,6 +44,12 @@ def test_on_an_accelerator_a_users_loop_is_timed_on_some_steps_and_scaled(source
     assert len(found["seconds"]) == len(bench.SAMPLE) and min(found["seconds"]) > 0
 
 
+@pytest.mark.parametrize(("system", "start"), [("linux", "fork"), ("darwin", "spawn")])
+def test_a_users_loader_starts_its_processes_as_in_a_script_on_that_system(system, start, monkeypatch):
+    monkeypatch.setattr(sys, "platform", system)
+    assert bench._start_of_loaders() == start
+
+
 def test_a_row_that_was_scaled_from_some_steps_says_so():
     row = {"row": "sweep", "way": "user", "network": "general_student", "table4_seconds": 60.0, "gain": 1.0}
     row |= {"steps": 100, "trained": 6, "accuracy_difference": None, "accuracies": []}

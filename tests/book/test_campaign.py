@@ -16,6 +16,7 @@ import torch
 from torch.utils import backend_registration
 
 import kdlib
+from kdlib import needs
 from kdlib.book import campaign, pages
 from kdlib.sections import SECTIONS, order
 from kdlib.sections.asked import parameters_of
@@ -261,6 +262,18 @@ def test_what_a_campaign_needs_is_listed_and_something_lacking_is_an_error(monke
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = command_line("campaign", "--needs", "--dataset", "digits")
     assert done.returncode == 1 and "this machine lacks pyarrow" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("there", "enough"),
+    [("2.3.1+cu121", False), ("2", False), ("2.4", True), ("2.4.0a0+07cecf4168.nv24.05", True), ("2.14.0", True)],
+)
+def test_what_is_too_old_for_a_campaign_is_lacking(there, enough, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", there)
+    monkeypatch.setattr(needs, "requirements", lambda: ["torch>=2.4,<2.14"])
+    lines, lacking = needs.report()
+    assert lacking == ([] if enough else [f"torch ({there} is too old)"])
+    assert ("TOO OLD" in lines[0]) != enough
 
 
 @pytest.mark.parametrize("module", ["typer", "yaml", "tqdm"])

@@ -132,6 +132,12 @@ def test_a_users_own_set_up_changes_no_page(execute, tmp_path, monkeypatch):
     assert not (target.parents[2] / "failed" / "digits-smoke" / target.name).exists()
 
 
+def test_a_page_is_made_by_a_user_without_name_and_home_folder(execute, homeless):
+    """As in a container, or a job of some schedulers: Jupyter would look for its own folders there."""
+    run, target = execute
+    assert run(RECORD) == target and target.read_bytes() != UNTIL_NOW
+
+
 def test_sockets_fit_into_the_systems_limit_wherever_temporary_files_go(tmp_path, monkeypatch):
     for length in range(60, 110):
         monkeypatch.setattr(tempfile, "tempdir", "/" + "t" * (length - 1))

@@ -1,5 +1,6 @@
 """What a reader added is a data set like any other: known to all commands, checked before use, gone once removed."""
 
+import errno
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +62,25 @@ def test_two_sets_of_one_content_share_it_until_the_last_is_removed(data, keras)
     assert load_dataset("two").classes == 4
     added.remove("two")
     assert not list((data / "added").glob("*.safetensors"))
+
+
+def test_nothing_is_removed_while_the_declaration_of_a_set_cannot_be_read(data, keras, monkeypatch):
+    """Any file may be what it names: its arrays would be gone when it can be read again."""
+    add("one", keras)
+    read_text = Path.read_text
+
+    def failing(path, **how):
+        if path.name == "one.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_text(path, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", failing)
+        x, y = patches(100, 3)
+        np.savez(data / "other.npz", x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+        add("two", data / "other.npz")
+        added.remove("two")
+    assert load_dataset("one").classes == 4
 
 
 def test_workers_read_what_was_added_wherever_their_own_environment_points(data, keras):

@@ -6,10 +6,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,24 +113,28 @@ def test_what_says_so_is_installed_too():
     assert "**/*.toml" in project["tool"]["setuptools"]["package-data"]["kdlib"]
 
 
-def test_umap_is_imported_where_its_compiled_code_can_be_kept_nowhere_but_in_the_store(tmp_path, monkeypatch):
+def test_compiled_code_of_umap_is_kept_in_the_store_where_it_can_be_nowhere_else(tmp_path):
     """numba refuses at import where neither the package nor the home folder can be written."""
-    numba = SimpleNamespace(config=SimpleNamespace(CACHE_DIR=""))
+    program = """
+import sys
+from importlib import import_module
+from pathlib import Path
+from numba.core import caching, config
+from kdlib.sections.penultimate_layer import experiment
+kinds = caching.InTreeCacheLocator, caching.UserWideCacheLocator
 
-    class Umap(Loader, MetaPathFinder):
-        def find_spec(self, name, path=None, target=None):
-            return ModuleSpec(name, self) if name == "umap" else None
+class WhereToldTo:  # and there what was compiled before, since it takes half a minute
+    def from_function(*where):
+        return next(filter(None, (kind.from_function(*where) for kind in kinds))) if config.CACHE_DIR else None
 
-        def exec_module(self, module):
-            if not numba.config.CACHE_DIR:
-                raise RuntimeError("cannot cache function 'f': no locator available for file 'umap.py'")
-
-    monkeypatch.setitem(sys.modules, "numba", numba)
-    monkeypatch.delitem(sys.modules, "umap", raising=False)
-    monkeypatch.setattr(sys, "meta_path", [Umap(), *sys.meta_path])
-    assert part("penultimate_layer", "experiment")._import_umap(tmp_path).__name__ == "umap"
-    assert tmp_path in Path(numba.config.CACHE_DIR).parents
-    sys.modules.pop("umap")
+caching.CacheImpl._locator_classes = [WhereToldTo]
+assert experiment._import_umap(Path(sys.argv[1])).UMAP
+experiment._keep_compiled_code()
+assert import_module("umap.distances").euclidean.stats.cache_path
+print(config.CACHE_DIR)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert done.stdout == f"{tmp_path / 'numba'}\n", done.stderr
 
 
 def test_nothing_of_umap_is_compiled_by_each_process_anew():
@@ -142,7 +143,7 @@ def test_nothing_of_umap_is_compiled_by_each_process_anew():
 
     experiment = part("penultimate_layer", "experiment")
     umap = experiment._import_umap(Path())
-    experiment._keep_compiled_code(umap)
+    experiment._keep_compiled_code()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         umap.UMAP(random_state=0).fit(np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32))

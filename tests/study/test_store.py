@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -442,10 +444,53 @@ def test_a_unit_that_cannot_be_read_stops_none_of_the_others(computed, empty, ca
     assert {row["key"] for row in empty.parquet_rows(path.stem for path in empty.paths())} == {p.stem for p in others}
     assert f"{unreadable.stem} is unreadable (Is a directory): left out" in capsys.readouterr().err
     monkeypatch.setattr(empty, "path", lambda *_: unreadable)
-    with pytest.raises(StoreError, match=r"is unreadable \(Is a directory\), and cannot be replaced"):
+    with pytest.raises(StoreError, match=rf"^{unreadable} cannot be read \(Is a directory\); nothing was removed"):
         empty.get(unreadable.parent.name, {})
     listed = command_line("store", "ls", "--store", str(empty.root)).stdout.splitlines()
     assert len(listed) == 1 + len(others) and listed[0].endswith(f"{unreadable.stem} unreadable (Is a directory)")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES, errno.ESTALE])
+def test_a_sound_unit_that_cannot_be_read_now_is_not_removed(number, empty, monkeypatch):
+    path = empty.path(TINY.kind, empty.put(TINY).config)
+
+    def failing(_):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", failing)
+        with pytest.raises(StoreError, match=rf"^{path} cannot be read \({os.strerror(number)}\); nothing was removed"):
+            empty.get(TINY.kind, TINY.config)
+        assert empty.verify() == ([], [(path, f"unreadable ({os.strerror(number)})")])
+    assert_same(empty.get(TINY.kind, TINY.config).tensors, TINY.tensors)
+
+
+def test_a_sound_unit_for_which_memory_does_not_do_is_not_removed(empty, monkeypatch):
+    empty.put(TINY)
+
+    def full(_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(safetensors.torch, "load", full)
+        empty.get(TINY.kind, TINY.config)
+    assert_same(empty.get(TINY.kind, TINY.config).tensors, TINY.tensors)
+
+
+def test_published_units_that_cannot_be_read_now_are_neither_computed_again_nor_left_out(empty, monkeypatch):
+    """Their file would be published anew without them."""
+    publish(empty.results, {"key": TINY.key, "kind": "student", "payload": PAYLOAD})
+    [file] = empty.results.glob("*/*.parquet")
+
+    def failing(*_, **__):
+        raise OSError(errno.EMFILE, f"Failed to open local file '{file}'")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet, "read_table", failing)
+        for ask in (lambda: empty.get("student", TINY.config), lambda: list(empty.parquet_rows([TINY.key]))):
+            with pytest.raises(StoreError, match=rf"^{file} cannot be read \(Too many open files\)"):
+                ask()
+    assert_same(empty.get("student", TINY.config).tensors, TINY.tensors)
 
 
 def test_what_macos_leaves_beside_each_file_on_a_foreign_file_system_is_no_unit(computed, empty, tmp_path, capsys):

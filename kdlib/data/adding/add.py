@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ MOST_CLASSES = 1000
 LEAST_PIXELS = 8  # a side
 LEAST_EXAMPLES = 10  # of each class for training: a tenth of them validates
 MOST_SEEN = 0.01  # of test images, that may also be training images and are left out of those
+MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # version 2, 1
 TABLES = {".csv": "CSV", ".arff": "ARFF", ".parquet": "Parquet", ".pq": "Parquet", ".npz": ".npz", ".mat": ".mat"}
 ROLES = {"t10k": "test", **folders.SPLITS}
 
@@ -283,12 +285,21 @@ def _check_size(images: np.ndarray, count: int) -> None:
         raise InputError(f"images have {channels} channels; allowed: 1 (grey) or 3 (colour)")
     if min(height, width) < LEAST_PIXELS:
         raise InputError(f"images are {height} x {width} pixels; each side needs at least {LEAST_PIXELS}")
-    needed, there = 4 * count * channels * height * width, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, there = 4 * count * channels * height * width, _memory()
     if needed > there:
         raise InputError(
             f"{count:,} images of {channels} x {height} x {width} need {needed / 2**30:.0f} GiB in memory, and this "
-            f"machine has {there / 2**30:.0f}: `--size HEIGHTxWIDTH` makes pictures smaller"
+            f"machine or its container has {there / 2**30:.0f}: `--size HEIGHTxWIDTH` makes pictures smaller"
         )
+
+
+def _memory() -> int:
+    """Bytes of memory that this machine has, or a container's limit where that is less."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # of another version, or "max"
+            there = min(there, int(limit.read_text()))
+    return there
 
 
 def _divided(

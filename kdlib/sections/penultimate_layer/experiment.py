@@ -142,7 +142,7 @@ def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fixed random state makes UMAP run on one thread, and say so
             umap = _import_umap(study.store.root)
-            _keep_compiled_code(umap)
+            _keep_compiled_code()
             embedding = umap.UMAP(random_state=0).fit_transform(activations(study, teacher, epoch).numpy())
             return {"embedding": torch.from_numpy(embedding)}
 
@@ -163,11 +163,12 @@ def _import_umap(writable: Path) -> ModuleType:
     return umap
 
 
-def _keep_compiled_code(umap: ModuleType) -> None:
+def _keep_compiled_code() -> None:
     """Keep also what umap-learn would compile in each process anew: that takes longer than all embeddings of a page."""
     from numba.core.registry import CPUDispatcher
+    from umap import distances, layouts, umap_, utils  # no attributes of what was imported at a second try
 
-    for module in (umap.distances, umap.utils, umap.umap_, umap.layouts):
+    for module in (distances, utils, umap_, layouts):
         for function in vars(module).values():
             if isinstance(function, CPUDispatcher):
                 function.enable_caching()

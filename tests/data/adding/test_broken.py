@@ -464,9 +464,16 @@ def test_a_file_without_permission_is_one_line(data, tmp_path, monkeypatch):
         add("mine", place)
 
 
-def test_images_that_no_memory_holds_are_refused_before_they_are_stored(data, tmp_path, monkeypatch):
-    pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 1000}
+@pytest.mark.parametrize(("machine", "container"), [(1000, None), (1000, "max"), (1000, str(2**62)), (2**40, "1000")])
+def test_images_that_no_memory_holds_are_refused_before_they_are_stored(
+    machine, container, data, tmp_path, monkeypatch
+):
+    pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": machine}
     monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    limit = tmp_path / "limit"
+    if container is not None:
+        limit.write_text(f"{container}\n")
+    monkeypatch.setattr("kdlib.data.adding.add.MEMORY_LIMITS", (limit,))
     with pytest.raises(InputError, match="120 images of 1 x 8 x 8 need .* in memory"):
         add("mine", npz(tmp_path, **KERAS))
     assert not data.exists()
