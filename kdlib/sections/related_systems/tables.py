@@ -50,8 +50,8 @@ def _beats(rows: pd.DataFrame, spent: str) -> str:
     if held.empty:
         return f"{start}, it is not decided whether any system beats labels alone: one seed gives no interval."
     shown, less = held.adjusted <= LEVEL, held.allowed < 1
-    ahead, behind = held[shown & (held.low > 0)], held[shown & (held.high < 0)]
-    winners, others = ahead[~less], len(held) - len(ahead) - len(behind)
+    ahead, behind = shown & (held.low > 0), shown & (held.high < 0)
+    winners, short = held[ahead & ~less], (ahead & less).sum()
     best = held.loc[(held if winners.empty else winners)["mean"].idxmax()]
     interval = Interval(best["mean"], best.low, best.high, int(best.n))
     farthest = f"{_arm_name(best)}: {interval} points, adjusted p = {best.adjusted:.2g}"
@@ -62,9 +62,8 @@ def _beats(rows: pd.DataFrame, spent: str) -> str:
     else:
         names = ", ".join(dict.fromkeys(f"`{name}`" for name in winners.sort_values("mean", ascending=False).system))
         said = f"**{len(winners)} of {len(held)} arms beat labels alone**: {names} (farthest ahead {farthest})"
-    said += f"; {len(behind)} are behind, {others} undecided"
+    said += f"; behind: {behind.sum()}, undecided: {(~ahead & ~behind).sum()}"
     if less.any():
-        short = len(ahead) - len(winners)
         lead = f", and {short} of them {'leads' if short == 1 else 'lead'} it" if short else ""
         said += (
             f"; against {less.sum()} arms labels alone had less computation, at least "
