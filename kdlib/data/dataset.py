@@ -159,7 +159,7 @@ def load_dataset(
         digest=digest,
         builtin=source.builtin,
         subset=examples is not None,
-        seen_in_training=0 if together is None else int(np.isin(together[validation], together[train]).sum()),
+        seen_in_training=_seen(together, train, validation),
         positions=torch.from_numpy(positions),
         test_positions=torch.from_numpy(test_positions),
         readings=(*source.readings, *readings),
@@ -189,13 +189,18 @@ def _validating(name: str, labels: np.ndarray, together: np.ndarray | None) -> t
     lack one of the parts.
     """
     train, validation = _split(name, labels, VALIDATING)
-    if together is None or not np.isin(together[validation], together[train]).any():
+    if not _seen(together, train, validation):
         return train, validation
     whole = division.divide(labels, together, VALIDATING, seed=0)
     classes = np.unique(labels)
     if all(np.array_equal(np.unique(labels[part]), classes) for part in (whole, ~whole)):
         return np.flatnonzero(~whole), np.flatnonzero(whole)
     return train, validation
+
+
+def _seen(together: np.ndarray | None, train: np.ndarray, validation: np.ndarray) -> int:
+    """How many validation examples belong `together` [N] with a training one; 0 where nothing does."""
+    return 0 if together is None else int(np.isin(together[validation], together[train]).sum())
 
 
 def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarray, np.ndarray]:

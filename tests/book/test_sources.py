@@ -33,6 +33,13 @@ MACHINE = re.compile(
 )
 
 
+@pytest.mark.parametrize("script", sorted((ROOT / "findings").glob("*.sh")), ids=lambda script: script.stem)
+def test_a_finding_can_be_run_by_its_name_and_takes_nothing_of_the_product(script):
+    text = script.read_text()
+    assert script.stat().st_mode & 0o111 and text.startswith("#!") and "pip install" in text
+    assert not re.search(r"\bimport kdlib|from kdlib|-m kdlib", text)
+
+
 def named(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
