@@ -103,17 +103,26 @@ def within_between_scatter(activations: Tensor, labels: Tensor) -> float:
     """
     axes(activations=(activations, "N D"), labels=(labels, "N"), least={"D": 1}, values=True)
     all_finite("activations", activations)
-    activations, labels = activations.cpu(), labels.cpu()
+    activations, labels = activations.detach().cpu(), labels.cpu()
     classes = labels.unique()
     if len(classes) < 2:
         raise InputError(f"labels of {len(classes)} classes cannot be used; allowed: 2 or more")
-    # Class by class: of all activations at once, doubles would take gigabytes.
-    means = torch.stack([activations[labels == c].double().mean(0) for c in classes])
+    # Class by class: of all activations at once, doubles would take gigabytes. In the same two blocks each time: before
+    # glibc 2.38 an aligned block that was freed is often too small for the next of its size, and memory grows.
+    members = [torch.nonzero(labels == c).flatten() for c in classes]
+    largest = max(len(indices) for indices in members)
+    singles = activations.new_empty(largest, activations.shape[1])
+    doubles = singles.new_empty(singles.shape, dtype=torch.float64)
+
+    def of_class(indices: Tensor) -> Tensor:
+        count = len(indices)
+        return doubles[:count].copy_(torch.index_select(activations, 0, indices, out=singles[:count]))
+
+    means = torch.stack([of_class(indices).mean(0) for indices in members])
     spread = means - means.mean(0)  # S_B = spread^T spread / K has rank K - 1: no D x D matrix
     inverse = torch.linalg.pinv(spread, rtol=1e-6)  # [D, K]
     within = [
-        ((activations[labels == c].double() - mean) @ inverse).square().sum()
-        for c, mean in zip(classes, means, strict=True)
+        (of_class(indices).sub_(mean) @ inverse).square().sum() for indices, mean in zip(members, means, strict=True)
     ]
     return (sum(within) / len(labels)).item()
 
