@@ -8,8 +8,8 @@ from ...claims.inference import LEVEL
 from ...claims.intervals import Interval
 from ...report.formatting import TEACHERS, Markdown, index_name_as_header, mean_and_half_width
 from ...training.systems.registry import is_own
-from .arms import DEFAULT, LABELS, TUNED
-from .comparison import ARM, BASE, COSTS, EQUAL, differences
+from .arms import DEFAULT, LABELS
+from .comparison import ARM, BASE, COSTS, EQUAL, differences, without_repeats
 
 SPENT = {
     "total": "at equal total computation, the teacher's training included",
@@ -84,21 +84,19 @@ def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     a difference whose interval excludes 0 and whose adjusted p is at most 0.05, a dagger one to labels alone that were
     not trained as long.
     """
-    once = cells[cells.length == 1]
     found = differences(cells, missing)
+    kept = without_repeats(cells)
+    once = kept[kept.length == 1]
+    arms = once.groupby(["teacher", "system"]).weights.nunique()
     unit = cells[(cells.system == LABELS) & cells.full & (cells.length == 1)].operations_total.mean()
-    values = once[once.full].groupby(["teacher", "system"]).value.nunique()
     rows = []
     for (teacher, system, weights), part in once.groupby(ARM, sort=False):
-        same = values[teacher, system] == 1
-        if weights == TUNED and same:
-            continue
         whole = part[part.full]
         own = found[(found.teacher == teacher) & (found.system == system) & (found.weights == weights)]
         row = {
             "system": f"{system} (your own)" if is_own(system) else system,
             "teacher": STARTS[teacher],
-            "weights": "both" if same and system != LABELS else weights,
+            "weights": "both" if arms[teacher, system] == 1 and system != LABELS else weights,
             "all": mean_and_half_width(whole.accuracy, 2),
         }
         for number, few in part[~part.full].groupby("examples_per_class"):
