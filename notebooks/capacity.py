@@ -23,7 +23,7 @@
 # best. Here each of these changes by itself.
 #
 # - Teachers that differ in width alone: does anything rise or fall with size?
-# - The large teacher without its dropout or batch normalisation, and the small one with it.
+# - The large teacher without dropout (of CIFAR-10 without batch normalisation, its dropout kept), and the small one with it.
 # - The large teacher after half of its epochs, and one that was trained on smoothed labels.
 # - The clusters of both networks before any training.
 # - The search for a sweet spot, of the small teacher. Examples needed where the responses have no similarity.

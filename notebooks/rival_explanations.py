@@ -28,6 +28,8 @@
 #
 # - The first question: why do students of the small teacher know a class that they never saw, and those of the large one
 #   do not?
+# - Where the interval of what a rival would explain (a gap, a fall, a lead) holds 0, nothing is shown that there would be
+#   to explain, and there is no finding.
 # - Students, seeds and intervals are those of the other pages; a student that two pages need is trained once.
 
 # %% tags=["parameters", "hide-input"]
@@ -88,7 +90,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "class-means-corrected
 # %% [markdown]
 # ### The same targets with every class present
 #
-# Test accuracy (%) of students that saw all classes, T = 9:
+# Test accuracy (%) of students that saw all classes, T = 9; hard labels alone have no teacher:
 
 # %% kdlib={"tables": ["full"]} tags=["hide-input"]
 kdlib.present.full_accuracy(tables["full"])
@@ -166,7 +168,7 @@ kdlib.present.control_finding(tables, study.dataset.name, "gradient-weights")
 # ## Batch size, or too few updates?
 #
 # At equal epochs a large batch means fewer updates. Entropy is shown against updates, and against updates times learning
-# rate; one more run has its learning rate scaled with its batch size.
+# rate; one more run has a learning rate that is scaled up for its batch size.
 
 # %% kdlib={"tables": ["updates"]} mystnb={"figure": {"caption": "Mean entropy of the large teacher's responses at T = 9 after each kept epoch, against updates and against updates times learning rate ({dataset}). Bands are 95% t intervals over teacher seeds.", "name": "controls-updates"}, "image": {"alt": "Two panels on {dataset} sharing the vertical axis, mean entropy in nats. Horizontal axes, logarithmic: updates, and updates times learning rate. One line for each batch size, a dashed one for the run with scaled learning rate."}} tags=["hide-input"]
 kdlib.figures.entropy_against_updates(tables["updates"])

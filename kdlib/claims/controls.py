@@ -1,7 +1,7 @@
 """Rival explanations and what the measurements say of each, by the rules of RULES.md."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import rules
 from .claims import Claim, judge
@@ -37,12 +37,13 @@ class Control:
     null_value: float
     sentences: Mapping[str, str]
     notebook: str  # whose tables decide it
-    nothing: str = "There is nothing to compute it from."
+    nothing: str = ""
+    no_value: str = "There is nothing to compute it from."
 
     @property
-    def why_nothing(self) -> str:
-        """The reason `nothing`, as it stands within a sentence: small letter, no full stop."""
-        return self.nothing[0].lower() + self.nothing[1:].rstrip(".")
+    def why_no_value(self) -> str:
+        """The reason `no_value`, as it stands within a sentence: small letter, no full stop."""
+        return self.no_value[0].lower() + self.no_value[1:].rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Finding:
     """Finding of a data set's tables on a control: `outcome` is explains, does not explain, undecided or not decided.
 
     Not decided: fewer than two teacher seeds have a value, or a table, or a column of one, was not run, which `lacks`
-    then names. `note`: how many seeds have no value, or what is lacking. `terms`: means over seeds of the two numbers
-    that the estimate is made of, in the order in which `measured` names them. `remark`: what a reader must
-    know beside the number: that seeds were left out, and what the statistic itself notes.
+    then names, or nothing is shown that there would be to explain: then `unexplained` is the interval of that. `note`:
+    how many seeds have no value, or what is lacking. `terms`: means over seeds of the two numbers that the estimate is
+    made of, in the order in which `measured` names them. `remark`: what a reader must know beside the number: that
+    seeds were left out, and what the statistic itself notes.
     """
 
     control: Control
@@ -62,6 +64,7 @@ class Finding:
     terms: tuple[float, float] | None
     remark: str = ""
     lacks: str = ""
+    unexplained: Interval | None = None
 
     @property
     def sentence(self) -> str:
@@ -70,11 +73,13 @@ class Finding:
             return self.control.sentences[self.outcome]
         if self.lacks:
             return f"No finding: there are no numbers of {self.lacks}."
+        if self.unexplained is not None:
+            return f"No finding. {self.control.nothing.rstrip('.')} ({self.unexplained})."
         if self.estimate is None:
-            return f"No finding. {self.control.nothing}"
+            return f"No finding. {self.control.no_value}"
         if self.note:
             why = f"one teacher seed alone has a value ({self.note})"
-            return f"No finding, since {why}. Of the others: {self.control.why_nothing}."
+            return f"No finding, since {why}. Of the others: {self.control.why_no_value}."
         return "No finding: one teacher seed gives no interval."
 
 
@@ -122,9 +127,13 @@ def find(control: Control, tables: Tables) -> Finding:
         found = STATISTICS.compute(control.statistic, tables)
     except Lacking as error:
         return Finding(control, "not decided", None, f"lacks {error.args[0]}", None, lacks=error.args[0])
+    if found.to_explain is not None:
+        there = judge(rule, tables.dataset, replace(found, values=found.to_explain))
+        if there.verdict in ("undecided", "contradicted"):
+            return Finding(control, "not decided", None, "", None, unexplained=there.estimate)
     verdict = judge(rule, tables.dataset, found)
     decided = verdict.verdict not in ("one seed, no verdict", "no verdict")
     outcome = OUTCOMES.get(verdict.verdict, "undecided") if decided else "not decided"
-    left_out = f"{verdict.note}: {control.why_nothing}" if decided and verdict.note else ""
+    left_out = f"{verdict.note}: {control.why_no_value}" if decided and verdict.note else ""
     remark = "; ".join(filter(None, [left_out, found.note]))
     return Finding(control, outcome, verdict.estimate, verdict.note, found.terms, remark)

@@ -64,7 +64,8 @@ class Statistic:
     `inference.permutation_p` takes. `cells`: of values that are means over cells, those, a column for each cell.
     `percents`: of values that are a percentage minus another, both, in columns `a` and `b`. `resolution`: how far
     values may be from what they stand for where they are known coarsely, of ratios as a logarithm; so far their mean
-    has to lie beyond the null value.
+    has to lie beyond the null value. `to_explain`, of a control: for each seed what there is to explain, of which the
+    values are a share; its interval has to lie above the null value of its unit (0, of a ratio 1), or there is nothing.
     """
 
     values: "Series | DataFrame"
@@ -74,6 +75,7 @@ class Statistic:
     cells: "DataFrame | None" = None
     percents: "DataFrame | None" = None
     resolution: float = 0.0
+    to_explain: "Series | None" = None
 
     @property
     def has_value(self) -> bool:

@@ -83,9 +83,9 @@ def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> S
 
 
 def half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Statistic:
-    """Half of the first minus the second of two numbers of each seed; nan where the first leaves nothing to explain."""
+    """Half of the first minus the second of two numbers of each seed; the first is what there is to explain."""
     found = two(rows, terms)
-    return joined(found, (found["a"] / 2 - found["b"]).where(found["a"] > 0))
+    return replace(joined(found, found["a"] / 2 - found["b"]), to_explain=found["a"])
 
 
 def lead(rows: DataFrame, column: str, of: str, minus: str, over: Sequence[str] = ()) -> Statistic:

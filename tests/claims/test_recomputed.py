@@ -247,8 +247,10 @@ def at_equal_accuracy(d: str) -> pd.Series:
     def value(rows: pd.DataFrame) -> float:
         parts = {t: part.sort_values("epoch") for t, part in rows.groupby("teacher")}
         level = min(part.validation_accuracy.max() for part in parts.values())
-        first = {t: part[part.validation_accuracy >= level].student_accuracy.iloc[0] for t, part in parts.items()}
-        return first["small"] - first["large"]
+        nearest = {t: part.iloc[np.argmin(np.abs(part.validation_accuracy - level))] for t, part in parts.items()}
+        if abs(nearest["small"].validation_accuracy - nearest["large"].validation_accuracy) > 1:
+            return np.nan
+        return nearest["small"].student_accuracy - nearest["large"].student_accuracy
 
     return seeds(table(d, "rival_explanations", "epochs"), value)
 
@@ -554,6 +556,9 @@ PREMISES = {
     "baseline_student_lead_of_the_small_teacher": lambda d: baseline_gain(d, "small", "large"),
     "gain_of_kd_over_labels_alone": STATISTICS["kd-gain"],
     "responses_gain_over_hard_labels_large": lambda d: full(d, "responses", "large") - full(d, "hard"),
+    "student_accuracy_difference_at_the_last_epoch": lambda d: gap(
+        last(table(d, "rival_explanations", "epochs")), "student_accuracy"
+    ),
 }
 
 
@@ -745,6 +750,8 @@ def verdict(d: str, entry: dict) -> str:
         values = correlations(d, entry["id"])[0]
     else:
         values = STATISTICS[entry["id"]](d)
+    if np.ndim(values) and len(values.dropna()) == 1:
+        return "one seed, no verdict"
     match entry["kind"]:
         case "exact":
             size = entry["value"][d] if isinstance(entry["value"], dict) else entry["value"]

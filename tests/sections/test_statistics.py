@@ -231,7 +231,7 @@ def capacity_tables() -> dict[str, DataFrame]:
         ("large_teacher_x0.875", 80, 1.6, 1.0, 1.0, 0.0, 30.0),
         ("large_teacher_x1.25", 150, 0.9, 1.0, 1.0, 0.0, 50.0),
     ]
-    columns = "teacher parameters entropy nc1_initial nc1 raw corrected student_accuracy seed"
+    columns = "teacher parameters entropy nc1_initial nc1 raw corrected student_accuracy validation_accuracy seed"
     search = [(s, b, e, v + s, v - 1 + s) for s in SEEDS for b, e, v in ((64, 1, 80.0), (64, 2, 90.0), (128, 2, 85.0))]
     examples = [
         (s, t, n, 50 + 10 * math.log10(n / right))
@@ -240,7 +240,7 @@ def capacity_tables() -> dict[str, DataFrame]:
         for n in SIZES
     ]
     return {
-        "teachers": frame(columns, *[(*row, 85.0, s) for s in SEEDS for row in known]),
+        "teachers": frame(columns, *[(*row, 85.0, 90.0 - 5 * ("_" in row[0]), s) for s in SEEDS for row in known]),
         "search": frame("seed batch_size epoch validation_accuracy test_accuracy", *search),
         "examples": frame("seed targets examples_per_class validation_accuracy", *examples),
     }
@@ -490,7 +490,10 @@ KNOWN = {
     "loss_from_a_smoothed_teacher": [90 - 85] * 3,
 }
 PREMISES = {c.premise["statistic"] for c in load_claims() if c.premise}
-RIVAL_PREMISE = "responses_gain_over_hard_labels_large"  # its value is in claims/test_controls.py
+RIVAL_PREMISES = {  # their values are in claims/test_controls.py
+    "responses_gain_over_hard_labels_large",
+    "student_accuracy_difference_at_the_last_epoch",
+}
 NEEDS_NO_RUN = {
     "largest_difference_from_table_1",
     "largest_gradient_difference_at_T_1",
@@ -520,7 +523,7 @@ def test_every_claim_that_is_tested_has_a_statistic():
 def test_every_claim_and_control_that_a_section_of_the_paper_decides_has_a_known_value():
     """Those of the notebook of controls are in claims/test_controls.py."""
     rules = [*(c for c in load_claims() if c.kind != "not_tested"), *load_controls()]
-    own = {c.statistic for c in rules if c.notebook != "rival_explanations"} | (PREMISES - {RIVAL_PREMISE})
+    own = {c.statistic for c in rules if c.notebook != "rival_explanations"} | (PREMISES - RIVAL_PREMISES)
     assert own == set(KNOWN)
 
 
@@ -634,11 +637,13 @@ def test_a_best_batch_size_at_an_end_leaves_those_between_behind(tables):
     assert found.values.to_dict() == {0: -10, 1: -9, 2: -8}
 
 
-def test_without_a_gain_of_the_sweet_spot_there_is_none_to_share(tables):
+def test_what_a_student_without_a_teacher_would_explain_is_the_gain_of_the_sweet_spot(tables):
     rows = tables["sweet_spot"]["baseline"].copy()
-    rows.loc[rows["teacher"] == "large_sweet", "accuracy"] = 60.0
     name = "student_without_teacher_minus_half_of_the_gain"
-    assert STATISTICS[name](with_table(tables, "sweet_spot", "baseline", rows)).values.isna().all()
+    found = STATISTICS[name](tables)
+    assert (found.to_explain > 0).all() and found.values.notna().all()
+    rows.loc[rows["teacher"] == "large_sweet", "accuracy"] = 59.0
+    assert (STATISTICS[name](with_table(tables, "sweet_spot", "baseline", rows)).to_explain < 0).all()
 
 
 @pytest.mark.parametrize(
@@ -692,16 +697,30 @@ def test_a_level_that_one_student_reaches_alone_is_noted_as_a_bound(tables):
     )
 
 
-def test_a_smoothed_teacher_without_more_entropy_and_looser_clusters_of_the_large_one_have_no_value(tables):
+def test_more_entropy_of_a_smoothed_teacher_and_tighter_clusters_of_the_large_one_are_what_there_is_to_explain(tables):
     teachers = tables["capacity"]["teachers"].copy()
     teachers.loc[teachers["teacher"] == "large_smoothed", "entropy"] = 0.9
     teachers.loc[teachers["teacher"] == "large", "nc1"] = 10.0
     changed = with_table(tables, "capacity", "teachers", teachers)
-    for name in (
-        "loss_from_a_smoothed_teacher_of_more_entropy",
-        "scatter_ratio_at_initialisation_over_half_of_the_trained_one",
+    for name, nothing in (
+        ("loss_from_a_smoothed_teacher_of_more_entropy", 0),
+        ("scatter_ratio_at_initialisation_over_half_of_the_trained_one", 1),
     ):
-        assert STATISTICS[name](changed).values.isna().all()
+        assert (STATISTICS[name](tables).to_explain > nothing).all()
+        assert (STATISTICS[name](changed).to_explain < nothing).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "teacher"),
+    [
+        ("half_the_gap_minus_gap_without_the_large_teachers_regularisation", "large_teacher_plain"),
+        ("half_the_gap_minus_gap_with_regularisation_of_the_small_teacher", "small_teacher_regularized"),
+    ],
+)
+def test_a_changed_teacher_that_did_not_learn_explains_no_gap(tables, name, teacher):
+    teachers = tables["capacity"]["teachers"].copy()
+    teachers.loc[teachers["teacher"] == teacher, "validation_accuracy"] -= 0.1
+    assert STATISTICS[name](with_table(tables, "capacity", "teachers", teachers)).values.isna().all()
 
 
 def test_printed_settings_come_before_the_order_of_batch_sizes():

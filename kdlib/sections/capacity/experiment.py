@@ -13,7 +13,7 @@ from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
 from ...training.measures import cell_accuracies, nearest, test_percent, validation_percent, within_between_scatter
-from ...training.models import LADDER, VARIANTS, build_model, count_parameters
+from ...training.models import LADDER, VARIANTS, build_model, count_parameters, find_architecture
 from ...training.teachers import load_teacher, predict, responses
 from ..example_efficiency.experiment import sizes_at_equal_steps
 from ..penultimate_layer.experiment import sampled_members
@@ -23,6 +23,7 @@ EVERY = 3  # of the missing classes every third is removed
 LABEL_SMOOTHING = 0.1  # of the smoothed teacher, as in Müller et al. (2019)
 TARGETS = ("responses", "shuffled", "smoothed")  # with their similarity, and without it in two ways
 MEASURE = "capacity"  # its name in the store
+NORMALISED_VERSION = 2  # of that measure where there is batch norm
 WIDTHS = (*LADDER, "large")  # teachers that differ in width alone
 
 
@@ -101,14 +102,19 @@ def _described(study: Study, run: Teacher, epoch: int) -> dict[str, float]:
 
 
 def _config(study: Study, run: Teacher, epoch: int) -> dict[str, Any]:
-    return {"teacher": run.config(study.dataset), "epoch": epoch}
+    config = {"teacher": run.config(study.dataset), "epoch": epoch}
+    normalised = find_architecture(run.network, study.dataset.family, study.dataset.shape).batch_norm
+    return config | {"version": NORMALISED_VERSION} if normalised else config
 
 
 def _measure(study: Study, run: Teacher, epoch: int) -> dict[str, Tensor]:
     dataset, result = study.dataset, study.teacher_result(run)
     at = result["epochs"].tolist().index(epoch)
     untrained = build_model(run.network, dataset.family, dataset.shape, dataset.classes, run.seed)
-    untrained = untrained.to(dataset.images.device).eval()
+    untrained = untrained.to(dataset.images.device)
+    for layer in untrained.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):  # nothing has been counted yet: by a batch, as training begins
+            layer.running_mean = layer.running_var = None
     nan = torch.tensor(torch.nan)
     # Of an epoch whose weights are not kept the clusters are not known.
     trained = (

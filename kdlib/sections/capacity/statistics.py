@@ -1,12 +1,16 @@
 """Statistics of the notebook `capacity`: of the paper's claims on capacity, and of what goes with it."""
 
+from dataclasses import replace
+
 import numpy as np
 from pandas import DataFrame, Series
 
 from ...claims.registry import Statistic, Tables, of_teachers, statistic
-from ...claims.rows import PAIR, at, half_minus, paired, rank_correlations, ratio
+from ...claims.rows import PAIR, at, difference, each_seed, half_minus, paired, rank_correlations, ratio, two
 from ..example_efficiency.statistics import examples_ratios
 from .experiment import WIDTHS
+
+LEARNED = 5  # points of validation accuracy by which a changed teacher may lie behind and still has learned
 
 
 @statistic
@@ -63,13 +67,13 @@ def _examples_ratio(tables: Tables, targets: str) -> Statistic:
 @statistic
 def half_the_gap_minus_gap_without_the_large_teachers_regularisation(tables: Tables) -> Statistic:
     """Half of the raw gap at T = 9, minus the gap to the large teacher without its dropout (CIFAR-10: batch norm)."""
-    return _half_minus_gap(tables, ("small", "large_teacher_plain"))
+    return _half_minus_gap(tables, ("small", "large_teacher_plain"), ("large_teacher_plain", "large"))
 
 
 @statistic
 def half_the_gap_minus_gap_with_regularisation_of_the_small_teacher(tables: Tables) -> Statistic:
     """Half of the raw gap at T = 9, minus the gap of the small teacher with the large one's dropout or batch norm."""
-    return _half_minus_gap(tables, ("small_teacher_regularized", "large"))
+    return _half_minus_gap(tables, ("small_teacher_regularized", "large"), ("small_teacher_regularized", "small"))
 
 
 @statistic
@@ -78,10 +82,20 @@ def half_the_gap_minus_gap_to_the_large_teacher_stopped_early(tables: Tables) ->
     return _half_minus_gap(tables, ("small", "large_early"))
 
 
-def _half_minus_gap(tables: Tables, pair: tuple[str, str]) -> Statistic:
+def _half_minus_gap(tables: Tables, pair: tuple[str, str], changed: tuple[str, str] | None = None) -> Statistic:
+    """Half of the raw gap minus that of another pair.
+
+    nan where a `changed` teacher, given with the one that it was, lies more than `LEARNED` behind that.
+    """
+
     def gaps(rows: DataFrame) -> tuple[float, float]:
-        raw = rows.groupby("teacher")["raw"].mean()
-        return tuple(raw.get(one, np.nan) - raw.get(other, np.nan) for one, other in (("small", "large"), pair))
+        rows = rows.set_index("teacher").reindex(["small", "large", *{*pair} - {"small", "large"}])
+        raw = rows["raw"]
+        if changed:
+            now, before = rows["validation_accuracy"].loc[list(changed)]
+            if not now >= before - LEARNED:
+                return raw["small"] - raw["large"], np.nan
+        return raw["small"] - raw["large"], raw[pair[0]] - raw[pair[1]]
 
     return half_minus(tables["capacity"]["teachers"], gaps)
 
@@ -90,29 +104,26 @@ def _half_minus_gap(tables: Tables, pair: tuple[str, str]) -> Statistic:
 def scatter_ratio_at_initialisation_over_half_of_the_trained_one(tables: Tables) -> Statistic:
     """NC1 of the small network over the large one's: before training, over the square root of that after it.
 
-    nan where the trained large teacher's clusters are not the tighter ones.
+    The ratio after training is to be explained.
     """
 
-    def value(rows: DataFrame) -> float:
+    def ratios(rows: DataFrame) -> tuple[float, ...]:
         rows = rows.set_index("teacher").reindex(["small", "large"])
-        before, after = (ratio(*rows[name]) for name in ("nc1_initial", "nc1"))
-        return before / np.sqrt(after) if after > 1 else np.nan
+        return tuple(ratio(*rows[name]) for name in ("nc1_initial", "nc1"))
 
-    rows = tables["capacity"]["teachers"]
-    return Statistic(Series({seed: value(own) for seed, own in rows.groupby("seed")}, dtype=float))
+    found = two(tables["capacity"]["teachers"], ratios)
+    return Statistic(found["a"] / found["b"] ** 0.5, to_explain=found["b"])
 
 
 @statistic
 def loss_from_a_smoothed_teacher_of_more_entropy(tables: Tables) -> Statistic:
     """Bias-corrected missing-class accuracy: large teacher minus the same trained on smoothed labels.
 
-    nan where the smoothed labels do not give it more entropy.
+    That these give it more entropy is what there is to look at.
     """
-
-    def value(rows: DataFrame) -> float:
-        rows = rows.set_index("teacher").reindex(["large", "large_smoothed"])
-        more = rows["entropy"].iloc[1] > rows["entropy"].iloc[0]
-        return rows["corrected"].iloc[0] - rows["corrected"].iloc[1] if more else np.nan
-
     rows = tables["capacity"]["teachers"]
-    return Statistic(Series({seed: value(own) for seed, own in rows.groupby("seed")}, dtype=float))
+    loss, entropy = (
+        each_seed(rows, lambda own, c=column: difference(own, c, "large", "large_smoothed"))
+        for column in ("corrected", "entropy")
+    )
+    return replace(loss, to_explain=-entropy.values)

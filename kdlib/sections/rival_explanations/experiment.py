@@ -1,5 +1,6 @@
 """Rival explanations: the controls that tell the paper's reading of its results from others."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -73,13 +74,14 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
 
 
 def _cells(study: Study, scale: Callable[[Study, int], float]) -> list[tuple[dict[str, Any], Student]]:
-    """(cell, student): every control of every seed, with each missing class and with none."""
+    """(cell, student): every control of every seed, with each missing class and, at T = 9, with none."""
     found = []
     for seed in study.seeds:
         for control, capacity, temperature, changes in _controls(study, seed, scale):
             cell = {"seed": seed, "teacher": capacity, "control": control, "temperature": temperature}
             teacher = study.teacher(capacity, seed)
-            for missing in (*study.missing_classes, None):
+            whole = [None] if temperature == TEMPERATURE else []
+            for missing in (*study.missing_classes, *whole):
                 found.append((cell, study.student(teacher, temperature, missing_class=missing, **changes)))
     return found
 
@@ -191,14 +193,14 @@ def _settings(study: Study) -> pd.DataFrame:
 def _entropy_runs(study: Study) -> list[tuple[int, int, Teacher]]:
     """(seed, batch size, run): the large teachers on the way to the sweet spot, then those of a scaled learning rate.
 
-    The second batch size has that rate: times as large as its batches are, so that after equal epochs updates times
-    learning rate are those of the first.
+    The second batch size has that rate, which grows with the square root of the batch size, the rule for Adam (Malladi
+    et al. 2022). In proportion to it, large teachers learned less, or nothing.
     """
     runs = sweet_spot.large_runs(study)
     sizes = study.settings.batch_sizes
     for seed in study.seeds:
         for batch_size in sizes[1:2]:
-            factor = batch_size / sizes[0]
+            factor = math.sqrt(batch_size / sizes[0])
             run = replace(study.teacher("large", seed, batch_size), learning_rate=study.settings.learning_rate * factor)
             study.teachers[run] = None
             runs.append((seed, batch_size, run))

@@ -29,13 +29,14 @@ def controls(cells: pd.DataFrame, columns: dict[str, str]) -> Figure:
     names = [name for name in CHANGES if name in set(nine.control)]
     for panel, (column, title) in zip(axes[0], columns.items(), strict=True):
         for y, name in enumerate(names):
-            for offset, teacher in ((-0.13, "small"), (0.13, "large")):
-                part = nine[(nine.control == name) & (nine.teacher == teacher)]
+            # A student of hard labels alone has no teacher, whichever its row names.
+            for offset, teacher in ((0, "none"),) if name == "hard" else ((-0.13, "small"), (0.13, "large")):
+                part = nine[(nine.control == name) & ((nine.teacher == teacher) | (name == "hard"))]
                 if part.empty:
                     continue
                 interval = t_interval(part.groupby("seed")[column].mean())
                 panel.plot([interval.low, interval.high], [y + offset] * 2, color=COLOURS[teacher])
-                panel.plot(interval.mean, y + offset, MARKERS[teacher], color=COLOURS[teacher])
+                panel.plot(interval.mean, y + offset, MARKERS.get(teacher, "D"), color=COLOURS[teacher])
                 if name == names[0] and panel is axes[0, 0]:
                     side = -1 if interval.mean > 50 else 1
                     style = {"ha": "right" if side < 0 else "left", "va": "center", "path_effects": [OUTLINE]}

@@ -1,5 +1,7 @@
 """Statistics of the notebook `rival_explanations`: of the paper's claims, and of the controls (controls.yml)."""
 
+from dataclasses import replace
+
 import numpy as np
 from pandas import DataFrame, Series
 
@@ -11,6 +13,7 @@ from ...claims.rows import (
     at,
     difference,
     each_seed,
+    geometric_mean,
     half_minus,
     joined,
     minus,
@@ -22,7 +25,8 @@ from ...claims.rows import (
 from ...training.choices import TEMPERATURE
 from ..sweet_spot.statistics import general_student_gain, general_student_gain_over_labels_alone
 
-LEARNED_AS_MUCH = 1  # points of validation accuracy that a teacher may lie behind another and count as equal
+LEARNED_AS_MUCH = 1  # points of validation accuracy that a teacher may lie from another and count as equal
+EQUALLY_SURE = 0.1  # nats by which the mean entropies of two teachers may differ and count as equal
 
 
 @statistic
@@ -72,7 +76,7 @@ def responses_gain_over_hard_labels_large(tables: Tables) -> Statistic:
 def general_student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Statistic:
     """Test accuracy of the general student, all examples, T = 9: hard labels alone minus the midpoint of two teachers.
 
-    These are the large one by default and at its sweet spot; nan where the sweet spot brings no gain.
+    These are the large one by default and at its sweet spot; the gain that this brings is to be explained.
     """
     taught, alone = general_student_gain(tables).percents, general_student_gain_over_labels_alone(tables).percents
     if taught is None or alone is None:
@@ -81,9 +85,9 @@ def general_student_without_teacher_minus_half_of_the_gain(tables: Tables) -> St
 
     def terms(rows: DataFrame) -> tuple[float, float]:
         sweet, large, none = rows[["a", "b", "alone"]].iloc[0]
-        return (none, (sweet + large) / 2) if sweet > large else (np.nan, np.nan)
+        return none, (sweet + large) / 2
 
-    return minus(table, terms)
+    return replace(minus(table, terms), to_explain=table.set_index("seed").eval("a - b"))
 
 
 @statistic
@@ -131,10 +135,19 @@ def regularization_part_minus_distillation_part(tables: Tables) -> Statistic:
 
 @statistic
 def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Statistic:
-    """Test accuracy of the student, small minus large teacher, where both first reach the same accuracy."""
+    """Test accuracy of the student, small minus large teacher, each at the epoch at which the two are equally accurate.
+
+    nan where no two kept epochs are.
+    """
     rows = _epochs(tables)
     gap = each_seed(rows, lambda rows: _at_equal_accuracy(rows, "student_accuracy"))
     return gap.noted(_accuracies_matched(rows))
+
+
+@statistic
+def student_accuracy_difference_at_the_last_epoch(tables: Tables) -> Statistic:
+    """Test accuracy of the student, small minus large teacher, after the last epoch of both."""
+    return each_seed(_epochs(tables), lambda rows: _last_gap(rows, "student_accuracy"))
 
 
 @statistic
@@ -199,7 +212,7 @@ def sweet_spot_student_minus_assistant_student(tables: Tables) -> Statistic:
 def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Statistic:
     """Raw accuracy at the lowest minus that at the highest temperature: under equation 4 minus with T squared, small.
 
-    nan where the accuracy does not fall under equation 4.
+    The fall under equation 4 is to be explained.
     """
     cells = at(tables["rival_explanations"]["cells"], teacher="small")
     low, high = cells["temperature"].min(), cells["temperature"].max()
@@ -211,7 +224,7 @@ def fall_with_temperature_that_t_squared_prevents(tables: Tables) -> Statistic:
         return at(rows, temperature=low)["raw"].mean() - at(rows, temperature=high)["raw"].mean()
 
     falls = two(cells, lambda rows: (fall(rows, "responses"), fall(rows, "t_squared")))
-    return joined(falls, (falls["a"] - falls["b"]).where(falls["a"] > 0))
+    return replace(joined(falls, falls["a"] - falls["b"]), to_explain=falls["a"])
 
 
 @statistic
@@ -223,9 +236,12 @@ def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Statistic:
 
 @statistic
 def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Statistic:
-    """Half of the raw gap at the last epoch, minus the gap where both teachers first reach the same accuracy."""
+    """Half of the raw gap at the last epoch, minus the gap between epochs at which the teachers are equally accurate.
+
+    nan where no two kept epochs are.
+    """
     rows = _epochs(tables)
-    found = half_minus(rows, lambda rows: (_last_gap(rows), _at_equal_accuracy(rows, "raw")))
+    found = half_minus(rows, lambda rows: (_last_gap(rows, "raw"), _at_equal_accuracy(rows, "raw")))
     return found.noted(_accuracies_matched(rows))
 
 
@@ -233,8 +249,8 @@ def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Statistic:
 def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Statistic:
     """Half of the raw gap at the last epoch, minus the gap to the large teacher where its entropy is the small one's.
 
-    That is the large teacher's epoch whose entropy is nearest to the small one's at its last; nan where the large one's
-    never falls below it.
+    That is the large teacher's epoch whose entropy is nearest to the small one's at its last; nan where that is its
+    last one too, or where the two entropies differ by more than `EQUALLY_SURE`.
     """
 
     apart = []
@@ -242,22 +258,22 @@ def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Statistic:
     def gaps(rows: DataFrame) -> tuple[float, float]:
         small, large = (at(rows, teacher=t) for t in TEACHERS)
         last = small.loc[small["epoch"].idxmax()]
-        if large["entropy"].min() > last["entropy"]:
-            return np.nan, np.nan
         stopped = large.loc[(large["entropy"] - last["entropy"]).abs().idxmin()]
-        apart.append(abs(stopped["entropy"] - last["entropy"]))
-        return _last_gap(rows), last["raw"] - stopped["raw"]
+        distance = abs(stopped["entropy"] - last["entropy"])
+        if stopped["epoch"] == large["epoch"].max() or distance > EQUALLY_SURE:
+            return _last_gap(rows, "raw"), np.nan
+        apart.append(distance)
+        return _last_gap(rows, "raw"), last["raw"] - stopped["raw"]
 
     found = half_minus(_epochs(tables), gaps)
     return found.noted(f"the two entropies differ by up to {max(apart, default=np.nan):.2f} nats")
 
 
 @statistic
-def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Statistic:
-    """Half of the entropy's rise from the first to the second batch size, minus the rise with a scaled learning rate.
+def half_the_rise_minus_rise_at_a_larger_learning_rate(tables: Tables) -> Statistic:
+    """Half of the entropy's rise from the first to the second batch size, minus the rise with a larger learning rate.
 
-    After the last epoch; the scaled rate makes updates times learning rate equal for the two. nan where the teacher of
-    that rate learned less, by more than a point of validation accuracy.
+    After the last epoch. nan where the teacher of that rate learned less, by more than a point of validation accuracy.
     """
     table = tables["rival_explanations"]["updates"]
     sizes = sorted(table["batch_size"].unique())
@@ -270,13 +286,12 @@ def half_the_rise_minus_rise_at_equal_distance(tables: Tables) -> Statistic:
         return at(rows, batch_size=sizes[1], learning_rate=rate)["validation_accuracy"].mean()
 
     def rises(rows: DataFrame) -> tuple[float, float]:
-        if not accuracy(rows, rates[-1]) >= accuracy(rows, rates[0]) - LEARNED_AS_MUCH:
-            return np.nan, np.nan
         first, second, scaled = (
             at(rows, batch_size=size, learning_rate=rate)["entropy"].mean()
             for size, rate in ((sizes[0], rates[0]), (sizes[1], rates[0]), (sizes[1], rates[-1]))
         )
-        return second - first, scaled - first
+        learned = accuracy(rows, rates[-1]) >= accuracy(rows, rates[0]) - LEARNED_AS_MUCH
+        return second - first, scaled - first if learned else np.nan
 
     found = half_minus(last, rises)
     plain, scaled = (accuracy(last, rate) for rate in (rates[0], rates[-1]))
@@ -299,7 +314,7 @@ def random_minus_entropy_selection(tables: Tables) -> Statistic:
 def half_the_lead_by_entropy_minus_lead_at_random(tables: Tables) -> Statistic:
     """Half of the lead of the small teacher's student at equal steps, by entropy, minus its lead with random examples.
 
-    Mean over sizes; nan where it has no lead with examples chosen by entropy.
+    Mean over sizes.
     """
 
     def leads(rows: DataFrame) -> tuple[float, ...]:
@@ -333,16 +348,17 @@ def class_mean_students_minus_half_of_the_responses(tables: Tables) -> Statistic
 def class_mean_students_minus_midpoint_after_bias_correction(tables: Tables) -> Statistic:
     """Corrected accuracy of students of class-mean soft labels minus the mean of responses' and shuffled ones', small.
 
-    nan where the responses give nothing beyond shuffled ones.
+    What the responses give beyond shuffled ones is to be explained.
     """
 
     def value(rows: DataFrame) -> tuple[float, float]:
         own, shuffled, means = (
             at(rows, control=control)["corrected"].mean() for control in ("responses", "shuffled", "class_mean")
         )
-        return (means, (own + shuffled) / 2) if own > shuffled else (np.nan, np.nan)
+        return means, (own + shuffled) / 2
 
-    return minus(at(_cells(tables), teacher="small"), value)
+    beyond = _change(tables, "corrected", "small", of="responses", subtracted="shuffled")
+    return replace(minus(at(_cells(tables), teacher="small"), value), to_explain=beyond.values)
 
 
 @statistic
@@ -357,21 +373,20 @@ def half_the_gap_minus_gap_at_equal_confidence(tables: Tables) -> Statistic:
 
 
 @statistic
-def weight_of_soft_labels_lost_with_temperature(tables: Tables) -> Statistic:
-    """Soft-label gradient over hard-label gradient after the first step: lowest temperature over the highest."""
-    table = tables["rival_explanations"]["gradients"]
-    first = at(table, step=table["step"].min())
-    low, high = first["temperature"].min(), first["temperature"].max()
-    if low == high:
+def hard_over_soft_gradient_at_the_highest_temperature(tables: Tables) -> Statistic:
+    """Hard-label gradient over soft-label gradient along a student's training, small teacher, highest temperature.
+
+    Geometric mean over the steps that were looked at. Only the highest of several temperatures says anything of a fall.
+    """
+    table = at(tables["rival_explanations"]["gradients"], teacher="small")
+    if table["temperature"].nunique() < 2:
         return NOTHING
+    highest = at(table, temperature=table["temperature"].max())
 
-    def weights(rows: DataFrame) -> tuple[float, ...]:
-        return tuple(
-            ratio(part["soft"].mean(), part["hard"].mean()) for part in (at(rows, temperature=t) for t in (low, high))
-        )
+    def over(rows: DataFrame) -> float:
+        return geometric_mean(ratio(row.hard, row.soft) for row in rows.itertuples())
 
-    found = two(first, weights)
-    return joined(found, Series({seed: ratio(*pair) for seed, pair in zip(found.index, found.to_numpy(), strict=True)}))
+    return each_seed(highest, over)
 
 
 @statistic
@@ -408,22 +423,23 @@ def _change(tables: Tables, column: str, teacher: str, of: str, subtracted: str)
     return minus(cells, lambda rows: tuple(at(rows, control=control)[column].mean() for control in (of, subtracted)))
 
 
-def _last_gap(rows: DataFrame) -> float:
-    """Raw accuracy after the last epoch, small minus large."""
-    return difference(at(rows, epoch=rows["epoch"].max()), "raw", "small", "large")
+def _last_gap(rows: DataFrame, column: str) -> float:
+    """A student's accuracy after the last epoch of its teacher, small minus large."""
+    return difference(at(rows, epoch=rows["epoch"].max()), column, "small", "large")
 
 
 def _at_equal_accuracy(rows: DataFrame, column: str) -> float:
-    """Small minus large, of teachers of equal accuracy."""
+    """Small minus large, of teachers of equal accuracy; nan where the nearest are not."""
     small, large = _of_equal_accuracy(rows)
-    return small[column] - large[column]
+    apart = abs(small["validation_accuracy"] - large["validation_accuracy"])
+    return small[column] - large[column] if apart <= LEARNED_AS_MUCH else np.nan
 
 
 def _of_equal_accuracy(rows: DataFrame) -> list[Series]:
-    """Each teacher's row at the first kept epoch at which it reaches the lower of the two highest accuracies."""
+    """Each teacher's row at the kept epoch whose accuracy is nearest to the lower of the two highest ones."""
     teachers = [at(rows, teacher=t).sort_values("epoch") for t in TEACHERS]
     level = min(t["validation_accuracy"].max() for t in teachers)
-    return [t[t["validation_accuracy"] >= level].iloc[0] for t in teachers]
+    return [t.loc[(t["validation_accuracy"] - level).abs().idxmin()] for t in teachers]
 
 
 def _accuracies_matched(rows: DataFrame) -> str:

@@ -34,6 +34,7 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
 def control_findings(tables: dict[str, pd.DataFrame], dataset: str, section: str = "rival_explanations") -> Matrix:
     """Every control that a section decides: whether it holds, what it measured, the results that it might explain."""
     titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to(dataset)}
+    others = {claim.notebook for claim in load_claims()} - {section}
     rows = {
         html.escape(f.control.title): [
             OUTCOME_WORDS[f.outcome],
@@ -41,6 +42,7 @@ def control_findings(tables: dict[str, pd.DataFrame], dataset: str, section: str
             html.escape("; ".join(titles[claim] for claim in f.control.claims if claim in titles)),
         ]
         for f in findings(dataset, {section: tables})
+        if f.lacks not in others  # the scoreboard has the tables of other sections, too
     }
     return Matrix("rival explanation", ["holds", "measured", "would explain"], rows)
 
@@ -77,9 +79,11 @@ def full_accuracy_finding(full: pd.DataFrame) -> Markdown:
 
 
 def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracy [%] of students of all classes at T = 9 under each control."""
+    """Test accuracy [%] of students of all classes at T = 9 under each control; of hard labels, without a teacher."""
     part = full[full.temperature == 9]
     grid = part.groupby(["control", "teacher"])["accuracy"].apply(mean_and_half_width).unstack("teacher")
+    if "hard" in grid.index:
+        grid.loc["hard"] = grid.loc["hard"].ffill().bfill()
     names = {name: label for name, label in CHANGES.items() if name in grid.index}
     grid = grid.loc[list(names), ["small", "large"]].rename(index=names, columns="{} teacher".format).fillna("–")
     return index_name_as_header(grid.rename_axis("students of"))

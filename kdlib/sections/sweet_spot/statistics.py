@@ -1,6 +1,7 @@
 """Statistics of the notebook `sweet_spot` (paper, sections 3.4, 5 and 6, figures 6 to 9)."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from pandas import DataFrame, Series
@@ -232,16 +233,18 @@ def general_minus_baseline_student_gain(tables: Tables) -> Statistic:
 def student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Statistic:
     """Test accuracy: student of hard labels minus the midpoint of those of large and large_sweet, means over T.
 
-    nan where the sweet spot brings no gain.
+    The gain that the sweet spot brings is to be explained.
     """
+    table = tables["sweet_spot"]["baseline"]
 
     def accuracies(rows: DataFrame) -> tuple[float, float]:
         sweet, large, none = (
             at(rows, teacher=teacher)["accuracy"].mean() for teacher in ("large_sweet", "large", "none")
         )
-        return (none, (sweet + large) / 2) if sweet > large else (np.nan, np.nan)
+        return none, (sweet + large) / 2
 
-    return minus(tables["sweet_spot"]["baseline"], accuracies)
+    gain = each_seed(table, lambda rows: difference(rows, "accuracy", "large_sweet", "large"))
+    return replace(minus(table, accuracies), to_explain=gain.values)
 
 
 @statistic
