@@ -130,8 +130,8 @@ kdlib.present.entropy_in_two_parts(tables["parts"], study.settings.temperatures)
 # %% [markdown]
 # ## Training length
 #
-# Entropy falls while a teacher trains. Which teacher's entropy is higher can depend on when one looks. Here it is shown
-# after every kept epoch, for both teachers alike, and against the accuracy that each teacher has reached by then.
+# Which teacher's entropy is higher can depend on when one looks. Here it is shown after every kept epoch, for both teachers
+# alike, and against the accuracy that each teacher has reached by then.
 
 # %% kdlib={"tables": ["entropy", "teachers"]} mystnb={"figure": {"caption": "Mean entropy at T = 9, validation accuracy, and one against the other, after each kept epoch of both teachers ({dataset}). Bands are 95% t intervals over teacher seeds; in the right panel each mark is one epoch, a mean over seeds.", "name": "entropy-epochs"}, "image": {"alt": "Three panels on {dataset}. Left and middle: mean entropy in nats at T = 9, and validation accuracy in percent, against epochs of the teacher. Right: mean entropy against validation accuracy. One line for each teacher."}} tags=["hide-input"]
 kdlib.figures.entropy_against_epochs(tables["entropy"], tables["teachers"], 9)
@@ -140,10 +140,12 @@ kdlib.figures.entropy_against_epochs(tables["entropy"], tables["teachers"], 9)
 # ## Between one-hot labels and label smoothing (figures 2 and 10)
 #
 # The dashed curve is where label smoothing lies: of all responses with a given confidence it has the *largest* entropy.
-# How far a response lies below it is, on average, its distance (KL divergence) from label smoothing of equal
-# confidence, which this book takes as the measure of how uneven the similarity labels are. Like entropy, this distance
-# does not change when they are shuffled within an example; only students of shuffled responses can tell whether the
-# unevenness is similarity (see the page on rival explanations).
+# How far a single response lies below it is its distance (KL divergence) from label smoothing of equal confidence, which
+# this book takes as the measure of how uneven the similarity labels are. Its mean over responses is drawn on the right. On
+# the left are means of both axes; since the curve bends, they lie below it by more than that, the more so the more
+# confidences differ: gaps there are not distances. Like entropy, the distance does not change when similarity labels are
+# shuffled within an example; only students of shuffled responses can tell whether the unevenness is similarity (see the
+# page on rival explanations).
 
 # %% kdlib={"tables": ["position"]} mystnb={"figure": {"caption": "Figures 2 and 10 as measured ({dataset}): entropy against confidence as the temperature rises, with the label-smoothing curve; and the mean distance of responses from label smoothing of equal confidence.", "name": "position"}, "image": {"alt": "Two panels on {dataset}. Left: mean confidence on the horizontal and mean entropy on the vertical axis, a curve for each teacher over temperatures, a dashed curve for label smoothing and a star for one-hot labels. Right: distance from label smoothing in nats against temperature."}} tags=["hide-input"]
 kdlib.figures.between_one_hot_and_label_smoothing(tables["position"], study.dataset.classes)

@@ -20,8 +20,9 @@
 #
 # The paper takes entropy and spread-out clusters for similarity information, and holds that a large teacher loses it. Both
 # can be high in a teacher that is merely less sure. Here the similarities themselves are compared with what others take
-# for alike, on measures into which the confidence does not enter: if a large teacher has lost similarity information, its
-# similarities agree less with them, at every temperature.
+# for alike. If a large teacher has lost similarity information, its similarities agree less with them: at every temperature,
+# and also where no temperature enters, since equal temperatures are not the same thing to teachers whose logits differ in
+# size.
 #
 # - *Class similarity*: row y holds the mean share of each other class in what responses do not give to y. Rows sum to 1.
 # - Yardsticks: people's labels where there are any (CIFAR-10), a linear classifier, the distances of mean images.
@@ -65,8 +66,8 @@ kdlib.present.people_at_hand(tables["agreement"], study.dataset.name, study.data
 
 # %% [markdown]
 # The linear classifier is a discriminant analysis of the training images; the mean images are compared by the inverse of
-# their distance. Neither knows of a teacher, and neither is the truth: two yardsticks agree with each other only so far,
-# which is the most that can be asked of a teacher.
+# their distance. Neither knows of a teacher, and neither is the truth. For comparison, how far yardsticks agree with each
+# other; a teacher may agree more with one of them, and half of people's votes agree less than all of them would.
 
 # %% kdlib={"tables": ["yardsticks"]} tags=["hide-input"]
 kdlib.present.yardsticks_of_each_other(tables["yardsticks"])
@@ -80,7 +81,7 @@ kdlib.figures.class_similarity(tables["similarity"], study.dataset.class_names)
 # Rank correlation of the off-diagonal cells of class similarities. Of CIFAR-10H the teacher's responses to the same test
 # images are taken, of all others those to the training images, which students are taught.
 
-# %% kdlib={"tables": ["agreement", "yardsticks"]} mystnb={"figure": {"caption": "Rank correlation of class similarities with each yardstick against temperature ({dataset}), last epoch. Bands are 95% t intervals over teacher seeds; dotted, how far people's labels agree among themselves.", "name": "agreement-temperature"}, "image": {"alt": "A panel on {dataset} for each yardstick. Horizontal axis: temperature T. Vertical axis: rank correlation of the class similarity with the yardstick. One line for the small and one for the large teacher."}} tags=["hide-input"]
+# %% kdlib={"tables": ["agreement", "yardsticks"]} mystnb={"figure": {"caption": "Rank correlation of class similarities with each yardstick against temperature ({dataset}), last epoch. Bands are 95% t intervals over teacher seeds; dotted, of people's labels, how far they agree among themselves.", "name": "agreement-temperature"}, "image": {"alt": "A panel on {dataset} for each yardstick. Horizontal axis: temperature T. Vertical axis: rank correlation of the class similarity with the yardstick. One line for the small and one for the large teacher."}} tags=["hide-input"]
 kdlib.figures.agreement_against_temperature(tables["agreement"], tables["yardsticks"])
 
 # %% kdlib={"tables": ["agreement"]} tags=["hide-input"]
@@ -115,8 +116,9 @@ kdlib.figures.agreement_against_epochs(tables["agreement"])
 kdlib.figures.information_on_single_images(tables["images"])
 
 # %% [markdown]
-# At T = 9, and the temperature at which the response as a whole, the label included, predicts the yardstick's distribution
-# best (its cross-entropy can fall no lower than the yardstick's entropy):
+# At T = 9; with people, the largest difference over temperatures from 1/4 to 64; and the temperature at which the response
+# as a whole, the label included, predicts the yardstick's distribution best (its cross-entropy can fall no lower than the
+# yardstick's entropy):
 
 # %% kdlib={"tables": ["images", "fit"]} tags=["hide-input"]
 kdlib.present.agreement_on_single_images(tables["images"], tables["fit"])
@@ -134,7 +136,8 @@ kdlib.present.known_structure(tables["structure"])
 # ## Controls
 #
 # The same rank correlation at T = 9 for responses whose similarity is shuffled within each example, for class means, and
-# for label smoothing of equal confidence, which has no order of other classes at all:
+# for label smoothing of equal confidence, which has no order of other classes at all. In class means, ambiguous images weigh
+# more than in the mean over images; so they do in people's labels, which have shares for whole classes only:
 
 # %% kdlib={"tables": ["controls"]} tags=["hide-input"]
 kdlib.present.agreement_of_controls(tables["controls"])

@@ -16,6 +16,7 @@ from .inference import (
     changed_by_leaving_out,
     hierarchical_bootstrap,
     logits_of_percents,
+    one_order_p,
     permutation_p,
 )
 from .intervals import Interval, t_interval
@@ -262,7 +263,10 @@ def _beside(claim: Claim, verdict: Verdict, found: Statistic) -> Iterable[str]:
     if verdict.estimate is None or verdict.estimate.n < 2:
         return
     if found.ranks is not None:
-        yield f"permutation p = {min(permutation_p([found.ranks[seed] for seed, _ in verdict.values])):.2g}"
+        ranks = [found.ranks[seed] for seed, _ in verdict.values]
+        yield f"permutation p = {min(permutation_p(ranks)):.2g}"
+        if (p := one_order_p(ranks)) is not None:
+            yield f"with one order for all seeds, as of settings drawn by chance, {p:.2g}"
     if found.cells is not None:
         interval = hierarchical_bootstrap(found.cells.dropna().to_numpy())
         yield f"hierarchical bootstrap {interval.printed(interval.low)} to {interval.printed(interval.high)}"

@@ -102,6 +102,17 @@ def permutation_p(seeds: Sequence[Sequence[np.ndarray]]) -> PValues:
     return min(1.0, 2 * float(above)), min(1.0, 2 * float(below))
 
 
+def one_order_p(seeds: Sequence[Sequence[np.ndarray]]) -> float | None:
+    """P value of `permutation_p`'s sum with one order of the cells for all seeds, of the nearer side.
+
+    Where the cells of all seeds are the same things (settings, sizes), what these have by chance all seeds have: this
+    asks whether other things would give it, too. None where seeds have other numbers of cells.
+    """
+    if len({tuple(map(len, own)) for own in seeds}) != 1:
+        return None
+    return min(permutation_p([[sum(parts) / len(parts) for parts in zip(*seeds, strict=True)]]))
+
+
 def by_chance(matrix: np.ndarray) -> tuple[float, float]:
     """Mean and variance of the trace of a matrix (`rank_products`) over all orders of its columns.
 

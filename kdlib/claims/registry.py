@@ -87,8 +87,9 @@ class Statistic:
         return self._saying(*said) if self.has_value else self
 
     def explained(self, reason: str) -> "Statistic":
-        """In the note why a seed without a value has none, if there is one."""
-        return self._saying(reason) if self.values.isna().to_numpy().any() else self
+        """In the note why what has no value has none, if there is a seed without one."""
+        lacking = not self.has_value or self.values.isna().to_numpy().any()
+        return self._saying(reason) if lacking else self
 
     def without(self, seed: int) -> "Statistic":
         """Copy with one teacher seed left out."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from ..claims.claims import Verdict, count_verdicts, load_claims
-from ..claims.intervals import Interval, t_interval, wilson_interval
+from ..claims.intervals import Interval, ratio_interval, t_interval, wilson_interval
 
 NAMES = {"small": "small teacher", "large": "large teacher", "large_sweet": "large, sweet spot", "none": "labels alone"}
 TEACHERS = {"small": "small", "large": "large", "large_sweet": NAMES["large_sweet"]}
@@ -42,6 +42,15 @@ def temperature_headings(temperatures: Iterable[float]) -> list[str]:
 def first_seed(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table that belong to its first teacher seed."""
     return table[table.seed == table.seed.min()]
+
+
+def ratio_and_ends(values: Sequence[float], decimals: int) -> str:
+    """Geometric mean of positive numbers over seeds and the ends of its 95% interval as text, "1.23 [0.84, 1.80]"."""
+    interval = ratio_interval(values)
+    if interval.n == 0:
+        return "–"
+    ends = f" [{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]" if interval.n > 1 else ""
+    return f"{interval.mean:.{decimals}f}{ends}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def mean_and_half_width(values: Sequence[float], decimals: int = 1, trials: int | None = None) -> str:

@@ -178,7 +178,7 @@ OUTCOMES = {
     ),
     "none beats": (
         related({"dkd": -0.5}),
-        r"\*\*none of 2 arms is shown to beat labels alone\*\* \(farthest ahead `dkd`, .*: -0.40 \[-0.65, -0.15\]"
+        r"\*\*none of 2 arms is shown to beat labels alone\*\* \(least behind `dkd`, .*: -0.40 \[-0.65, -0.15\]"
         ".*behind: 2, undecided: 0",
     ),
     "no rival was trained as long": (

@@ -20,6 +20,7 @@ from kdlib.claims.inference import (
     joint_p,
     logits_of_percents,
     of_blocks,
+    one_order_p,
     permutation_p,
     rank_products,
     seeds_needed,
@@ -332,3 +333,12 @@ def test_a_verdict_of_a_second_look_is_at_half_the_level():
     assert 0.025 < p < 0.05 and (result.verdict, result.two_looks) == ("reproduced", "undecided")
     said = "As the second of two looks, each at 2.5%: undecided"
     assert said in result.remarks(second_look=True) and said not in result.remarks()
+
+
+def test_one_order_of_four_settings_for_all_seeds_is_no_less_likely_the_more_seeds_agree():
+    """What four settings have by chance all seeds have: seeds that agree are no evidence of a fifth."""
+    same = [rank_products((range(4), range(4)))]
+    for seeds in (1, 3, 5):
+        assert one_order_p([same] * seeds) == pytest.approx(2 / 24)
+    assert min(permutation_p([same] * 5)) < 0.001
+    assert one_order_p([same, [rank_products((range(3), range(3)))]]) is None

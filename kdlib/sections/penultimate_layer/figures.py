@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
-from ...claims.intervals import t_interval
+from ...claims.intervals import ratio_interval, t_interval
 from ...report.drawing import COLOURS, MARKERS, OUTLINE, STYLE, label_axes, readable_colour, subplots
 from ...report.formatting import setting_name
 from ...report.shown import in_figure
@@ -40,7 +40,7 @@ def tightness(table: pd.DataFrame) -> Figure:
     for panel, column, title in zip(axes[0], ("nc1", "silhouette"), ("NC1", "silhouette"), strict=True):
         for y, ((teacher, _), rows) in enumerate(groups):
             for offset, (split, fill) in enumerate((("train", "full"), ("validation", "none"))):
-                interval = t_interval(rows[rows.split == split][column])
+                interval = (ratio_interval if column == "nc1" else t_interval)(rows[rows.split == split][column])
                 height = y + 0.16 * (2 * offset - 1)
                 panel.plot([interval.low, interval.high], [height] * 2, color=COLOURS[teacher])
                 panel.plot(interval.mean, height, MARKERS[teacher], color=COLOURS[teacher], fillstyle=fill)

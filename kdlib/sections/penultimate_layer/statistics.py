@@ -53,6 +53,18 @@ def nc1_ratio_of_the_two_settings(tables: Tables) -> Statistic:
     return _nc1_ratio_of_settings(tables, second, first)
 
 
+@statistic
+def silhouette_lost_at_the_first_setting(tables: Tables) -> Statistic:
+    """Silhouette of the large teacher's training activations, by default minus at 4096 x 50, or what stands for it."""
+    return _silhouette_lost(tables, settings_of_large(tables["penultimate_layer"]["tightness"])[0])
+
+
+@statistic
+def silhouette_lost_at_the_second_setting(tables: Tables) -> Statistic:
+    """Silhouette of the large teacher's training activations, by default minus at 8192 x 40, or what stands for it."""
+    return _silhouette_lost(tables, settings_of_large(tables["penultimate_layer"]["tightness"])[1])
+
+
 def settings_of_large(tightness: DataFrame) -> tuple[str | None, str | None]:
     """The two settings that stand for the paper's: those it names, else the first two in order of batch size."""
     settings = sorted(
@@ -66,6 +78,15 @@ def settings_of_large(tightness: DataFrame) -> tuple[str | None, str | None]:
 
 def _default(tables: Tables, split: str) -> DataFrame:
     return at(tables["penultimate_layer"]["tightness"], setting=DEFAULT, split=split)
+
+
+def _silhouette_lost(tables: Tables, setting: str | None) -> Statistic:
+    tightness = at(tables["penultimate_layer"]["tightness"], teacher="large", split="train")
+
+    def of(rows: DataFrame, name: str | None) -> float:
+        return at(rows, setting=name)["silhouette"].mean()
+
+    return each_seed(tightness, lambda rows: of(rows, DEFAULT) - of(rows, setting))
 
 
 def _nc1_ratio_of_settings(tables: Tables, setting: str | None, to: str | None) -> Statistic:

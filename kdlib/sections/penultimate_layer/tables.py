@@ -2,8 +2,15 @@
 
 import pandas as pd
 
-from ...claims.intervals import t_interval
-from ...report.formatting import Markdown, format_interval, index_name_as_header, mean_and_half_width, setting_name
+from ...claims.intervals import ratio_interval, t_interval
+from ...report.formatting import (
+    Markdown,
+    format_interval,
+    index_name_as_header,
+    mean_and_half_width,
+    ratio_and_ends,
+    setting_name,
+)
 
 
 def tightness(table: pd.DataFrame) -> pd.DataFrame:
@@ -16,7 +23,7 @@ def tightness(table: pd.DataFrame) -> pd.DataFrame:
         }
         for split in ("train", "validation"):
             one = part[part.split == split]
-            row[f"NC1, {split}"] = mean_and_half_width(one.nc1, 3)
+            row[f"NC1, {split}"] = ratio_and_ends(one.nc1, 3)
             row[f"silhouette, {split}"] = mean_and_half_width(one.silhouette, 3)
         train = part[part.split == "train"]
         rows.append(row | {"entropy at T = 9, train (nats)": mean_and_half_width(train.entropy, 2)})
@@ -27,7 +34,7 @@ def tightness_finding(table: pd.DataFrame) -> Markdown:
     """Sentence on the tightness of both teachers' clusters in the penultimate layer."""
     part = table[(table.setting == "default") & (table.split == "train")]
     by_teacher = {t: part[part.teacher == t] for t in ("small", "large")}
-    small, large = (format_interval(t_interval(rows.nc1), "", 3) for rows in by_teacher.values())
+    small, large = (format_interval(ratio_interval(rows.nc1), "", 3) for rows in by_teacher.values())
     entropies = (format_interval(t_interval(rows.entropy), " nats", 2) for rows in by_teacher.values())
     return Markdown(
         f"NC1 on training examples, smaller being tighter: small teacher {small}, large teacher {large}. "

@@ -52,17 +52,21 @@ def _beats(rows: pd.DataFrame, spent: str) -> str:
     shown, less = held.adjusted <= LEVEL, held.allowed < 1
     ahead, behind = shown & (held.low > 0), shown & (held.high < 0)
     winners, short = held[ahead & ~less], (ahead & less).sum()
-    best = held.loc[(held if winners.empty else winners)["mean"].idxmax()]
+    fair = held if (~less).sum() == 0 else held[~less]
+    best = held.loc[(fair if winners.empty else winners)["mean"].idxmax()]
     interval = Interval(best["mean"], best.low, best.high, int(best.n))
     farthest = f"{_arm_name(best)}: {interval} points, adjusted p = {best.adjusted:.2g}"
     if winners.empty:
-        said = f"**none of {len(held)} arms is shown to beat labels alone** (farthest ahead {farthest})"
+        best_of = "farthest ahead" if best["mean"] > 0 else "least behind"
+        said = f"**none of {len(held)} arms is shown to beat labels alone** ({best_of} {farthest})"
     elif len(winners) == 1:
         said = f"**one of {len(held)} arms beats labels alone** ({farthest})"
     else:
         names = ", ".join(dict.fromkeys(f"`{name}`" for name in winners.sort_values("mean", ascending=False).system))
         said = f"**{len(winners)} of {len(held)} arms beat labels alone**: {names} (farthest ahead {farthest})"
     said += f"; behind: {behind.sum()}, undecided: {(~ahead & ~behind).sum()}"
+    if held.allowed.max() > 1.5:
+        said += f"; labels alone had up to {held.allowed.max():.1f} times an arm's computation"
     if less.any():
         lead = f", and {short} of them {'leads' if short == 1 else 'lead'} it" if short else ""
         said += (

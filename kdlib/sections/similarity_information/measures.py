@@ -25,7 +25,7 @@ from ..penultimate_layer.experiment import settings
 from . import yardsticks
 from .yardsticks import agreement
 
-LEAST_VOTES = 5  # for another class: of fewer, an image's people say too little
+WIDE = tuple(2 ** (k / 3) for k in range(-6, 19))  # temperatures at which teachers of any scale of logits agree most
 CONTROLS = ("shuffled", "class_mean", "smoothed")
 
 
@@ -97,7 +97,8 @@ def _config(study: Study, run: Run, people: str | None = None) -> dict[str, Any]
         "temperatures": list(temperatures(study)),
         "version": 1,
     }
-    return config | ({"people": people, "sha256": HUMAN_LABELS[people].sha256} if people else {})
+    of_people = {"people": people, "sha256": HUMAN_LABELS[people].sha256, "version": 2} if people else {}
+    return config | of_people
 
 
 def lacks_responses(study: Study, run: Run, names: tuple[str, ...]) -> bool:
@@ -153,7 +154,7 @@ def with_people(study: Study, run: Run, name: str) -> dict[str, Tensor]:
     """Correlations of a run with a set of people's labels, stored, so that they are known where these are not.
 
     Returns those of `agreements`, and of test images also `test`, `test_logits`, `images` (mean cosines on those with
-    enough votes, `count`) and `fit`.
+    enough votes, `count`), `most` [2] (the largest of their differences over `WIDE`, and where it is) and `fit`.
     """
 
     def compute() -> dict[str, Tensor]:
@@ -172,16 +173,18 @@ def _on_test_images(study: Study, run: Run, votes: Tensor, labels: Tensor, peopl
     if run.epochs[-1] != run.teacher.epochs:  # test responses are those of the last epoch
         return {}
     logits, grid = study.teacher_result(run.teacher)["test_logits"], temperatures(study)
-    others = votes.scatter(1, labels[:, None], 0)
-    clear = others.sum(1) >= LEAST_VOTES
     shares = votes.double() / votes.sum(1, keepdim=True)
-    cosines = [
-        non_target_cosines(soft_labels(logits.double(), t), others.double(), labels)[clear].nanmean(0) for t in grid
-    ]
+    clear = yardsticks.clear_images(votes, labels)
+    theirs, own = votes[clear].double(), logits[clear].double()
+    over = torch.stack(
+        [non_target_cosines(soft_labels(own, t), theirs, labels[clear]).nanmean(0) for t in (*grid, *WIDE)]
+    )
+    leads = (over[:, 0] - over[:, 1])[len(grid) :]
     return {
         "test": torch.stack([agreement(class_similarity(logits, labels, t), people) for t in grid]),
         "test_logits": agreement(mean_non_target_logits(logits, labels), people),
-        "images": torch.stack(cosines).float(),
+        "images": over[: len(grid)].float(),
+        "most": torch.tensor([leads.max().item(), WIDE[leads.argmax()]]),
         "count": clear.sum(),
         "fit": torch.tensor([*best_temperature(logits, shares), torch.special.entr(shares).sum(1).mean().item()]),
     }

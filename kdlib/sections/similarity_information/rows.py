@@ -76,7 +76,9 @@ class Rows:
                 | {"lead": own - of_class}
             )
         columns = ("best_temperature", "cross_entropy", "entropy")
-        self.rows["fit"].append(where | dict(zip(columns, found["fit"].tolist(), strict=True)))
+        most, most_at = found["most"].tolist() if "most" in found else (float("nan"),) * 2
+        fit = dict(zip(columns, found["fit"].tolist(), strict=True))
+        self.rows["fit"].append(where | fit | {"most": most, "most_at": most_at})
 
     def add_yardsticks(self, names: tuple[str, ...]) -> None:
         """Add how far yardsticks agree among themselves, with these sets of people's labels."""

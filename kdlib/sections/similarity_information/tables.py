@@ -65,7 +65,7 @@ def people_at_hand(agreement: pd.DataFrame, dataset: str, title: str) -> Markdow
 
 
 def similarity_finding(agreement: pd.DataFrame, yardsticks: pd.DataFrame) -> Markdown:
-    """Sentences on both teachers' agreement with the first yardstick there is, at T = 9, and on its ceiling."""
+    """Sentences on both teachers' agreement with the first yardstick there is, at T = 9, and on its own with others."""
     rows = on_its_images(last_epoch(_default(agreement)))
     name = rows.yardstick.iloc[0]
     shown = rows[(rows.yardstick == name) & (rows.temperature == TEMPERATURE)]
@@ -120,12 +120,20 @@ def agreement_on_single_images(images: pd.DataFrame, fit: pd.DataFrame) -> pd.Da
                 "cosine": mean_and_half_width(part.cosine, 3),
                 "of the class mean": mean_and_half_width(part.class_mean_cosine, 3),
                 "difference": mean_and_half_width(part.lead, 4),
+                **_most(own),
                 "best T": mean_and_half_width(own.best_temperature, 2),
                 "cross-entropy there (nats)": mean_and_half_width(own.cross_entropy, 3),
                 "entropy of the yardstick": f"{own.entropy.iloc[0]:.3f}",
             }
         )
     return pd.DataFrame(table).set_index(["yardstick", "teacher"])
+
+
+def _most(fit: pd.DataFrame) -> dict[str, str]:
+    """The largest difference over many temperatures, and where it is; of yardsticks without one, nothing."""
+    if "most" not in fit or fit.most.isna().all():
+        return {"largest difference": "–", "at T": "–"}
+    return {"largest difference": mean_and_half_width(fit.most, 4), "at T": mean_and_half_width(fit.most_at, 2)}
 
 
 def agreement_of_controls(controls: pd.DataFrame) -> pd.DataFrame:
@@ -185,7 +193,7 @@ def entropy_parts_by_class(by_class: pd.DataFrame, names: Sequence[str]) -> pd.D
 
 
 def yardsticks_of_each_other(yardsticks: pd.DataFrame) -> pd.DataFrame:
-    """Table of the agreement of yardsticks among themselves: the most that can be asked of a teacher."""
+    """Table of the agreement of yardsticks among themselves."""
     rows = [
         {
             "yardstick": YARDSTICKS[row.yardstick],

@@ -16,6 +16,7 @@ from ...training.similarity import class_cells, class_means_of, class_similarity
 
 OF_THE_IMAGES = ("linear", "pixels")  # yardsticks that need the data set alone
 MOST_PER_CLASS = 500  # training examples of the linear classifier
+LEAST_VOTES = 5  # for another class: of fewer, an image's people say too little
 
 # What is alike is evident: tops and footwear, animals and vehicles.
 GROUPS = {
@@ -98,6 +99,11 @@ def votes(dataset: Dataset, name: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(human_labels.votes(name, places.numpy(), labels.numpy())), labels
 
 
+def clear_images(votes: Tensor, labels: Tensor) -> Tensor:
+    """True for images [N] of which enough votes [N, C] are for another class than the label [N]."""
+    return votes.scatter(1, labels[:, None], 0).sum(1) >= LEAST_VOTES
+
+
 def halves(votes: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Two sets of votes [N, C] from one: each vote falls into either half at random."""
     half = np.random.default_rng(seed).binomial(votes.numpy(), 0.5)
@@ -124,7 +130,7 @@ def between_people(study: Study, names: Sequence[str]) -> dict[str, Tensor]:
 
     Returns for each set of people's labels `<set>/itself` (one half of its votes with the other), its pairs with the
     yardsticks of the images and with the other set, each [2] as of `agreement`; and for CIFAR-10H `images` [2], what
-    `non_target_cosines` gives for the halves, mean over the images of which both halves have a vote for another class.
+    `non_target_cosines` gives for the halves, mean over the `clear_images` of which both halves have such a vote.
     """
 
     def compute() -> dict[str, Tensor]:
@@ -139,7 +145,9 @@ def between_people(study: Study, names: Sequence[str]) -> dict[str, Tensor]:
                 found[f"{name}/{other}"] = agreement(people_similarity(counts, labels), yardstick)
             similarities[name] = people_similarity(counts, labels)
             if name == "cifar10h":
-                found["images"] = non_target_cosines(first.double(), second.double(), labels).nanmean(0)
+                clear = clear_images(counts, labels)
+                halved = (half[clear].double() for half in (first, second))
+                found["images"] = non_target_cosines(*halved, labels[clear]).nanmean(0)
         return found
 
     return study.measure("people", between_people_config(names), compute)
@@ -147,4 +155,4 @@ def between_people(study: Study, names: Sequence[str]) -> dict[str, Tensor]:
 
 def between_people_config(names: Sequence[str]) -> dict[str, Any]:
     """The identity of what `between_people` stores for some sets of people's labels."""
-    return {"people": {name: HUMAN_LABELS[name].sha256 for name in names}, "version": 1}
+    return {"people": {name: HUMAN_LABELS[name].sha256 for name in names}, "version": 2}
