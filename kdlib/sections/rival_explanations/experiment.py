@@ -194,13 +194,14 @@ def _entropy_runs(study: Study) -> list[tuple[int, int, Teacher]]:
     """(seed, batch size, run): the large teachers on the way to the sweet spot, then those of a scaled learning rate.
 
     The second batch size has that rate, which grows with the square root of the batch size, the rule for Adam (Malladi
-    et al. 2022). In proportion to it, large teachers learned less, or nothing.
+    et al. 2022). In proportion to it, as in pages published before, large teachers learned less, or nothing.
     """
     runs = sweet_spot.large_runs(study)
     sizes = study.settings.batch_sizes
     for seed in study.seeds:
         for batch_size in sizes[1:2]:
-            factor = math.sqrt(batch_size / sizes[0])
+            times = batch_size / sizes[0]
+            factor = times if study.settings.seeding == "configuration" else math.sqrt(times)
             run = replace(study.teacher("large", seed, batch_size), learning_rate=study.settings.learning_rate * factor)
             study.teachers[run] = None
             runs.append((seed, batch_size, run))
