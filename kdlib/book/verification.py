@@ -1,5 +1,7 @@
 """`kdlib verify`: do notebooks, pages, tables, units and rules belong together? Reads files; trains nothing."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -110,12 +112,26 @@ def _of_published(content: dict[str, Any]) -> list[str]:
             found.append(f"{where}.parquet: unit {key[:12]} is damaged")
         elif key in content["units"]:
             origins.append(unit.provenance)
+    if several := sum(len(digests) > 1 for digests in _taught_by(origins).values()):
+        found.append(
+            f"{where}.parquet: of {several} of its teachers, students were taught by two trainings, on machines that round "
+            "otherwise: remove those of one (`kdlib store rm`), and compute them anew"
+        )
     if set(units) - set(content["units"]):
         found.append(f"{where}.parquet holds units that the page did not use")
     if lacking := set(content["units"]) - set(units):
         found.append(f"{where}.parquet lacks {len(lacking)} of the units that the page was made from")
     elif len(origins) == len(content["units"]) and not _same_origins(content, origins):
         found.append(f"{where}.parquet: its units name other commits or rules than the page does")
+    return found
+
+
+def _taught_by(origins: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
+    """Digests of the responses that taught students, by teacher; of units that recorded them."""
+    found = defaultdict(set)
+    for provenance in origins:
+        for teacher, digest in provenance.get("responses", {}).items():
+            found[teacher].add(digest)
     return found
 
 

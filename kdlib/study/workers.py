@@ -1,5 +1,6 @@
 """Tasks of workers: train a teacher, distil students, measure one; each result goes into the store."""
 
+import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from ..data.dataset import Dataset, load_dataset
 from ..errors import InputError
 from ..training import devices, models, students, teachers
 from ..training.config import Student, Teacher
+from ..training.identity import canonical_json
 from ..training.models import Architecture
 from ..training.systems import registry as registry_of_systems
 from ..training.systems.system import System
@@ -241,8 +243,22 @@ def distill_and_store(context: TaskContext, group: list[Student]) -> None:
         seconds = time.perf_counter() - start  # of a stack, the first student bears the time of all
         provenance = _provenance(store, dataset, seconds, dataset.openings[opened:])
         provenance["engine"] = students.recorded_engine(group[i], dataset)
+        provenance["responses"] = taught_by(group[i], dataset, logits[i])
         store.put(Unit("student", group[i].config(dataset), tensors, provenance))
         start, opened = time.perf_counter(), len(dataset.openings)
+
+
+def taught_by(student: Student, dataset: Dataset, logits: Tensor) -> dict[str, str]:
+    """Digest of the responses that taught a student, by their teacher's name; empty where it needed none.
+
+    A teacher that is trained again on a machine that rounds otherwise is another one under the same name: by these
+    digests, students of both are told apart.
+    """
+    if not student.needs_responses:
+        return {}
+    named = canonical_json({"teacher": student.teacher.config(dataset), "epochs": list(student.response_epochs)})
+    whole = logits.float().cpu().contiguous().numpy()
+    return {hashlib.sha256(named.encode()).hexdigest()[:12]: hashlib.sha256(whole).hexdigest()[:12]}
 
 
 def measure_and_store(context: TaskContext, wanted: tuple) -> None:

@@ -212,6 +212,19 @@ def units_of_another_page(project: Path) -> None:
     parquet.write_table(pyarrow.concat_tables(both), folder / "entropy.parquet")
 
 
+def student_of_a_teacher_trained_again(project: Path) -> None:
+    path = project / "results" / "digits" / "missing_class.parquet"
+    rows, units = parquet.read_table(path).to_pylist(), {}
+    for k, row in enumerate(rows):
+        unit = units[k] = store.from_bytes(row["payload"])
+        if unit.provenance.get("responses"):
+            last = k
+    provenance = units[last].provenance
+    other = {teacher: digest[::-1] for teacher, digest in provenance["responses"].items()}
+    rows[last]["payload"] = store.to_bytes(replace(units[last], provenance=provenance | {"responses": other}))
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
 def removed_page(project: Path) -> None:
     (project / "book" / "digits" / "entropy.ipynb").unlink()
 
@@ -242,6 +255,10 @@ def removed_page(project: Path) -> None:
         (cut_units, "results/digits/missing_class.parquet is missing or damaged"),
         (without_a_unit, "results/digits/missing_class.parquet lacks 1 of the units that the page was made from"),
         (units_of_another_page, "results/digits/entropy.parquet holds units that the page did not use"),
+        (
+            student_of_a_teacher_trained_again,
+            "results/digits/missing_class.parquet: of 1 of its teachers, students were taught by two trainings",
+        ),
         (removed_page, "results/digits/entropy belongs to no reference page"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

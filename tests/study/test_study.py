@@ -45,6 +45,22 @@ def test_two_workers_give_the_tables_of_one_bit_for_bit(computed, tmp_path, monk
     assert digest(study(tmp_path).tables()) == digest(computed[1])
 
 
+def test_a_student_records_which_training_of_its_teacher_taught_it(computed, tmp_path):
+    one = computed[0]
+    taught = [unit["responses"] for unit in one.provenance().values() if unit["kind"] == "student"]
+    assert {len(names) for names in taught} == {1} and len({*map(tuple, taught)}) == 2  # of the small and large teacher
+    assert len({tuple(names.items()) for names in taught}) == 2  # and each was trained once
+    student = one.student(one.teacher("small", 0), 9.0)
+    logits = one.responses(student)
+    other = logits + 1e-3
+    (name, digest), (same, changed) = (
+        *workers.taught_by(student, one.dataset, logits).items(),
+        *workers.taught_by(student, one.dataset, other).items(),
+    )
+    assert name == same and digest != changed
+    assert workers.taught_by(replace(student, alpha=0.0), one.dataset, logits) == {}
+
+
 def test_what_is_in_the_store_is_not_computed_again(computed, monkeypatch):
     monkeypatch.setattr(teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained again"))
     monkeypatch.setattr(students, "distill_each", lambda *_: pytest.fail("a student was trained again"))
