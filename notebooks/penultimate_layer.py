@@ -82,7 +82,7 @@ kdlib.figures.penultimate_layer(study.umap_points(), study.dataset.class_names)
 # classes. A teacher that has made few updates can have wide clusters because it has not yet learned to tell the classes
 # apart.
 
-# %% kdlib={"tables": ["tightness"]} mystnb={"figure": {"caption": "NC1 and silhouette of each teacher and setting on training (filled) and held-out (open) examples ({dataset}). Lines are 95% t intervals over teacher seeds.", "name": "tightness"}, "image": {"alt": "Two panels on {dataset}: NC1 on a logarithmic horizontal axis, and silhouette. One row for each teacher and setting, with a filled marker for training and an open marker for held-out examples and a line for the interval."}} tags=["hide-input"]
+# %% kdlib={"tables": ["tightness"]} mystnb={"figure": {"caption": "NC1 and silhouette of each teacher and setting on training (filled) and held-out (open) examples ({dataset}). Lines are 95% t intervals over teacher seeds, of NC1 on the log scale around the geometric mean.", "name": "tightness"}, "image": {"alt": "Two panels on {dataset}: NC1 on a logarithmic horizontal axis, and silhouette. One row for each teacher and setting, with a filled marker for training and an open marker for held-out examples and a line for the interval."}} tags=["hide-input"]
 kdlib.figures.tightness(tables["tightness"])
 
 # %% kdlib={"tables": ["tightness"]} tags=["hide-input"]

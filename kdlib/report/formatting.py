@@ -45,8 +45,11 @@ def first_seed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratio_and_ends(values: Sequence[float], decimals: int) -> str:
-    """Geometric mean of positive numbers over seeds and the ends of its 95% interval as text, "1.23 [0.84, 1.80]"."""
-    interval = ratio_interval(values)
+    """Geometric mean of positive numbers over seeds and the ends of its 95% interval as text, "1.23 [0.84, 1.80]".
+
+    Numbers that are not positive have no logarithm, and are left out.
+    """
+    interval = ratio_interval([value for value in values if value > 0])
     if interval.n == 0:
         return "–"
     ends = f" [{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]" if interval.n > 1 else ""

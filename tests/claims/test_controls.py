@@ -216,14 +216,16 @@ def test_seeds_that_are_left_out_are_named_beside_the_finding_with_the_reason():
     epochs.loc[large & (epochs.seed == 2), "validation_accuracy"] += 1.5  # 98.5 and 99.5 against 97
     (found,) = (f for f in findings("digits", {"rival_explanations": tables}) if f.control.id == name)
     assert (found.outcome, found.estimate.n) == ("explains", 2)
-    assert found.remark.startswith("1 of 3 without a value: no two kept epochs of the teachers are of equal accuracy; ")
+    why = "at the lower of their two highest accuracies the teachers have no kept epochs within a point of each other"
+    assert found.remark == (
+        f"1 of 3 without a value: {why}; the teachers' validation accuracies are then 97.0% (small) and 97.0% (large), "
+        "at most 0.0 points apart"
+    )
     assert found.remark in control_finding(tables, "digits", name)
     epochs.loc[large & (epochs.seed == 1), "validation_accuracy"] += 1.5
     (found,) = (f for f in findings("digits", {"rival_explanations": tables}) if f.control.id == name)
     assert found.outcome == "not decided" and "without a value" not in found.remark
-    assert found.sentence.endswith(
-        "(2 of 3 without a value). Of the others: no two kept epochs of the teachers are of equal accuracy."
-    )
+    assert found.sentence.endswith(f"(2 of 3 without a value). Of the others: {why}.")
 
 
 def test_a_seed_without_a_gap_counts_like_any_other_and_the_gaps_interval_says_whether_there_is_one():
@@ -287,8 +289,8 @@ def test_responses_that_give_nothing_beyond_shuffled_ones_leave_nothing_to_expla
 
 @pytest.mark.parametrize(
     ("first", "last"),
-    [(2.05, 2.01), (2.0, 2.0 - 1e-9), (2.2, 1.0), (1.8, 1.0)],
-    ids=["nearest at its last", "a hair below at its last", "too sure by far", "never as unsure"],
+    [(2.2, 2.01), (2.11, 2.0 - 1e-9), (2.2, 1.0), (1.8, 1.0)],
+    ids=["near at its last alone", "a hair below at its last", "not sure enough", "too sure"],
 )
 def test_a_large_teacher_that_was_at_no_earlier_epoch_as_sure_as_the_small_one_cannot_be_stopped_early(first, last):
     assert outcome("training-length", large_early=75) == "explains"
@@ -306,6 +308,16 @@ def test_one_temperature_says_nothing_of_temperature():
     tables["gradients"] = control_tables()["gradients"].query("temperature == 3")
     found = {f.control.id: f.outcome for f in findings("digits", {"rival_explanations": tables})}
     assert found["t-squared"] == found["gradient-weights"] == "not decided"
+
+
+def test_a_large_teacher_that_comes_nearest_at_its_last_epoch_is_stopped_at_an_earlier_one_that_is_near_enough():
+    tables = control_tables(large_early=75, large_last_entropy=2.01)
+    tables["epochs"].loc[lambda t: (t.teacher == "large") & (t.epoch == 1), "entropy"] = 2.05
+    found = {f.control.id: f for f in findings("digits", {"rival_explanations": tables})}["training-length"]
+    assert found.outcome == "explains" and "differ by up to 0.05 nats" in found.remark
+    tables["epochs"] = tables["epochs"].query("epoch == 2")  # there is no earlier one
+    found = {f.control.id: f for f in findings("digits", {"rival_explanations": tables})}["training-length"]
+    assert found.outcome == "not decided"
 
 
 @pytest.mark.parametrize(("soft", "found"), [(0.5, "explains"), (2.0, "does not explain")])

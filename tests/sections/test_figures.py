@@ -11,6 +11,7 @@ from IPython.core.pylabtools import print_figure
 
 from kdlib.book import figures
 from kdlib.report import drawing
+from kdlib.sections.penultimate_layer import tables as penultimate_layer
 
 
 def contrast_with_white(colour: tuple) -> float:
@@ -152,3 +153,26 @@ def test_a_users_matplotlibrc_changes_no_figure():
     own = {"text.usetex": True, "font.family": "monospace", "axes.facecolor": "black", "savefig.bbox": "tight"}
     with matplotlib.rc_context(own):
         assert drawn() == expected
+
+
+@pytest.fixture
+def collapsed():
+    """Tightness of two teachers over three seeds: one's clusters collapsed once, the other's differ by factors of ten."""
+    columns = ["seed", "teacher", "setting", "split", "nc1", "silhouette", "entropy", "updates"]
+    rows = [
+        (s, teacher, "default", split, nc1, 0.1, 1.0, 110)
+        for s in range(3)
+        for teacher, nc1 in (("small", 10.0**s), ("large", 0.0 if s == 0 else 1.0 + s))
+        for split in ("train", "validation")
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_nc1_has_its_interval_on_the_log_scale_and_none_below_zero(collapsed):
+    table = penultimate_layer.tightness(collapsed)
+    assert table.loc["small teacher", "NC1, train"].split("\N{NO-BREAK SPACE}")[0] == "10.000"
+    low = float(table.loc["small teacher", "NC1, train"].split("[")[1].split(",")[0])
+    assert 0 < low < 1
+    assert "geometric mean" in penultimate_layer.tightness_finding(collapsed)
+    panel = figures.tightness(collapsed).axes[0]
+    assert all(x > 0 for line in panel.lines for x in line.get_xdata())

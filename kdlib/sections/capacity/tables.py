@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ...report.formatting import index_name_as_header, mean_and_half_width
+from ...report.formatting import index_name_as_header, mean_and_half_width, ratio_and_ends
 from .experiment import TARGETS
 
 NAMES = {
@@ -10,8 +10,8 @@ NAMES = {
     "large": "large",
     "large_early": "large, half of the epochs",
     "large_smoothed": "large, smoothed labels",
-    "large_teacher_plain": "large, without dropout or batch norm",
-    "small_teacher_regularized": "small, with dropout or batch norm",
+    "large_teacher_plain": "large, without dropout (CIFAR-10: without batch norm)",
+    "small_teacher_regularized": "small, with dropout (CIFAR-10: with batch norm)",
     "large_teacher_x0.5": "large, half as wide",
     "large_teacher_x0.75": "large, 0.75 times as wide",
     "large_teacher_x0.875": "large, 0.875 times as wide",
@@ -21,7 +21,10 @@ TAUGHT = {"responses": "the responses", "shuffled": "similarity shuffled", "smoo
 
 
 def confounded_teachers(table: pd.DataFrame) -> pd.DataFrame:
-    """Each teacher with its parameters, accuracy, entropy, NC1, and what its students know; mean ± half-width."""
+    """Each teacher with its parameters, accuracy, entropy, NC1, and what its students know; mean ± half-width.
+
+    Of NC1 geometric means and the ends of their intervals.
+    """
     shown = {
         "validation_accuracy": ("validation accuracy (%)", 1),
         "entropy": ("entropy at T = 9 (nats)", 2),
@@ -34,7 +37,13 @@ def confounded_teachers(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name, part in sorted(table.groupby("teacher"), key=lambda pair: pair[1].parameters.iloc[0]):
         row = {"teacher": NAMES[name], "parameters": f"{part.parameters.iloc[0]:,}"}
-        rows.append(row | {title: mean_and_half_width(part[c], digits) for c, (title, digits) in shown.items()})
+        rows.append(
+            row
+            | {
+                title: (ratio_and_ends if c.startswith("nc1") else mean_and_half_width)(part[c], digits)
+                for c, (title, digits) in shown.items()
+            }
+        )
     return index_name_as_header(pd.DataFrame(rows).set_index("teacher"))
 
 

@@ -40,7 +40,8 @@ def tightness(table: pd.DataFrame) -> Figure:
     for panel, column, title in zip(axes[0], ("nc1", "silhouette"), ("NC1", "silhouette"), strict=True):
         for y, ((teacher, _), rows) in enumerate(groups):
             for offset, (split, fill) in enumerate((("train", "full"), ("validation", "none"))):
-                interval = (ratio_interval if column == "nc1" else t_interval)(rows[rows.split == split][column])
+                values = rows[rows.split == split][column]
+                interval = ratio_interval(values[values > 0]) if column == "nc1" else t_interval(values)
                 height = y + 0.16 * (2 * offset - 1)
                 panel.plot([interval.low, interval.high], [height] * 2, color=COLOURS[teacher])
                 panel.plot(interval.mean, height, MARKERS[teacher], color=COLOURS[teacher], fillstyle=fill)

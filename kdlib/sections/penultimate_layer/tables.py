@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ...claims.intervals import ratio_interval, t_interval
+from ...claims.intervals import t_interval
 from ...report.formatting import (
     Markdown,
     format_interval,
@@ -34,10 +34,11 @@ def tightness_finding(table: pd.DataFrame) -> Markdown:
     """Sentence on the tightness of both teachers' clusters in the penultimate layer."""
     part = table[(table.setting == "default") & (table.split == "train")]
     by_teacher = {t: part[part.teacher == t] for t in ("small", "large")}
-    small, large = (format_interval(ratio_interval(rows.nc1), "", 3) for rows in by_teacher.values())
+    small, large = (ratio_and_ends(rows.nc1, 3) for rows in by_teacher.values())
     entropies = (format_interval(t_interval(rows.entropy), " nats", 2) for rows in by_teacher.values())
     return Markdown(
-        f"NC1 on training examples, smaller being tighter: small teacher {small}, large teacher {large}. "
+        "NC1 on training examples (geometric mean and 95% interval over seeds), smaller being tighter: small teacher "
+        f"{small}, large teacher {large}. "
         "The paper takes spread-out clusters for similarity information, and so for entropy; the entropy at T = 9: "
         f"small teacher {next(entropies)}, large teacher {next(entropies)}."
     )

@@ -45,8 +45,8 @@ def units(study: Study) -> tuple[list[Teacher], list[Student]]:
 
 
 def tables(study: Study) -> dict[str, pd.DataFrame]:
-    """`cells` and `full`, each control with and without a missing class; `epochs`, `settings`, `updates`, `selection`,
-    `gradients`, `assistants`.
+    """`cells` and `full`, each control with a missing class and, at T = 9, with none; `epochs`, `settings`,
+    `updates`, `selection`, `gradients`, `assistants`.
 
     A row's `control` says what is changed: nothing (`responses`), `t_squared`, similarity `shuffled`, `smoothed` away
     or replaced by `class_mean`, `hard` labels, or the large teacher's logits scaled to the small one's confidence

@@ -137,7 +137,7 @@ def regularization_part_minus_distillation_part(tables: Tables) -> Statistic:
 def student_accuracy_difference_at_matched_teachers(tables: Tables) -> Statistic:
     """Test accuracy of the student, small minus large teacher, each at the epoch at which the two are equally accurate.
 
-    nan where no two kept epochs are.
+    nan where no kept epochs at the lower of their highest accuracies are.
     """
     rows = _epochs(tables)
     gap = each_seed(rows, lambda rows: _at_equal_accuracy(rows, "student_accuracy"))
@@ -238,7 +238,7 @@ def half_the_gap_minus_gap_after_bias_correction(tables: Tables) -> Statistic:
 def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Statistic:
     """Half of the raw gap at the last epoch, minus the gap between epochs at which the teachers are equally accurate.
 
-    nan where no two kept epochs are.
+    nan where no kept epochs at the lower of their highest accuracies are.
     """
     rows = _epochs(tables)
     found = half_minus(rows, lambda rows: (_last_gap(rows, "raw"), _at_equal_accuracy(rows, "raw")))
@@ -249,8 +249,8 @@ def half_the_gap_minus_gap_at_equal_accuracy(tables: Tables) -> Statistic:
 def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Statistic:
     """Half of the raw gap at the last epoch, minus the gap to the large teacher where its entropy is the small one's.
 
-    That is the large teacher's epoch whose entropy is nearest to the small one's at its last; nan where that is its
-    last one too, or where the two entropies differ by more than `EQUALLY_SURE`.
+    That is the large teacher's epoch before its last whose entropy is nearest to the small one's at its last; nan where
+    the two entropies differ by more than `EQUALLY_SURE`.
     """
 
     apart = []
@@ -258,10 +258,12 @@ def half_the_gap_minus_gap_at_equal_entropy(tables: Tables) -> Statistic:
     def gaps(rows: DataFrame) -> tuple[float, float]:
         small, large = (at(rows, teacher=t) for t in TEACHERS)
         last = small.loc[small["epoch"].idxmax()]
-        stopped = large.loc[(large["entropy"] - last["entropy"]).abs().idxmin()]
-        distance = abs(stopped["entropy"] - last["entropy"])
-        if stopped["epoch"] == large["epoch"].max() or distance > EQUALLY_SURE:
+        earlier = large[large["epoch"] < large["epoch"].max()]
+        away = (earlier["entropy"] - last["entropy"]).abs()
+        distance = away.min()
+        if not distance <= EQUALLY_SURE:
             return _last_gap(rows, "raw"), np.nan
+        stopped = earlier.loc[away.idxmin()]
         apart.append(distance)
         return _last_gap(rows, "raw"), last["raw"] - stopped["raw"]
 
@@ -447,6 +449,7 @@ def _accuracies_matched(rows: DataFrame) -> str:
     pairs = [
         [teacher["validation_accuracy"] for teacher in _of_equal_accuracy(part)] for _, part in rows.groupby("seed")
     ]
+    pairs = [pair for pair in pairs if abs(pair[0] - pair[1]) <= LEARNED_AS_MUCH]  # others have no value
     if not pairs:
         return ""
     small, large = np.mean(pairs, axis=0)

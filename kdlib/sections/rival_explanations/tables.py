@@ -9,7 +9,14 @@ from ...claims.claims import load_claims
 from ...claims.controls import CHANGES, Finding, find, findings, load_controls
 from ...claims.intervals import Interval, t_interval
 from ...claims.registry import Tables
-from ...report.formatting import Markdown, format_interval, index_name_as_header, mean_and_half_width, setting_name
+from ...report.formatting import (
+    Markdown,
+    format_interval,
+    index_name_as_header,
+    mean_and_half_width,
+    ratio_and_ends,
+    setting_name,
+)
 from ...report.interval_marks import axis_over, can_be_drawn, interval_mark
 from ...report.verdict_table import Matrix
 
@@ -32,7 +39,7 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
 
 
 def control_findings(tables: dict[str, pd.DataFrame], dataset: str, section: str = "rival_explanations") -> Matrix:
-    """Every control that a section decides: whether it holds, what it measured, the results that it might explain."""
+    """Every control that a section decides by itself: whether it holds, what it measured, what it might explain."""
     titles = {claim.id: claim.title for claim in load_claims() if claim.applies_to(dataset)}
     others = {claim.notebook for claim in load_claims()} - {section}
     rows = {
@@ -129,7 +136,7 @@ def spread_and_missing_class(table: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             "teacher": setting_name(teacher, setting),
-            "NC1, train": mean_and_half_width(part.groupby("seed").nc1.mean(), 3),
+            "NC1, train": ratio_and_ends(part.groupby("seed").nc1.mean(), 3),
             "raw (%)": mean_and_half_width(part.groupby("seed").raw.mean()),
             "bias corrected (%)": mean_and_half_width(part.groupby("seed").corrected.mean()),
         }
