@@ -157,7 +157,7 @@ def test_a_users_matplotlibrc_changes_no_figure():
 
 @pytest.fixture
 def collapsed():
-    """Tightness of two teachers over three seeds: one's clusters collapsed once, the other's differ by factors of ten."""
+    """Tightness of two teachers over three seeds: one collapsed once, the other's NC1 differ by factors of ten."""
     columns = ["seed", "teacher", "setting", "split", "nc1", "silhouette", "entropy", "updates"]
     rows = [
         (s, teacher, "default", split, nc1, 0.1, 1.0, 110)
