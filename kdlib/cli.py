@@ -711,9 +711,19 @@ def store_verify(store: StoreOption = None) -> None:
 def store_export(
     folder: Annotated[Path, typer.Argument(**PATH, help="folder for the files, without an earlier export")],
     part: Annotated[int, typer.Option(help="size of a file in MiB, about", min=1)] = 64,
+    responses: Annotated[
+        bool,
+        typer.Option(
+            "--responses", help="with each teacher's responses after its last epoch: to train further students there"
+        ),
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Pack what was computed here for another machine, in a few files: everything but the tensors of teachers."""
+    if responses:
+        from .study.workers import store_last_responses
+
+        store_last_responses(Store(store))
     for file in Store(store).export(as_folder(folder, "FOLDER"), part << 20):
         typer.echo(file)
 

@@ -24,7 +24,7 @@ from ..training.systems import registry as registry_of_systems
 from ..training.systems.system import System
 from .checks import asked_workers
 from .settings import Settings
-from .store import Store, Unit, unit_key
+from .store import Store, Unit, read_unit, unit_key
 
 
 def worker_count(device: str = "auto") -> int:
@@ -203,14 +203,28 @@ def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int
     `further` epochs are stored likewise, from one reading of the run. Returns the unit of the first.
     """
     run = store.get("teacher", teacher.config(dataset))
-    stored = []
-    for each in (epoch, *further):
-        logits = teachers.responses(run.tensors, each)
-        short = logits.bfloat16()
-        kept = (short if torch.equal(short.float(), logits) else logits).clone()
-        config = _responses_config(teacher, each, dataset)
-        stored.append(store.put(Unit("responses", config, {"logits": kept}, run.provenance)))
-    return stored[0]
+    return [_put_responses(store, run, each) for each in (epoch, *further)][0]
+
+
+def store_last_responses(store: Store) -> None:
+    """Store what each teacher of the writable folder responded after its last epoch, as `store_responses` does."""
+    for path in store.paths():
+        if path.parent.name != "teacher":
+            continue
+        try:
+            run = read_unit(path)
+        except (FileNotFoundError, ValueError):  # removed meanwhile; or damaged, which `verify` and an export tell
+            continue
+        epoch = run.config["epochs"]
+        if not store.has("responses", {"teacher": run.config, "epoch": epoch}):
+            _put_responses(store, run, epoch)
+
+
+def _put_responses(store: Store, run: Unit, epoch: int) -> Unit:
+    logits = teachers.responses(run.tensors, epoch)
+    short = logits.bfloat16()
+    kept = (short if torch.equal(short.float(), logits) else logits).clone()
+    return store.put(Unit("responses", {"teacher": run.config, "epoch": epoch}, {"logits": kept}, run.provenance))
 
 
 def responses_to_send(store: Store, dataset: Dataset, students: Iterable[Student]) -> list[str]:

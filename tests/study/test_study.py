@@ -315,6 +315,27 @@ def test_a_student_is_trained_from_responses_that_were_kept_without_their_teache
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
+def test_an_export_with_responses_trains_further_students_elsewhere_without_training_their_teacher(
+    tmp_path, monkeypatch
+):
+    small = {"profile": "smoke", "seeds": 1, "temperatures": [9], "missing_classes": [0]}
+    whole, elsewhere = kdlib.Store(tmp_path / "whole"), kdlib.Store(tmp_path / "elsewhere")
+    study = kdlib.open_study("missing_class", small, store=whole)
+    student = study.student(study.teacher("small", 0), 9, missing_class=0)
+    [there] = study.student_results([student])
+    workers.store_last_responses(whole)
+    workers.store_last_responses(whole)  # once is enough
+    assert len([path for path in whole.paths() if path.parent.name == "responses"]) == 1
+    for path in (whole.root / "student").iterdir():
+        path.unlink()
+    [file] = whole.export(tmp_path / "sent", part_bytes=2**30)
+    elsewhere.import_file(file)
+    monkeypatch.setattr(teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained again"))
+    monkeypatch.setenv("KDLIB_WORKERS", "1")
+    [here] = kdlib.open_study("missing_class", small, store=elsewhere).student_results([student])
+    assert all(torch.equal(there[name], here[name]) for name in there)
+
+
 @pytest.mark.parametrize(
     ("held_out", "tested", "said"),
     [
