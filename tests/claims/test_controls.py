@@ -369,6 +369,8 @@ def test_the_table_of_controls_draws_what_holds_in_the_shade_and_names_what_it_w
         holds, measured, explained = rows[found.control.title]
         assert holds.get_text() == words[found.outcome]
         assert explained.get_text().split("; ") == [titles[c] for c in found.control.claims if c in titles]
+        if found.estimate is None:
+            assert f"No finding. {measured.get_text()}" == found.sentence
         if found.outcome == "explains" and found.estimate.has_width:
             ends = measured.select_one("line.interval")
             shade = measured.select_one("rect.wanted")

@@ -55,10 +55,10 @@ def control_findings(tables: dict[str, pd.DataFrame], dataset: str, section: str
 
 
 def _drawn(finding: Finding) -> str:
-    """HTML of a control's estimate beside the value above which its interval has to lie."""
+    """HTML of a control's estimate beside the value above which its interval has to lie; without one, why."""
     control, estimate = finding.control, finding.estimate
     if estimate is None:
-        return "–"
+        return html.escape(finding.sentence.removeprefix("No finding. "))
     words = html.escape("; ".join(filter(None, [f"{estimate} {control.unit}", control.measured, finding.remark])))
     if not can_be_drawn(estimate):
         return words
