@@ -1,12 +1,14 @@
 """Rival explanations and what the measurements say of each, by the rules of RULES.md."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import rules
 from .claims import Claim, judge
+from .inference import LEVEL
 from .intervals import Interval
-from .registry import STATISTICS, Lacking, Sections, Tables
+from .judging import decide
+from .registry import STATISTICS, Lacking, Sections, Statistic, Tables
 
 OUTCOMES = {"reproduced": "explains", "contradicted": "does not explain"}  # of a claim's verdict; else undecided
 CHANGES = {  # what a row's `control` in the tables stands for
@@ -128,7 +130,7 @@ def find(control: Control, tables: Tables) -> Finding:
     except Lacking as error:
         return Finding(control, "not decided", None, f"lacks {error.args[0]}", None, lacks=error.args[0])
     if found.to_explain is not None:
-        there = judge(rule, tables.dataset, replace(found, values=found.to_explain))
+        there = decide(rule, None, Statistic(found.to_explain), LEVEL)
         if there.verdict in ("undecided", "contradicted"):
             return Finding(control, "not decided", None, "", None, unexplained=there.estimate)
     verdict = judge(rule, tables.dataset, found)

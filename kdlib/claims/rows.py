@@ -88,6 +88,24 @@ def half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]])
     return replace(joined(found, found["a"] / 2 - found["b"]), to_explain=found["a"])
 
 
+def above_midpoint(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, float, float]]) -> Statistic:
+    """The first of three numbers of each seed minus the midpoint of the others, whose difference is to be explained."""
+    by_seed = {seed: terms(part) for seed, part in rows.groupby("seed")}
+    found = DataFrame(by_seed, index=["a", "more", "less"], dtype=float).T
+    found["b"] = (found["more"] + found["less"]) / 2
+    return replace(joined(found[["a", "b"]], found["a"] - found["b"]), to_explain=found["more"] - found["less"])
+
+
+def lead_at_each(rows: DataFrame, thing: str, column: str, of: str, minus: str) -> Statistic:
+    """A column's mean over one teacher's rows minus that over another's, for each seed at each value of `thing`."""
+
+    def difference_at(part: DataFrame) -> Series:
+        more, less = (at(part, teacher=teacher).groupby(thing)[column].mean() for teacher in (of, minus))
+        return more - less
+
+    return each_thing({seed: difference_at(part) for seed, part in rows.groupby("seed")}, thing)
+
+
 def lead(rows: DataFrame, column: str, of: str, minus: str, over: Sequence[str] = ()) -> Statistic:
     """A percentage of one teacher's rows minus another's, for each seed: the mean of the cells that `over` names."""
     keys = ["seed", *over]

@@ -181,9 +181,12 @@ def load_teacher(teacher: Teacher, run: dict[str, Tensor], dataset: Dataset, epo
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Images | Tensor, precision: str = "fp32") -> Tensor:
-    """Outputs [N, ...] of a model in evaluation mode for images [N, C, H, W]: of type fp32, computed in `precision`."""
-    training, size = model.training, MICRO_BATCH[images.device.type]
+def predict(model: nn.Module, images: Images | Tensor, precision: str = "fp32", at_once: int | None = None) -> Tensor:
+    """Outputs [N, ...] of a model in evaluation mode for images [N, C, H, W]: of type fp32, computed in `precision`.
+
+    `at_once`: how many images pass it together; None: as many as are fast on their device.
+    """
+    training, size = model.training, at_once or MICRO_BATCH[images.device.type]
     model.eval()
     with bf16_emulation(images.device, precision), autocast(images.device, precision):
         for start in range(0, max(1, len(images)), size):

@@ -14,7 +14,7 @@ from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
 from ...training.measures import cell_accuracies, nearest, test_percent, validation_percent, within_between_scatter
 from ...training.models import LADDER, VARIANTS, build_model, count_parameters, find_architecture
-from ...training.teachers import GHOST_BATCH, load_teacher, predict, responses
+from ...training.teachers import load_teacher, micro_batch_size, predict, responses
 from ..example_efficiency.experiment import sizes_at_equal_steps
 from ..penultimate_layer.experiment import sampled_members
 from ..sweet_spot.experiment import search_cells, search_map
@@ -125,14 +125,14 @@ def _measure(study: Study, run: Teacher, epoch: int) -> dict[str, Tensor]:
         "validation_accuracy": result["validation_accuracy"][at],
         "entropy": entropy(soft_labels(responses(result, epoch)[dataset.train.cpu()], TEMPERATURE)).mean(),
         "nc1": trained,
-        "nc1_initial": _nc1(study, untrained, GHOST_BATCH),
+        "nc1_initial": _nc1(study, untrained),
     }
 
 
-def _nc1(study: Study, model: torch.nn.Module, batch: int | None = None) -> Tensor:
+def _nc1(study: Study, model: torch.nn.Module) -> Tensor:
     members = sampled_members(study)[0]
-    parts = members.split(batch or len(members))
-    activations = torch.cat([predict(model.features, study.dataset.images[part]) for part in parts])
+    images = study.dataset.images[members]
+    activations = predict(model.features, images, at_once=micro_batch_size(model, images.device))
     return torch.tensor(within_between_scatter(activations, study.dataset.labels[members]))
 
 

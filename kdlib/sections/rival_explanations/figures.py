@@ -26,12 +26,13 @@ def controls(cells: pd.DataFrame, columns: dict[str, str]) -> Figure:
     """Figure of what each control changes at T = 9: a row for each, a mark with its interval for each teacher."""
     figure, axes = subplots(1, len(columns), 3.6, sharey=True)
     nine = cells[cells.temperature == TEMPERATURE]
+    # A student of hard labels alone has no teacher, whichever its row names.
+    nine = nine.assign(teacher=nine.teacher.where(nine.control != "hard", "none"))
     names = [name for name in CHANGES if name in set(nine.control)]
     for panel, (column, title) in zip(axes[0], columns.items(), strict=True):
         for y, name in enumerate(names):
-            # A student of hard labels alone has no teacher, whichever its row names.
-            for offset, teacher in ((0, "none"),) if name == "hard" else ((-0.13, "small"), (0.13, "large")):
-                part = nine[(nine.control == name) & ((nine.teacher == teacher) | (name == "hard"))]
+            for offset, teacher in ((-0.13, "small"), (0.13, "large"), (0, "none")):
+                part = nine[(nine.control == name) & (nine.teacher == teacher)]
                 if part.empty:
                     continue
                 interval = t_interval(part.groupby("seed")[column].mean())

@@ -10,6 +10,7 @@ from ...claims.rows import (
     NOTHING,
     PAIR,
     TEACHERS,
+    above_midpoint,
     at,
     difference,
     each_seed,
@@ -83,11 +84,7 @@ def general_student_without_teacher_minus_half_of_the_gain(tables: Tables) -> St
         return NOTHING
     table = taught.join(alone["b"].rename("alone"), how="inner").rename_axis("seed").reset_index()
 
-    def terms(rows: DataFrame) -> tuple[float, float]:
-        sweet, large, none = rows[["a", "b", "alone"]].iloc[0]
-        return none, (sweet + large) / 2
-
-    return replace(minus(table, terms), to_explain=table.set_index("seed").eval("a - b"))
+    return above_midpoint(table, lambda rows: tuple(rows[["alone", "a", "b"]].iloc[0]))
 
 
 @statistic
@@ -353,14 +350,11 @@ def class_mean_students_minus_midpoint_after_bias_correction(tables: Tables) -> 
     What the responses give beyond shuffled ones is to be explained.
     """
 
-    def value(rows: DataFrame) -> tuple[float, float]:
-        own, shuffled, means = (
-            at(rows, control=control)["corrected"].mean() for control in ("responses", "shuffled", "class_mean")
-        )
-        return means, (own + shuffled) / 2
+    def values(rows: DataFrame) -> tuple[float, ...]:
+        controls = ("class_mean", "responses", "shuffled")
+        return tuple(at(rows, control=control)["corrected"].mean() for control in controls)
 
-    beyond = _change(tables, "corrected", "small", of="responses", subtracted="shuffled")
-    return replace(minus(at(_cells(tables), teacher="small"), value), to_explain=beyond.values)
+    return above_midpoint(at(_cells(tables), teacher="small"), values)
 
 
 @statistic
@@ -432,24 +426,26 @@ def _last_gap(rows: DataFrame, column: str) -> float:
 
 def _at_equal_accuracy(rows: DataFrame, column: str) -> float:
     """Small minus large, of teachers of equal accuracy; nan where the nearest are not."""
-    small, large = _of_equal_accuracy(rows)
-    apart = abs(small["validation_accuracy"] - large["validation_accuracy"])
-    return small[column] - large[column] if apart <= LEARNED_AS_MUCH else np.nan
+    pair = _of_equal_accuracy(rows)
+    return pair[0][column] - pair[1][column] if pair else np.nan
 
 
 def _of_equal_accuracy(rows: DataFrame) -> list[Series]:
-    """Each teacher's row at the kept epoch whose accuracy is nearest to the lower of the two highest ones."""
+    """Each teacher's row at the kept epoch whose accuracy is nearest to the lower of the two highest ones.
+
+    Empty where the two accuracies are then more than `LEARNED_AS_MUCH` apart.
+    """
     teachers = [at(rows, teacher=t).sort_values("epoch") for t in TEACHERS]
     level = min(t["validation_accuracy"].max() for t in teachers)
-    return [t.loc[(t["validation_accuracy"] - level).abs().idxmin()] for t in teachers]
+    small, large = (t.loc[(t["validation_accuracy"] - level).abs().idxmin()] for t in teachers)
+    apart = abs(small["validation_accuracy"] - large["validation_accuracy"])
+    return [small, large] if apart <= LEARNED_AS_MUCH else []
 
 
 def _accuracies_matched(rows: DataFrame) -> str:
     """How equal the teachers of equal accuracy are, where only some epochs are kept."""
-    pairs = [
-        [teacher["validation_accuracy"] for teacher in _of_equal_accuracy(part)] for _, part in rows.groupby("seed")
-    ]
-    pairs = [pair for pair in pairs if abs(pair[0] - pair[1]) <= LEARNED_AS_MUCH]  # others have no value
+    found = [_of_equal_accuracy(part) for _, part in rows.groupby("seed")]
+    pairs = [[teacher["validation_accuracy"] for teacher in pair] for pair in found if pair]
     if not pairs:
         return ""
     small, large = np.mean(pairs, axis=0)

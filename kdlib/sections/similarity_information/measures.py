@@ -142,12 +142,17 @@ def _measure(study: Study, run: Run) -> dict[str, Tensor]:
 
 def _image_level(logits: Tensor, theirs: Tensor, labels: Tensor, grid: tuple[float, ...]) -> dict[str, Tensor]:
     """`images` [T, 2], mean cosines (see `non_target_cosines`), and `fit`: best T, cross-entropy there, and entropy."""
-    cosines = [non_target_cosines(soft_labels(logits.double(), t), theirs, labels).nanmean(0) for t in grid]
     entropy = torch.special.entr(theirs).sum(1).mean().item()
     return {
-        "images": torch.stack(cosines).float(),
+        "images": _mean_cosines(logits, theirs, labels, grid).float(),
         "fit": torch.tensor([*best_temperature(logits, theirs), entropy]),
     }
+
+
+def _mean_cosines(logits: Tensor, theirs: Tensor, labels: Tensor, grid: tuple[float, ...]) -> Tensor:
+    """`non_target_cosines` [T, 2], mean over images, at each temperature of a grid."""
+    logits = logits.double()
+    return torch.stack([non_target_cosines(soft_labels(logits, t), theirs, labels).nanmean(0) for t in grid])
 
 
 def with_people(study: Study, run: Run, name: str) -> dict[str, Tensor]:
@@ -175,15 +180,13 @@ def _on_test_images(study: Study, run: Run, votes: Tensor, labels: Tensor, peopl
     logits, grid = study.teacher_result(run.teacher)["test_logits"], temperatures(study)
     shares = votes.double() / votes.sum(1, keepdim=True)
     clear = yardsticks.clear_images(votes, labels)
-    theirs, own = votes[clear].double(), logits[clear].double()
-    over = torch.stack(
-        [non_target_cosines(soft_labels(own, t), theirs, labels[clear]).nanmean(0) for t in (*grid, *WIDE)]
-    )
-    leads = (over[:, 0] - over[:, 1])[len(grid) :]
+    seen = logits[clear], votes[clear].double(), labels[clear]
+    own, of_class = _mean_cosines(*seen, WIDE).T
+    leads = own - of_class
     return {
         "test": torch.stack([agreement(class_similarity(logits, labels, t), people) for t in grid]),
         "test_logits": agreement(mean_non_target_logits(logits, labels), people),
-        "images": over[: len(grid)].float(),
+        "images": _mean_cosines(*seen, grid).float(),
         "most": torch.tensor([leads.max().item(), WIDE[leads.argmax()]]),
         "count": clear.sum(),
         "fit": torch.tensor([*best_temperature(logits, shares), torch.special.entr(shares).sum(1).mean().item()]),

@@ -1,9 +1,9 @@
 """Statistics of the notebook `similarity_information` (paper, sections 4.1 and 4.3, seen from outside)."""
 
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from ...claims.registry import Statistic, Tables, statistic
-from ...claims.rows import TEACHERS, at, difference, each_seed, each_thing, last_epoch, six
+from ...claims.rows import at, difference, each_seed, last_epoch, lead_at_each, six
 
 ABSENT = "people's labels were not there"
 
@@ -68,13 +68,7 @@ def _leads(tables: Tables, yardstick: str, split: str) -> Statistic:
 
 def _at_each_temperature(rows: DataFrame, column: str) -> Statistic:
     """The small teacher's number minus the large one's at each of the six temperatures, for each seed."""
-
-    def lead(part: DataFrame) -> Series:
-        by_teacher = six(part).pivot_table(index="temperature", columns="teacher", values=column)
-        small, large = (by_teacher.get(teacher, Series(dtype=float)) for teacher in TEACHERS)
-        return (small - large).dropna()
-
-    return each_thing({seed: lead(part) for seed, part in rows.groupby("seed")}, "temperature")
+    return lead_at_each(six(rows), "temperature", column, "small", "large")
 
 
 def _temperature_free_lead(tables: Tables, yardstick: str, split: str) -> Statistic:

@@ -1,7 +1,6 @@
 """Statistics of the notebook `sweet_spot` (paper, sections 3.4, 5 and 6, figures 6 to 9)."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from pandas import DataFrame, Series
@@ -10,12 +9,12 @@ from ...claims.registry import Statistic, Tables, of_teachers, statistic
 from ...claims.rows import (
     NOTHING,
     PAIR,
+    above_midpoint,
     at,
     difference,
     each_seed,
-    each_thing,
     lead,
-    minus,
+    lead_at_each,
     rank_correlations,
     six,
     spearman,
@@ -150,13 +149,7 @@ def baseline_student_gain(tables: Tables) -> Statistic:
 @statistic
 def temperatures_at_which_the_sweet_spot_leads(tables: Tables) -> Statistic:
     """Test accuracy of the single-layer student, sweet spot minus default, at each temperature."""
-    rows = tables["sweet_spot"]["baseline"]
-
-    def gains(own: DataFrame) -> Series:
-        sweet, large = (at(own, teacher=t).groupby("temperature")["accuracy"].mean() for t in ("large_sweet", "large"))
-        return sweet - large
-
-    return each_thing({seed: gains(own) for seed, own in rows.groupby("seed")}, "temperature")
+    return lead_at_each(tables["sweet_spot"]["baseline"], "temperature", "accuracy", "large_sweet", "large")
 
 
 @statistic
@@ -235,16 +228,11 @@ def student_without_teacher_minus_half_of_the_gain(tables: Tables) -> Statistic:
 
     The gain that the sweet spot brings is to be explained.
     """
-    table = tables["sweet_spot"]["baseline"]
 
-    def accuracies(rows: DataFrame) -> tuple[float, float]:
-        sweet, large, none = (
-            at(rows, teacher=teacher)["accuracy"].mean() for teacher in ("large_sweet", "large", "none")
-        )
-        return none, (sweet + large) / 2
+    def accuracies(rows: DataFrame) -> tuple[float, ...]:
+        return tuple(at(rows, teacher=teacher)["accuracy"].mean() for teacher in ("none", "large_sweet", "large"))
 
-    gain = each_seed(table, lambda rows: difference(rows, "accuracy", "large_sweet", "large"))
-    return replace(minus(table, accuracies), to_explain=gain.values)
+    return above_midpoint(tables["sweet_spot"]["baseline"], accuracies)
 
 
 @statistic
