@@ -17,6 +17,7 @@ CHANGES = {  # what a row's `control` in the tables stands for
     "class_mean": "class means",
     "smoothed": "label smoothing, equal confidence",
     "hard": "hard labels alone",
+    "uniform": "uniform soft labels",
     "equal_confidence": "scaled to the small one's confidence",
     "t_squared": "KL term times T²",
 }
@@ -76,7 +77,7 @@ class Finding:
         if self.lacks:
             return f"No finding: there are no numbers of {self.lacks}."
         if self.unexplained is not None:
-            return f"No finding. {self.control.nothing.rstrip('.')} ({self.unexplained})."
+            return f"No finding. {self.control.nothing.rstrip('.')} ({self.unexplained} {self.control.unit})."
         if self.estimate is None:
             return f"No finding. {self.control.no_value}"
         if self.note:

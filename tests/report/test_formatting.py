@@ -79,12 +79,12 @@ def test_a_controls_number_stands_with_what_it_is_and_the_two_that_it_is_made_of
     rows = [
         (s, 9, "small", control, accuracy + s * (control == "responses"))
         for s in range(3)
-        for control, accuracy in (("smoothed", 95.0), ("responses", 97.0))
+        for control, accuracy in (("smoothed", 95.0), ("responses", 97.0), ("hard", 93.0))
     ]
     full = pd.DataFrame(rows, columns=["seed", "temperature", "teacher", "control", "accuracy"])
     said = control_finding({"full": full}, "mnist", "regularization")
-    assert "label smoothing minus the responses: -3.0 percentage points" in said
-    assert "the two are 95.0 and 98.0" in said
+    assert "label smoothing minus the midpoint of the responses and the labels alone: -0.5 percentage points" in said
+    assert "the two are 95.0 and 95.5" in said
 
 
 def test_what_is_said_of_examples_is_of_the_way_of_choosing_that_was_run():

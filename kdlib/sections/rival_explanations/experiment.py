@@ -49,8 +49,8 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     `updates`, `selection`, `gradients`, `assistants`.
 
     A row's `control` says what is changed: nothing (`responses`), `t_squared`, similarity `shuffled`, `smoothed` away
-    or replaced by `class_mean`, `hard` labels, or the large teacher's logits scaled to the small one's confidence
-    (`equal_confidence`).
+    or replaced by `class_mean`, `hard` labels, the large teacher's logits scaled to the small one's confidence
+    (`equal_confidence`), or soft labels that are the same for all classes (`uniform`).
     """
     study.train_teachers(units(study)[0])
     wanted = _cells(study, find_scale)
@@ -74,7 +74,10 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
 
 
 def _cells(study: Study, scale: Callable[[Study, int], float]) -> list[tuple[dict[str, Any], Student]]:
-    """(cell, student): every control of every seed, with each missing class and, at T = 9, with none."""
+    """(cell, student): every control of every seed, with each missing class and, at T = 9, with none.
+
+    Soft labels that are uniform say nothing of a missing class: they have students of all classes alone.
+    """
     found = []
     for seed in study.seeds:
         for control, capacity, temperature, changes in _controls(study, seed, scale):
@@ -83,6 +86,9 @@ def _cells(study: Study, scale: Callable[[Study, int], float]) -> list[tuple[dic
             whole = [None] if temperature == TEMPERATURE else []
             for missing in (*study.missing_classes, *whole):
                 found.append((cell, study.student(teacher, temperature, missing_class=missing, **changes)))
+        says_nothing = study.student(study.teacher("small", seed), TEMPERATURE, logit_scale=0.0)
+        cell = {"seed": seed, "teacher": "small", "control": "uniform", "temperature": TEMPERATURE}
+        found.append((cell, says_nothing))
     return found
 
 

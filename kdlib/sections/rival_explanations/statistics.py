@@ -24,7 +24,7 @@ from ...claims.rows import (
     two,
 )
 from ...training.choices import TEMPERATURE
-from ..sweet_spot.statistics import general_student_gain, general_student_gain_over_labels_alone
+from ..sweet_spot.statistics import general_student_gain
 
 LEARNED_AS_MUCH = 1  # points of validation accuracy that a teacher may lie from another and count as equal
 EQUALLY_SURE = 0.1  # nats by which the mean entropies of two teachers may differ and count as equal
@@ -79,12 +79,25 @@ def general_student_without_teacher_minus_half_of_the_gain(tables: Tables) -> St
 
     These are the large one by default and at its sweet spot; the gain that this brings is to be explained.
     """
-    taught, alone = general_student_gain(tables).percents, general_student_gain_over_labels_alone(tables).percents
-    if taught is None or alone is None:
-        return NOTHING
-    table = taught.join(alone["b"].rename("alone"), how="inner").rename_axis("seed").reset_index()
+    return _minus_half_of_the_gain(tables, "hard")
 
-    return above_midpoint(table, lambda rows: tuple(rows[["alone", "a", "b"]].iloc[0]))
+
+@statistic
+def general_student_of_uniform_labels_minus_half_of_the_gain(tables: Tables) -> Statistic:
+    """Test accuracy of the general student, all examples, T = 9: uniform soft labels minus two teachers' midpoint.
+
+    These are the large one by default and at its sweet spot; the gain that this brings is to be explained.
+    """
+    return _minus_half_of_the_gain(tables, "uniform")
+
+
+def _minus_half_of_the_gain(tables: Tables, control: str) -> Statistic:
+    taught = general_student_gain(tables).percents
+    if taught is None:
+        return NOTHING
+    accuracies = at(_full(tables), control=control).groupby("seed")["accuracy"].mean().rename("control")
+    table = taught.join(accuracies, how="inner").rename_axis("seed").reset_index()
+    return above_midpoint(table, lambda rows: tuple(rows[["control", "a", "b"]].iloc[0]))
 
 
 @statistic
@@ -386,10 +399,13 @@ def hard_over_soft_gradient_at_the_highest_temperature(tables: Tables) -> Statis
 
 
 @statistic
-def label_smoothing_minus_responses(tables: Tables) -> Statistic:
-    """Test accuracy of the small teacher's students: label smoothing of equal confidence minus its responses."""
+def label_smoothing_students_minus_half_of_the_gain(tables: Tables) -> Statistic:
+    """Test accuracy, small teacher: label smoothing of equal confidence minus the midpoint of responses and hard.
 
-    return minus(_full(tables), lambda rows: tuple(_accuracy(rows, "small", c) for c in ("smoothed", "responses")))
+    What the responses add to hard labels is to be explained.
+    """
+    controls = ("smoothed", "responses", "hard")
+    return above_midpoint(_full(tables), lambda rows: tuple(_accuracy(rows, "small", c) for c in controls))
 
 
 def _cells(tables: Tables) -> DataFrame:

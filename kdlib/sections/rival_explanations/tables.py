@@ -20,6 +20,7 @@ from ...report.formatting import (
 from ...report.interval_marks import axis_over, can_be_drawn, interval_mark
 from ...report.verdict_table import Matrix
 
+WITHOUT_TEACHER = ("hard", "uniform")  # controls whose students are the same whoever their teacher is
 OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
 
 
@@ -86,11 +87,11 @@ def full_accuracy_finding(full: pd.DataFrame) -> Markdown:
 
 
 def full_accuracy(full: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracy [%] of students of all classes at T = 9 under each control; of hard labels, without a teacher."""
+    """Test accuracy [%] of students of all classes at T = 9 under each control; of some, without a teacher."""
     part = full[full.temperature == 9]
     grid = part.groupby(["control", "teacher"])["accuracy"].apply(mean_and_half_width).unstack("teacher")
-    if "hard" in grid.index:
-        grid.loc["hard"] = grid.loc["hard"].ffill().bfill()
+    for control in grid.index.intersection(WITHOUT_TEACHER):
+        grid.loc[control] = grid.loc[control].ffill().bfill()
     names = {name: label for name, label in CHANGES.items() if name in grid.index}
     grid = grid.loc[list(names), ["small", "large"]].rename(index=names, columns="{} teacher".format).fillna("–")
     return index_name_as_header(grid.rename_axis("students of"))
