@@ -27,7 +27,7 @@ from .sections import SECTIONS
 from .sections.asked import parameters_of
 from .study import settings
 from .study.checks import asked_workers, check, duration
-from .study.store import Store, read_unit
+from .study.store import Store, check_holds_no_export, read_unit
 from .training import own_teachers
 
 
@@ -192,6 +192,8 @@ def data_show(
         typer.echo(f"{name}: complete, its sha256 is the published one\n  {human_labels.HUMAN_LABELS[name]}")
         return
     registry.find_source(name)
+    if source is not None and download:
+        raise InputError("--from and --download exclude each other: files that are here, or those that are published")
     if source is not None or download:
         sources.fetch(name, data_dir(), source)
     registry.check_files(name)
@@ -670,7 +672,7 @@ def store_ls(store: StoreOption = None) -> None:
             typer.echo(f"{path.parent.name:8} {path.stem} {error}")
             continue
         config = unit.config
-        what = config.get("measure") or config.get("network")
+        what = config.get("measure") or config.get("network") or unit.kind
         inner = config
         while isinstance(within := inner.get("teacher") or inner.get("student"), dict):
             inner = within
@@ -720,11 +722,13 @@ def store_export(
     store: StoreOption = None,
 ) -> None:
     """Pack what was computed here for another machine, in a few files: everything but the tensors of teachers."""
+    place, target = Store(store), as_folder(folder, "FOLDER")
+    check_holds_no_export(target)
     if responses:
         from .study.workers import store_last_responses
 
-        store_last_responses(Store(store))
-    for file in Store(store).export(as_folder(folder, "FOLDER"), part << 20):
+        store_last_responses(place)
+    for file in place.export(target, part << 20):
         typer.echo(file)
 
 

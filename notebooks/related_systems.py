@@ -79,9 +79,10 @@ kdlib.figures.differences_of_systems(tables["cells"], tables["missing"])
 # ## One table
 #
 # Test accuracy (%) with all examples, with few random ones of each class at as many steps, and on a class that was never seen
-# (every fifth removed in turn), raw and bias corrected. Differences in points with the half-width of their 95% interval; a star
-# marks those that stand among all arms of their column (Benjamini and Hochberg), a dagger those to labels alone that had less
-# computation. Costs are multiples of one student's of labels alone; that of tuned weights has all trials in it, that of the
+# (every fifth removed in turn), raw and bias corrected; in brackets minus labels alone. Differences in points with the half-width
+# of their 95% interval; a star marks those that stand among all arms of their column (Benjamini and Hochberg, those ahead and
+# those behind each by themselves), a dagger those to labels alone that still improved at their longest training, with less
+# computation than the arm. Costs are multiples of one student's of labels alone; that of tuned weights has all trials in it, that of the
 # sweet spot its search. Students of few examples are all trained to the end, those of labels alone too.
 #
 # The default weights are a system's published ones where its source has any for a loss of this kind, else those of equation 4,
@@ -116,10 +117,11 @@ kdlib.present.system_variants(tables["variants"])
 kdlib.present.assistant_candidates(tables["assistants"])
 
 # %% [markdown]
-# The class-distance loss tightens clusters on purpose, which Section 4.3 of the paper takes for lost similarity information.
+# The class-distance loss tightens clusters on purpose, which Section 4.3 of the paper takes for lost similarity information;
+# `mcmi` is to give responses more information on single examples, given their class.
 
 # %% kdlib={"tables": ["clusters"]} tags=["hide-input"]
-kdlib.present.class_distance_clusters(tables["clusters"])
+kdlib.present.teachers_clusters(tables["clusters"])
 
 # %% [markdown]
 # ## Verdicts

@@ -236,6 +236,7 @@ BAD = {
     "bench's device": (["bench", "--device", "tpu"], "device='tpu' cannot be used; allowed: auto, cpu, cuda"),
     "fetch": (["data", "digits", "--download"], "'digits' needs no files"),
     "fetch from": (["data", "mnist", "--from", "nowhere"], "nowhere holds no MNIST (torchvision's layout for 'mnist')"),
+    "fetch twice": (["data", "mnist", "--from", ".", "--download"], "--from and --download exclude each other"),
     "download what": (["data", "--download"], "which data set is meant? `kdlib data --list` names them"),
     "from, what": (["data", "--from", "nowhere"], "which data set is meant?"),
     "verify what": (["data", "--verify"], "which data set is meant?"),

@@ -15,6 +15,10 @@ from .test_cli import SMALL
 WORK = {
     "data": (["data", "digits"], "digits: complete"),
     "plan": (["plan", "missing_class", *SMALL], "missing"),
+    "plan of a section that decides no headline": (
+        ["plan", "similarity_information", "--profile", "smoke"],
+        "similarity_information on",
+    ),
     "compute": (["compute", "missing_class", *SMALL], "missing_class: "),
     "store": (["store", "ls"], "small_teacher seed 0"),
     "verify the store": (["store", "verify"], "0 damaged"),

@@ -104,4 +104,9 @@ def _jupytext(*arguments: str) -> None:
 
 def _contents(watched: list[Path]) -> list[tuple[Path, bytes]]:
     files = [p for top in watched for p in (sorted(top.rglob("*")) if top.is_dir() else [top])]
-    return [(p, p.read_bytes()) for p in files if p.is_file() and "__pycache__" not in p.parts]
+    found = []
+    for p in files:
+        if p.is_file() and "__pycache__" not in p.parts:
+            with suppress(FileNotFoundError):  # an editor's temporary file, gone since
+                found.append((p, p.read_bytes()))
+    return found

@@ -22,6 +22,7 @@ from ..report.shown import as_picture
 from ..training.choices import TEMPERATURE
 
 SPRITE_COLUMNS = 30
+LEAST = np.finfo(float).tiny  # of a probability, whose logarithm is drawn
 
 
 class Explorer:
@@ -50,7 +51,7 @@ def soft_labels(images: np.ndarray, labels: pd.DataFrame, shown: int, names: Seq
     """
     logits = {
         teacher: [
-            _rounded(TEMPERATURE * np.log(example.sort_values("class").soft_label), 4)
+            _rounded(TEMPERATURE * np.log(example.sort_values("class").soft_label.clip(lower=LEAST)), 4)
             for _, example in part.groupby("example")
         ]
         for teacher, part in labels.groupby("teacher")

@@ -5,12 +5,13 @@ import html
 import io
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 
 from ..claims import rules
+from ..claims.claim import OF_THE_DATA_SET
 from ..claims.claims import Verdict, evaluate
 from ..progress import format_duration
 from ..report.verdict_table import VerdictTable
@@ -131,8 +132,12 @@ def read_tables(content: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 
 def verdicts(study: Study, tables: dict[str, pd.DataFrame]) -> VerdictTable:
-    """The claims that this section's tables alone decide, with their verdicts."""
-    found = evaluate(study.dataset.name, {study.section: tables})
+    """The claims that this section's tables alone decide, with their verdicts.
+
+    What stands among all claims of the data set, those of other sections cannot say: the scoreboard does.
+    """
+    every = evaluate(study.dataset.name, {study.section: tables})
+    found = [replace(v, adjusted=None) if v.family == OF_THE_DATA_SET else v for v in every]
     trained = training_length(asdict(study.settings), study.section)
 
     def reach(verdict: Verdict) -> str:

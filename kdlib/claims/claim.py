@@ -8,6 +8,9 @@ PAPER_DATASETS = ("mnist", "fashion_mnist", "cifar10")
 BEYOND = "beyond"  # in place of the paper's section, of a claim that another source makes
 
 
+OF_THE_DATA_SET = "of the data set"  # the family of the paper's own claims
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim of the paper: an entry of a section's claims.yml; RULES.md explains the fields."""
@@ -54,7 +57,7 @@ class Claim:
         The paper's own claims on a data set are one family; those of other sources, one for each section.
         """
         if self.own:
-            return "of the data set"
+            return OF_THE_DATA_SET
         return f"of {self.notebook}" if self.section == BEYOND and not self.by_construction else None
 
     def bounds(self) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from . import rules
 from .claim import Claim
 from .inference import (
     LEVEL,
+    PValues,
     benjamini_hochberg,
     changed_by_leaving_out,
     hierarchical_bootstrap,
@@ -57,13 +58,18 @@ class Verdict:
     paper: float | None = None
     note: str = ""
     values: tuple[tuple[Any, Any], ...] = ()
-    p: float | None = None
+    tails: PValues | None = None
     adjusted: float | None = None
     family: str | None = None
     two_looks: str = ""
     left_out: tuple[tuple[int, str], ...] = ()
     seeds_needed: int | None = None
     premise: str = ""
+
+    @property
+    def p(self) -> float | None:
+        """The smaller of the two p values, two-sided; None without seeds."""
+        return None if self.tails is None else min(self.tails)
 
     @property
     def stands(self) -> bool:
@@ -120,9 +126,9 @@ def judge(claim: Claim, dataset: str, found: Statistic, level: float = LEVEL) ->
         estimate=decision.estimate,
         note=decision.note,
         values=_pairs(found),
-        p=decision.p,
+        tails=decision.tails,
     )
-    if decision.p is None:
+    if decision.tails is None:
         return verdict
 
     def without(seed: int) -> str:
@@ -187,10 +193,10 @@ def evaluate(
 
     verdicts = [_evaluate(claim, *joined[claim.notebook], statistic) for claim in claims]
     of = {claim.id: claim.family for claim in claims}
-    families: dict[str, dict[str, float]] = defaultdict(dict)
+    families: dict[str, dict[str, PValues]] = defaultdict(dict)
     for v in verdicts:
-        if (family := of[v.claim]) and v.p is not None and v.verdict in VERDICTS[:4]:
-            families[family][v.claim] = v.p
+        if (family := of[v.claim]) and v.tails is not None and v.verdict in VERDICTS[:4]:
+            families[family][v.claim] = v.tails
     adjusted = {claim: p for family in families.values() for claim, p in benjamini_hochberg(family).items()}
     return [replace(v, adjusted=adjusted.get(v.claim), family=of[v.claim]) for v in verdicts]
 
@@ -231,7 +237,7 @@ def _with_premise(
         how = _how_to_know(claim, error, verdict.dataset)
         return _of_unknown_premise(claim, verdict, f"lacks {_lacking(error, unlike)}{how}")
     held = decide(stated, None, premise, LEVEL)
-    if held.p is None:
+    if held.tails is None:
         return _of_unknown_premise(claim, verdict, held.note or held.verdict)
     measured = f"{claim.premise['words']}: {held.estimate}"
     if held.verdict == "reproduced":

@@ -5,7 +5,7 @@ smaller tail), so that the smaller one is at most 0.05 where a 95% interval leav
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from itertools import permutations
 
@@ -201,11 +201,17 @@ def seeds_needed(effect: float, level: float = LEVEL) -> int | None:
     return high
 
 
-def benjamini_hochberg(p: Mapping[str, float]) -> dict[str, float]:
-    """Adjusted p values (Benjamini & Hochberg 1995) of a family, by name."""
+def benjamini_hochberg(tails: Mapping[Hashable, PValues]) -> dict[Hashable, float]:
+    """Adjusted p values (Benjamini & Hochberg 1995) of a family, by name, from two of each: for it, and against it.
+
+    Each direction is adjusted by itself, and the smaller counts: else sure losers make it easier to win.
+    """
     from scipy import stats
 
-    return dict(zip(p, map(float, stats.false_discovery_control(list(p.values()))), strict=True)) if p else {}
+    if not tails:
+        return {}
+    smaller = stats.false_discovery_control(np.array(list(tails.values())), axis=0).min(axis=1)
+    return dict(zip(tails, smaller.tolist(), strict=True))
 
 
 def changed_by_leaving_out(seeds: Sequence[int], verdict: str, judge: Callable[[int], str]) -> dict[int, str]:

@@ -27,12 +27,12 @@ from .registry import Statistic
 
 @dataclass(frozen=True)
 class Decision:
-    """Verdict of a claim at a level, with the estimate and the p value that led to it, where there are seeds."""
+    """Verdict of a claim at a level, with the estimate and two p values, for and against, if there are seeds."""
 
     verdict: str
     note: str = ""
     estimate: Interval | None = None
-    p: float | None = None
+    tails: PValues | None = None
 
 
 def decide(claim: Claim, size: float | None, found: Statistic, level: float) -> Decision:
@@ -53,7 +53,7 @@ def decide(claim: Claim, size: float | None, found: Statistic, level: float) -> 
     verdict = "reproduced" if supports <= level else "contradicted" if opposes <= level else "undecided"
     if verdict == "reproduced" and claim.kind == "direction":
         verdict = _reached(claim, size, estimate)
-    return Decision(verdict, note, estimate, min(supports, opposes))
+    return Decision(verdict, note, estimate, (supports, opposes))
 
 
 def seeds_that_would_decide(claim: Claim, found: Statistic, level: float) -> int | None:
@@ -116,7 +116,7 @@ def _every(claim: Claim, found: Statistic, level: float) -> Decision:
     every = len(found.values.columns)
     if len(known) < every:
         note += f"; {every - len(known)} of {every} without a value"
-    return Decision(verdict, note, estimates[weakest], min(supports, opposes))
+    return Decision(verdict, note, estimates[weakest], (supports, opposes))
 
 
 def _without_seeds(claim: Claim, size: float | None, known: Series, note: str) -> Decision:

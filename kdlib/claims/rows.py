@@ -82,6 +82,11 @@ def minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> S
     return replace(joined(found, found["a"] - found["b"]), percents=found)
 
 
+def over_other_seeds(by_seed: DataFrame, seed: int) -> Series:
+    """Mean of each row over the columns of all seeds but one, so that nothing is chosen on the seed that tests it."""
+    return by_seed.drop(columns=seed).mean(axis=1).dropna()
+
+
 def half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]]) -> Statistic:
     """Half of the first minus the second of two numbers of each seed; the first is what there is to explain."""
     found = two(rows, terms)

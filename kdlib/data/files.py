@@ -232,10 +232,10 @@ def parse_idx(content: bytes) -> "ndarray":
     """
     import numpy as np
 
-    kind, axes = content[2], content[3]
-    shape = np.frombuffer(content, ">u4", axes, 4).astype(int)
-    if content[:2] != bytes(2) or kind != 8 or not 1 <= axes <= 3:
+    if content[:3] != b"\0\0\x08" or content[3:4] not in (b"\1", b"\2", b"\3"):
         raise ValueError("not a file of unsigned bytes in the IDX format")
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", axes, 4).astype(int)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 

@@ -46,6 +46,11 @@ def open_study(
     shared = like is not None and like.load_arguments == load_arguments
     dataset = like.dataset if shared else load_dataset(**load_arguments)
     settings, clipped = _fit(settings, dataset, by_hand)
+    if settings.large_teacher != CAPACITIES["large"] and settings.system_teachers == ("large_sweet",):
+        raise InputError(
+            f"system_teachers=['large_sweet'] cannot be used with large_teacher={settings.large_teacher}: it was not "
+            "trained here, and has no sweet spot. Allowed besides: small, large"
+        )
     devices.make_deterministic(device)
     store = (store or Store()).recording(rules.digests())
     definition = _definition(section)

@@ -74,8 +74,12 @@ def _needed_by(claim: Claim) -> tuple[str, ...]:
 
 
 def published_undecided(dataset: str) -> set[str]:
-    """Ids of the claims on which a data set's published tables have no verdict yet: all where none is published."""
-    tables = published_tables(paths.project_root() / "results" / dataset)
+    """Ids of the claims on which a data set's published tables have no verdict yet: all where none is published.
+
+    The package alone, without the project, has no published tables.
+    """
+    root = paths.checkout()
+    tables = published_tables(root / "results" / dataset) if root else {}
     return {v.claim for v in evaluate(dataset, tables) if not _settled(v)}
 
 

@@ -130,6 +130,12 @@ def verified_units(path: Path) -> dict[str, bytes]:
     return units
 
 
+def check_holds_no_export(folder: Path) -> None:
+    """Raise `InputError` where a folder holds an export of a store already."""
+    if any(folder.glob("units-*.parquet")):
+        raise InputError(f"{folder} holds an export already: remove it, or choose another folder")
+
+
 def _parts(rows: Iterable[dict[str, Any]], part_bytes: int) -> Iterator[list[dict[str, Any]]]:
     part, size = [], 0
     for row in rows:
@@ -388,8 +394,7 @@ class Store:
 
         Returns the files. Raises `InputError` where the folder holds another export, or the store nothing.
         """
-        if any(folder.glob("units-*.parquet")):
-            raise InputError(f"{folder} holds an export already: remove it, or choose another folder")
+        check_holds_no_export(folder)
         nothing = InputError(f"the store {self.root} holds no sound unit: there is nothing to export")
         if not any(self.paths()):
             raise nothing

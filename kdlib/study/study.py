@@ -403,13 +403,20 @@ class Study:
             if isinstance(error, BrokenProcessPool) and "task has failed to un-serialize" not in str(error):
                 raise
             raise InputError(
-                f"data set {self.dataset.name!r} was registered in this process, and its loader cannot be sent to "
-                "workers: put it into a file of plugins/, which they import by themselves, or set KDLIB_WORKERS=1"
+                f"what was registered in this process ({self._registered_here()}) cannot be sent to workers: put it "
+                "into a file of plugins/, which they import by themselves, or set KDLIB_WORKERS=1"
             ) from error
         except (StoreError, OutOfTime, KeyboardInterrupt):
             # Else each complains when the process ends, which waits for what they have in hand.
             get_reusable_executor(reuse=True).shutdown(kill_workers=True)
             raise
+
+    def _registered_here(self) -> str:
+        """The data set, networks and systems that no worker imports by itself, as a phrase."""
+        source = registry.find_source(self.settings.dataset)
+        own = [] if source.builtin or source.plugin else [f"the data set {self.dataset.name}"]
+        own += [f"the network {name}" for name in models.registered_networks()]
+        return ", ".join([*own, *(f"the system {name}" for name in systems.registered_systems())]) or "nothing"
 
     def _estimate(self, argument: Any, count: int) -> float:
         """Estimated seconds of a task among `count` at once: on an accelerator each has its share alone."""

@@ -196,16 +196,6 @@ def has_responses(store: Store, dataset: Dataset, student: Student) -> bool:
     return not student.needs_responses or all(store.has("responses", config) for config in configs)
 
 
-def store_responses(store: Store, dataset: Dataset, teacher: Teacher, epoch: int, *further: int) -> Unit:
-    """Store a teacher's responses after an epoch as a unit of their own, small enough to be sent to another machine.
-
-    Where every logit is a number of bf16, as after training in bf16, they are stored as such: half of the room.
-    `further` epochs are stored likewise, from one reading of the run. Returns the unit of the first.
-    """
-    run = store.get("teacher", teacher.config(dataset))
-    return [_put_responses(store, run, each) for each in (epoch, *further)][0]
-
-
 def store_last_responses(store: Store) -> None:
     """Store what each teacher of the writable folder responded after its last epoch, as `store_responses` does."""
     for path in store.paths():
@@ -217,10 +207,14 @@ def store_last_responses(store: Store) -> None:
             continue
         epoch = run.config["epochs"]
         if not store.has("responses", {"teacher": run.config, "epoch": epoch}):
-            _put_responses(store, run, epoch)
+            store_responses(store, run, epoch)
 
 
-def _put_responses(store: Store, run: Unit, epoch: int) -> Unit:
+def store_responses(store: Store, run: Unit, epoch: int) -> Unit:
+    """Store what a teacher's run responded after an epoch as a unit of its own, small enough for another machine.
+
+    Where every logit is a number of bf16, as after training in bf16, they are stored as such: half of the room.
+    """
     logits = teachers.responses(run.tensors, epoch)
     short = logits.bfloat16()
     kept = (short if torch.equal(short.float(), logits) else logits).clone()
@@ -238,8 +232,9 @@ def responses_to_send(store: Store, dataset: Dataset, students: Iterable[Student
         if not store.has("responses", _responses_config(teacher, epoch, dataset)):
             missing.setdefault(teacher, []).append(epoch)
     for teacher, epochs in missing.items():
-        if store.has("teacher", teacher.config(dataset)):
-            store_responses(store, dataset, teacher, *epochs)
+        if run := store.get("teacher", teacher.config(dataset)):
+            for epoch in epochs:
+                store_responses(store, run, epoch)
     configs = [_responses_config(*pair, dataset) for pair in wanted]
     return [unit_key("responses", config) for config in configs if store.has("responses", config)]
 

@@ -3,11 +3,9 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-import torch
-
 from ..data.dataset import Dataset
 from .config import Student, Teacher
-from .models import build_model, training_operations
+from .models import build_model, forward_operations, training_operations
 from .students import batch_size_and_steps
 from .systems.divided import PARTS
 from .systems.registry import find_system
@@ -68,17 +66,4 @@ def responses_operations(teacher: Teacher, dataset: Dataset) -> int:
 def operations_of_example(network: str, dataset: Dataset, training: bool = True) -> int:
     """Floating-point operations of one example in a training step of a network, or else in its forward pass alone."""
     model = build_model(network, dataset.family, dataset.shape, dataset.classes)
-    return training_operations(model, dataset.shape) if training else forward_operations(model, dataset.shape)
-
-
-def forward_operations(model: torch.nn.Module, shape: tuple[int, int, int]) -> int:
-    """Floating-point operations of one example's forward pass, in convolutions and dense layers.
-
-    Arguments: `model` on the CPU, `shape` (channels, height, width) of an image.
-    """
-    from torch.utils.flop_counter import FlopCounterMode  # slow to import, and rarely wanted
-
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(torch.zeros(1, *shape))
-    model.train()
-    return counter.get_total_flops()
+    return (training_operations if training else forward_operations)(model, dataset.shape)

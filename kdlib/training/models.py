@@ -6,7 +6,7 @@ The paper prints only numbers of layers and of parameters. Which widths fit is w
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
@@ -334,9 +334,18 @@ def training_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
     A multiplication with its addition counts as two; nothing is counted for the gradient by the images. Arguments:
     `model`; `shape` (channels, height, width) of an image.
     """
+    return _operations(model, shape, lambda outputs: outputs.sum().backward())
+
+
+def forward_operations(model: ConvNet, shape: tuple[int, int, int]) -> int:
+    """Floating-point operations of one example's forward pass alone, counted as `training_operations` does."""
+    return _operations(model, shape, lambda outputs: None)
+
+
+def _operations(model: ConvNet, shape: tuple[int, int, int], then: Callable[[Tensor], None]) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # slow to import, and rarely wanted
 
     counted = copy.deepcopy(model).to("meta").eval()  # where every convolution is the library's, padding and all
     with FlopCounterMode(display=False) as counter:
-        counted(torch.zeros(1, *shape, device="meta")).sum().backward()
+        then(counted(torch.zeros(1, *shape, device="meta")))
     return counter.get_total_flops()

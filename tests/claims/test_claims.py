@@ -416,8 +416,8 @@ def test_p_values_of_other_sources_claims_are_adjusted_among_those_of_their_sect
     found = evaluate("mnist", {"related_systems": {"cells": pd.DataFrame(rows)}})
     judged = {v.claim: v for v in found if v.adjusted is not None}
     assert set(judged) == {"label-smoothing-gain", "alr-gain", "ols-gain"}
-    p = {name: v.p for name, v in judged.items()}
-    assert {name: v.adjusted for name, v in judged.items()} == pytest.approx(benjamini_hochberg(p))
+    tails = {name: v.tails for name, v in judged.items()}
+    assert {name: v.adjusted for name, v in judged.items()} == pytest.approx(benjamini_hochberg(tails))
     assert {v.family for v in judged.values()} == {"of related_systems"}
 
 

@@ -239,8 +239,17 @@ def test_where_seeds_agree_all_but_wholly_two_are_enough(effect):
 
 
 def test_adjusted_p_values_are_benjamini_and_hochbergs():
-    assert benjamini_hochberg({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.04, "c": 0.04})
+    tails = {"a": (0.01, 1.0), "b": (0.04, 1.0), "c": (0.03, 1.0)}
+    assert benjamini_hochberg(tails) == pytest.approx({"a": 0.03, "b": 0.04, "c": 0.04})
     assert benjamini_hochberg({}) == {}
+
+
+def test_sure_losers_do_not_make_it_easier_to_win():
+    alone = benjamini_hochberg({"near": (0.03, 1.0), "none": (0.6, 1.0), "other": (0.9, 1.0)})
+    beside = benjamini_hochberg(
+        {"near": (0.03, 1.0), "none": (0.6, 1.0), "other": (0.9, 1.0)} | dict.fromkeys(range(40), (1.0, 1e-06))
+    )
+    assert beside["near"] > alone["near"] > 0.05 and beside[0] <= 0.05
 
 
 def test_the_bootstrap_draws_seeds_and_cells():

@@ -34,8 +34,8 @@ kdlib.register_system(
 )
 """
 SMALL = {"profile": "smoke", "seeds": 1, "examples": 200, "teacher_epochs": 1, "student_epochs": 1, "trials": 1}
-# Those that the variants take, equation 4, and one that needs its teacher's epochs.
-KEPT = ("rbkd", "takd", "residual", "tfkd_self", "tfkd_reg", "label_smoothing", "class_distance", "snapshots")
+# Those that the variants and clusters take, equation 4, and one that needs its teacher's epochs.
+KEPT = ("rbkd", "takd", "residual", "tfkd_self", "tfkd_reg", "label_smoothing", "class_distance", "mcmi", "snapshots")
 
 
 @pytest.fixture

@@ -63,7 +63,9 @@ def test_of_a_teacher_whose_responses_are_here_students_alone_are_missing():
     wanted = study.units()[1]
     for student in wanted:
         if student.needs_responses:
-            workers.store_responses(study.store, study.dataset, student.teacher, student.teacher_epoch)
+            workers.store_responses(
+                study.store, study.store.get("teacher", student.teacher.config(study.dataset)), student.teacher_epoch
+            )
     for kind in ("teacher", "student"):
         for path in (study.store.root / kind).iterdir():
             path.unlink()

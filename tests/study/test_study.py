@@ -307,7 +307,7 @@ def test_a_student_is_trained_from_responses_that_were_kept_without_their_teache
         teacher = study.teacher("small", 0)
         if place is whole:
             study.train_teachers([teacher])
-            kept = workers.store_responses(whole, study.dataset, teacher, teacher.epochs)
+            kept = workers.store_responses(whole, whole.get("teacher", teacher.config(study.dataset)), teacher.epochs)
             assert kept.tensors["logits"].dtype == torch.bfloat16
             bare.put(kept)
         results += study.student_results([study.student(teacher, 9, missing_class=0)])

@@ -119,7 +119,7 @@ def test_an_assistant_is_trained_from_stored_responses_without_its_teacher(study
     student = study.student(study.teacher("large", 0), TEMPERATURE, system="takd")
     result = study.student_results([student])[0]
     above = student.teacher.taught_by
-    sent = workers.store_responses(study.store, study.dataset, above, above.epochs)
+    sent = workers.store_responses(study.store, study.store.get("teacher", above.config(study.dataset)), above.epochs)
     home = type(study)(study.definition, study.settings, study.dataset, kdlib.Store(tmp_path / "home"), {}, [])
     assert home.lacking_teachers([student.teacher]) == [above, student.teacher]
     home.store.put(sent)

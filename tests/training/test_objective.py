@@ -72,6 +72,13 @@ def test_a_stack_trains_each_student_as_the_loop_does_by_every_system(name, tiny
         torch.testing.assert_close(predict(one, digits.images), predict(alone, digits.images), rtol=1e-5, atol=1e-5)
 
 
+def test_temperatures_that_are_whole_numbers_are_those_with_a_point(tiny_teacher, logits, digits):
+    """As in README's example: an integer to a negative power is 0, and soft labels would weigh nothing."""
+    whole, point = ([Student(tiny_teacher, 2, kind(t), epochs=1) for t in (3, 9, 20)] for kind in (int, float))
+    (ours, _), (theirs, _) = (trained(group, digits, logits, "stacked") for group in (whole, point))
+    assert all(map(torch.equal, ours, theirs)) and not torch.equal(ours[0], ours[1])
+
+
 @pytest.mark.parametrize("name", STACKED)
 def test_a_student_alone_is_bit_for_bit_that_of_the_stack_by_every_system(name, tiny_teacher, logits, digits):
     group = [replace(student, network="general_student") for student in arms(tiny_teacher, name)]

@@ -645,6 +645,18 @@ SQUARES = System(
         ({"kind": "D"}, "the kind of a system 'D' cannot be used; allowed: A, B, C"),
         ({"main": "beta"}, "the main parameter of a system 'beta' cannot be used; allowed: scale"),
         ({"parameters": (Parameter("scale", -1.0, "this test"),)}, "scale=-1.0 cannot be used"),
+        ({"name": 5}, "a system's name"),
+        (
+            {"parameters": (Parameter("scale", 1.0, "this test", of="totl"),)},
+            "decides 'totl' cannot be used; allowed: term",
+        ),
+        (
+            {"parameters": (Parameter("weight", 1.0, "", of="total"),), "main": "weight"},
+            "it needs both hard and weight",
+        ),
+        ({"needs": ("response",)}, "what a system needs 'response' cannot be used; allowed: responses, labels"),
+        ({"fields": ("alpha",)}, "a field of a student that a system has 'alpha' cannot be used; allowed: scale"),
+        ({"grid": (-1.0, 1.0)}, "scale=-1.0 cannot be used"),
     ],
 )
 def test_an_entry_that_does_not_hold_together_is_refused(changes, message):

@@ -173,7 +173,7 @@ def _rows(
     if not len(table):
         raise InputError(f"{path} has no rows")
     columns, said = list(table.columns), []
-    if not labelled and options.label not in columns and not any(c.lower() in LABELS for c in columns):
+    if headed and not labelled and options.label not in columns and not any(c.lower() in LABELS for c in columns):
         note = f"{path.name} has no column of labels, and is left aside: no accuracy can be measured on it"
         return None, [note]
     if not headed and options.label is None:

@@ -49,29 +49,30 @@ def _beats(rows: pd.DataFrame, spent: str) -> str:
     held, start = rows[rows.n > 1], spent[0].upper() + spent[1:]
     if held.empty:
         return f"{start}, it is not decided whether any system beats labels alone: one seed gives no interval."
-    shown, less = held.adjusted <= LEVEL, held.allowed < 1
+    shown, less = held.adjusted <= LEVEL, held.cut_short.astype(bool)
     ahead, behind = shown & (held.low > 0), shown & (held.high < 0)
-    winners, short = held[ahead & ~less], (ahead & less).sum()
-    fair = held if (~less).sum() == 0 else held[~less]
-    best = held.loc[(fair if winners.empty else winners)["mean"].idxmax()]
+    winners, short, fair = held[ahead & ~less], (ahead & less).sum(), held[~less]
+    best = held.loc[(held if fair.empty else fair if winners.empty else winners)["mean"].idxmax()]
     interval = Interval(best["mean"], best.low, best.high, int(best.n))
     farthest = f"{_arm_name(best)}: {interval} points, adjusted p = {best.adjusted:.2g}"
+    arms = f"the {len(fair)} arms that can be compared" if less.any() else f"{len(held)} arms"
     if winners.empty:
         best_of = "farthest ahead" if best["mean"] > 0 else "least behind"
-        said = f"**none of {len(held)} arms is shown to beat labels alone** ({best_of} {farthest})"
+        none = "no arm" if fair.empty else f"none of {arms}"
+        said = f"**{none} is shown to beat labels alone** ({best_of} {farthest})"
     elif len(winners) == 1:
-        said = f"**one of {len(held)} arms beats labels alone** ({farthest})"
+        said = f"**one of {arms} beats labels alone** ({farthest})"
     else:
         names = ", ".join(dict.fromkeys(f"`{name}`" for name in winners.sort_values("mean", ascending=False).system))
-        said = f"**{len(winners)} of {len(held)} arms beat labels alone**: {names} (farthest ahead {farthest})"
+        said = f"**{len(winners)} of {arms} beat labels alone**: {names} (farthest ahead {farthest})"
     said += f"; behind: {behind.sum()}, undecided: {(~ahead & ~behind).sum()}"
     if held.allowed.max() > 1.5:
         said += f"; labels alone had up to {held.allowed.max():.1f} times an arm's computation"
     if less.any():
         lead = f", and {short} of them {'leads' if short == 1 else 'lead'} it" if short else ""
         said += (
-            f"; against {less.sum()} arms labels alone had less computation, at least "
-            f"{held.allowed.min():.0%} of theirs{lead}"
+            f"; {less.sum()} arms cannot be compared: labels alone still improved at the longest training, at least "
+            f"{held.allowed[less].min():.0%} of theirs{lead}"
         )
     return f"{start}, {said}."
 
@@ -85,8 +86,9 @@ def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     """Every arm: accuracies [%], mean ± half-width; differences; operations as multiples of a student's.
 
     An arm whose tuned value is the default one stands once, as "both"; a reader's own system is marked. A star marks
-    a difference whose interval excludes 0 and whose adjusted p is at most 0.05, a dagger one to labels alone that were
-    not trained as long.
+    a difference whose interval excludes 0 and whose adjusted p is at most 0.05, a dagger one to labels alone that
+    might have improved with the rest of the arm's computation. In brackets behind accuracies with few examples and on a
+    missing class: minus labels alone.
     """
     found = differences(cells, missing)
     kept = without_repeats(cells)
@@ -97,6 +99,12 @@ def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     for (teacher, system, weights), part in once.groupby(ARM, sort=False):
         whole = part[part.full]
         own = found[(found.teacher == teacher) & (found.system == system) & (found.weights == weights)]
+        beside = own[own.to == LABELS].set_index("measure")
+
+        def against_labels(measure: str, values: pd.Series, beside: pd.DataFrame = beside) -> str:
+            lead = f" ({_difference(beside.loc[measure], 1)})" if measure in beside.index else ""
+            return f"{mean_and_half_width(values, 1)}{lead}"
+
         row = {
             "system": f"{system} (your own)" if is_own(system) else system,
             "teacher": STARTS[teacher],
@@ -104,10 +112,10 @@ def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
             "all": mean_and_half_width(whole.accuracy, 2),
         }
         for number, few in part[~part.full].groupby("examples_per_class"):
-            row[f"{number:g} a class"] = mean_and_half_width(few.accuracy, 1)
+            row[f"{number:g} a class"] = against_labels(f"{number:g} examples", few.accuracy)
         removed = missing[(missing.teacher == teacher) & (missing.system == system) & (missing.weights == weights)]
         for column, title in (("raw", "missing, raw"), ("corrected", "missing, corrected")):
-            row[title] = mean_and_half_width(removed.groupby("seed")[column].mean(), 1)
+            row[title] = against_labels(f"missing class, {column}", removed.groupby("seed")[column].mean())
         full = own[own.measure == "all examples"].set_index("to")
         for to, title in (
             (BASE, "− equation 4"),
@@ -122,13 +130,13 @@ def related_systems(cells: pd.DataFrame, missing: pd.DataFrame) -> pd.DataFrame:
     return index_name_as_header(pd.DataFrame(rows).set_index("system"))
 
 
-def _difference(row: pd.Series) -> str:
+def _difference(row: pd.Series, decimals: int = 2) -> str:
     if row.n == 0:
         return "–"
     star = "*" if row.n > 1 and (row.low > 0 or row.high < 0) and row.adjusted <= LEVEL else ""
-    half = f" ± {(row.high - row.low) / 2:.2f}" if row.n > 1 else ""
-    less = "\N{DAGGER}" if row.allowed < 1 else ""
-    return f"{row['mean']:+.2f}{half}{star}{less}".replace(" ", "\N{NO-BREAK SPACE}")
+    half = f" ± {(row.high - row.low) / 2:.{decimals}f}" if row.n > 1 else ""
+    less = "\N{DAGGER}" if row.cut_short else ""
+    return f"{row['mean']:+.{decimals}f}{half}{star}{less}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def system_trials(trials: pd.DataFrame) -> pd.DataFrame:
@@ -185,12 +193,13 @@ def assistant_candidates(assistants: pd.DataFrame) -> pd.DataFrame:
     return index_name_as_header(pd.DataFrame(rows).set_index("assistant"))
 
 
-def class_distance_clusters(clusters: pd.DataFrame) -> pd.DataFrame:
-    """NC1 and validation accuracy [%] of the plain and of the class-distance large teacher."""
+def teachers_clusters(clusters: pd.DataFrame) -> pd.DataFrame:
+    """NC1, conditional information [nats] and validation accuracy [%] of the large teacher as each system trains it."""
     rows = [
         {
             "large teacher": name.replace("_", " "),
             "NC1": mean_and_half_width(part.nc1, 3),
+            "conditional information (nats)": mean_and_half_width(part.information, 4),
             "validation accuracy (%)": mean_and_half_width(part.accuracy, 2),
         }
         for name, part in clusters.groupby("teacher", sort=False)

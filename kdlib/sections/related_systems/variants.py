@@ -11,10 +11,11 @@ from ...study.study import Study
 from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.measures import last_validation_percent, within_between_scatter
+from ...training.similarity import entropy_parts
 from ...training.systems.features import transfer_features
 from ...training.systems.registry import find_system
 from ...training.systems.taught import ASSISTANTS, distance_from_mean, nearest_to_mean, path
-from ...training.teachers import load_teacher, predict
+from ...training.teachers import load_teacher, predict, responses
 from ..penultimate_layer.experiment import sampled_members
 from .arms import (
     Start,
@@ -91,13 +92,19 @@ def class_distance_teacher(study: Study, seed: int) -> Teacher:
     return student_of(study, find_system("class_distance"), large(study, seed)).teacher
 
 
+def _in_clusters(study: Study, seed: int) -> dict[str, Teacher]:
+    """Runs of the large teacher by name: plain, and as two systems train it, at default weights."""
+    informed = student_of(study, find_system("mcmi"), large(study, seed)).teacher
+    plain, apart = study.trained_teacher("large", seed), class_distance_teacher(study, seed)
+    return {"plain": plain, "class_distance": apart, "mcmi": informed}
+
+
 def lacking_runs(study: Study) -> list[Teacher]:
     """Teachers whose measures the store lacks."""
     found: list[Teacher] = []
     for seed in study.seeds:
+        found += [run for run in _in_clusters(study, seed).values() if not _clusters_known(study, run)]
         for run in (study.trained_teacher("large", seed), class_distance_teacher(study, seed)):
-            if not study.has_measure(CLUSTERS, _run_config(study, run)):
-                found.append(run)
             if not study.has_measure(FEATURES, _features_config(study, seed, run)):
                 found.append(run)
         found += [run for n in candidates(study) if not _own_known(study, run := _untaught(study, seed, n))]
@@ -146,17 +153,26 @@ def assistants(study: Study, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def clusters(study: Study) -> pd.DataFrame:
-    """A row for each seed and large teacher, plain and of class distance: NC1 and its accuracy [%]."""
+    """A row for each seed and large teacher, plain, of class distance and of mcmi: NC1, `information`, accuracy [%].
+
+    `information`: between example and response given the class, nats at T = 1, of training responses.
+    """
     rows = []
     for seed in study.seeds:
-        for name, run in (
-            ("plain", study.trained_teacher("large", seed)),
-            ("class_distance", class_distance_teacher(study, seed)),
-        ):
-            measured = study.measure(CLUSTERS, _run_config(study, run), lambda run=run: _measure(study, run))
+        for name, run in _in_clusters(study, seed).items():
+            measured = study.measure(CLUSTERS, _clusters_config(study, run), lambda run=run: _measure(study, run))
+            found = {"nc1": measured["nc1"].item(), "information": measured["information"].item()}
             accuracy_percent = 100 * measured["validation_accuracy"].item()
-            rows.append({"seed": seed, "teacher": name, "nc1": measured["nc1"].item(), "accuracy": accuracy_percent})
+            rows.append({"seed": seed, "teacher": name} | found | {"accuracy": accuracy_percent})
     return pd.DataFrame(rows)
+
+
+def _clusters_config(study: Study, run: Teacher) -> dict[str, Any]:
+    return _run_config(study, run) | {"version": 2}
+
+
+def _clusters_known(study: Study, run: Teacher) -> bool:
+    return study.has_measure(CLUSTERS, _clusters_config(study, run))
 
 
 def _run_config(study: Study, run: Teacher) -> dict[str, Any]:
@@ -168,7 +184,13 @@ def _measure(study: Study, run: Teacher) -> dict[str, Tensor]:
     model, members = load_teacher(run, result, study.dataset), sampled_members(study)[0]
     activations = predict(model.features, study.dataset.images[members])
     nc1 = within_between_scatter(activations, study.dataset.labels[members])
-    return {"nc1": torch.tensor(nc1), "validation_accuracy": result["validation_accuracy"][-1]}
+    train = study.dataset.train.cpu()
+    parts = entropy_parts(responses(result)[train], study.dataset.labels.cpu()[train], 1.0)
+    return {
+        "nc1": torch.tensor(nc1),
+        "information": parts.instance.nanmean(),
+        "validation_accuracy": result["validation_accuracy"][-1],
+    }
 
 
 def _own_known(study: Study, run: Teacher) -> bool:

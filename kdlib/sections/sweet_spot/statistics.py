@@ -15,6 +15,7 @@ from ...claims.rows import (
     each_seed,
     lead,
     lead_at_each,
+    over_other_seeds,
     rank_correlations,
     six,
     spearman,
@@ -36,7 +37,7 @@ def interior_optimal_batch_size(tables: Tables) -> Statistic:
         return NOTHING
 
     def gain(seed: int) -> float:
-        others = by_seed.drop(columns=seed).mean(axis=1).dropna()
+        others = over_other_seeds(by_seed, seed)
         at_ends = others.index.get_level_values("batch_size").isin([sizes[0], sizes[-1]])
         if at_ends.all() or not at_ends.any():
             return np.nan
@@ -105,7 +106,7 @@ def distance_of_the_best_pair_at_another_batch_size(tables: Tables) -> Statistic
         return NOTHING
 
     def distance(seed: int) -> float:
-        others = by_seed.drop(columns=seed).mean(axis=1).dropna()
+        others = over_other_seeds(by_seed, seed)
         if others.empty:
             return np.nan
         best, other = others.loc[others.groupby("batch_size").idxmax()].nlargest(2).index
@@ -123,7 +124,7 @@ def gain_from_the_students_own_pair(tables: Tables) -> Statistic:
     by_seed = {"general": general.loc[pairs, seeds], "baseline": baseline.loc[pairs, seeds]}
 
     def gain(seed: int) -> float:
-        others = {student: table.drop(columns=seed).mean(axis=1).dropna() for student, table in by_seed.items()}
+        others = {student: over_other_seeds(table, seed) for student, table in by_seed.items()}
         if any(mean.empty for mean in others.values()):
             return np.nan
         own = {student: mean.idxmax() for student, mean in others.items()}
@@ -209,15 +210,7 @@ def general_minus_baseline_student_gain(tables: Tables) -> Statistic:
     """Gain in validation accuracy from the sweet spot over the average pair: general student minus single-layer one."""
 
     def gains(student: str) -> Series:
-        by_seed = _accuracy_by_seed(tables, student)
-        return Series(
-            {
-                seed: by_seed.loc[others.idxmax(), seed] - by_seed[seed].mean()
-                for seed in by_seed.columns
-                if len(others := by_seed.drop(columns=seed).mean(axis=1).dropna())
-            },
-            dtype=float,
-        )
+        return gains_of_searching(_accuracy_by_seed(tables, student))
 
     return Statistic(gains("general") - gains("baseline"))
 
@@ -256,10 +249,20 @@ def _missing_class_gain(tables: Tables, column: str) -> Statistic:
     return gain.noted(f"{sweet:.1f}% against {large:.1f}%", *right)
 
 
+def gains_of_searching(by_seed: DataFrame) -> Series:
+    """Accuracy of each seed, a column, at the row that is best on the other seeds, minus that at the average row."""
+    others = {seed: over_other_seeds(by_seed, seed) for seed in by_seed}
+    gains = {s: by_seed.loc[mean.idxmax(), s] - by_seed[s].mean() for s, mean in others.items() if len(mean)}
+    return Series(gains, dtype=float)
+
+
+def accuracy_by_seed(search: DataFrame) -> DataFrame:
+    """Validation accuracy of one student for each (batch size, epoch), a column for each teacher seed."""
+    return search.pivot_table(index=PAIR, columns="seed", values="validation_accuracy")
+
+
 def _accuracy_by_seed(tables: Tables, student: str) -> DataFrame:
-    """Validation accuracy of a student for each (batch size, epoch), a column for each teacher seed."""
-    rows = at(tables["sweet_spot"]["map"], student=student)
-    return rows.pivot_table(index=PAIR, columns="seed", values="validation_accuracy")
+    return accuracy_by_seed(at(tables["sweet_spot"]["map"], student=student))
 
 
 def _mean_correlation(table: DataFrame, column: str) -> Statistic:

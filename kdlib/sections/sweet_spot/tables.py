@@ -7,6 +7,7 @@ import pandas as pd
 from ...claims.intervals import t_interval
 from ...report.formatting import TEACHERS, Markdown, format_interval, index_name_as_header, mean_and_half_width
 from ...training.measures import nearest
+from .statistics import accuracy_by_seed, gains_of_searching
 
 
 def chosen_pairs(chosen: pd.DataFrame) -> pd.DataFrame | Markdown:
@@ -94,10 +95,9 @@ def _entropy(chosen: pd.Series, entropy: pd.DataFrame, classes: int) -> str:
 
 def _search_gain(search: pd.DataFrame) -> str:
     """Whether the search finds more than chance: the pair chosen on the other seeds against the average pair."""
-    by_seed = search.pivot_table(index=["batch_size", "epoch"], columns="seed", values="validation_accuracy")
-    if by_seed.shape[1] < 2:
+    gains = gains_of_searching(accuracy_by_seed(search))
+    if gains.empty:
         return ""
-    gains = [by_seed.loc[by_seed.drop(columns=s).mean(axis=1).idxmax(), s] - by_seed[s].mean() for s in by_seed]
     return (
         " A pair that is chosen so on the other seeds has a student better than the average pair's by "
         f"{format_interval(t_interval(gains), ' points')} of validation accuracy."

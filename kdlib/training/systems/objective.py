@@ -50,7 +50,7 @@ class Objective:
         """Prepare for `gradient`: all settings as tensors, and what of the gradient depends on no student, once."""
         device, students = self.labels.device, len(self.values)
         self.settings = {
-            name: torch.tensor([values[name] for values in self.values], device=device)[:, None, None]
+            name: torch.tensor([float(values[name]) for values in self.values], device=device)[:, None, None]
             for name in self.values[0]
         }
         self.rows = torch.arange(students, device=device)[:, None]

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ...data import plugins
 from ...errors import InputError
-from ..arguments import axes, broadcasts, fraction, instance, label_range, one_of, positive, whole
+from ..arguments import axes, fraction, instance, label_range, positive, whole
 from . import decoupled, scale_free, scheduled, taught, teacher_free
-from .system import KINDS, System
+from .system import System
 
 BUILTIN = {
     system.name: system
@@ -29,13 +29,10 @@ def register_system(system: System) -> None:
     does not hold together.
     """
     instance("a system", system, System, "kdlib.System(name=..., loss=..., ...)")
+    instance("a system's name", system.name, str, "'my_system'")
     if system.name in BUILTIN:
         raise InputError(f"a system cannot be registered as {system.name!r}: kdlib brings it. Give yours another name")
-    if not system.name.isidentifier():
-        raise InputError(f"a system's name must be an identifier, got {system.name!r}")
-    one_of("the kind of a system", system.kind, KINDS)
-    one_of("the main parameter of a system", system.main, system.defaults())
-    system.check_parameters(system.defaults())
+    system.check()
     plugins.claim("system", system.name, _registered)
     _registered[system.name] = system
     (_of_plugins.add if plugins.running() else _of_plugins.discard)(system.name)
@@ -174,8 +171,8 @@ def system_loss(
         raise InputError(f"the term of {system} has no parameter {unknown[0]!r}; allowed: {allowed}")
     found.check_parameters(parameters)
     for name, value in parameters.items():
-        if isinstance(value, Tensor):
-            broadcasts(name, value, labels)
+        if isinstance(value, Tensor) and value.shape not in ((), labels.shape):
+            raise InputError(f"{name} {list(value.shape)} cannot be used; allowed: a number, or {list(labels.shape)}")
     values |= {k: v[:, None] if isinstance(v, Tensor) and v.dim() == 1 else v for k, v in parameters.items()}
     if found.timed:
         values["progress"] = torch.tensor(progress, device=student_logits.device)

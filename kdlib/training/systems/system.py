@@ -12,12 +12,15 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import InputError
+from ..arguments import one_of
 
 KINDS = {
     "A": "another target, prepared once",
     "B": "another loss of the logits and labels",
     "C": "another training loop, teacher or network",
 }
+PARTS = ("term", "total", "targets", "teacher", "loop")  # what a parameter may decide
+NEEDS = ("responses", "labels", "epochs", "weights")  # what of a teacher and data a system may need
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,17 @@ class Parameter:
     name: str
     default: float
     origin: str
-    of: str = "term"  # "total": it weighs the term and the hard labels; else what it decides: targets, teacher, loop
+    of: str = "term"  # one of `PARTS`; "total": it weighs the term and the hard labels
     least: float = 0.0
     most: float = math.inf
 
     def check(self, system: str, value: Any) -> None:
         """Raise `InputError` for a value that is no number in the parameter's range."""
-        if isinstance(value, Tensor):
-            return
-        if not (isinstance(value, int | float) and math.isfinite(value) and self.least <= value <= self.most):
+        ends = (value.min().item(), value.max().item()) if isinstance(value, Tensor) and value.numel() else (value,)
+        if not all(isinstance(n, int | float) and math.isfinite(n) and self.least <= n <= self.most for n in ends):
             low = f" from {self.least:g}" if self.least > -math.inf else ""
-            ends = f"a number{low}" + (f" to {self.most:g}" if self.most < math.inf else "")
-            raise InputError(f"{system}: {self.name}={value!r} cannot be used; allowed: {ends}")
+            allowed = f"a number{low}" + (f" to {self.most:g}" if self.most < math.inf else "")
+            raise InputError(f"{system}: {self.name}={value!r} cannot be used; allowed: {allowed}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class System:
     reading: str = ""  # what is this companion's own reading or choice
     temperature: float | None = None  # as published; None: that of the study
     fields: tuple[str, ...] = ()  # parameters that are fields of `Student`
-    needs: tuple[str, ...] = ("responses",)  # of responses, labels, epochs, weights
+    needs: tuple[str, ...] = ("responses",)  # some of `NEEDS`
     timed: bool = False  # its loss depends on the progress of the training, from 0 to 1
     coupled: bool = False  # an example's term depends on the others of its batch
     divided: bool = False  # the general student is divided between two networks: see `divided`
@@ -105,6 +107,26 @@ class System:
     def defaults(self, *of: str) -> dict[str, float]:
         """Default values of the parameters by name; with arguments, of those that belong to these parts alone."""
         return {p.name: p.default for p in self.parameters if not of or p.of in of}
+
+    def check(self) -> None:
+        """Raise `InputError` for an entry that does not hold together."""
+        if not self.name.isidentifier():
+            raise InputError(f"a system's name must be an identifier, got {self.name!r}")
+        defaults = self.defaults()
+        one_of("the kind of a system", self.kind, KINDS)
+        one_of("the main parameter of a system", self.main, defaults)
+        for parameter in self.parameters:
+            one_of(f"what the parameter {parameter.name} decides", parameter.of, PARTS)
+        for need in self.needs:
+            one_of("what a system needs", need, NEEDS)
+        for name in self.fields:
+            one_of("a field of a student that a system has", name, defaults)
+        self.check_parameters(defaults)
+        for value in self.grid:
+            self.check_parameters({self.main: value})
+        total = self.defaults("total")
+        if total and not {"hard", "weight"} <= {*total}:
+            raise InputError(f"{self.name} weighs by {', '.join(total)} alone: of total it needs both hard and weight")
 
     def check_parameters(self, given: Mapping[str, Any]) -> None:
         """Raise `InputError` for parameters that the system does not have, or values that it does not take."""

@@ -82,9 +82,9 @@ def divided_mat(place):
     return place
 
 
-def divided_csv(place):
-    csv(place, "mine_train.csv", X[TRAIN], Y[TRAIN])
-    csv(place, "mine_test.csv", X[TEST], Y[TEST])
+def divided_csv(place, header=True):
+    csv(place, "mine_train.csv", X[TRAIN], Y[TRAIN], header=header)
+    csv(place, "mine_test.csv", X[TEST], Y[TEST], header=header)
     return place
 
 
@@ -115,6 +115,7 @@ DIVIDED = {
     "Keras' .npz": (lambda place: npz(place, **KERAS), X),
     "MedMNIST's .npz": (lambda place: npz(place, **MEDICAL), X),
     "a folder of two CSV files": (divided_csv, X),
+    "a folder of two CSV files without headers": (lambda place: divided_csv(place, header=False), X),
     "Hugging Face's Parquet files": (divided_parquet, COLOURS),
     "SVHN's .mat files": (divided_mat, OBLONG),
     "IDX": (lambda place: idx(place, dict(zip(MNIST, KERAS.values(), strict=True)), False), X),
