@@ -16,6 +16,7 @@ import yaml
 
 from .. import paths
 from ..claims import rules
+from ..claims.claims import VERDICTS, evaluate, load_claims
 from ..errors import InputError
 from ..report.formatting import as_written
 from ..sections import SECTIONS, beyond_the_paper
@@ -149,7 +150,8 @@ def assemble(pages: list[Page], source: Path) -> scoreboard.Scoreboard:
         target = source / f"{page.place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         age = newer_rules.note(newer_rules.standing(page.record, history), board.judge)
-        target.write_text(nbformat.writes(_fitted(page, config, age)), encoding="utf-8")
+        fitted = _fitted(page, config, age + _known_elsewhere(page, board))
+        target.write_text(nbformat.writes(fitted), encoding="utf-8")
     downloads.write(records, source / "book" / "_static")
     contents = _contents(root / "_toc.yml")
     if pages:
@@ -247,6 +249,21 @@ def _fitted(page: Page, config: dict[str, Any], age: str) -> nbformat.NotebookNo
     end = f"<p class='origin'>{downloads.links(record, config.get('repository') or {})}</p>"
     notebook.cells.append(nbformat.v4.new_markdown_cell(end, id="downloads"))
     return notebook
+
+
+def _known_elsewhere(page: Page, board: scoreboard.Scoreboard) -> str:
+    """A note on the claims of a page of which it can say nothing by itself, and the scoreboard can; empty if none."""
+    section, dataset = page.record["section"], page.record["dataset"]
+    alone = {v.claim: v for v in evaluate(dataset, {section: board.tables[dataset][section]})}
+    found = [v for v in board.verdicts[dataset] if alone[v.claim].verdict == "no verdict" and v.verdict in VERDICTS]
+    if not found:
+        return ""
+    titles = {claim.id: claim.title for claim in load_claims()}
+    said = "; ".join(f"*{titles[v.claim]}*: {v.verdict}" for v in found)
+    return (
+        ":::{admonition} With the tables of other pages\n:class: note\n"
+        f"On these claims this page alone has no verdict; the [scoreboard](../scoreboard.md) has: {said}.\n:::\n"
+    )
 
 
 def _with_origin(cell: nbformat.NotebookNode, page: Page) -> Iterator[nbformat.NotebookNode]:

@@ -25,8 +25,9 @@ from ..claims.claims import (
 from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES
 from ..claims.inference import LEVEL
+from ..claims.intervals import Interval
 from ..claims.registry import Tables, is_of_teachers
-from ..claims.rows import last_epoch
+from ..claims.rows import TEACHERS, last_epoch
 from ..data.registry import find_source, known_names
 from ..report.formatting import as_written, format_interval
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
@@ -40,7 +41,7 @@ from . import downloads, origins
 from .record import read_tables, training_length
 
 SectionsOf = dict[str, dict[str, dict[str, pd.DataFrame]]]  # tables by data set, section and name
-NO_PAGE = "No page has been executed yet: `make book` runs every section on the embedded digits."
+NO_PAGE = "No page has been executed yet: `make book` runs the sections on the embedded digits."
 
 MEANINGLESS = ("smoke",)  # profiles that only try the code
 FIRST_SEEDS = 3  # that every page had at first: of a data set carried on to more, the scoreboard says what that changed
@@ -131,10 +132,9 @@ class Scoreboard:
             "Where a [control](sections/rival_explanations.md) explains a result that came out as claimed, the last",
             "column says so. A claim opens to its sentence, its measure, its rule, and the command that makes its page",
             "again from what is stored; `kdlib compute`, with the same section and options and `--fresh`, trains its",
-            "students again and compares. The cheapest run that could overturn a verdict is five seeds of the whole",
-            "data set, where so many would decide or a seed left out changes it; else students, then teachers,",
-            "that are trained as long as profile `paper` has it. `kdlib scoreboard --json` has every verdict with its",
-            "numbers.",
+            "students again and compares. With a verdict stands the cheapest run that could overturn it: where more",
+            "seeds could, five of the whole data set; else a longer training, first of students, then of teachers.",
+            "`kdlib scoreboard --json` has every verdict with its numbers.",
             f"All rules: {downloads.links_to_rules('..')}.",
             "",
             f"{LEGEND} Each row has an axis of its own.",
@@ -184,10 +184,13 @@ class Scoreboard:
             lines.append(f"| [{as_written(self.titles[name])}](#{_label(name)}) | {' | '.join(map(str, counts))} |")
         matrix = self._matrix(HEADLINES, self.verdicts, "")
         decided = Counter(v.verdict for own in matrix.deciding().values() for v in own.values() if v)
+        unjudged = decided.total() - sum(decided[kind] for kind in kinds)
         return "\n".join(
             [
                 "The paper's main statements, each on each data set: "
-                + f"{', '.join(f'{decided[kind]} {kind}' for kind in kinds)}.",
+                + f"{', '.join(f'{decided[kind]} {kind}' for kind in kinds)}"
+                + f", {unjudged} without a verdict" * bool(unjudged)
+                + " ([what these words say](#verdicts)).",
                 f"{self._trained()} What was measured, with its 95% interval over teacher seeds:",
                 "",
                 *_raw(matrix._repr_html_()),
@@ -199,9 +202,9 @@ class Scoreboard:
                 "",
                 *self._at_equal_compute(),
                 "",
-                "All claims, the paper's own and (after the plus) readings of its text and tables; of the paper's own",
-                "how many are not judged (mostly not run, or not tested); how many verdicts stand when all are taken",
-                "together; and apart, what holds by construction:",
+                "All claims by verdict: in each cell the paper's own and, after the plus, readings of its text and",
+                "tables. Not judged: mostly not run, or not tested. Stand among all: of the paper's own, how many",
+                "verdicts remain when all are taken together. What holds by construction is counted apart:",
                 "",
                 *lines,
                 "",
@@ -257,19 +260,19 @@ class Scoreboard:
             ]
             for name, (alone, gains) in found.items()
         }
-        helps = {t: sum(gains[t].low > 0 for _, gains in found.values()) for t in ("small", "large")}
-        yield "Does it pay to have a teacher at all, where no class is missing? With all examples, at T = 9, the small"
-        yield f"teacher helps on {helps['small']} of {len(found)} data sets, the large one on {helps['large']} (points"
-        yield "of test accuracy; one axis for all rows). Below them: with which numbers of random examples students are"
-        yield "ahead at equal steps (validation accuracy; each lead by its own 95% interval: some may be chance)."
+        said = "; ".join(f"the {t} teacher {_helps_and_harms([g[t] for _, g in found.values()])}" for t in TEACHERS)
+        yield "Does it pay to have a teacher at all, where no class is missing? With all examples, at T = 9, of"
+        yield f"{len(found)} data sets: {said} (points of test accuracy; one axis for all rows). Below them: with which"
+        yield "numbers of random examples students are ahead at equal steps (validation accuracy; each lead by its own"
+        yield "95% interval: some may be chance)."
         yield ""
         yield from _raw(Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_())
 
     def _at_equal_compute(self) -> Iterator[str]:
         """A sentence for each data set: which system, if any, beats labels alone at equal total computation."""
-        yield "And any other system of distillation? Which beats students of labels alone that were trained for as"
-        yield "long as the same computation lasts, in points of test accuracy with the 95% interval; given a trained"
-        yield "teacher, and at which cost, is on [a page of its own](sections/related_systems.md):"
+        yield "And any other system of distillation? Does one beat a student that spends the same computation, the"
+        yield "teacher's training included, on the labels alone? In points of test accuracy with the 95% interval;"
+        yield "given a trained teacher, and at which cost, is on [a page of its own](sections/related_systems.md):"
         yield ""
         ran = {name: tables["related_systems"] for name, tables in self.tables.items() if "related_systems" in tables}
         for name, own in ran.items():
@@ -286,7 +289,7 @@ class Scoreboard:
         ran = {r["dataset"] for r in self.records if r["section"] == section}
         found = {name: judged for name, judged in self.verdicts.items() if name in ran}
         if not found:
-            return "*No data set has been run for this section yet.*"
+            return f"*No data set has been run for this section yet: `kdlib run {section} --dataset ...`.*"
         return "\n".join([*_raw(self._matrix(claims, found, "../")._repr_html_()), "", self._signs(found)])
 
     def _signs(self, shown: Iterable[str]) -> str:
@@ -395,6 +398,12 @@ class Scoreboard:
         }
 
 
+def _helps_and_harms(gains: Sequence[Interval]) -> str:
+    """Words on what a teacher adds on several data sets, by intervals: "helps on 0, harms on 2, undecided on 2"."""
+    helps, harms = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
+    return f"helps on {helps}, harms on {harms}, undecided on {len(gains) - helps - harms}"
+
+
 def _seen_before(records: Sequence[Mapping[str, Any]]) -> set[str]:
     """The data sets whose numbers had been seen before rules changed, or before seeds were added."""
     told, found = rules.digests(), set()
@@ -460,7 +469,7 @@ def _row(claim: Claim, verdict: Verdict) -> dict[str, Any]:
         "premise": verdict.premise or None,
         "left_out": {str(seed): other for seed, other in verdict.left_out},
         "seeds_needed": verdict.seeds_needed,
-        "note": verdict.note,
+        "note": verdict.said,
     }
 
 

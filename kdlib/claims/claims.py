@@ -57,6 +57,7 @@ class Verdict:
     estimate: Interval | None = None
     paper: float | None = None
     note: str = ""
+    caution: str = ""
     values: tuple[tuple[Any, Any], ...] = ()
     tails: PValues | None = None
     adjusted: float | None = None
@@ -65,6 +66,11 @@ class Verdict:
     left_out: tuple[tuple[int, str], ...] = ()
     seeds_needed: int | None = None
     premise: str = ""
+
+    @property
+    def said(self) -> str:
+        """Note and caution as one text."""
+        return "; ".join(filter(None, [self.note, self.caution]))
 
     @property
     def p(self) -> float | None:
@@ -215,7 +221,7 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Callabl
         return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {_lacking(error, unlike)}")
     verdict = judge(claim, tables.dataset, found)
     beside = (verdict.note, found.note, *_beside(claim, verdict, found))
-    verdict = replace(verdict, note="; ".join(filter(None, beside)))
+    verdict = replace(verdict, note="; ".join(filter(None, beside)), caution=found.caution)
     return _with_premise(claim, verdict, unlike, statistic)
 
 
@@ -251,7 +257,8 @@ def _with_premise(
 def _of_unknown_premise(claim: Claim, verdict: Verdict, why: str) -> Verdict:
     """No verdict, with the estimate: it may be that the claim does not speak of these teachers."""
     note = "; ".join(filter(None, [f"no verdict before its premise is known ({why})", verdict.note]))
-    kept = {"estimate": verdict.estimate, "paper": verdict.paper, "values": verdict.values, "note": note}
+    kept = {"estimate": verdict.estimate, "paper": verdict.paper, "values": verdict.values}
+    kept |= {"note": note, "caution": verdict.caution}
     said = f"Premise: {claim.premise['words']}; not known here"
     return Verdict(claim.id, verdict.dataset, "no verdict", premise=said, **kept)
 
@@ -324,7 +331,7 @@ def scoreboard(verdicts: Iterable[Verdict]) -> pd.DataFrame:
             "here": "" if v.estimate is None else str(v.estimate),
             "n": pd.NA if v.estimate is None else v.estimate.n,
             "verdict": v.verdict,
-            "note": v.note,
+            "note": v.said,
         }
         for v in verdicts
     ]

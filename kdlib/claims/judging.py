@@ -102,7 +102,8 @@ def _every(claim: Claim, found: Statistic, level: float) -> Decision:
     interval = ratio_interval if claim.unit == "ratio" else t_interval
     estimates = {name: interval(column.tolist(), 1 - level / len(known)) for name, column in known.items()}
     side = 1 if claim.side == "greater" else -1
-    things = {name: f"{found.values.columns.name or ''} {name}".strip() for name in known}
+    of = found.values.columns.name or ""
+    things = {name: f"{of} {name if isinstance(name, str) else f'{name:g}'}".strip() for name in known}
     if min(estimate.n for estimate in estimates.values()) < 2:
         weakest = min(estimates, key=lambda name: side * estimates[name].mean)
         return Decision("one seed, no verdict", f"weakest at {things[weakest]}", estimates[weakest])

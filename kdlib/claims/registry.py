@@ -59,17 +59,19 @@ class Statistic:
 
     `values`: floats indexed by teacher seed; of a claim of the kind `every` a column for each thing looked at
     (temperatures, sizes), of what has no seeds one number at 0. What has no value is nan or absent. `note`: what a
-    reader must know beside the values, empty if nothing. `terms`: of values that are made of two numbers, the means of
-    both over the seeds that have a value. `ranks`: of values that are rank correlations, for each seed what
-    `inference.permutation_p` takes. `cells`: of values that are means over cells, those, a column for each cell.
-    `percents`: of values that are a percentage minus another, both, in columns `a` and `b`. `resolution`: how far
-    values may be from what they stand for where they are known coarsely, of ratios as a logarithm; so far their mean
-    has to lie beyond the null value. `to_explain`, of a control: for each seed what there is to explain, of which the
-    values are a share; its interval has to lie above the null value of its unit (0, of a ratio 1), or there is nothing.
+    reader must know beside the values, empty if nothing; `caution`, what nobody may overlook. `terms`: of values that
+    are made of two numbers, the means of both over the seeds that have a value. `ranks`: of values that are rank
+    correlations, for each seed what `inference.permutation_p` takes. `cells`: of values that are means over cells,
+    those, a column for each cell. `percents`: of values that are a percentage minus another, both, in columns `a` and
+    `b`. `resolution`: how far values may be from what they stand for where they are known coarsely, of ratios as a
+    logarithm; so far their mean has to lie beyond the null value. `to_explain`, of a control: for each seed what there
+    is to explain, of which the values are a share; its interval has to lie above the null value of its unit (0, of a
+    ratio 1), or there is nothing.
     """
 
     values: "Series | DataFrame"
     note: str = ""
+    caution: str = ""
     terms: tuple[float, float] | None = None
     ranks: "Mapping[int, Sequence[np.ndarray]] | None" = None
     cells: "DataFrame | None" = None
@@ -85,6 +87,10 @@ class Statistic:
     def noted(self, *said: str) -> "Statistic":
         """Copy with texts added to the note, if any value is known; empty texts are left out."""
         return self._saying(*said) if self.has_value else self
+
+    def cautioned(self, caution: str) -> "Statistic":
+        """Copy with a caution, if any value is known."""
+        return replace(self, caution=caution) if self.has_value else self
 
     def explained(self, reason: str) -> "Statistic":
         """In the note why what has no value has none, if there is a seed without one."""

@@ -115,7 +115,7 @@ def page_verdicts(verdicts: Sequence[Verdict], *main: str) -> Markdown:
         number = format_interval(v.estimate, "" if unit == "ratio" else f" {unit}", None) if v.estimate else ""
         size = "" if v.paper is None else f"the paper has {v.paper:.4g}"
         remarks = (remark[0].lower() + remark[1:] for remark in v.remarks())
-        said = "; ".join(filter(None, [number, v.note, size, *remarks]))
+        said = "; ".join(filter(None, [number, v.said, size, *remarks]))
         sentences.append(f"*{claims[v.claim].title}*: **{v.verdict}**{f', {said}' * bool(said)}.")
     sentences.append(f"Of {len(verdicts)} claims that this page decides (its last table): {count_verdicts(verdicts)}.")
     return Markdown(" ".join(sentences))

@@ -106,7 +106,7 @@ class VerdictTable:
         if claim.by_construction:
             yield f"It holds by construction, and is counted apart: {html.escape(claim.by_construction)}"
         if verdict.estimate is not None:
-            yield _with_code(verdict.note)
+            yield _with_code(verdict.said)
         if reach := self.reach(verdict):
             yield reach
         else:
@@ -164,7 +164,7 @@ class VerdictMatrix:
             axis = common_axis((entries[v.claim], v) for v in own.values() if v)
             units = {entries[v.claim].unit for v in own.values() if v and v.estimate}
             unit = units.pop() if len(units) == 1 else None
-            said = "; ".join(filter(None, [measured, unit]))
+            said = "; ".join(filter(None, [measured, unit if unit not in measured else ""])) if unit else measured
             small = f"<br><small>{html.escape(said)}</small>" if said else ""
             rows[html.escape(statement) + small] = [
                 "–" if v is None else self._shown(name, v, entries[v.claim], axis, unit) for name, v in own.items()
@@ -190,6 +190,7 @@ class VerdictMatrix:
             f"{verdict_mark(claim, verdict, axis) or '<br>'}"
             f"<small>{_with_code('; '.join(filter(None, [estimate(verdict, claim.unit) + unit, size])))}</small>"
             + f"<br><small>{of_all}</small>" * bool(of_all)
+            + f"<br><small><b>{html.escape(verdict.caution)}</b></small>" * bool(verdict.caution)
             + f"<br><small>but see {links}</small>" * bool(links)
             + f"<details><summary><small>how far?</small></summary><small>{opened}</small></details>" * bool(opened)
         )

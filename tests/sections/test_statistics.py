@@ -860,12 +860,12 @@ def test_a_setting_that_is_not_the_papers_is_named(tables):
     assert "in the paper" not in ratios.note
 
 
-def test_of_accuracies_below_a_guess_there_is_a_note(tables):
+def test_of_accuracies_below_a_guess_there_is_a_caution(tables):
     cells = tables["missing_class"]["cells"]
     low = with_table(tables, "missing_class", "cells", cells.assign(raw=cells["raw"] / 100))
     for name in ("missing_class_accuracy_difference", "correlation_of_entropy_with_missing_class_accuracy"):
-        assert "than a guess, 10%" in STATISTICS[name](low).note
-        assert "than a guess" not in STATISTICS[name](tables).note
+        assert "than a guess, 10%" in STATISTICS[name](low).caution
+        assert not STATISTICS[name](tables).caution
 
 
 def test_the_order_of_entropies_says_how_far_each_teacher_has_learned():

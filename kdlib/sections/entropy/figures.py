@@ -121,7 +121,7 @@ def variance_against_temperature(variance: pd.DataFrame) -> Figure:
             part = variance[variance.teacher == teacher]
             part = part.assign(**{column: part[column] * (1 if "relative" in column else 1000)})
             draw_curve(panel, part, "temperature", column, COLOURS[teacher], teacher)
-        label_axes(panel, title, "temperature T", "" if "relative" in column else "variance (1/1000)")
+        label_axes(panel, title, "temperature T", "spread / mean" if "relative" in column else "variance (1/1000)")
         panel.tick_params(labelsize=8)
         if "relative" in column and (variance[column] > 0).any():  # of two classes a row has no variance
             panel.set_yscale("log")

@@ -31,7 +31,7 @@ def correlation_of_row_variance_with_missing_class_accuracy(tables: Tables) -> S
 def correlation_of_entropy_with_missing_class_accuracy(tables: Tables) -> Statistic:
     """Rank correlation over (teacher, temperature) of the teacher's entropy and raw missing-class accuracy."""
     ranks = rank_correlations(_mean_over_classes(tables), lambda rows: [[paired(rows["teacher_entropy"], rows["raw"])]])
-    return ranks.noted(_less_than_a_guess(tables))
+    return ranks.cautioned(_less_than_a_guess(tables))
 
 
 @statistic
@@ -52,7 +52,7 @@ def within_teacher_correlation_of_entropy_with_missing_class_accuracy(tables: Ta
         f"{teacher} {mean:.2g}" if mean == mean else f"{teacher} without a value"
         for teacher, mean in zip(TEACHERS, each, strict=False)
     )
-    return found.noted(by_teacher, _less_than_a_guess(tables))
+    return found.noted(by_teacher).cautioned(_less_than_a_guess(tables))
 
 
 @statistic
@@ -81,7 +81,7 @@ def missing_class_accuracy_difference(tables: Tables) -> Statistic:
     cells = _cells(tables)
     gap = lead(cells, "raw", "small", "large", over=["missing_class"])
     small, large = (at(cells, teacher=teacher)["raw"].mean() for teacher in TEACHERS)
-    return gap.noted(f"small {small:.1f}%, large {large:.1f}%", _less_than_a_guess(tables))
+    return gap.noted(f"small {small:.1f}%, large {large:.1f}%").cautioned(_less_than_a_guess(tables))
 
 
 @statistic
@@ -93,7 +93,7 @@ def missing_class_accuracy_above_chance_small(tables: Tables) -> Statistic:
 @statistic
 def missing_class_accuracy_above_chance_large(tables: Tables) -> Statistic:
     """Raw missing-class accuracy minus that of a guess, mean over classes and the six temperatures, large teacher."""
-    return _above_chance(tables, "large")
+    return _above_chance(tables, "large").cautioned(_less_than_a_guess(tables))
 
 
 def _above_chance(tables: Tables, teacher: str) -> Statistic:

@@ -37,7 +37,10 @@ def missing_class_beside_paper(
     theirs = part.pivot_table(index="missing_class", columns="temperature", values="accuracy_percent")
     theirs.columns = theirs.columns.astype(float)
     difference = ours - theirs.reindex_like(ours)
-    parts = {"paper": (theirs.reindex_like(ours), "{:.1f}"), "difference": (difference, "{:+.1f}")}
+    parts = {
+        "paper (%)": (theirs.reindex_like(ours), "{:.1f}"),
+        "here minus paper (points)": (difference, "{:+.1f}"),
+    }
     shown = {
         name: part.map(lambda v, form=form: "–" if pd.isna(v) else form.format(v))
         for name, (part, form) in parts.items()

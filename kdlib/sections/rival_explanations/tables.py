@@ -32,7 +32,8 @@ def control_finding(tables: dict[str, pd.DataFrame], dataset: str, control: str)
         return Markdown(f"**{found.sentence}**")
     unit = "" if asked.unit == "ratio" else f" {asked.unit}"
     decimals = 1 if asked.unit == "percentage points" else 2
-    two = "; the two are " + " and ".join(f"{term:.{decimals}f}" for term in found.terms) if found.terms else ""
+    named = zip(asked.measured.split(" minus ", 1), found.terms or (), strict=False)
+    two = "".join(f"; {name.removeprefix('half of ')}: {term:.{decimals}f}" for name, term in named)
     remark = f"; {found.remark}" * bool(found.remark)
     return Markdown(
         f"**{found.sentence}** Measured, {asked.measured}: {format_interval(found.estimate, unit, None)}{two}{remark}."

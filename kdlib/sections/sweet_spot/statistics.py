@@ -178,7 +178,7 @@ def general_student_gain(tables: Tables) -> Statistic:
         return gain
     alone, spot = _general_student(tables, "hard", "small").percents["b"].mean(), _chosen(tables)
     right = f"the teacher there made {spot['updates']:,} updates and is right on {spot['teacher_accuracy']:.1f}%"
-    return gain.noted("" if math.isnan(alone) else f"on the labels alone {alone:.1f}%", right)
+    return gain.noted("" if math.isnan(alone) else f"on the labels alone {alone:.1f}%").cautioned(right)
 
 
 @statistic
@@ -245,8 +245,8 @@ def _missing_class_gain(tables: Tables, column: str) -> Statistic:
     gain = lead(rows, column, "large_sweet", "large", over=["missing_class"])
     sweet, large = (at(rows, teacher=teacher)[column].mean() for teacher in ("large_sweet", "large"))
     chosen = at(tables["sweet_spot"]["chosen"], student="general")["teacher_accuracy"]
-    right = [f"the teacher at the sweet spot is right on {accuracy:.1f}%" for accuracy in chosen]
-    return gain.noted(f"{sweet:.1f}% against {large:.1f}%", *right)
+    right = "; ".join(f"the teacher at the sweet spot is right on {accuracy:.1f}%" for accuracy in chosen)
+    return gain.noted(f"{sweet:.1f}% against {large:.1f}%").cautioned(right)
 
 
 def gains_of_searching(by_seed: DataFrame) -> Series:
