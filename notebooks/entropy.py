@@ -142,8 +142,8 @@ kdlib.figures.entropy_against_epochs(tables["entropy"], tables["teachers"], 9)
 # The dashed curve is where label smoothing lies: of all responses with a given confidence it has the *largest* entropy.
 # How far a single response lies below it is its distance (KL divergence) from label smoothing of equal confidence, which
 # this book takes as the measure of how uneven the similarity labels are. Its mean over responses is drawn on the right. On
-# the left are means of both axes; since the curve bends, they lie below it by more than that, the more so the more
-# confidences differ: gaps there are not distances. Like entropy, the distance does not change when similarity labels are
+# the left each point is a mean over responses. Because the curve bends, a mean lies below it even if every response lies on
+# it: read distances from the right panel only. Like entropy, the distance does not change when similarity labels are
 # shuffled within an example; only students of shuffled responses can tell whether the unevenness is similarity (see the
 # page on rival explanations).
 

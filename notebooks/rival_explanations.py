@@ -28,8 +28,8 @@
 #
 # - The first question: why do students of the small teacher know a class that they never saw, and those of the large one
 #   do not?
-# - Where the interval of what a rival would explain (a gap, a fall, a lead) does not lie wholly above 0, nothing is shown
-#   that there would be to explain, and there is no finding.
+# - A rival is judged only where there is something to explain: where the interval of the gap (or fall, or lead, or gain) does
+#   not lie wholly above 0, there is no finding.
 # - Students, seeds and intervals are those of the other pages; a student that two pages need is trained once.
 
 # %% tags=["parameters", "hide-input"]

@@ -17,7 +17,7 @@
   form.setAttribute("role", "search");
   form.setAttribute("aria-label", "Claims on this page");
   form.innerHTML = `
-    <label>words <input type="search" name="words"></label>
+    <label>words in a claim <input type="search" name="words"></label>
     <fieldset><legend>verdict</legend></fieldset>
     <label><input type="checkbox" name="explained"> only what a control explains otherwise</label>
     <output></output>`;

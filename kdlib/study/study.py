@@ -234,6 +234,10 @@ class Study:
                 found[teacher] = None
         return list(found)
 
+    def teachers_of(self, wanted: Iterable[Student]) -> list[Teacher]:
+        """Teachers without whose runs these students cannot be trained: of those whose responses the store lacks."""
+        return [s.teacher for s in wanted if not workers.has_responses(self.store, self.dataset, s)]
+
     def train_teachers(self, wanted: Iterable[Teacher]) -> None:
         """Train what the store lacks of these teachers, as many at once as there are workers."""
         wanted = list(dict.fromkeys(wanted))
@@ -257,7 +261,7 @@ class Study:
         units = [self.store.get("student", s.config(self.dataset)) for s in wanted]
         lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]
         if lacking:
-            self.train_teachers(s.teacher for s in lacking if not workers.has_responses(self.store, self.dataset, s))
+            self.train_teachers(self.teachers_of(lacking))
             lacking = list(dict.fromkeys(lacking))
             self._compute_missing(workers.distill_and_store, lambda: self._groups(lacking), "students")
             units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
@@ -292,7 +296,7 @@ class Study:
         identities = {student: self._student_identity(name, student) for student in wanted}
         found = {student: self.store.get("measure", identity) for student, identity in identities.items()}
         if lacking := [student for student, unit in found.items() if unit is None]:
-            self.train_teachers(s.teacher for s in lacking if not workers.has_responses(self.store, self.dataset, s))
+            self.train_teachers(self.teachers_of(lacking))
 
             def find_lacking() -> list[tuple]:
                 return [(compute, s, identities[s]) for s in lacking if not self.has_student_measure(name, s)]
@@ -363,6 +367,8 @@ class Study:
     def _parallel(self, task: Callable, arguments: list, title: str) -> None:
         if not arguments:
             return
+        if self.deadline is None:  # else what is wanted first comes first
+            arguments = sorted(arguments, key=self._examples_seen, reverse=True)  # no long task is left to the end
         source = registry.find_source(self.settings.dataset)
         context = workers.TaskContext(
             self.settings,
@@ -410,6 +416,13 @@ class Study:
             # Else each complains when the process ends, which waits for what they have in hand.
             get_reusable_executor(reuse=True).shutdown(kill_workers=True)
             raise
+
+    def _examples_seen(self, argument: Any) -> int:
+        """How many training examples the networks of a task see, each as often as it is seen; 0 of a measure."""
+        units = argument if isinstance(argument, list) else [argument]
+        sizes = [students.batch_size_and_steps(unit, self.dataset) for unit in units if isinstance(unit, Student)]
+        epochs = sum(unit.epochs for unit in units if isinstance(unit, Teacher))
+        return epochs * len(self.dataset.train) + sum(size * steps for size, steps in sizes)
 
     def _registered_here(self) -> str:
         """The data set, networks and systems that no worker imports by itself, as a phrase."""

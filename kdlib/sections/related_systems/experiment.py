@@ -50,14 +50,17 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     `cells` has a row for each seed, teacher, system, weights (default, or tuned on validation) and number of
     examples, with the accuracies of its student and the operations behind it; `missing`, for each missing class.
     """
-    study.train_teachers(units(study)[0])
     spot = spot_of(study)
+    first = [student for _, student in (*trials(study, spot), *variants.cells(study))]
+    lacking = [student for student in first if not study.is_stored(student)]
+    study.train_teachers([*units(study)[0], *study.teachers_of(lacking)])  # all at once, as the students below:
     tuned = tune(study, spot)
-    cells = _results(study, _cells(study, spot, tuned))
+    cells, missing = _cells(study, spot, tuned), _missing_cells(study, spot, tuned)
+    study.student_results([*(student for _, student in (*cells, *missing)), *first])  # at each end a worker may wait
     found = variants.variants(study)
     return {
-        "cells": cells,
-        "missing": _missing(study, _missing_cells(study, spot, tuned)),
+        "cells": _results(study, cells),
+        "missing": _missing(study, missing),
         "trials": _trials(study, spot, tuned),
         "variants": found,
         "assistants": variants.assistants(study, found),
