@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """A parameter, file or device that cannot be used as asked. Raised before any work is done."""
+    """A parameter, file, device or notebook that cannot be used as asked; raised before work that it would waste."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"InputError: {self}"]  # in a notebook, the message alone: the call stack tells a user nothing
@@ -17,4 +17,4 @@ class NotebookError(InputError):
 
 
 class StoreError(RuntimeError):
-    """The store cannot be written or read (no room, no permission, an error of the disk)."""
+    """The store could not be written or read in the midst of work: no room, no permission, an error of the disk."""

@@ -113,8 +113,8 @@ def load_dataset(
 
     Arguments: `root`, the folder of data sets (default `data/`, or KDLIB_DATA); `examples`, the size of a stratified,
     seeded subset of the training examples (None: all), which `clip` moves into the range that the data set allows;
-    `test_examples`, at most so many of the test split, stratified, at least one of each class; `device` that holds the
-    tensors.
+    `test_examples`, so many of the test split, stratified, at least one of each class (all, where less than one a class
+    were left out); `device` that holds the tensors.
     10% of the training examples, stratified and seeded, become the validation split; of a reader's own set those that
     are equal or of one group stay together, where every class can then be on both sides.
     Raises `InputError` if the set is unknown, missing, damaged or smaller than asked, or the device not there.

@@ -28,6 +28,7 @@ from .store import Store, Unit, unit_key
 
 MAX_LOST_WORKERS = 3  # after so many the fault is taken to be none of chance
 CAPACITIES = {"small": "small_teacher", "large": "large_teacher"}
+Cell = tuple[dict[str, Any], Student]  # what names a row, and whose result it holds
 
 
 @dataclass(frozen=True)
@@ -266,6 +267,17 @@ class Study:
             self._compute_missing(workers.distill_and_store, lambda: self._groups(lacking), "students")
             units = [u or self.store.get("student", s.config(self.dataset)) for s, u in zip(wanted, units, strict=True)]
         return [self._use(unit) for unit in units]
+
+    def student_table(
+        self, cells: Iterable[Cell], columns: Callable[[Student, dict[str, Tensor]], dict[str, Any]]
+    ) -> pd.DataFrame:
+        """A row for each cell, a pair of its columns and its student; what the store lacks is trained, many at once.
+
+        Arguments: `columns(student, its result)`, see `distill`, gives the further columns.
+        """
+        cells = list(cells)
+        results = self.student_results(student for _, student in cells)
+        return pd.DataFrame([cell | columns(s, r) for (cell, s), r in zip(cells, results, strict=True)])
 
     def measure(self, name: str, config: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """A small result that is derived from teachers, stored so that it can be read without them.

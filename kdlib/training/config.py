@@ -100,7 +100,8 @@ class Student:
     def needs_responses(self) -> bool:
         """True if the teacher's responses decide anything: the system's term, or which examples are chosen."""
         system = find_system(self.system)
-        teaches = "responses" in system.needs and not ("alpha" in system.fields and self.alpha == 0)
+        silent = self.logit_scale == 0 or ("alpha" in system.fields and self.alpha == 0)
+        teaches = "responses" in system.needs and not silent
         return teaches or (self.examples_per_class is not None and self.selection != "random")
 
     @property

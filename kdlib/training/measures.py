@@ -58,7 +58,8 @@ def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, flo
 
     Arguments: `probabilities` [N, C] with C of 2 or more, `labels` [N]. Row-wise: the variance of the C-1 non-target
     probabilities within an example, averaged over examples; nan of two classes, where there is but one. Column-wise:
-    the variance of each non-target probability across the examples of one class, averaged over classes and columns.
+    the variance of each non-target probability across the examples of one class, averaged over columns and over classes
+    of two examples or more.
     Relative: standard deviation over mean non-target probability.
     Returns numbers under `row_variance`, `column_variance`, `row_relative` and `column_relative`.
     """
@@ -70,7 +71,7 @@ def variance_in_response(probabilities: Tensor, labels: Tensor) -> dict[str, flo
     row = similarity.var(1).mean() if classes > 2 else torch.tensor(torch.nan)
     column = torch.stack(
         [probabilities[labels == c][:, torch.arange(classes) != c].var(0).mean() for c in labels.unique()]
-    ).mean()
+    ).nanmean()
     mean = similarity.mean()
     return {
         "row_variance": row.item(),

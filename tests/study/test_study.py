@@ -94,10 +94,11 @@ def test_a_damaged_measure_of_a_student_is_computed_again(tmp_path):
     assert torch.equal(measure(), first)
 
 
-def test_a_student_of_hard_labels_alone_is_the_same_without_its_teacher(tmp_path):
+def test_a_student_of_hard_labels_or_of_uniform_soft_ones_is_the_same_without_its_teacher(tmp_path):
     def students(own):
         hard = own.student(own.teacher("small", 0), 9, network="baseline_student", alpha=0.0)
-        return [hard, replace(hard, examples_per_class=10, selection="random")]
+        uniform = replace(hard, alpha=0.9, logit_scale=0.0)
+        return [hard, uniform, replace(hard, examples_per_class=10, selection="random")]
 
     without = study(tmp_path / "a")
     alone = without.student_results(students(without))

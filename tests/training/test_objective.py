@@ -127,6 +127,7 @@ def test_without_a_teacher_no_responses_are_needed(tiny_teacher):
         assert student.needs_responses == needed
         assert replace(student, examples_per_class=5).needs_responses  # which are chosen by them
     assert not Student(tiny_teacher, 2, 4.0, system="eskd", alpha=0.0).needs_responses
+    assert not Student(tiny_teacher, 2, 4.0, logit_scale=0.0).needs_responses  # uniform soft labels
     assert Student(tiny_teacher, 2, 4.0, system="dkd", alpha=0.0).needs_responses  # its alpha is another
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ...study.study import CAPACITIES, Study
+from ...study.study import CAPACITIES, Cell, Study
 from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
@@ -59,7 +59,7 @@ def teachers(study: Study, seed: int) -> Iterator[tuple[str, Teacher, int]]:
         yield name, run, last
 
 
-def _teacher_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+def _teacher_cells(study: Study) -> list[Cell]:
     """Students of every teacher: of some missing classes, and of all examples."""
     return [
         ({"seed": seed, "teacher": name}, study.student(run, TEMPERATURE, epoch, missing_class=missing))
@@ -136,7 +136,7 @@ def _nc1(study: Study, model: torch.nn.Module) -> Tensor:
     return torch.tensor(within_between_scatter(activations, study.dataset.labels[members]))
 
 
-def _example_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+def _example_cells(study: Study) -> list[Cell]:
     """Students of random examples of the small teacher's responses, with their similarity and without it."""
     cells = []
     for seed in study.seeds:
@@ -148,11 +148,7 @@ def _example_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
 
 
 def _examples(study: Study) -> pd.DataFrame:
-    wanted = _example_cells(study)
-    results = study.student_results(student for _, student in wanted)
-    return pd.DataFrame(
-        [
-            cell | {"validation_accuracy": validation_percent(r), "test_accuracy": test_percent(r)}
-            for (cell, _), r in zip(wanted, results, strict=True)
-        ]
+    return study.student_table(
+        _example_cells(study),
+        lambda student, r: {"validation_accuracy": validation_percent(r), "test_accuracy": test_percent(r)},
     )

@@ -1,10 +1,8 @@
 """Section 4.1: can a student recognise a class that it never saw? (tables 4, 5 and 6)"""
 
-from typing import Any
-
 import pandas as pd
 
-from ...study.study import CAPACITIES, Study
+from ...study.study import CAPACITIES, Cell, Study
 from ...training.config import Student, Teacher
 from ...training.measures import cell_accuracies
 from ..entropy import experiment as entropy
@@ -33,7 +31,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     return {"cells": pd.DataFrame(cells), "taken_for": grouped["percent"].mean()}
 
 
-def _cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+def _cells(study: Study) -> list[Cell]:
     return [
         (
             {"seed": seed, "teacher": capacity, "missing_class": c, "temperature": t},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...study.study import Study
+from ...study.study import Cell, Study
 from ...training.config import Student, Teacher
 from ...training.measures import cell_accuracies, last_validation_percent
 from ..sweet_spot.experiment import search_cells
@@ -30,8 +30,6 @@ from .arms import (
     trials,
     tune,
 )
-
-Cell = tuple[dict[str, Any], Student]
 
 
 def units(study: Study) -> tuple[list[Teacher], list[Student]]:
@@ -59,8 +57,8 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     study.student_results([*(student for _, student in (*cells, *missing)), *first])  # at each end a worker may wait
     found = variants.variants(study)
     return {
-        "cells": _results(study, cells),
-        "missing": _missing(study, missing),
+        "cells": study.student_table(cells, lambda student, r: accuracy_percents(r)),
+        "missing": study.student_table(missing, lambda student, r: cell_accuracies(r, student.missing_class)),
         "trials": _trials(study, spot, tuned),
         "variants": found,
         "assistants": variants.assistants(study, found),
@@ -110,11 +108,6 @@ def _labels_cost(study: Study, student: Student) -> dict[str, int]:
     return {f"operations_{name}": value for name, value in study.operations(student).items()}
 
 
-def _results(study: Study, wanted: list[Cell]) -> pd.DataFrame:
-    results = study.student_results(student for _, student in wanted)
-    return pd.DataFrame([cell | accuracy_percents(r) for (cell, _), r in zip(wanted, results, strict=True)])
-
-
 def _missing_cells(study: Study, spot: Mapping[str, float] | None, tuned: Tuned) -> list[Cell]:
     """(cell, student) of every arm and of labels alone, with each removed class."""
     found = [
@@ -130,22 +123,10 @@ def _missing_cells(study: Study, spot: Mapping[str, float] | None, tuned: Tuned)
     return found
 
 
-def _missing(study: Study, wanted: list[Cell]) -> pd.DataFrame:
-    results = study.student_results(student for _, student in wanted)
-    return pd.DataFrame(
-        [cell | cell_accuracies(r, cell["missing_class"]) for (cell, _), r in zip(wanted, results, strict=True)]
-    )
-
-
 def _trials(study: Study, spot: Mapping[str, float] | None, tuned: Tuned) -> pd.DataFrame:
     """A row for each trial on the first seed: its value, validation accuracy [%], and whether it is the one chosen."""
-    wanted = list(trials(study, spot))
-    results = study.student_results(student for _, student in wanted)
-    return pd.DataFrame(
-        [
-            cell
-            | {"validation_accuracy": last_validation_percent(r)}
-            | {"chosen": tuned[cell["teacher"], cell["system"]] == cell["value"]}
-            for (cell, _), r in zip(wanted, results, strict=True)
-        ]
+    table = study.student_table(
+        trials(study, spot), lambda student, r: {"validation_accuracy": last_validation_percent(r)}
     )
+    table["chosen"] = [tuned[row.teacher, row.system] == row.value for row in table.itertuples()]
+    return table

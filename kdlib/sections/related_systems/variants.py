@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ...study.study import Study
+from ...study.study import Cell, Study
 from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.measures import last_validation_percent, within_between_scatter
@@ -30,7 +30,6 @@ RESIDUAL = {"progressive": {}, "joint": {"joint": 1.0}, "ensemble": {"ensemble":
 # Of TF-KD reg's public code for ResNet18, whose multiplier of 100 belongs to them.
 PUBLIC_CODE = {"alpha": 0.1, "confidence": 0.99, "temperature": 20.0}
 CLUSTERS, FEATURES = "clusters", "feature_transfer"  # the measures' names in the store
-Cells = list[tuple[dict[str, Any], Student]]
 
 
 def large(study: Study, seed: int) -> Start:
@@ -43,9 +42,9 @@ def candidates(study: Study) -> tuple[str, ...]:
     return (*ASSISTANTS, "small_teacher") if "small" in study.settings.system_teachers else ASSISTANTS
 
 
-def cells(study: Study) -> Cells:
+def cells(study: Study) -> list[Cell]:
     """(cell, student) of every variant of every seed, of all examples."""
-    found: Cells = []
+    found: list[Cell] = []
     for seed in study.seeds:
         start, free = large(study, seed), free_start(study, seed)
 

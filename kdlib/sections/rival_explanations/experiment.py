@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...data.dataset import Dataset
-from ...study.study import CAPACITIES, Study
+from ...study.study import CAPACITIES, Cell, Study
 from ...training import students
 from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
@@ -73,7 +73,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
     }
 
 
-def _cells(study: Study, scale: Callable[[Study, int], float]) -> list[tuple[dict[str, Any], Student]]:
+def _cells(study: Study, scale: Callable[[Study, int], float]) -> list[Cell]:
     """(cell, student): every control of every seed, with each missing class and, at T = 9, with none.
 
     Soft labels that are uniform say nothing of a missing class: they have students of all classes alone.
@@ -134,7 +134,7 @@ def _scale(study: Study, seed: int) -> dict[str, Tensor]:
     return {"scale": torch.tensor(round(scale_to_confidence(large, labels, TEMPERATURE, wanted), 6))}
 
 
-def _epoch_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+def _epoch_cells(study: Study) -> list[Cell]:
     """Students of every kept epoch of both teachers: of some missing classes, and of all examples."""
     return [
         (
@@ -171,7 +171,7 @@ def _epochs(study: Study) -> pd.DataFrame:
     )
 
 
-def _setting_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+def _setting_cells(study: Study) -> list[Cell]:
     """Students of both teachers and of the large one's settings of figure 7, for each missing class."""
     return [
         (
@@ -186,11 +186,7 @@ def _setting_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
 
 def _settings(study: Study) -> pd.DataFrame:
     """A row for each cell: accuracies on the missing class, and how tight the teacher's clusters are."""
-    wanted = _setting_cells(study)
-    results = study.student_results(student for _, student in wanted)
-    table = pd.DataFrame(
-        [cell | cell_accuracies(r, cell["missing_class"]) for (cell, _), r in zip(wanted, results, strict=True)]
-    )
+    table = study.student_table(_setting_cells(study), lambda student, r: cell_accuracies(r, student.missing_class))
     tightness = penultimate_layer.tables(study)["tightness"].query("split == 'train'")
     keys = ["seed", "teacher", "setting"]
     return table[[*keys, "missing_class", "raw", "corrected"]].merge(tightness[[*keys, "nc1"]], on=keys)
@@ -226,7 +222,7 @@ def _updates(study: Study) -> pd.DataFrame:
     return shown.drop(columns=["confidence"]).reset_index(drop=True)
 
 
-def _selection_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+def _selection_cells(study: Study) -> list[Cell]:
     """Students of every size and selection; as teacher "none" those of random examples' labels alone."""
     cells = []
     for seed in study.seeds:
@@ -240,17 +236,13 @@ def _selection_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
 
 
 def _selection(study: Study) -> pd.DataFrame:
-    wanted = _selection_cells(study)
-    results = study.student_results(s for _, s in wanted)
-    return pd.DataFrame(
-        [
-            cell | {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)}
-            for (cell, _), r in zip(wanted, results, strict=True)
-        ]
+    return study.student_table(
+        _selection_cells(study),
+        lambda student, r: {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)},
     )
 
 
-def _gradient_cells(study: Study) -> list[tuple[dict[str, Any], Student]]:
+def _gradient_cells(study: Study) -> list[Cell]:
     return [
         ({"seed": seed, "teacher": capacity, "temperature": t}, study.student(study.teacher(capacity, seed), t))
         for seed in study.seeds

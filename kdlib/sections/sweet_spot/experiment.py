@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ...study.study import CAPACITIES, Study
+from ...study.study import CAPACITIES, Cell, Study
 from ...training.choices import TEMPERATURE
 from ...training.config import Student, Teacher
 from ...training.losses import entropy, soft_labels
@@ -60,13 +60,9 @@ def search_map(study: Study, network: str, capacity: str = "large") -> pd.DataFr
 
     Columns: seed, batch_size, epoch, updates (optimizer steps of the teacher), validation_accuracy, test_accuracy.
     """
-    cells = search_cells(study, network, capacity)
-    results = study.student_results(student for _, student in cells)
-    return pd.DataFrame(
-        [
-            cell | {"validation_accuracy": validation_percent(r), "test_accuracy": test_percent(r)}
-            for (cell, _), r in zip(cells, results, strict=True)
-        ]
+    return study.student_table(
+        search_cells(study, network, capacity),
+        lambda student, r: {"validation_accuracy": validation_percent(r), "test_accuracy": test_percent(r)},
     )
 
 
@@ -164,17 +160,13 @@ def _baseline(study: Study, spot: dict[str, float]) -> pd.DataFrame:
 
     Beside them, as teacher "none" at T = 9, the student of hard labels alone, which has no temperature.
     """
-    cells = _baseline_cells(study, spot)
-    results = study.student_results(student for _, student in cells)
-    return pd.DataFrame(
-        [
-            cell | {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)}
-            for (cell, _), r in zip(cells, results, strict=True)
-        ]
+    return study.student_table(
+        _baseline_cells(study, spot),
+        lambda student, r: {"validation_accuracy": validation_percent(r), "accuracy": test_percent(r)},
     )
 
 
-def _baseline_cells(study: Study, spot: dict[str, float]) -> list[tuple[dict[str, Any], Student]]:
+def _baseline_cells(study: Study, spot: dict[str, float]) -> list[Cell]:
     cells = []
     for seed in study.seeds:
         for name, teacher, epoch in three_teachers(study, seed, spot):
@@ -188,17 +180,13 @@ def _baseline_cells(study: Study, spot: dict[str, float]) -> list[tuple[dict[str
 
 def _missing(study: Study, spot: dict[str, float]) -> pd.DataFrame:
     """The missing-class test at T = 9 for the large teacher, as it is and at its sweet spot."""
-    cells = _missing_cells(study, spot)
-    results = study.student_results(student for _, student in cells)
-    return pd.DataFrame(
-        [
-            cell | {k: cell_accuracies(r, cell["missing_class"])[k] for k in ("raw", "corrected")}
-            for (cell, _), r in zip(cells, results, strict=True)
-        ]
+    return study.student_table(
+        _missing_cells(study, spot),
+        lambda student, r: {k: cell_accuracies(r, student.missing_class)[k] for k in ("raw", "corrected")},
     )
 
 
-def _missing_cells(study: Study, spot: dict[str, float]) -> list[tuple[dict[str, Any], Student]]:
+def _missing_cells(study: Study, spot: dict[str, float]) -> list[Cell]:
     return [
         (
             {"seed": seed, "teacher": name, "missing_class": c, "temperature": TEMPERATURE},
