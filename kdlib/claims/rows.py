@@ -126,9 +126,9 @@ def difference(rows: DataFrame, column: str, of: str, minus: str) -> float:
     return at(rows, teacher=of)[column].mean() - at(rows, teacher=minus)[column].mean()
 
 
-def teacher_ratio(rows: DataFrame, column: str, of: str = "small", to: str = "large") -> float:
-    """A column's mean over one teacher's rows divided by that over another's."""
-    return ratio(at(rows, teacher=of)[column].mean(), at(rows, teacher=to)[column].mean())
+def teacher_ratio(rows: DataFrame, column: str) -> float:
+    """A column's mean over the small teacher's rows divided by that over the large one's."""
+    return ratio(*(at(rows, teacher=teacher)[column].mean() for teacher in TEACHERS))
 
 
 def ratio(numerator: float, denominator: float) -> float:
@@ -155,8 +155,7 @@ def slope(line: Series) -> float:
 
 def spearman(x: Series, y: Series) -> float:
     """Spearman's rank correlation of two columns; nan with fewer than three pairs or where one is constant."""
-    known = x.notna() & y.notna()
-    x, y = x[known], y[known]
+    x, y = paired(x, y)
     if len(x) < 3 or x.nunique() == 1 or y.nunique() == 1:
         return np.nan
     from scipy import stats

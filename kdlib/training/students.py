@@ -45,9 +45,7 @@ def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
 
     Arguments: `logits` [N, C], its target logits of all examples, by which examples may be chosen (paper, section 4.2).
     """
-    members = dataset.train
-    if student.missing_class is not None:
-        members = members[dataset.labels[members] != student.missing_class]
+    members = _of_all_classes_but_one(student, dataset)
     if student.examples_per_class is None:
         return members
     scores = entropy(soft_labels(logits[members], student.temperature))
@@ -58,11 +56,15 @@ def transfer_set(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
     return members[chosen]
 
 
+def _of_all_classes_but_one(student: Student, dataset: Dataset) -> Tensor:
+    """Indices of the training examples without those of the missing class, if there is one."""
+    members = dataset.train
+    return members if student.missing_class is None else members[dataset.labels[members] != student.missing_class]
+
+
 def batch_size_and_steps(student: Student, dataset: Dataset) -> tuple[int, int]:
     """Batch size (at most the size of the transfer set) and number of steps of a student's training."""
-    members = dataset.train
-    if student.missing_class is not None:
-        members = members[dataset.labels[members] != student.missing_class]
+    members = _of_all_classes_but_one(student, dataset)
     total = len(members)
     if student.examples_per_class is not None:
         total = student.examples_per_class * len(dataset.labels[members].unique())
@@ -154,14 +156,14 @@ def distill(
 
 
 def distill_each(
-    students: list[Student], dataset: Dataset, logits: list[Tensor], *, engine: str = "auto"
+    students: list[Student], dataset: Dataset, logits: list[Tensor]
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Train students as `distill` does, and yield (position, result) of each as soon as it is trained.
 
     Logits may hold what is not finite: a study goes on with a teacher that diverged, and its page tells the accuracies.
     """
-    check(students, dataset, logits, engine)
-    yield from _distill_each(students, dataset, logits, engine)
+    check(students, dataset, logits, "auto")
+    yield from _distill_each(students, dataset, logits, "auto")
 
 
 def _distill_each(

@@ -142,7 +142,7 @@ REGISTERED = {
     "network": ("kdlib.register_network('mine', kdlib.Architecture((4,)))", lambda: kdlib.build_model("mine")),
     "system": (
         "kdlib.register_system(kdlib.System('mine', 'Mine', 'mine', 'B', lambda s, t, y, *, temperature: s - t, "
-        "(kdlib.Parameter('weight', 1.0, 'me', of='total'),), 'weight', (1.0,), 'nothing'))",
+        "(kdlib.Parameter('scale', 1.0, 'me'),), 'scale', (1.0,), 'nothing'))",
         lambda: systems.find_system("mine"),
     ),
 }

@@ -17,15 +17,14 @@ from ...report.formatting import (
 HOW = {"entropy": "by entropy", "lowest": "by lowest entropy", "random": "at random"}  # examples are chosen
 
 
-def efficiency(
-    cells: pd.DataFrame, selection: str, budget: str, column: str = "validation_accuracy"
-) -> pd.DataFrame | Markdown:
-    """Accuracy [%] by number of examples per class (rows) and teacher, or none (columns); a note where no row is."""
+def efficiency(cells: pd.DataFrame, selection: str, budget: str) -> pd.DataFrame | Markdown:
+    """Validation accuracy [%] by number of examples per class (rows) and teacher, or none (columns), or a note."""
     columns = TEACHERS | {"none": NAMES["none"]}
     part = cells[(cells.selection == selection) & (cells.budget == budget)]
     if part.empty:
         return Markdown(f"*This run has no students of examples chosen {HOW[selection]}.*")
-    grid = part.groupby(["examples_per_class", "teacher"])[column].apply(mean_and_half_width).unstack("teacher")
+    by_cell = part.groupby(["examples_per_class", "teacher"]).validation_accuracy
+    grid = by_cell.apply(mean_and_half_width).unstack("teacher")
     grid = grid[[t for t in columns if t in grid]].rename(columns=columns)
     grid.insert(0, "steps", part.groupby("examples_per_class").steps.first().map("{:,}".format))
     grid.index = [f"{n:g}" if n == int(n) else f"all ({n:.0f})" for n in grid.index]
