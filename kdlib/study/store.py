@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # it takes long to import, and names and sizes of units are w
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
 RECIPE_VERSIONS = {"teacher": 1, "responses": 1, "student": 1, "measure": 1, "activations": 1}
+UNPUBLISHED = "units"  # folder of the results with units that no page has used yet
 IN_HAND = "in-hand"  # folder of the store in which processes say what they are computing
 LEASE = 180  # seconds without a sign of life after which a process elsewhere counts as dead: file systems cache times
 IMPORTED = "taken-in"  # folder of the store that holds another machine's units
@@ -441,11 +442,13 @@ class Store:
 
     @cached_property
     def _published(self) -> dict[str, bytes]:
+        """Units of all layers by key. What a page was made of comes first: a page made anew names the same origins."""
         units: dict[str, bytes] = {}
-        published = sorted(self.results.glob("*/[!.]*.parquet")) if self.results else []
+        files = self.results.glob("*/[!.]*.parquet") if self.results else []
+        published = sorted(files, key=lambda file: (file.parent.name == UNPUBLISHED, file))
         for file in (*published, *self._imported_files()):
             try:
-                units |= published_units(file)
+                units = published_units(file) | units
             except (OSError, ValueError, KeyError) as error:
                 if isinstance(error, OSError) and error.errno:  # pyarrow's own, of damage, has no number
                     raise _unreadable(file, error) from error

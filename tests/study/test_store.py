@@ -354,9 +354,9 @@ def test_a_process_that_waits_for_a_killed_one_goes_on_from_what_that_one_has_fi
     assert units and finished not in units
 
 
-def publish(results: Path, *rows: dict) -> None:
-    (results / "digits").mkdir(parents=True)
-    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), results / "digits" / "missing_class.parquet")
+def publish(results: Path, *rows: dict, folder: str = "digits") -> None:
+    (results / folder).mkdir(parents=True)
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), results / folder / "missing_class.parquet")
 
 
 def test_what_the_results_hold_is_read_and_not_computed(computed, empty, monkeypatch):
@@ -491,6 +491,15 @@ def test_published_units_that_cannot_be_read_now_are_neither_computed_again_nor_
             with pytest.raises(StoreError, match=rf"^{file} cannot be read \(Too many open files\)"):
                 ask()
     assert_same(empty.get("student", TINY.config).tensors, TINY.tensors)
+
+
+def test_of_a_unit_in_several_layers_the_one_that_a_page_was_made_of_counts(tmp_path):
+    """Computed again for another run it may name another commit; a page made anew must not."""
+    for folder, commit in (("zoo", "of the page"), ("units", "of a later run")):
+        unit = dataclasses.replace(TINY, provenance={**TINY.provenance, "commit": commit})
+        publish(tmp_path / "results", {"key": TINY.key, "kind": "student", "payload": to_bytes(unit)}, folder=folder)
+    found = Store(tmp_path / "store", tmp_path / "results").get("student", TINY.config)
+    assert found.provenance["commit"] == "of the page"
 
 
 def test_what_macos_leaves_beside_each_file_on_a_foreign_file_system_is_no_unit(computed, empty, tmp_path, capsys):
