@@ -90,7 +90,8 @@ kdlib.present.control_finding(tables, study.dataset.name, "class-means-corrected
 # %% [markdown]
 # ### The same targets with every class present
 #
-# Test accuracy (%) of students that saw all classes, T = 9; hard labels alone have no teacher:
+# Test accuracy (%) of students that saw all classes, T = 9; hard labels alone have no teacher, and uniform soft labels are
+# equation 4's with a teacher that says nothing, by which a student learns to be less sure:
 
 # %% kdlib={"tables": ["full"]} tags=["hide-input"]
 kdlib.present.full_accuracy(tables["full"])

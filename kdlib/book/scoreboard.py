@@ -27,14 +27,14 @@ from ..claims.headlines import HEADLINES
 from ..claims.inference import LEVEL
 from ..claims.intervals import Interval
 from ..claims.registry import Tables, is_of_teachers
-from ..claims.rows import TEACHERS, last_epoch
+from ..claims.rows import last_epoch
 from ..data.registry import find_source, known_names
 from ..report.formatting import as_written, format_interval
 from ..report.interval_marks import LEGEND, axis_over, interval_mark
 from ..report.verdict_table import Matrix, Rivals, VerdictMatrix, VerdictTable, estimate
 from ..sections import SECTIONS
 from ..sections.related_systems.tables import equal_compute_finding
-from ..sections.rival_explanations.tables import full_accuracy_gains, labels_alone_leads
+from ..sections.rival_explanations.tables import TAUGHT_BY, full_accuracy_gains, labels_alone_leads
 from ..study.settings import BEFORE, differing, profile_values, reductions
 from ..training.choices import STAND_INS
 from . import downloads, origins
@@ -254,19 +254,23 @@ class Scoreboard:
         axis = axis_over([gain for _, gains in found.values() for gain in gains.values()], [0.0], None)
         rows = {
             f"{html.escape(self.titles[name])}<br><small>labels alone {format_interval(alone, '%')}</small>": [
-                f"{interval_mark(gain, axis)}<small>{gain} points<br>"
-                f"{labels_alone_leads(ran[name]['selection'], teacher)}</small>"
-                for teacher, gain in gains.items()
+                f"{interval_mark(gains[by], axis)}<small>{gains[by]} points<br>"
+                f"{labels_alone_leads(ran[name]['selection'], by)}</small>"
+                if by in gains
+                else "–"
+                for by in TAUGHT_BY
             ]
             for name, (alone, gains) in found.items()
         }
-        said = "; ".join(f"the {t} teacher {_helps_and_harms([g[t] for _, g in found.values()])}" for t in TEACHERS)
-        yield "Does it pay to have a teacher at all, where no class is missing? With all examples, at T = 9, of"
-        yield f"{len(found)} data sets: {said} (points of test accuracy; one axis for all rows). Below them: with which"
+        each = {by: [gains[by] for _, gains in found.values() if by in gains] for by in TAUGHT_BY}
+        said = "; ".join(f"{TAUGHT_BY[by]} {_help_and_harm(gains)}" for by, gains in each.items() if gains)
+        yield "Does it pay to have a teacher at all, where no class is missing? By how many points of test accuracy"
+        yield "students differ from those of labels alone, with all examples at T = 9; uniform soft labels are those of"
+        yield f"a teacher that says nothing. By their intervals: {said} (one axis for all rows). Below them: with which"
         yield "numbers of random examples students are ahead at equal steps (validation accuracy; each lead by its own"
         yield "95% interval: some may be chance)."
         yield ""
-        yield from _raw(Matrix("data set", ["the small teacher adds", "the large teacher adds"], rows)._repr_html_())
+        yield from _raw(Matrix("data set", list(TAUGHT_BY.values()), rows)._repr_html_())
 
     def _at_equal_compute(self) -> Iterator[str]:
         """A sentence for each data set: which system, if any, beats labels alone at equal total computation."""
@@ -398,10 +402,10 @@ class Scoreboard:
         }
 
 
-def _helps_and_harms(gains: Sequence[Interval]) -> str:
-    """Words on what a teacher adds on several data sets, by intervals: "helps on 0, harms on 2, undecided on 2"."""
-    helps, harms = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
-    return f"helps on {helps}, harms on {harms}, undecided on {len(gains) - helps - harms}"
+def _help_and_harm(gains: Sequence[Interval]) -> str:
+    """Words on what is added on data sets, by intervals: "ahead on 0 of 4 data sets, behind on 2, undecided on 2"."""
+    ahead, behind = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
+    return f"ahead on {ahead} of {len(gains)} data sets, behind on {behind}, undecided on {len(gains) - ahead - behind}"
 
 
 def _seen_before(records: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -16,6 +16,7 @@ from kdlib.claims import rules
 from kdlib.claims.claim import Claim
 from kdlib.claims.claims import DECIDED, VERDICTS, Verdict, load_claims
 from kdlib.report.verdict_table import anchor
+from kdlib.sections.rival_explanations.tables import TAUGHT_BY
 
 from ..conftest import ROOT, as_project
 
@@ -67,13 +68,15 @@ def test_the_landing_page_says_what_teachers_add_with_the_numbers_of_the_control
     head = summary.partition("Does it pay to have a teacher at all")[2].partition("```{raw} html")[0]
     said = " ".join(head.split())
     for teacher, gain in gains.items():
-        helps, harms = int(gain.low > 0), int(gain.high < 0)
-        words = f"the {teacher} teacher helps on {helps}, harms on {harms}, undecided on {1 - helps - harms}"
-        assert words in said
-    table = BeautifulSoup(summary, "html.parser").find("th", string="the small teacher adds").find_parent("table")
+        ahead, behind = int(gain.low > 0), int(gain.high < 0)
+        by = TAUGHT_BY[teacher]
+        assert f"{by} ahead on {ahead} of 1 data sets, behind on {behind}, undecided on {1 - ahead - behind}" in said
+    table = BeautifulSoup(summary, "html.parser").find("th", string="the small teacher").find_parent("table")
     assert present.format_interval(alone, "%") in table.tbody.th.get_text()
-    for cell, gain in zip(table.select("tbody td"), gains.values(), strict=True):
-        assert f"{gain} points" in cell.get_text() and "labels alone at" in cell.get_text()
+    assert [cell.get_text() for cell in table.select("thead th")][1:] == [*TAUGHT_BY.values()]
+    for cell, by in zip(table.select("tbody td"), TAUGHT_BY, strict=True):
+        assert f"{gains[by]} points" in cell.get_text() if by in gains else cell.get_text() == "–"
+    assert all("labels alone at" in cell.get_text() for cell in table.select("tbody td")[:2])
 
 
 def test_the_landing_page_counts_the_verdicts_of_its_matrix(records):

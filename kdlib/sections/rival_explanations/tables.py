@@ -20,6 +20,7 @@ from ...report.formatting import (
 from ...report.interval_marks import axis_over, can_be_drawn, interval_mark
 from ...report.verdict_table import Matrix
 
+TAUGHT_BY = {"small": "the small teacher", "large": "the large teacher", "uniform": "uniform soft labels"}
 WITHOUT_TEACHER = ("hard", "uniform")  # controls whose students are the same whoever their teacher is
 OUTCOME_WORDS = {"explains": "yes", "does not explain": "no", "undecided": "undecided", "not decided": "no finding"}
 
@@ -69,18 +70,23 @@ def _drawn(finding: Finding) -> str:
 
 
 def full_accuracy_gains(full: pd.DataFrame) -> tuple[Interval, dict[str, Interval]]:
-    """Test accuracy [%] on the labels alone, and the points that being taught by each teacher at T = 9 adds."""
+    """Test accuracy [%] on the labels alone, and the points that being taught at T = 9 adds: by whom `TAUGHT_BY` says.
+
+    Uniform soft labels, of a teacher that says nothing, are left out where no student was taught them.
+    """
     nine = full[full.temperature == 9]
     hard = nine[nine.control == "hard"].set_index("seed").accuracy
     taught = nine[nine.control == "responses"].set_index("seed")
-    gains = {t: t_interval(taught[taught.teacher == t].accuracy - hard) for t in ("small", "large")}
-    return t_interval(hard), gains
+    students = {t: taught[taught.teacher == t].accuracy for t in ("small", "large")}
+    if len(nothing := nine[nine.control == "uniform"]):
+        students["uniform"] = nothing.set_index("seed").accuracy
+    return t_interval(hard), {name: t_interval(accuracy - hard) for name, accuracy in students.items()}
 
 
 def full_accuracy_finding(full: pd.DataFrame) -> Markdown:
     """Does distillation bring accuracy where every class and all data are there?"""
     alone, gains = full_accuracy_gains(full)
-    sentences = [f"the {teacher} teacher {format_interval(gain, ' points', 2)}" for teacher, gain in gains.items()]
+    sentences = [f"{TAUGHT_BY[name]} {format_interval(gain, ' points', 2)}" for name, gain in gains.items()]
     return Markdown(
         f"Trained on the labels alone the student reaches {format_interval(alone, '%')}. "
         f"What being taught as well adds to this: {'; '.join(sentences)}."
