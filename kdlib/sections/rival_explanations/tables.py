@@ -123,7 +123,7 @@ def labels_alone_leads(table: pd.DataFrame, teacher: str) -> str:
     grid = table[table.selection == "random"].pivot(
         index=["teacher", "seed"], columns="examples_per_class", values="validation_accuracy"
     )
-    if "none" not in grid.index or table.seed.nunique() < 2:
+    if not {teacher, "none"} <= {*grid.index.get_level_values("teacher")} or table.seed.nunique() < 2:
         return ""
     gains = {n: t_interval(gain) for n, gain in (grid.loc[teacher] - grid.loc["none"]).items()}
     ahead = [n for n, gain in gains.items() if gain.low > 0]
