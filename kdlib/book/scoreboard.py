@@ -263,7 +263,7 @@ class Scoreboard:
             for name, (alone, gains) in found.items()
         }
         each = {by: [gains[by] for _, gains in found.values() if by in gains] for by in TAUGHT_BY}
-        said = "; ".join(f"{TAUGHT_BY[by]} {_help_and_harm(gains)}" for by, gains in each.items() if gains)
+        said = "; ".join(f"{TAUGHT_BY[by]} {_ahead_and_behind(gains)}" for by, gains in each.items() if gains)
         yield "Does it pay to have a teacher at all, where no class is missing? By how many points of test accuracy"
         yield "students differ from those of labels alone, with all examples at T = 9; uniform soft labels are those of"
         yield f"a teacher that says nothing. By their intervals: {said} (one axis for all rows). Below them: with which"
@@ -402,7 +402,7 @@ class Scoreboard:
         }
 
 
-def _help_and_harm(gains: Sequence[Interval]) -> str:
+def _ahead_and_behind(gains: Sequence[Interval]) -> str:
     """Words on what is added on data sets, by intervals: "ahead on 0 of 4 data sets, behind on 2, undecided on 2"."""
     ahead, behind = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
     return f"ahead on {ahead} of {len(gains)} data sets, behind on {behind}, undecided on {len(gains) - ahead - behind}"

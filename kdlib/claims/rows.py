@@ -93,6 +93,12 @@ def half_minus(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, ...]])
     return replace(joined(found, found["a"] / 2 - found["b"]), to_explain=found["a"])
 
 
+def best_on_other_seeds(by_seed: DataFrame) -> dict:
+    """For each seed, a column, the row of the highest mean over the others; none where no other seed has a value."""
+    means = {seed: over_other_seeds(by_seed, seed) for seed in by_seed}
+    return {seed: mean.idxmax() for seed, mean in means.items() if len(mean)}
+
+
 def above_midpoint(rows: DataFrame, terms: Callable[[DataFrame], tuple[float, float, float]]) -> Statistic:
     """The first of three numbers of each seed minus the midpoint of the others, whose difference is to be explained."""
     by_seed = {seed: terms(part) for seed, part in rows.groupby("seed")}

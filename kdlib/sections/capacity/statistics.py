@@ -9,10 +9,10 @@ from ...claims.registry import Statistic, Tables, of_teachers, statistic
 from ...claims.rows import (
     PAIR,
     at,
+    best_on_other_seeds,
     difference,
     each_seed,
     half_minus,
-    over_other_seeds,
     paired,
     rank_correlations,
     ratio,
@@ -52,8 +52,7 @@ def small_teachers_gain_at_its_own_pair(tables: Tables) -> Statistic:
     """
     search = tables["capacity"]["search"]
     validation, test = (search.pivot_table(index=PAIR, columns="seed", values=v) for v in COLUMNS)
-    others = {seed: over_other_seeds(validation, seed) for seed in validation}
-    chosen = {seed: mean.idxmax() for seed, mean in others.items() if len(mean)}
+    chosen = best_on_other_seeds(validation)
     found = Series({seed: test.loc[pair, seed] for seed, pair in chosen.items()}, dtype=float)
     default = at(tables["capacity"]["teachers"], teacher="small").set_index("seed")["student_accuracy"]
     percents = DataFrame({"a": found, "b": default}).dropna()

@@ -125,15 +125,5 @@ def _row(
     interval = t_interval(values.tolist())
     ahead, behind = t_tails(values.tolist(), 0.0) if len(values) > 1 else (np.nan, np.nan)
     named = {"measure": measure, "to": to} | dict(zip(ARM, arm, strict=True))
-    ends = {"mean": interval.mean, "low": interval.low, "high": interval.high}
-    return (
-        named
-        | ends
-        | {
-            "n": interval.n,
-            "ahead": ahead,
-            "behind": behind,
-            "allowed": allowed,
-            "cut_short": cut_short,
-        }
-    )
+    ends = {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
+    return named | ends | {"ahead": ahead, "behind": behind, "allowed": allowed, "cut_short": cut_short}

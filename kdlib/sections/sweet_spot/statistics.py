@@ -11,6 +11,7 @@ from ...claims.rows import (
     PAIR,
     above_midpoint,
     at,
+    best_on_other_seeds,
     difference,
     each_seed,
     lead,
@@ -251,9 +252,8 @@ def _missing_class_gain(tables: Tables, column: str) -> Statistic:
 
 def gains_of_searching(by_seed: DataFrame) -> Series:
     """Accuracy of each seed, a column, at the row that is best on the other seeds, minus that at the average row."""
-    others = {seed: over_other_seeds(by_seed, seed) for seed in by_seed}
-    gains = {s: by_seed.loc[mean.idxmax(), s] - by_seed[s].mean() for s, mean in others.items() if len(mean)}
-    return Series(gains, dtype=float)
+    chosen = best_on_other_seeds(by_seed)
+    return Series({s: by_seed.loc[pair, s] - by_seed[s].mean() for s, pair in chosen.items()}, dtype=float)
 
 
 def accuracy_by_seed(search: DataFrame) -> DataFrame:
