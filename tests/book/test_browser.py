@@ -18,6 +18,7 @@ import pytest
 pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
 WIDTHS = (360, 768, 1400)
 THEMES = ("light", "dark")
+WAYS = [*itertools.product(THEMES, (WIDTHS[0], WIDTHS[-1]))]  # its n-th from the front and back share nothing
 AT_ONCE = 7  # pages that wait together
 LATER = {"colour_patches", "fashion_mnist", "cifar10"}  # of pages made as others are: visited where long tests are run
 AGAIN = pytest.mark.parametrize("again", [False, pytest.param(True, marks=pytest.mark.long)])  # a second look
@@ -122,7 +123,7 @@ def test_every_page_is_clean_in_the_browser(browser, html, places, again):
 
     In either theme, between which the reader's system may change while a page is open. axe-core, which takes longest,
     looks at a page once, at the next one in another of the four ways (phone or desktop, in the one theme or the other);
-    where long tests are run, at each page in the other three too, and at those of `LATER` in all.
+    where long tests are run, at each page at the other width in the other theme too, and at those of `LATER` in both.
     """
     faults = []
     visited = [place for place in places if again or not set(place.parts) & LATER]
@@ -137,8 +138,9 @@ def test_every_page_is_clean_in_the_browser(browser, html, places, again):
                     visit.show(theme)
                     over = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
                     faults += [f"{place}: {over} px too wide at {width}, {theme}"] * (over > 0)
-                    way = (2 * THEMES.index(theme) + WIDTHS.index(width) // 2 + places.index(place)) % 4
-                    if width in (WIDTHS[0], WIDTHS[-1]) and (again == (way > 0) or set(place.parts) & LATER):
+                    one = places.index(place) % 4
+                    ways = [WAYS[one]] * (not again or bool(set(place.parts) & LATER)) + [WAYS[3 - one]] * again
+                    if (theme, width) in ways:
                         visit.settle()
                         faults += [f"{place} at {width}, {theme}: {violation}" for violation in violations(visit.page)]
             for place, visit in visits.items():
