@@ -23,7 +23,7 @@ from ..claims.claims import (
     votes,
 )
 from ..claims.controls import Control, find, findings
-from ..claims.headlines import HEADLINES
+from ..claims.headlines import HEADLINES, Statement
 from ..claims.inference import LEVEL
 from ..claims.intervals import Interval
 from ..claims.registry import Tables, is_of_teachers
@@ -109,7 +109,7 @@ class Scoreboard:
 
     def short_table(self) -> Iterator[str]:
         """Lines for a terminal: counts, and the claims that matter most."""
-        shown = {claim for claims, _ in HEADLINES.values() for claim in claims}
+        shown = {claim for statement in HEADLINES.values() for claim in statement.claims}
         units = {claim.id: claim.unit for claim in load_claims()}
         for name, judged in self.verdicts.items():
             yield f"{name}: {count_verdicts(judged)}"
@@ -191,7 +191,11 @@ class Scoreboard:
                 + f"{', '.join(f'{decided[kind]} {kind}' for kind in kinds)}"
                 + f", {unjudged} without a verdict" * bool(unjudged)
                 + " ([what these words say](#verdicts)).",
-                f"{self._trained()} What was measured, with its 95% interval over teacher seeds:",
+                f"{self._trained()} In short (in italics where it holds in direction, but not in the paper's size):",
+                "",
+                *matrix.in_short(),
+                "",
+                "What was measured, with its 95% interval over teacher seeds:",
                 "",
                 *_raw(matrix._repr_html_()),
                 "",
@@ -289,7 +293,7 @@ class Scoreboard:
         """For a section's page: its claims on each data set that was run."""
         own = [c for c in load_claims() if c.notebook == section and c.kind != "not_tested"]
         shown = {c.id: c.title + " (our reading)" * c.derived for c in own}
-        claims = {title: ([c for c in shown if shown[c] == title], "") for title in dict.fromkeys(shown.values())}
+        claims = {t: Statement(tuple(c for c in shown if shown[c] == t)) for t in dict.fromkeys(shown.values())}
         ran = {r["dataset"] for r in self.records if r["section"] == section}
         found = {name: judged for name, judged in self.verdicts.items() if name in ran}
         if not found:
@@ -306,7 +310,7 @@ class Scoreboard:
         return MATRIX_SIGNS + unrun * bool(lacking) + "".join(mixed)
 
     def _matrix(
-        self, statements: Mapping[str, tuple[Sequence[str], str]], found: Mapping[str, Sequence[Verdict]], up: str
+        self, statements: Mapping[str, Statement], found: Mapping[str, Sequence[Verdict]], up: str
     ) -> VerdictMatrix:
         rivals = {name: replace(own, folder=up + own.folder) for name, own in self.rivals.items()}
         return VerdictMatrix(statements, found, self.titles, rivals, f"{up}scoreboard.html", self._reach)

@@ -2,14 +2,22 @@
 
 import html
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..claims.claims import Claim, Verdict, load_claims
+from ..claims.claims import DECIDED, Claim, Verdict, load_claims
 from ..claims.controls import Finding
+from ..claims.headlines import Statement
+from .formatting import as_written
 from .interval_marks import LEGEND, Axis, common_axis, verdict_mark
 
 EXPLAINABLE = ("reproduced", "direction only")  # what did not come out as claimed needs no other explanation
+IN_SHORT = {  # by whether a statement holds on some data set, and whether the opposite does
+    (True, False): "As claimed wherever it is decided",
+    (True, True): "As claimed on some data sets, the opposite on others",
+    (False, True): "The opposite wherever it is decided",
+    (False, False): "Decided nowhere",
+}
 OUTSIDE = "The paper's size lies outside of the interval."
 ITSELF = "The paper's own size contradicts it, too."
 SYMBOLS = {r"\alpha": "α", "_{LS}": "<sub>LS</sub>", "_i": "<sub>i</sub>"}  # of the paper's sentences
@@ -128,14 +136,13 @@ class VerdictMatrix:
     Each verdict is linked to its claim on the scoreboard; a cell opens to its notes. A statement has the unit of its
     numbers where all of them have the same. One that is made for none of the data sets is left out.
 
-    Arguments: `statements`, each with the claims of which the first that applies decides, and what was measured of it
-    (may be empty); `verdicts`, `titles` and `rivals` by data set; `page`, the scoreboard's address; `reach(verdict)`,
-    HTML on how far a verdict goes, which stands among the notes.
+    Arguments: `statements`; `verdicts`, `titles` and `rivals` by data set; `page`, the scoreboard's address;
+    `reach(verdict)`, HTML on how far a verdict goes, which stands among the notes.
     """
 
     def __init__(
         self,
-        statements: Mapping[str, tuple[Sequence[str], str]],
+        statements: Mapping[str, Statement],
         verdicts: Mapping[str, Sequence[Verdict]],
         titles: Mapping[str, str],
         rivals: Mapping[str, Rivals],
@@ -148,19 +155,53 @@ class VerdictMatrix:
     def deciding(self) -> dict[str, dict[str, Verdict | None]]:
         """The verdict that decides each shown statement, on each data set; None where none applies."""
         found = {}
-        for statement, (claims, _) in self.statements.items():
+        for statement, given in self.statements.items():
             own = {
-                name: next((v for claim in claims for v in judged if v.claim == claim), None)
+                name: next((v for claim in given.claims for v in judged if v.claim == claim), None)
                 for name, judged in self.verdicts.items()
             }
             if any(own.values()):
                 found[statement] = own
         return found
 
+    def in_short(self) -> Iterator[str]:
+        """Lines of Markdown: which statements hold wherever they are decided, which here and there, which nowhere.
+
+        Each with the data sets that decide it; a data set in italics where it holds in direction and not in size.
+        """
+        told: dict[str, list[str]] = {head: [] for head in IN_SHORT.values()}
+        for statement, verdicts in self.deciding().items():
+            decided = {name: v for name, v in verdicts.items() if v and v.verdict in DECIDED}
+            held, opposite, explained = [], [], []
+            for name, verdict in decided.items():
+                title = as_written(self.titles[name])
+                if verdict.verdict == "contradicted":
+                    opposite.append(title)
+                    continue
+                held.append(f"*{title}*" if verdict.verdict == "direction only" else title)
+                if name in self.rivals and self.rivals[name].links(verdict):
+                    explained.append(title)
+            where = "; ".join(
+                introduction + ", ".join(titles)
+                for introduction, titles in (
+                    ("", held),
+                    ("the opposite on " if held else "", opposite),
+                    ("but see a control on ", explained),
+                )
+                if titles
+            )
+            told[IN_SHORT[bool(held), bool(opposite)]].append(
+                self.statements[statement].short + (f" ({where})" if where else "")
+            )
+        for head, said in told.items():
+            if said:
+                yield f"- {head}:"
+                yield from (f"  - {clause}" for clause in said)
+
     def _repr_html_(self) -> str:
         entries, rows = {claim.id: claim for claim in load_claims()}, {}
         for statement, own in self.deciding().items():
-            measured = self.statements[statement][1]
+            measured = self.statements[statement].measured
             axis = common_axis((entries[v.claim], v) for v in own.values() if v)
             units = {entries[v.claim].unit for v in own.values() if v and v.estimate}
             unit = units.pop() if len(units) == 1 else None

@@ -61,7 +61,7 @@ def _reason(study: Study) -> tuple[str, int]:
     """Why a section is computed, and the number of claims that it decides for this reason, at least 1."""
     dataset = study.dataset.name
     own = {claim.id for claim in load_claims() if claim.applies_to(dataset) and study.section in _needed_by(claim)}
-    headlines = own & {claim for claims, _ in HEADLINES.values() for claim in claims}
+    headlines = own & {claim for statement in HEADLINES.values() for claim in statement.claims}
     if headlines:
         return HEADLINE, len(headlines)
     undecided = own & published_undecided(dataset)

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from kdlib.book.scoreboard import verdicts
 from kdlib.claims import claims
 from kdlib.claims.claims import Claim, Verdict, evaluate, load_claims, scoreboard, votes
+from kdlib.claims.controls import Finding, load_controls
+from kdlib.claims.headlines import HEADLINES, Statement
 from kdlib.claims.inference import benjamini_hochberg
 from kdlib.claims.intervals import ratio_interval, t_interval
 from kdlib.claims.registry import Lacking, Statistic
 from kdlib.data.paper import missing_class_table, paper_table
 from kdlib.errors import InputError
-from kdlib.report.verdict_table import VerdictMatrix, VerdictTable, estimate
+from kdlib.report.verdict_table import Rivals, VerdictMatrix, VerdictTable, estimate
 from kdlib.sections import order
 from kdlib.study.settings import resolve
 
@@ -391,7 +393,7 @@ def test_a_claim_whose_premise_is_not_known_has_no_verdict_and_says_what_would_h
 def test_a_command_in_a_note_is_set_as_code():
     tables = {"example_efficiency": full_data_tables()}
     verdicts = [v for v in evaluate("mnist", tables) if v.claim == "small-teaches-better"]
-    statements = {"It is so.": (["small-teaches-better"], "")}
+    statements = {"It is so.": Statement(("small-teaches-better",))}
     matrix = VerdictMatrix(statements, {"mnist": verdicts}, {"mnist": "MNIST"}, {}, "board")
     for shown in (VerdictTable(verdicts)._repr_html_(), matrix._repr_html_()):
         assert "<code>kdlib run entropy --dataset mnist</code>" in shown
@@ -517,9 +519,42 @@ def test_a_statement_has_what_its_claim_notes_beside_the_estimate():
     found = Verdict(
         "missing-mnist", "mnist", "direction only", t_interval([60.0, 65.0, 70.0]), note="small 76%, large 11%"
     )
-    matrix = VerdictMatrix({"It is so.": (["missing-mnist"], "")}, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board")
+    matrix = VerdictMatrix(
+        {"It is so.": Statement(("missing-mnist",))}, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board"
+    )
     notes = matrix._repr_html_().partition("<details>")[2]
     assert "small 76%, large 11%" in notes
+
+
+def test_in_short_statements_stand_by_where_they_hold_and_an_undecided_one_alone():
+    control = next(c for c in load_controls() if "efficiency-order-equal-steps" in c.claims)
+    told = {
+        "entropy-up-with-batch": ("reproduced", "reproduced"),
+        "efficiency-order-equal-steps": ("direction only", "contradicted"),
+        "baseline-student": ("contradicted", "undecided"),
+        "tighter-clusters": ("premise not met", "undecided"),
+    }
+    found = {
+        name: [Verdict(claim, name, words[i], t_interval([1.0, 2.0])) for claim, words in told.items()]
+        for i, name in enumerate(("one", "two"))
+    }
+    statements = {f"So {claim}.": Statement((claim,), short=f"it is {claim}") for claim in told}
+    rivals = {"one": Rivals([Finding(control, "explains", None, "", None)])}
+    matrix = VerdictMatrix(statements, found, {"one": "A_set", "two": "B"}, rivals, "board")
+    assert [*matrix.in_short()] == [
+        "- As claimed wherever it is decided:",
+        r"  - it is entropy-up-with-batch (A\_set, B)",
+        "- As claimed on some data sets, the opposite on others:",
+        r"  - it is efficiency-order-equal-steps (*A\_set*; the opposite on B; but see a control on A\_set)",
+        "- The opposite wherever it is decided:",
+        r"  - it is baseline-student (A\_set)",
+        "- Decided nowhere:",
+        "  - it is tighter-clusters",
+    ]
+
+
+def test_each_main_statement_has_its_clause_for_the_summary():
+    assert all(statement.short and not statement.short.endswith(".") for statement in HEADLINES.values())
 
 
 def test_a_statement_names_the_unit_of_its_numbers_once_where_all_have_the_same():
@@ -527,7 +562,7 @@ def test_a_statement_names_the_unit_of_its_numbers_once_where_all_have_the_same(
         claims = [next(c for c in load_claims() if c.unit == unit and c.kind != "not_tested") for unit in units]
         found = {c.id: [Verdict(c.id, "mnist", "undecided", t_interval([0.1, 0.2, 0.4]))] for c in claims}
         titles = dict.fromkeys(found, "MNIST")
-        head, *cells = VerdictMatrix({"So.": ([*found], "")}, found, titles, {}, "b")._repr_html_().split("<td")
+        head, *cells = VerdictMatrix({"So.": Statement((*found,))}, found, titles, {}, "b")._repr_html_().split("<td")
         return sum(unit in head for unit in units), sum(unit in "".join(cells) for unit in units)
 
     assert shown("percentage points") == (1, 0)
@@ -537,7 +572,7 @@ def test_a_statement_names_the_unit_of_its_numbers_once_where_all_have_the_same(
 def test_a_size_that_an_undecided_interval_leaves_out_is_named_in_the_matrix():
     def shown(values: list[float]) -> str:
         found = Verdict("efficiency-10x", "mnist", "undecided", ratio_interval(values), 10.0)
-        statements = {"So many.": (["efficiency-10x"], "")}
+        statements = {"So many.": Statement(("efficiency-10x",))}
         return VerdictMatrix(statements, {"mnist": [found]}, {"mnist": "MNIST"}, {}, "board")._repr_html_()
 
     outside = "The paper's size lies outside of the interval."
@@ -546,7 +581,7 @@ def test_a_size_that_an_undecided_interval_leaves_out_is_named_in_the_matrix():
 
 def test_a_size_of_the_paper_that_its_own_claim_forbids_is_named_where_the_claim_is_contradicted():
     itself = "The paper's own size contradicts it, too."
-    statements = {"So it is.": (["small-effective-throughout"], "")}
+    statements = {"So it is.": Statement(("small-effective-throughout",))}
     for dataset, size, verdict, named in (
         ("cifar10", -5.4, "contradicted", True),
         ("cifar10", -5.4, "undecided", False),

@@ -123,7 +123,7 @@ def studies(*sections, **given):
 
 def test_headlines_come_first_then_what_is_undecided_and_of_each_the_first_seeds(monkeypatch):
     sections = ("penultimate_layer", "entropy", "missing_class")
-    monkeypatch.setattr(order, "HEADLINES", {"one": (("missing-mnist",), "")})
+    monkeypatch.setattr(order, "HEADLINES", {"one": headlines.Statement(("missing-mnist",))})
     monkeypatch.setattr(order, "published_undecided", lambda dataset: {"entropy-order"})
     found = [(s.reason, s.seeds, s.section) for s in order.stages(studies(*sections))]
     assert found == [
@@ -141,7 +141,7 @@ def test_of_one_seed_sections_come_first_that_need_fewer_students_for_a_claim():
 
 def test_every_headline_is_a_claim_that_some_section_decides():
     known = {claim.id for claim in kdlib.load_claims()}
-    assert {claim for claims, _ in headlines.HEADLINES.values() for claim in claims} <= known
+    assert {claim for statement in headlines.HEADLINES.values() for claim in statement.claims} <= known
 
 
 def test_what_is_published_says_which_claims_are_undecided():
