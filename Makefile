@@ -2,7 +2,7 @@
 PYTHON ?= python3
 CORES ?= all
 DATASETS ?= digits
-PROFILE ?= quick
+PROFILE ?= $(or $(KDLIB_PROFILE),quick)
 PORT ?= 8000
 SECTION ?= missing_class
 DATASET ?= digits

@@ -29,7 +29,7 @@
 # - The search for a sweet spot, of the small teacher. Examples needed where the responses have no similarity.
 
 # %% tags=["parameters", "hide-input"]
-dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
+dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one of your own
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
 missing_classes: list = None  # classes removed in turn, by index; []: every class

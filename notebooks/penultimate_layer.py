@@ -28,10 +28,10 @@
 # - Two numbers for tightness over *all* classes: NC1 and the silhouette, on training and on held-out examples.
 
 # %% tags=["parameters", "hide-input"]
-dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
+dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one of your own
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
-sweet_spot_epochs: int = None  # epochs of each of those runs
+sweet_spot_epochs: int = None  # epochs of the large teacher's runs at larger batches
 spread_settings: list = None  # pairs [batch size, epochs] of the large teacher, beside the default
 examples: int = None  # stratified subset of the training examples
 teacher_epochs: int = None  # epochs of both teachers
@@ -66,13 +66,13 @@ kdlib.present.page_verdicts(kdlib.verdicts(study, tables).verdicts, "tighter-clu
 kdlib.figures.penultimate_layer(tables["points"], study.dataset.class_names)
 
 # %% kdlib={"tables": ["points"]} tags=["hide-input"]
-kdlib.explore.projection(tables["points"], study.projected_images(), study.dataset.class_names)
+kdlib.explore.projection(tables["points"], kdlib.present.projected_images(study), study.dataset.class_names)
 
 # %% [markdown]
 # ## UMAP of the same activations
 
 # %% mystnb={"figure": {"caption": "UMAP of the same activations ({dataset}). Distances between clusters mean little in UMAP; it is shown since many readers know it.", "name": "umap"}, "image": {"alt": "A row of scatter plots on {dataset}, one for each teacher and setting: a two-dimensional UMAP embedding of the penultimate activations of three classes, each class with a colour and a marker of its own."}} tags=["hide-input"]
-kdlib.figures.penultimate_layer(study.umap_points(), study.dataset.class_names)
+kdlib.figures.penultimate_layer(kdlib.present.umap_points(study), study.dataset.class_names)
 
 # %% [markdown]
 # ## A number for tightness

@@ -27,7 +27,7 @@
 # and stops at the length that does best on validation.
 
 # %% tags=["parameters", "hide-input"]
-dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
+dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one of your own
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
 system_teachers: list = None  # from which systems start: small, large, large_sweet (the large one at its sweet spot)

@@ -29,11 +29,11 @@
 # - Single images, which class means know nothing of; and the two parts of the average entropy.
 
 # %% tags=["parameters", "hide-input"]
-dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
+dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one of your own
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
 temperatures: list = None  # temperatures, such as [3, 6, 9, 12, 15, 20]
-sweet_spot_epochs: int = None  # epochs of each of those runs
+sweet_spot_epochs: int = None  # epochs of the large teacher's runs at larger batches
 spread_settings: list = None  # pairs [batch size, epochs] of the large teacher, beside the default
 examples: int = None  # stratified subset of the training examples
 teacher_epochs: int = None  # epochs of both teachers

@@ -26,7 +26,7 @@
 # - The search as a procedure, what it costs, and what the single-layer student gains (figure 9).
 
 # %% tags=["parameters", "hide-input"]
-dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one that you registered
+dataset: str = "digits"  # digits, mnist, fashion_mnist, cifar10, kmnist, usps, svhn, or one of your own
 profile: str = None  # smoke, quick, paper-cpu or paper; None: KDLIB_PROFILE, else quick
 seeds: int = None  # number of teacher seeds; None here and below: the profile's value
 temperatures: list = None  # temperatures, such as [3, 6, 9, 12, 15, 20]

@@ -76,7 +76,7 @@ class Dataset:
         return self._test
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """A copy whose tensors are on a device; it shares the list of `openings` with this one.
+        """A copy whose images, labels and split are on a device; it shares the list of `openings` with this one.
 
         Raises `InputError` for a device that this machine lacks.
         """

@@ -30,6 +30,7 @@ def open_study(
 
     Arguments: `section`, one of `SECTIONS`; `parameters`, such as a notebook's `globals()` (see `settings.resolve`);
     `like`, a study whose data set is shared instead of read again, if it was opened with the same parameters for it.
+    Torch is made deterministic for the whole process, on a CPU with one thread (see `kdlib.configure_cpu`).
     Raises `InputError` for whatever cannot be used as asked.
     """
     settings = checked(section, parameters, **given)
@@ -52,8 +53,9 @@ def open_study(
             "trained here, and has no sweet spot. Allowed besides: small, large"
         )
     devices.make_deterministic(device)
-    store = (store or Store()).recording(rules.digests())
-    definition = _definition(section)
+    store = store if store and store.rules else (store or Store()).recording(rules.digests())
+    experiment = part(section, "experiment")
+    definition = Section(section, experiment.units, experiment.tables)
     said = [*limits(dataset), *_own_teachers(section, settings, dataset, store)]
     if "system_teachers" in SECTIONS[section].parameters:
         said += [
@@ -72,7 +74,7 @@ def open_study(
 def open_studies(given: Mapping[str, Mapping[str, Any]], store: Path | None) -> list[Study]:
     """The studies of sections with their parameters by name: all are checked before anything is computed."""
     studies: list[Study] = []
-    shared = Store(store)  # reads what is published once
+    shared = Store(store).recording(rules.digests())  # one object: what is published is read once
     for name, own in given.items():
         studies.append(open_study(name, own, store=shared, like=studies[0] if studies else None))
     return studies
@@ -99,12 +101,6 @@ def _own_teachers(section: str, settings: Settings, dataset: Dataset, store: Sto
     if said and about:
         said.append(about)
     return said
-
-
-def _definition(name: str) -> Section:
-    experiment = part(name, "experiment")
-    methods = {function.__name__: function for function in getattr(experiment, "METHODS", ())}
-    return Section(name, experiment.units, experiment.tables, methods)
 
 
 def _room_needed(study: Study, runs: list[Teacher], wanted: list[Student]) -> int:

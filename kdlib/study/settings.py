@@ -86,7 +86,7 @@ class Settings:
 
 
 def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None, **given: Any) -> Settings:
-    """Check parameters and fill in the profile's values: given value > KDLIB_PROFILE > profile.
+    """Check parameters; what is not given is as in the profile: the one given, else KDLIB_PROFILE, else `quick`.
 
     Arguments: `parameters`, such as a notebook's `globals()`; names that start with `_`, what IPython puts there and
     what cannot be a parameter (modules, functions, tables of an earlier run) are passed over, any other unknown name is

@@ -2,9 +2,9 @@
 
 import html
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pickle import PicklingError
 from typing import Any
@@ -33,12 +33,11 @@ Cell = tuple[dict[str, Any], Student]  # what names a row, and whose result it h
 
 @dataclass(frozen=True)
 class Section:
-    """Definition of a section: the functions that give its units and its tables, and further methods of its studies."""
+    """Definition of a section: the functions that give its units and its tables."""
 
     name: str
     units: Callable[["Study"], tuple[list[Teacher], list[Student]]]
     tables: Callable[["Study"], dict[str, pd.DataFrame]]
-    methods: Mapping[str, Callable[["Study"], Any]] = field(default_factory=dict)  # called as methods of the study
 
 
 def _with_those_behind(teacher: Teacher) -> list[Teacher]:
@@ -115,13 +114,6 @@ class Study:
         with self.store.alone(self.section, identity), devices.own_defaults():
             return self.definition.tables(self)
 
-    def __getattr__(self, name: str) -> Callable[[], Any]:
-        """A method that the section defines beside its tables; `AttributeError` for any other name."""
-        try:
-            return partial(vars(self)["definition"].methods[name], self)
-        except KeyError:
-            raise AttributeError(f"a study of this section has no {name!r}") from None
-
     def shown_images(self) -> np.ndarray:
         """The five examples whose soft labels are shown: [5, C, H, W] in [0, 1]."""
         return self.dataset.images[self.shown_examples()].cpu().numpy()
@@ -146,6 +138,11 @@ class Study:
             f"at batch size {s.teacher_batch_size}.</p>" + f"<ul>{notes}</ul>" * bool(notes) + s._repr_html_()
         )
 
+    def uses(self, run: Teacher) -> Teacher:
+        """Add a run to those whose provenance the study tells (`teachers`); it is returned."""
+        self.teachers[run] = None
+        return run
+
     def teacher(self, capacity: str, seed: int, batch_size: int | None = None) -> Teacher:
         """Configuration of a teacher; with a batch size, one of the search for the sweet spot (other epochs).
 
@@ -154,9 +151,7 @@ class Study:
         """
         if batch_size is not None or capacity not in self.own:
             return self.trained_teacher(capacity, seed, batch_size)
-        run = self.own[capacity].configuration(seed)
-        self.teachers[run] = None
-        return run
+        return self.uses(self.own[capacity].configuration(seed))
 
     def trained_teacher(self, capacity: str, seed: int, batch_size: int | None = None) -> Teacher:
         """Configuration of a teacher of table 7, which is trained here, whatever stands in for it: see `teacher`."""
@@ -164,18 +159,18 @@ class Study:
         epochs = s.teacher_epochs if batch_size is None else s.sweet_spot_epochs
         batch_size = batch_size or s.teacher_batch_size
         spread = {e for b, e in s.spread_settings if b == batch_size and e <= epochs and capacity == "large"}
-        run = Teacher(
-            network=CAPACITIES[capacity],
-            seed=seed,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=s.learning_rate,
-            precision=s.precision,
-            kept_epochs=tuple(e for e in s.kept_epochs if e <= epochs),
-            checkpoints=tuple(sorted(spread | {epochs})),
+        return self.uses(
+            Teacher(
+                network=CAPACITIES[capacity],
+                seed=seed,
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=s.learning_rate,
+                precision=s.precision,
+                kept_epochs=tuple(e for e in s.kept_epochs if e <= epochs),
+                checkpoints=tuple(sorted(spread | {epochs})),
+            )
         )
-        self.teachers[run] = None
-        return run
 
     def default_teachers(self) -> list[Teacher]:
         """Configurations of both teachers, for every seed."""

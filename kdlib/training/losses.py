@@ -89,7 +89,7 @@ def kd_loss(
 
     Arguments: `student_logits` and `teacher_logits` [B, C], `labels` [B], `temperature` T > 0, `alpha` in [0, 1].
     `t_squared` multiplies the KL term by T^2 (Hinton et al. 2015, section 2.1); equation 4 does not.
-    Returns a scalar. Raises `ValueError` for another temperature or alpha.
+    Returns a scalar. Raises `InputError` for what cannot be used: shapes, labels, another temperature or alpha.
     """
     axes(
         student_logits=(student_logits, "B C"),

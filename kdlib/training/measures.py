@@ -31,7 +31,7 @@ def correct_bias(logits: Tensor, missing_class: int, prior: float) -> Tensor:
 
     Hinton et al. (2015, section 3) raise the bias of a class that the transfer set lacks, tuned on test data; this
     takes only unlabelled inputs. Arguments: student `logits` [N, C] on held-out inputs at temperature 1,
-    `missing_class`, `prior` in (0, 1). Returns a scalar, fp32. Raises `ValueError` for another prior.
+    `missing_class`, `prior` in (0, 1). Returns a scalar, fp32. Raises `InputError` for another prior.
     """
     axes(logits=(logits, "N C"), least={"N": 1, "C": 2}, values=True)
     whole("missing_class", missing_class, 0, logits.shape[1] - 1)

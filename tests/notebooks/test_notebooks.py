@@ -92,7 +92,7 @@ def test_one_table_gives_each_cell_of_table_4_the_command_that_makes_it_again():
         ('f(tables["cells"], tables["full"])', {}, 'need kdlib={"tables": ["cells", "full"]}'),
         ('f(tables["cells"])', {"kdlib": {"tables": ["full"]}}, 'need kdlib={"tables": ["cells"]}'),
         ("f(tables)", {"kdlib": {"tables": ["cells"]}}, "takes no table"),
-        ("kdlib.figures.f(study.umap_points())", {}, 'need mystnb={"figure": ...}'),
+        ("kdlib.figures.f(kdlib.present.umap_points(study))", {}, 'need mystnb={"figure": ...}'),
         ("kdlib.present.f()", {"mystnb": {"figure": {}}}, "draws no figure"),
     ],
 )

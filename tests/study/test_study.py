@@ -15,7 +15,7 @@ import torch
 from joblib.externals.loky import get_reusable_executor
 
 import kdlib
-from kdlib import paths
+from kdlib import paths, present
 from kdlib.book.record import digest, record
 from kdlib.claims import rules
 from kdlib.data import registry
@@ -134,7 +134,7 @@ def test_a_projection_can_be_made_where_the_teachers_are_not(tmp_path, monkeypat
         whole = penultimate_layer._activations(there, teacher, epoch).double()
         assert turned.shape[1] <= len(whole)
         assert torch.allclose(torch.cdist(turned, turned), torch.cdist(whole, whole), atol=1e-4)
-    assert len(here.umap_points()) == sum(len(penultimate_layer.shown_members(here)) for _ in range(4))
+    assert len(present.umap_points(here)) == sum(len(penultimate_layer.shown_members(here)) for _ in range(4))
 
 
 def test_every_unit_says_what_it_opened_the_test_split_for(computed):

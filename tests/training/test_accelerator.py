@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils import backend_registration
 
+from kdlib.book import present
 from kdlib.sections import SECTIONS
 from kdlib.sections.opening import open_study
 from kdlib.study.plan import make_plan
@@ -95,7 +96,8 @@ def test_a_plan_is_made_on_an_accelerator(process, tmp_path):
 def pictures() -> None:
     with on(remote=True):
         study = open_study("penultimate_layer", {}, profile="smoke")
-        assert isinstance(study.shown_images(), np.ndarray) and isinstance(study.projected_images(), np.ndarray)
+        assert isinstance(study.shown_images(), np.ndarray)
+        assert isinstance(present.projected_images(study), np.ndarray)
 
 
 def test_what_figures_show_of_the_examples_comes_from_an_accelerator_as_arrays(process):

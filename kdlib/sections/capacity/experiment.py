@@ -55,8 +55,7 @@ def teachers(study: Study, seed: int) -> Iterator[tuple[str, Teacher, int]]:
     changed = {name: replace(plain, network=name) for name in VARIANTS}
     changed["large_smoothed"] = replace(plain, label_smoothing=LABEL_SMOOTHING)
     for name, run in changed.items():
-        study.teachers[run] = None
-        yield name, run, last
+        yield name, study.uses(run), last
 
 
 def _teacher_cells(study: Study) -> list[Cell]:

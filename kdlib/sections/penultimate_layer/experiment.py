@@ -4,7 +4,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -43,7 +42,7 @@ def tables(study: Study) -> dict[str, pd.DataFrame]:
                 | {"nc1": nc1, "silhouette": silhouette, "entropy": measured["entropy"].item()}
             )
         if seed == study.seeds[0]:
-            points += [who | row for row in _points(study, measured["projection"])]
+            points += [who | row for row in rows_of_points(study, measured["projection"])]
             if study.is_stored(teacher) and not study.has_measure("umap", _config(study, teacher, epoch)):
                 _turned_activations(study, teacher, epoch)
     return {"tightness": pd.DataFrame(tightness), "points": pd.DataFrame(points)}
@@ -130,7 +129,7 @@ def _turned_activations(study: Study, teacher: Teacher, epoch: int) -> Tensor:
     return study.activations(_config(study, teacher, epoch), compute)["turned"]
 
 
-def _embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
+def umap_embedding(study: Study, teacher: Teacher, epoch: int) -> Tensor:
     """UMAP of the shown examples' activations: [n, 2]. Slow to import and to compile, so stored as a unit."""
     config, activations = _config(study, teacher, epoch), _activations
     if not (study.is_stored(teacher) or study.has_measure("umap", config)):
@@ -174,24 +173,7 @@ def _keep_compiled_code() -> None:
                 function.enable_caching()
 
 
-def umap_points(study: Study) -> pd.DataFrame:
-    """UMAP coordinates of the same examples and teachers as in `points` (needs umap-learn; slow to start)."""
-    seed = study.seeds[0]
-    rows = []
-    for _, capacity, setting, teacher, epoch in settings(study, seed):
-        who = {"seed": seed, "teacher": capacity, "setting": setting}
-        rows += [who | row for row in _points(study, _embedding(study, teacher, epoch))]
-    return pd.DataFrame(rows)
-
-
-def projected_images(study: Study) -> np.ndarray:
-    """The examples of the projection, in the order of its points: [n, C, H, W] in [0, 1]."""
-    return study.dataset.images[shown_members(study)].cpu().numpy()
-
-
-def _points(study: Study, points: Tensor) -> list[dict[str, Any]]:
+def rows_of_points(study: Study, points: Tensor) -> list[dict[str, Any]]:
+    """Rows `class`, `x`, `y` of the shown examples' coordinates [n, 2]."""
     labels = study.dataset.labels[shown_members(study)].tolist()
     return [{"class": label, "x": x, "y": y} for (x, y), label in zip(points.tolist(), labels, strict=True)]
-
-
-METHODS = (umap_points, projected_images)  # what a study of this section has beside its tables

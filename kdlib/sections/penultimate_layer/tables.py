@@ -1,5 +1,6 @@
 """Tables and sentences of the penultimate layer (section 4.3)."""
 
+import numpy as np
 import pandas as pd
 
 from ...claims.intervals import t_interval
@@ -11,6 +12,8 @@ from ...report.formatting import (
     ratio_and_ends,
     setting_name,
 )
+from ...study.study import Study
+from .experiment import rows_of_points, settings, shown_members, umap_embedding
 
 
 def tightness(table: pd.DataFrame) -> pd.DataFrame:
@@ -42,3 +45,18 @@ def tightness_finding(table: pd.DataFrame) -> Markdown:
         "The paper takes spread-out clusters for similarity information, and so for entropy; the entropy at T = 9: "
         f"small teacher {next(entropies)}, large teacher {next(entropies)}."
     )
+
+
+def umap_points(study: Study) -> pd.DataFrame:
+    """UMAP coordinates of the same examples and teachers as in `points` (needs umap-learn; slow to start)."""
+    seed = study.seeds[0]
+    rows = []
+    for _, capacity, setting, teacher, epoch in settings(study, seed):
+        who = {"seed": seed, "teacher": capacity, "setting": setting}
+        rows += [who | row for row in rows_of_points(study, umap_embedding(study, teacher, epoch))]
+    return pd.DataFrame(rows)
+
+
+def projected_images(study: Study) -> np.ndarray:
+    """The examples of the projection, in the order of its points: [n, C, H, W] in [0, 1]."""
+    return study.dataset.images[shown_members(study)].cpu().numpy()

@@ -72,8 +72,7 @@ def _through(study: Study, seed: int, network: str) -> Teacher:
     """An assistant that is distilled from the large teacher."""
     alpha = find_system("takd").defaults()["alpha"]
     last = path(study.trained_teacher("large", seed), (network,), temperature=TEMPERATURE, alpha=alpha)
-    study.teachers[last] = None
-    return last
+    return study.uses(last)
 
 
 def _untaught(study: Study, seed: int, network: str) -> Teacher:
@@ -82,8 +81,7 @@ def _untaught(study: Study, seed: int, network: str) -> Teacher:
     if network == "small_teacher":
         return study.trained_teacher("small", seed)
     run = replace(run, network=network, kept_epochs=(run.epochs,), checkpoints=())
-    study.teachers[run] = None
-    return run
+    return study.uses(run)
 
 
 def class_distance_teacher(study: Study, seed: int) -> Teacher:

@@ -205,8 +205,7 @@ def _entropy_runs(study: Study) -> list[tuple[int, int, Teacher]]:
             times = batch_size / sizes[0]
             factor = times if study.settings.seeding == "configuration" else math.sqrt(times)
             run = replace(study.teacher("large", seed, batch_size), learning_rate=study.settings.learning_rate * factor)
-            study.teachers[run] = None
-            runs.append((seed, batch_size, run))
+            runs.append((seed, batch_size, study.uses(run)))
     return runs
 
 
@@ -303,8 +302,7 @@ def _assistant(study: Study, seed: int) -> Teacher:
         alpha=study.settings.alpha,
         kept_epochs=(study.settings.teacher_epochs,),
     )
-    study.teachers[assistant] = None
-    return assistant
+    return study.uses(assistant)
 
 
 def _through(study: Study, assistant: Teacher) -> Student:
