@@ -159,7 +159,8 @@ class Scoreboard:
         yield f"all are taken together (Benjamini and Hochberg, {100 * LEVEL:g}%)."
         if dataset in self.seen_before:
             yield f"As a second look, at {100 * LEVEL / LOOKS:g}%, the level of each of two (Bonferroni), {looks} do:"
-            yield "the numbers had been seen before rules changed or seeds were added."
+            yield "the numbers had been seen before rules changed or seeds were added, some of them more than once, for"
+            yield "which this is no bound."
         yield f"One vote for each sentence: {cast}."
         yield ""
 
@@ -180,7 +181,7 @@ class Scoreboard:
             of_kind = [[c.derived for v, c in counted if v.verdict == kind] for kind in kinds]
             of_kind.append([c.derived for v, c in counted if v.verdict not in kinds])
             counts = [f"{len(own) - sum(own)} + {sum(own)}" for own in of_kind]
-            counts += [sum(v.stands for v in found), len(found) - len(counted)]
+            counts += [sum(v.stands for v, c in counted if c.own), len(found) - len(counted)]
             lines.append(f"| [{as_written(self.titles[name])}](#{_label(name)}) | {' | '.join(map(str, counts))} |")
         matrix = self._matrix(HEADLINES, self.verdicts, "")
         decided = Counter(v.verdict for own in matrix.deciding().values() for v in own.values() if v)

@@ -3,6 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +33,8 @@ VERDICTS = (
 )
 LOOKS = 2  # a verdict is also given at this part of the level, for whoever looks at the same data set twice
 NEAR_THE_ENDS = 5  # per cent from 0 or 100
-Computed = MutableMapping[tuple[str, str, str], Statistic]
+Computed = MutableMapping[tuple[str, str, str, int | None], Statistic]  # see `evaluate`
+StatisticOf = Callable[..., Statistic]  # of a name, a notebook, and the seed that is left out, if one is
 _SHOWN_FIELDS = ("title", "section", "notebook", "sentence", "derived", "unit")
 _COLUMNS = ("id", "dataset", *_SHOWN_FIELDS, "paper", "here", "n", "verdict", "note")
 
@@ -115,10 +117,19 @@ def load_claims() -> list[Claim]:
     return [rules.made(lambda own: Claim(**own), entry) for entry in entries if entry["id"] not in replaced]
 
 
-def judge(claim: Claim, dataset: str, found: Statistic, level: float = LEVEL) -> Verdict:
+def judge(
+    claim: Claim,
+    dataset: str,
+    found: Statistic,
+    level: float = LEVEL,
+    premise: Statistic | None = None,
+    without: Callable[[int], tuple[Statistic, Statistic | None]] | None = None,
+) -> Verdict:
     """The verdict that a statistic gives on a claim, its premise aside. Pure.
 
-    Arguments: `level`, of the tests, two-sided. Values that are not finite are left out and counted in the note.
+    Arguments: `level`, of the tests, two-sided; `premise`, the statistic of the claim's premise, which the verdicts at
+    another level and without a seed take into account; `without(seed)`, both statistics without a seed, where more
+    changes than that its value is gone. Values that are not finite are left out and counted in the note.
     Raises `ValueError` for a ratio that is not positive.
     """
     size = claim.paper_value(dataset)
@@ -137,16 +148,31 @@ def judge(claim: Claim, dataset: str, found: Statistic, level: float = LEVEL) ->
     if decision.tails is None:
         return verdict
 
-    def without(seed: int) -> str:
-        return decide(claim, size, found.without(seed), level).verdict
+    def of_others(seed: int) -> str:
+        parts = without(seed) if without else (found.without(seed), premise and premise.without(seed))
+        return _with_its_premise(claim, size, *parts, level)
 
     seeds = found.values.dropna(how="all").index.tolist()
+    whole = _with_its_premise(claim, size, found, premise, level)
     return replace(
         verdict,
-        two_looks=decide(claim, size, found, level / LOOKS).verdict,
-        left_out=tuple(changed_by_leaving_out(seeds, decision.verdict, without).items()),
+        two_looks=_with_its_premise(claim, size, found, premise, level / LOOKS),
+        left_out=tuple(changed_by_leaving_out(seeds, whole, of_others).items()),
         seeds_needed=seeds_that_would_decide(claim, found, level) if decision.verdict == "undecided" else None,
     )
+
+
+def _with_its_premise(
+    claim: Claim, size: float | None, found: Statistic, premise: Statistic | None, level: float
+) -> str:
+    """The verdict at a level, where a premise that is known has to hold at it too."""
+    verdict = decide(claim, size, found, level).verdict
+    if premise is None or verdict not in VERDICTS[:4]:
+        return verdict
+    held = decide(claim.as_premise(), None, premise, level)
+    if held.tails is None:
+        return "no verdict"
+    return verdict if held.verdict == "reproduced" else "premise not met"
 
 
 def _pairs(found: Statistic) -> tuple[tuple[Any, Any], ...]:
@@ -174,7 +200,8 @@ def evaluate(
     data set's `notebook`: a claim takes tables of no other, and is "not comparable" where it would need them. One whose
     notebook or table is lacking is "not yet run", one whose table lacks a column has "no verdict"; the note says what
     is lacking. `claims`: those to judge (default: all, as they are now). P values are adjusted within families.
-    `computed`: statistics by (data set, notebook, name), kept between calls with the same tables and `alike`.
+    `computed`: statistics by (data set, notebook, name, seed that is left out), kept between calls with the same tables
+    and `alike`.
     """
     computed = {} if computed is None else computed
     claims = [claim for claim in (load_claims() if claims is None else claims) if claim.applies_to(dataset)]
@@ -191,10 +218,11 @@ def evaluate(
 
     joined = {notebook: (of_notebook(notebook), unlike(notebook)) for notebook in {claim.notebook for claim in claims}}
 
-    def statistic(name: str, notebook: str) -> Statistic:
-        place = dataset, notebook, name
+    def statistic(name: str, notebook: str, without: int | None = None) -> Statistic:
+        place = dataset, notebook, name, without
         if place not in computed:
-            computed[place] = STATISTICS.compute(name, joined[notebook][0])
+            there = joined[notebook][0]
+            computed[place] = STATISTICS.compute(name, there if without is None else there.without(without))
         return computed[place]
 
     verdicts = [_evaluate(claim, *joined[claim.notebook], statistic) for claim in claims]
@@ -207,7 +235,7 @@ def evaluate(
     return [replace(v, adjusted=adjusted.get(v.claim), family=of[v.claim]) for v in verdicts]
 
 
-def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Callable[[str, str], Statistic]) -> Verdict:
+def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: StatisticOf) -> Verdict:
     if claim.kind == "not_tested":
         return judge(claim, tables.dataset, NOTHING)
     paper = claim.paper_value(tables.dataset)
@@ -219,7 +247,17 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Callabl
     except Lacking as error:
         verdict = "not comparable" if error.args[0] in unlike else "not yet run"
         return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {_lacking(error, unlike)}")
-    verdict = judge(claim, tables.dataset, found)
+    premise = None
+    if claim.premise:
+        with suppress(Lacking):  # which is said below
+            premise = statistic(claim.premise["statistic"], claim.notebook)
+
+    def without(seed: int) -> tuple[Statistic, Statistic | None]:
+        """What other seeds chose they choose anew; any other statistic loses a value."""
+        name, rest = claim.statistic, premise and premise.without(seed)
+        return statistic(name, claim.notebook, seed) if found.candidates else found.without(seed), rest
+
+    verdict = judge(claim, tables.dataset, found, premise=premise, without=without)
     beside = (verdict.note, found.note, *_beside(claim, verdict, found))
     verdict = replace(verdict, note="; ".join(filter(None, beside)), caution=found.caution)
     return _with_premise(claim, verdict, unlike, statistic)
@@ -230,9 +268,7 @@ def _lacking(error: Lacking, unlike: set[str]) -> str:
     return f"{error.args[0]}{' with the same settings' if error.args[0] in unlike else ''}"
 
 
-def _with_premise(
-    claim: Claim, verdict: Verdict, unlike: set[str], statistic: Callable[[str, str], Statistic]
-) -> Verdict:
+def _with_premise(claim: Claim, verdict: Verdict, unlike: set[str], statistic: StatisticOf) -> Verdict:
     """The verdict where the claim's premise holds, if it has one; else that it is not met, or that it is not known."""
     if claim.premise is None or verdict.verdict not in VERDICTS[:4]:
         return verdict

@@ -131,7 +131,7 @@ def find(control: Control, tables: Tables) -> Finding:
     except Lacking as error:
         return Finding(control, "not decided", None, f"lacks {error.args[0]}", None, lacks=error.args[0])
     if found.to_explain is not None:
-        there = decide(rule, None, Statistic(found.to_explain), LEVEL)
+        there = decide(rule, None, Statistic(found.to_explain, candidates=found.candidates), LEVEL)
         if there.verdict in ("undecided", "contradicted"):
             return Finding(control, "not decided", None, "", None, unexplained=there.estimate)
     verdict = judge(rule, tables.dataset, found)

@@ -26,10 +26,10 @@ HEADLINES = {
         "accuracy on that class, minus that of a guess",
         "the small teacher's students recognise a class that they never saw",
     ),
-    "Students of the large teacher do not.": Statement(
+    "Students of the large teacher do worse than a guess.": Statement(
         ("large-fails",),
         "accuracy on that class, minus that of a guess",
-        "the large teacher's students do not recognise a class that they never saw",
+        "the large teacher's students do worse than a guess on a class that they never saw",
     ),
     "Those of the small teacher recognise it better.": Statement(
         ("missing-mnist", "missing-fashion", "missing-cifar10"),

@@ -19,26 +19,50 @@ MOST_SEEDS = 1000  # more than anybody would run
 LARGEST_EFFECT = 1e5  # in standard deviations: two seeds find it; scipy's noncentral t is nan of one far beyond
 DRAWS = 9_999  # of permutations or bootstrap samples, where there are too many to take all
 MOST_POINTS = 2_000_000  # of a distribution that is enumerated
+MOST_CANDIDATES = 64  # more are taken for so many: that changes next to nothing
 SEED = 20  # of the draws, so that a verdict is the same each time
 
 PValues = tuple[float, float]  # supports, opposes
 
 
-def t_tails(values: Sequence[float], null: float) -> PValues:
+def t_tails(values: Sequence[float], null: float, spread: float = 1.0) -> PValues:
     """Student's t test of the mean over seeds: p that it is above the null value, and p that it is below.
 
+    Arguments: `spread`, by which the standard error is larger than that of independent seeds (`spread_of_chosen`).
     Seeds that agree give a p of 0 for their side. A mean that is the null value but for rounding gives 1 for both.
     """
     from scipy import stats
 
     sample = np.asarray(values, dtype=float)
-    apart, error = sample.mean() - null, sample.std(ddof=1) / math.sqrt(len(sample))
+    apart, error = sample.mean() - null, spread * sample.std(ddof=1) / math.sqrt(len(sample))
     if equal(sample.mean(), null):  # however little the seeds scatter about it
         return 1.0, 1.0
     if agree(sample, null):
         return (0.0, 1.0) if apart > 0 else (1.0, 0.0)
     above = 2 * stats.t.sf(apart / error, len(sample) - 1)
     return min(1.0, above), min(1.0, 2 - above)
+
+
+@cache
+def spread_of_chosen(seeds: int, candidates: int) -> float:
+    """By what factor the standard error of a mean over seeds grows where the other seeds chose, for each, a candidate.
+
+    Each seed has a part in what is chosen for every other, so that where chance decides, their values have a
+    correlation r; of n seeds the standard error is then sqrt((1 + (n - 1) r) / (1 - r)) times that of independent ones.
+    r is that of the chosen candidate minus the mean one where none is better, from 9,999 draws with a fixed seed: the
+    most that choosing can do, since candidates that differ, or have noise in common, leave less to chance.
+    Returns 1 for one seed, or one candidate.
+    """
+    if seeds < 2 or candidates < 2:
+        return 1.0
+    random = np.random.default_rng(SEED)
+    own = random.standard_normal((DRAWS, min(candidates, MOST_CANDIDATES), seeds))
+    others = own.sum(axis=2, keepdims=True) - own
+    gains = np.take_along_axis(own, others.argmax(axis=1)[:, None], axis=1)[:, 0] - own.mean(axis=1)
+    covariance = np.cov(gains.T)
+    variance = covariance.trace() / seeds
+    r = (covariance.sum() / seeds - variance) / (seeds - 1) / variance
+    return math.sqrt((1 + (seeds - 1) * r) / (1 - r))
 
 
 def equal(mean: float, null: float) -> bool:
@@ -51,10 +75,10 @@ def agree(values: np.ndarray, null: float) -> bool:
     return values.std(ddof=1) / math.sqrt(len(values)) <= 1e-12 * max(abs(values).max(), abs(null))
 
 
-def equivalence_p(values: Sequence[float], low: float, high: float) -> PValues:
+def equivalence_p(values: Sequence[float], low: float, high: float, spread: float = 1.0) -> PValues:
     """Two one-sided t tests (Schuirmann 1987): p that the mean lies between two bounds, and p that it lies outside."""
-    above_low, below_low = t_tails(values, low)
-    above_high, below_high = t_tails(values, high)
+    above_low, below_low = t_tails(values, low, spread)
+    above_high, below_high = t_tails(values, high, spread)
     return max(above_low, below_high), min(below_low, above_high)
 
 
@@ -159,15 +183,16 @@ def _all_orders(n: int) -> np.ndarray:
 
 
 def hierarchical_bootstrap(cells: np.ndarray) -> Interval:
-    """Percentile interval (95%) of the mean of seeds x cells: seeds are drawn, then cells within each drawn seed.
+    """Percentile interval (95%) of the mean of seeds x cells, of which both are drawn.
 
-    Arguments: `cells` [seeds, cells]. 9,999 samples with a fixed seed. With few seeds it is narrower than it should be,
-    which is why it stands beside the t interval and decides nothing.
+    A cell (a class, a temperature) is the same thing in every seed, so those that are drawn are drawn for all seeds of
+    a sample. Arguments: `cells` [seeds, cells]. 9,999 samples with a fixed seed. With few seeds it is narrower than it
+    should be, which is why it stands beside the t interval and decides nothing.
     """
     random = np.random.default_rng(SEED)
     seeds, columns = cells.shape
     drawn = random.integers(seeds, size=(DRAWS, seeds, 1))
-    means = cells[drawn, random.integers(columns, size=(DRAWS, seeds, columns))].mean(axis=(1, 2))
+    means = cells[drawn, random.integers(columns, size=(DRAWS, 1, columns))].mean(axis=(1, 2))
     low, high = np.quantile(means, [LEVEL / 2, 1 - LEVEL / 2])
     return Interval(float(cells.mean()), float(low), float(high), seeds, "hierarchical bootstrap")
 
@@ -178,20 +203,23 @@ def logits_of_percents(percents: np.ndarray) -> np.ndarray:
     return np.log(share / (1 - share))
 
 
-def seeds_needed(effect: float, level: float = LEVEL) -> int | None:
-    """The least number of seeds with which a t test finds an effect with a power of 80%.
+def seeds_needed(*effects: float, level: float = LEVEL) -> int | None:
+    """The least number of seeds with which t tests find all of some effects with a power of 80%.
 
-    Arguments: `effect`, the distance from the null value in standard deviations over seeds, positive on the side that
-    is to be shown; `level`, two-sided. None if no number up to 1,000 is enough, or if the effect is not positive.
+    Of several, such as the distances from both bounds of an equivalence, by what each may miss: at most 20% together.
+    Arguments: `effects`, distances from a null value in standard deviations over seeds, positive on the side that is to
+    be shown; `level`, two-sided. None if no number up to 1,000 is enough, or if an effect is not positive.
     """
     from scipy import stats
 
     def enough(n: int) -> bool:
-        return float(stats.nct.sf(stats.t.isf(level / 2, n - 1), n - 1, effect * math.sqrt(n))) >= POWER
+        critical = stats.t.isf(level / 2, n - 1)
+        missed = sum(1 - float(stats.nct.sf(critical, n - 1, effect * math.sqrt(n))) for effect in found)
+        return missed <= 1 - POWER
 
-    if not effect > 0:
+    if not all(effect > 0 for effect in effects):
         return None
-    effect = min(effect, LARGEST_EFFECT)
+    found = [min(effect, LARGEST_EFFECT) for effect in effects]
     if not enough(MOST_SEEDS):
         return None
     low, high = 1, MOST_SEEDS  # too few, enough

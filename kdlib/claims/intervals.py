@@ -3,7 +3,7 @@
 import math
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
 import torch
@@ -12,12 +12,13 @@ from ..errors import InputError
 from ..training.arguments import whole
 
 CORRELATIONS = ("rank correlation", "partial rank correlation")  # units that end at -1 and 1
+LOGARITHMS = "t of logarithms"  # an interval's kind
 POINTS = ("percentage points", "percentage points above chance")  # at -100 and 100
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its 95% interval over `n` units; `kind` says how it was made."""
+    """An estimate with its interval over `n` units; `kind` says how it was made."""
 
     mean: float
     low: float
@@ -39,6 +40,16 @@ class Interval:
         ends = {"%": (0.0, 100.0)} | dict.fromkeys(CORRELATIONS, (-1.0, 1.0)) | dict.fromkeys(POINTS, (-100.0, 100.0))
         least, most = ends.get(unit, (-math.inf, math.inf))
         return max(self.low, least), min(self.high, most)
+
+    def widened(self, factor: float) -> "Interval":
+        """With the distances of both ends from the mean multiplied, of ratios on the log scale."""
+        if factor == 1:
+            return self
+        if self.kind == LOGARITHMS:
+            low, high = (self.mean * (end / self.mean) ** factor for end in (self.low, self.high))
+        else:
+            low, high = (self.mean + factor * (end - self.mean) for end in (self.low, self.high))
+        return replace(self, low=low, high=high)
 
     @property
     def has_width(self) -> bool:
@@ -88,7 +99,7 @@ def ratio_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     if any(v <= 0 for v in numbers):
         raise InputError(f"ratios must be positive, got {reprlib.repr(numbers)}")
     logs = t_interval([math.log(v) for v in numbers], level)
-    return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n, "t of logarithms")
+    return Interval(math.exp(logs.mean), math.exp(logs.low), math.exp(logs.high), logs.n, LOGARITHMS)
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:

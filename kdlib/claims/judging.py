@@ -19,6 +19,7 @@ from .inference import (
     joint_p,
     permutation_p,
     seeds_needed,
+    spread_of_chosen,
     t_tails,
 )
 from .intervals import Interval, ratio_interval, t_interval
@@ -47,6 +48,7 @@ def decide(claim: Claim, size: float | None, found: Statistic, level: float) -> 
     if claim.kind in ("existence", "exact"):
         return _without_seeds(claim, size, known, note)
     estimate = (ratio_interval if claim.unit == "ratio" else t_interval)(known.tolist(), 1 - level)
+    estimate = estimate.widened(spread_of_chosen(estimate.n, found.candidates))
     if estimate.n == 1:
         return Decision("one seed, no verdict", note, estimate)
     supports, opposes = _p_values(claim, found, known)
@@ -62,7 +64,7 @@ def seeds_that_would_decide(claim: Claim, found: Statistic, level: float) -> int
     if claim.kind == "every":
         null, side = scale(claim.null_value), 1 if claim.side == "greater" else -1
         effects = [side * _effect(_scaled(claim, column), null) for column in _known_columns(found).values()]
-        needed = [seeds_needed(abs(effect), level / len(effects)) for effect in effects]
+        needed = [seeds_needed(abs(effect), level=level / len(effects)) for effect in effects]
         if all(effect > 0 for effect in effects):
             return None if None in needed else max(needed)
         against = [n for n, effect in zip(needed, effects, strict=True) if effect < 0 and n is not None]
@@ -70,27 +72,30 @@ def seeds_that_would_decide(claim: Claim, found: Statistic, level: float) -> int
     known = _finite(found.values)
     if found.ranks is not None:
         return _seeds_for_ranks(found, known, level)
-    values = _scaled(claim, known)
+    values, spread = _scaled(claim, known), spread_of_chosen(len(known), found.candidates)
     if claim.kind == "direction":
-        null, apart = scale(claim.null_value), found.resolution
-        return seeds_needed(max(_effect(values, null + apart), -_effect(values, null - apart)), level)
-    return seeds_needed(min(abs(_effect(values, scale(bound))) for bound in claim.bounds()), level)
+        null, (below, above) = scale(claim.null_value), found.resolution
+        effect = max(_effect(values, null + below), -_effect(values, null - above))
+        return seeds_needed(effect / spread, level=level)
+    low, high = (_effect(values, scale(bound)) / spread for bound in claim.bounds())
+    return seeds_needed(low, -high, level=level) if low > 0 > high else seeds_needed(max(-low, high), level=level)
 
 
 def _p_values(claim: Claim, found: Statistic, known: Series) -> PValues:
     """P values of the claim and of its contrary."""
     values, scale = _scaled(claim, known), _scale(claim)
+    spread = spread_of_chosen(len(values), found.candidates)
     match claim.kind:
         case "direction" if found.ranks is not None:
             orders, seeds = permutation_p([found.ranks[seed] for seed in known.index]), t_tails(values, 0.0)
             tails = max(orders[0], seeds[0]), max(orders[1], seeds[1])
         case "direction":
-            null, apart = scale(claim.null_value), found.resolution
-            tails = t_tails(values, null + apart)[0], t_tails(values, null - apart)[1]
+            null, (below, above) = scale(claim.null_value), found.resolution
+            tails = t_tails(values, null + below, spread)[0], t_tails(values, null - above, spread)[1]
         case "equivalence":
-            return equivalence_p(values, *map(scale, claim.bounds()))
+            return equivalence_p(values, *map(scale, claim.bounds()), spread)
         case "difference":
-            return equivalence_p(values, *map(scale, claim.bounds()))[::-1]
+            return equivalence_p(values, *map(scale, claim.bounds()), spread)[::-1]
     return tails if claim.side == "greater" else tails[::-1]
 
 
@@ -153,13 +158,13 @@ def _seeds_for_ranks(found: Statistic, known: Series, level: float) -> int | Non
     if equal(mean, means.mean()) or mean * apart <= 0:  # other orders say nothing, or the contrary of other seeds
         return None
     deviates = stats.norm.isf(level / 2) * np.sqrt(variances.mean()) + stats.norm.ppf(POWER) * values.std(ddof=1)
-    over_orders, over_seeds = (deviates / apart) ** 2, seeds_needed(abs(_effect(values, 0.0)), level)
+    over_orders, over_seeds = (deviates / apart) ** 2, seeds_needed(abs(_effect(values, 0.0)), level=level)
     return None if over_seeds is None or over_orders > MOST_SEEDS else max(math.ceil(over_orders), over_seeds)
 
 
 def _effect(values: np.ndarray, null: float) -> float:
     """Distance of the mean from a null value in standard deviations over seeds; 0 where there is no telling."""
-    if len(values) < 2 or equal(values.mean(), null):
+    if len(values) < 2 or math.isinf(null) or equal(values.mean(), null):
         return 0.0
     apart = values.mean() - null
     return math.copysign(math.inf, apart) if agree(values, null) else float(apart / values.std(ddof=1))

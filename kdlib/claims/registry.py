@@ -52,6 +52,17 @@ class Tables:
             raise Lacking(dataset)
         return Tables(dataset, self.others[dataset])
 
+    def without(self, seed: int) -> "Tables":
+        """The tables without the rows of a teacher seed, those of the other data sets too."""
+
+        def rest(sections: Sections) -> Sections:
+            return {
+                section: {name: t[t["seed"] != seed] if "seed" in t else t for name, t in tables.items()}
+                for section, tables in sections.items()
+            }
+
+        return Tables(self.dataset, rest(self.sections), {name: rest(part) for name, part in self.others.items()})
+
 
 @dataclass(frozen=True, eq=False)
 class Statistic:
@@ -59,14 +70,15 @@ class Statistic:
 
     `values`: floats indexed by teacher seed; of a claim of the kind `every` a column for each thing looked at
     (temperatures, sizes), of what has no seeds one number at 0. What has no value is nan or absent. `note`: what a
-    reader must know beside the values, empty if nothing; `caution`, what nobody may overlook. `terms`: of values that
-    are made of two numbers, the means of both over the seeds that have a value. `ranks`: of values that are rank
-    correlations, for each seed what `inference.permutation_p` takes. `cells`: of values that are means over cells,
-    those, a column for each cell. `percents`: of values that are a percentage minus another, both, in columns `a` and
-    `b`. `resolution`: how far values may be from what they stand for where they are known coarsely, of ratios as a
-    logarithm; so far their mean has to lie beyond the null value. `to_explain`, of a control: for each seed what there
-    is to explain, of which the values are a share; its interval has to lie above the null value of its unit (0, of a
-    ratio 1), or there is nothing.
+    reader must know beside the values, empty if nothing; `caution`, what nobody may overlook. `terms`: of values
+    that are made of two numbers, the means of both over the seeds that have a value. `ranks`: of values that are
+    rank correlations, for each seed what `inference.permutation_p` takes. `cells`: of values that are means over
+    cells, those, a column for each cell. `percents`: of values that are a percentage minus another, both, in
+    columns `a` and `b`. `resolution`: how far below and how far above the values what they stand for may lie, where
+    they are known coarsely or are bounds, of ratios as logarithms; so far their mean has to lie above or below the
+    null value. `candidates`: among how many settings the other seeds chose for each seed, 0 where nothing is
+    chosen. `to_explain`, of a control: for each seed what there is to explain, of which the values are a share; its
+    interval has to lie above the null value of its unit (0, of a ratio 1), or there is nothing.
     """
 
     values: "Series | DataFrame"
@@ -76,7 +88,8 @@ class Statistic:
     ranks: "Mapping[int, Sequence[np.ndarray]] | None" = None
     cells: "DataFrame | None" = None
     percents: "DataFrame | None" = None
-    resolution: float = 0.0
+    resolution: tuple[float, float] = (0.0, 0.0)
+    candidates: int = 0
     to_explain: "Series | None" = None
 
     @property
@@ -99,7 +112,7 @@ class Statistic:
 
     def without(self, seed: int) -> "Statistic":
         """Copy with one teacher seed left out."""
-        return replace(self, values=self.values.drop(index=seed))
+        return replace(self, values=self.values.drop(index=seed, errors="ignore"))
 
     def _saying(self, *said: str) -> "Statistic":
         return replace(self, note="; ".join(filter(None, [self.note, *said])))

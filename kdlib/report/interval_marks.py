@@ -8,8 +8,9 @@ from ..claims.claims import Claim, Verdict
 from ..claims.intervals import CORRELATIONS, Interval
 
 LEGEND = (
-    "Drawn: a dot with its 95% interval (hollow: without one, as all seeds agree or there is one alone); shaded, where "
-    "the claim puts it, from the dashed value on; a diamond, the paper's size. Ratios on a log axis."
+    "Drawn: a dot with its 95% interval (hollow: without one, as all seeds agree or there is one alone; of a claim on "
+    "every temperature, class or size, the wider one of the weakest, which holds with all others at 95%); shaded, "
+    "where the claim puts it, from the dashed value on; a diamond, the paper's size. Ratios on a log axis."
 )
 _HEIGHT = 14  # pixels
 

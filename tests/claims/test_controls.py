@@ -162,7 +162,7 @@ def test_a_claims_statistic_has_its_known_value_and_none_without_rows(name, expe
 def test_a_general_student_without_a_teacher_explains_a_gain_of_which_it_has_more_than_half(name, label, alone, found):
     spot = {"student": "general", "batch_size": 64, "epoch": 1}
     chosen = pd.DataFrame([spot | {"updates": 6, "teacher_accuracy": 16.4}])
-    sweet = pd.DataFrame([spot | {"seed": s, "test_accuracy": 90.0 - s} for s in SEEDS])
+    sweet = pd.DataFrame([spot | {"seed": s, "validation_accuracy": 90.0, "test_accuracy": 90.0 - s} for s in SEEDS])
     rows = [(s, "large", "responses", 80.0 + s) for s in SEEDS] + [(s, "small", label, alone + s / 10) for s in SEEDS]
     full = pd.DataFrame(rows, columns=["seed", "teacher", "control", "accuracy"]).assign(temperature=9.0)
     sections = {"sweet_spot": {"chosen": chosen, "map": sweet}, "rival_explanations": {"full": full}}
@@ -196,7 +196,7 @@ def test_the_search_that_is_held_against_an_assistant_costs_no_more_than_it():
         return STATISTICS[name](Tables("digits", {"rival_explanations": control_tables(), "sweet_spot": search}))
 
     assert found(rows).values.to_dict() == pytest.approx(dict.fromkeys(SEEDS, 88 - 91))
-    assert found(rows).note == "the pair found so is batch size 20, epoch 2"
+    assert found(rows).note == "batch size 20, epoch 2"
     longer = [{**rows[0], "seed": s, "epoch": 4, "validation_accuracy": 96.0, "test_accuracy": 96.0} for s in SEEDS]
     assert found(rows + longer).values.to_dict() == pytest.approx({s: 96 - 91 - s for s in SEEDS})
     assert found([]).values.empty

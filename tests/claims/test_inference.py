@@ -24,6 +24,7 @@ from kdlib.claims.inference import (
     permutation_p,
     rank_products,
     seeds_needed,
+    spread_of_chosen,
     t_tails,
 )
 from kdlib.claims.intervals import t_interval
@@ -257,7 +258,13 @@ def test_the_bootstrap_draws_seeds_and_cells():
     by_seed = hierarchical_bootstrap(np.array([[0.0] * 9, [3.0] * 9, [6.0] * 9]))
     assert (by_seed.low, by_seed.mean, by_seed.high) == (0, 3, 6)
     within = hierarchical_bootstrap(np.array([[0.0, 6.0] * 5] * 3))
-    assert 1.5 < within.low < 3 < within.high < 4.5
+    assert 1 < within.low < 3 < within.high < 5
+
+
+def test_the_bootstrap_takes_cells_for_the_same_in_every_seed_so_that_more_seeds_do_not_narrow_it():
+    cells = [0.0, 1.0, 5.0, 6.0]
+    one, many = (hierarchical_bootstrap(np.array([cells] * seeds)) for seeds in (1, 30))
+    assert (one.low, one.high) == pytest.approx((many.low, many.high), abs=0.26)
 
 
 def test_percentages_at_the_ends_have_finite_logits():
@@ -288,9 +295,47 @@ def test_a_lead_that_each_thing_has_alone_but_not_all_together_is_undecided():
 
 
 def test_coarse_numbers_that_agree_decide_only_beyond_what_they_resolve():
-    assert judge(GREATER, "mnist", Statistic(Series([0.1] * 3), resolution=0.2)).verdict == "undecided"
-    assert judge(GREATER, "mnist", Statistic(Series([0.3] * 3), resolution=0.2)).verdict == "reproduced"
-    assert judge(GREATER, "mnist", Statistic(Series([-0.3] * 3), resolution=0.2)).verdict == "contradicted"
+    assert judge(GREATER, "mnist", Statistic(Series([0.1] * 3), resolution=(0.2, 0.2))).verdict == "undecided"
+    assert judge(GREATER, "mnist", Statistic(Series([0.3] * 3), resolution=(0.2, 0.2))).verdict == "reproduced"
+    assert judge(GREATER, "mnist", Statistic(Series([-0.3] * 3), resolution=(0.2, 0.2))).verdict == "contradicted"
+
+
+def test_a_bound_counts_towards_its_own_side_alone():
+    """What may lie any way below decides nothing above, however far the values are, and the other way round."""
+    least, most = (0.0, math.inf), (math.inf, 0.0)
+    verdicts = [
+        judge(GREATER, "mnist", Statistic(Series([sign * 9.0] * 3), resolution=ends)).verdict
+        for ends in (least, most)
+        for sign in (1, -1)
+    ]
+    assert verdicts == ["reproduced", "undecided", "undecided", "contradicted"]
+    assert judge(GREATER, "mnist", Statistic(Series([9.0, 8.0, 9.5]), resolution=most)).seeds_needed is None
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("candidates", [4, 28])
+def test_what_other_seeds_choose_from_noise_is_decided_in_one_case_of_twenty(seeds, candidates):
+    own = np.random.default_rng(1).standard_normal((20_000, candidates, seeds))
+    best = (own.sum(axis=2, keepdims=True) - own).argmax(axis=1)[:, None]
+    values = np.take_along_axis(own, best, axis=1)[:, 0] - own.mean(axis=1)
+    t = values.mean(axis=1) / values.std(axis=1, ddof=1) * math.sqrt(seeds)
+    spread = spread_of_chosen(seeds, candidates)
+    wrong = [float((stats.t.sf(abs(t) / by, seeds - 1) <= 0.025).mean()) for by in (1, spread)]
+    assert wrong[0] > 0.06 and 0.03 < wrong[1] < 0.06
+    p = t_tails(values[0], 0.0, spread)
+    assert min(p) == pytest.approx(2 * stats.t.sf(abs(t[0]) / spread, seeds - 1))
+
+
+def test_the_interval_of_what_other_seeds_chose_holds_the_null_value_where_it_is_not_decided():
+    for shift in np.linspace(0, 6, 40):
+        values = Series([1.0, 2.0, 0.5, 1.4, -0.3]) + shift
+        result = judge(GREATER, "mnist", Statistic(values, candidates=28))
+        assert (result.estimate.low > 0) == (result.verdict == "reproduced")
+        assert result.estimate.high - result.estimate.low > np.ptp(t_interval(values.tolist()).shown_ends(None))
+
+
+def test_one_seed_or_one_candidate_leaves_nothing_to_chance():
+    assert spread_of_chosen(1, 28) == spread_of_chosen(3, 1) == spread_of_chosen(3, 0) == 1
 
 
 def test_a_verdict_that_leaves_with_a_seed_says_with_which():
@@ -315,7 +360,7 @@ def test_of_every_thing_the_seeds_needed_are_those_of_what_is_judged():
     two = judge(EVERY, "mnist", Statistic(values[[3, 9]]))
     assert result.verdict == "undecided" and result.seeds_needed == two.seeds_needed
     apart = values[3].mean() / values[3].std()
-    assert two.seeds_needed == seeds_needed(apart, 0.05 / 2)  # seeds that agree wholly are no hindrance
+    assert two.seeds_needed == seeds_needed(apart, level=0.05 / 2)  # seeds that agree wholly are no hindrance
 
 
 def test_of_ratios_of_every_thing_the_seeds_needed_are_those_of_the_logarithms():
@@ -328,11 +373,38 @@ def test_of_ratios_of_every_thing_the_seeds_needed_are_those_of_the_logarithms()
 def test_the_seeds_needed_of_coarse_numbers_are_those_that_carry_the_mean_beyond_what_they_resolve():
     values = Series([1.0, 2.0, 0.5])
     for resolution, mean in ((0.0, values.mean()), (0.9, values.mean() - 0.9), (2.0, 0.0)):
-        result = judge(GREATER, "mnist", Statistic(values, resolution=resolution))
+        result = judge(GREATER, "mnist", Statistic(values, resolution=(resolution, resolution)))
         assert result.seeds_needed == seeds_needed(mean / values.std())
     assert result.verdict == "undecided" and result.seeds_needed is None
-    below = judge(GREATER, "mnist", Statistic(-values, resolution=0.9))
+    below = judge(GREATER, "mnist", Statistic(-values, resolution=(0.9, 0.9)))
     assert below.seeds_needed == seeds_needed((values.mean() - 0.9) / values.std())
+
+
+def test_the_seeds_needed_of_an_equivalence_are_those_that_leave_out_both_bounds_four_times_in_five():
+    within = replace(GREATER, kind="equivalence", side=None, margin=5.0)
+    values = Series([-5.0, 5.0, 0.0])  # a standard deviation of 5 around the middle
+    needed = judge(within, "mnist", Statistic(values)).seeds_needed
+    random = np.random.default_rng(2)
+
+    def share_decided(n: int) -> float:
+        drawn = random.normal(0, 5, (20_000, n))
+        half = stats.t.isf(0.025, n - 1) * drawn.std(axis=1, ddof=1) / math.sqrt(n)
+        return float((abs(drawn.mean(axis=1)) + half < 5).mean())
+
+    assert share_decided(needed - 1) < 0.81 and share_decided(needed) > 0.79
+
+
+def test_a_seed_left_out_and_a_second_look_take_the_premise_with_them():
+    claim = replace(
+        GREATER, premise={"statistic": "x", "side": "greater", "null_value": 0, "unit": "nats", "words": "it is so"}
+    )
+    firm, premise = Statistic(Series([2.4, 2.5, 2.6, 2.5])), Statistic(Series([0.007, 0.010, 0.024, 0.011]))
+    assert 0.025 < min(t_tails(premise.values, 0.0)) < 0.05
+    result = judge(claim, "mnist", firm, premise=premise)
+    assert (result.verdict, result.two_looks) == ("reproduced", "premise not met")
+    assert {verdict for _, verdict in result.left_out} == {"premise not met"}
+    unmet = judge(claim, "mnist", firm, premise=Statistic(Series([-0.1, 0.1, 0.0, 0.05])))
+    assert unmet.two_looks == "premise not met" and unmet.left_out == ()
 
 
 def test_a_verdict_of_a_second_look_is_at_half_the_level():

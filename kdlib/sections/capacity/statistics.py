@@ -7,9 +7,7 @@ from pandas import DataFrame, Series
 
 from ...claims.registry import Statistic, Tables, of_teachers, statistic
 from ...claims.rows import (
-    PAIR,
     at,
-    best_on_other_seeds,
     difference,
     each_seed,
     half_minus,
@@ -19,9 +17,9 @@ from ...claims.rows import (
     two,
 )
 from ..example_efficiency.statistics import examples_ratios
+from ..sweet_spot.statistics import gain_at_the_best_pair
 from .experiment import WIDTHS
 
-COLUMNS = ("validation_accuracy", "test_accuracy")  # of the search: by which a pair is chosen, and what it gives
 LEARNED = 5  # points of validation accuracy by which a changed teacher may lie behind and still has learned
 
 
@@ -50,15 +48,8 @@ def small_teachers_gain_at_its_own_pair(tables: Tables) -> Statistic:
 
     The pair is chosen on the other seeds.
     """
-    search = tables["capacity"]["search"]
-    validation, test = (search.pivot_table(index=PAIR, columns="seed", values=v) for v in COLUMNS)
-    chosen = best_on_other_seeds(validation)
-    found = Series({seed: test.loc[pair, seed] for seed, pair in chosen.items()}, dtype=float)
     default = at(tables["capacity"]["teachers"], teacher="small").set_index("seed")["student_accuracy"]
-    percents = DataFrame({"a": found, "b": default}).dropna()
-    gain = Statistic(percents["a"] - percents["b"], percents=percents)
-    pairs = dict.fromkeys(f"batch size {size}, epoch {epoch}" for size, epoch in chosen.values())
-    return gain.noted("; or ".join(pairs))
+    return gain_at_the_best_pair(tables["capacity"]["search"], default)
 
 
 @statistic

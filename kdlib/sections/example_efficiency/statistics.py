@@ -1,5 +1,6 @@
 """Statistics of the notebook `example_efficiency` (paper, section 4.2 and figure 4)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from pandas import DataFrame, Series
 
 from ...claims.intervals import ratio_interval
 from ...claims.registry import Lacking, Statistic, Tables, statistic
-from ...claims.rows import at, each_seed, each_thing, geometric_mean, joined, lead, ratio, two
+from ...claims.rows import at, each_seed, each_thing, geometric_mean, lead, minus, ratio
 
 LEVELS = 20  # accuracy levels at which two curves are compared
 SIMPLER = {"fashion_mnist": "mnist", "cifar10": "fashion_mnist"}  # the data set before, in order of complexity
@@ -62,8 +63,8 @@ def _log_number_needed(curve: Series, levels: np.ndarray) -> np.ndarray:
 def examples_ratios(curves: Mapping[int, tuple[Series, Series]]) -> Statistic:
     """The examples ratio of the first curve to the second of each seed, by seed.
 
-    The note counts those that are bounds, and says at which accuracies the curves are compared. Where one is a bound,
-    the ratios are known to a step of the grid of numbers.
+    The note counts those that are bounds, and says at which accuracies the curves are compared. A bound above 1 may lie
+    any way below what it stands for, one below 1 above it.
     """
     found = {seed: examples_ratio_of_curves(*pair) for seed, pair in curves.items()}
     ratios = Statistic(Series({seed: value for seed, (value, _) in found.items()}, dtype=float))
@@ -74,17 +75,13 @@ def examples_ratios(curves: Mapping[int, tuple[Series, Series]]) -> Statistic:
             " to ".join(dict.fromkeys(f"{f(ends):.0f}" for f in (min, max))) for ends in zip(*shared, strict=True)
         )
         notes.append(f"between accuracies of {first}% and {last}%")
-    if any(bound for _, bound in found.values()):
-        ratios = replace(ratios, resolution=max(_widest_step(curve) for pair in curves.values() for curve in pair))
-    elif len(shared) > 1:
+    bounds = [value for value, bound in found.values() if bound]
+    ends = tuple(math.inf if beyond else 0.0 for beyond in (min(bounds, default=1) < 1, max(bounds, default=1) > 1))
+    ratios = replace(ratios, resolution=ends)
+    if not bounds and len(shared) > 1:
         upper = [examples_ratio_of_curves(*pair, start=0.5)[0] for pair in curves.values()]
         notes.append(f"over the upper half of these accuracies alone {ratio_interval(upper)}")
     return ratios.noted(*notes)
-
-
-def _widest_step(curve: Series) -> float:
-    """Logarithm of the largest ratio of neighbouring numbers of examples."""
-    return float(np.diff(np.log(curve.dropna().sort_index().index.to_numpy(dtype=float))).max(initial=0.0))
 
 
 def _curves(cells: DataFrame, teacher: str, to: str, budget: str = "epochs") -> dict[int, tuple[Series, Series]]:
@@ -123,8 +120,9 @@ def shortfall_at_ten_examples_per_class(tables: Tables) -> Statistic:
 def steps_to_level_ratio(tables: Tables) -> Statistic:
     """Steps to a level, large teacher's student over small teacher's, geometric mean over levels that either reaches.
 
-    A student that alone misses a level enters with all the steps that it was trained for. Steps are known to half an
-    epoch, and the ratio so finely as that allows.
+    A level that both reach within the first epoch says nothing, and is left out. A student that alone misses a level
+    enters with all the steps that it was trained for. Steps are counted at the ends of epochs, so a level may have been
+    reached up to an epoch before.
     """
     table = tables["example_efficiency"]["steps_to_level"]
     trained = at(tables["example_efficiency"]["cells"], full=True)["steps"].max()
@@ -132,17 +130,23 @@ def steps_to_level_ratio(tables: Tables) -> Statistic:
     wide = wide.reindex(columns=["large", "small"])
     alone = int((wide.notna().sum(axis=1) == 1).sum())
 
+    epoch = np.diff([0.0, *sorted(set(wide.stack().dropna()))]).min(initial=trained)
+    early = (wide <= epoch).all(axis=1)
+    told = wide[~early].dropna(how="all").fillna(trained)
+
     def value(rows: DataFrame) -> float:
-        rows = rows.dropna(how="all").fillna(trained)
         return geometric_mean(ratio(*pair) for pair in rows.to_numpy())
 
-    found, reached = each_seed(wide, value), wide.dropna().mean(axis=1)
-    epoch = np.diff([0.0, *sorted(set(wide.stack().dropna()))]).min(initial=trained)
-    resolution = float(np.log1p(epoch / 2 / reached).mean()) if len(reached) else 0.0
-    return replace(found, resolution=resolution).noted(
-        f"known to within a factor of {np.exp(resolution):.2f}",
+    with np.errstate(divide="ignore"):  # within the first epoch it may be any number of steps
+        ends = tuple(float(-np.log1p(-epoch / told[teacher]).mean()) for teacher in ("large", "small"))
+    found = replace(each_seed(told, value), resolution=ends if len(told) else (0.0, 0.0))
+    mean = geometric_mean(found.values)
+    low, high = mean * math.exp(-ends[0]), mean * math.exp(ends[1])
+    return found.noted(
+        "steps are counted at the ends of epochs, so that it may be "
+        + ("anything" if low == 0 and high == math.inf else f"from {low:.3g} to {high:.3g}".replace("inf", "any more")),
         f"both students reach {int(wide.notna().all(axis=1).sum())} of {len(wide)} (seed, level) pairs, "
-        f"{int((wide['large'] == wide['small']).sum())} of them at the end of the same epoch",
+        f"{int(early.sum())} of them within the first epoch, which say nothing",
         f"a bound: one student alone reaches {alone}" * bool(alone),
     )
 
@@ -175,11 +179,10 @@ def leads_of_the_small_teacher_at_each_size(tables: Tables) -> Statistic:
 @statistic
 def a_hundred_at_the_sweet_spot_minus_five_hundred(tables: Tables) -> Statistic:
     """Validation accuracy under the large teacher: 100 examples per class at its sweet spot minus 500 by default."""
-    percents = two(
+    return minus(
         tables["example_efficiency"]["cells"],
         lambda rows: (curve(rows, "large_sweet").get(100, np.nan), curve(rows, "large").get(500, np.nan)),
     )
-    return joined(percents, percents["a"] - percents["b"])
 
 
 @statistic
@@ -227,9 +230,21 @@ def growth_of_the_examples_ratio(tables: Tables) -> Statistic:
     if tables.dataset not in SIMPLER:
         raise Lacking("a simpler data set than this one")
     both = tables, tables.of(SIMPLER[tables.dataset])
-    here, before = (examples_ratio(one).values for one in both)
-    bounds = {one.dataset: _bounds(_curves(one["example_efficiency"]["cells"], "large", "small")) for one in both}
-    return Statistic(here / before).noted(*(f"{bound} of {name}" for name, bound in bounds.items() if bound))
+    curves = {one.dataset: _curves(one["example_efficiency"]["cells"], "large", "small") for one in both}
+    here, before = (
+        {seed: examples_ratio_of_curves(*pair) for seed, pair in by_seed.items()} for by_seed in curves.values()
+    )
+
+    def growth(seed: int) -> float:
+        (own, own_bound), (other, other_bound) = here[seed], before[seed]
+        least = own_bound and own > 1 or other_bound and other < 1  # the growth is at least so large
+        most = own_bound and own < 1 or other_bound and other > 1
+        found = own / other
+        return np.nan if least and (most or found < 1) or most and found > 1 else found
+
+    found = Statistic(Series({seed: growth(seed) for seed in here if seed in before}, dtype=float))
+    bounds = {name: _bounds(by_seed) for name, by_seed in curves.items()}
+    return found.noted(*(f"{bound} of {name}" for name, bound in bounds.items() if bound))
 
 
 def _cells(tables: Tables) -> DataFrame:

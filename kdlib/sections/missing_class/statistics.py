@@ -12,6 +12,7 @@ from ...claims.rows import (
     each_seed,
     each_thing,
     lead,
+    minus,
     paired,
     rank_correlations,
     six,
@@ -98,7 +99,7 @@ def missing_class_accuracy_above_chance_large(tables: Tables) -> Statistic:
 
 def _above_chance(tables: Tables, teacher: str) -> Statistic:
     guess = _guess(tables)
-    return each_seed(_cells(tables), lambda rows: at(rows, teacher=teacher)["raw"].mean() - guess)
+    return minus(_cells(tables), lambda rows: (at(rows, teacher=teacher)["raw"].mean(), guess))
 
 
 @statistic
