@@ -657,6 +657,8 @@ def _there(folder: Path | None) -> Store:
         raise InputError(
             f"there is no store {store.root}: nothing was computed there yet; --store names another folder"
         )
+    if not os.access(store.root, os.R_OK | os.X_OK):
+        raise InputError(f"the store {store.root} cannot be read: ask whose it is; --store names another folder")
     return store
 
 

@@ -197,6 +197,7 @@ BAD = {
     "data set": (["compute", "entropy", "--dataset", "imagenet"], "unknown data set 'imagenet'; allowed: "),
     "profile": (["compute", "entropy", "--profile", "huge"], "unknown profile 'huge'; allowed: smoke, quick, paper"),
     "name": (["compute", "missing_class", "-p", "temprature=9"], "unknown parameter temprature; allowed: dataset"),
+    "name for all, of some": (["plan", "all", "-p", "batch_size=9"], "did you mean batch_sizes?"),
     "name for all": (["compute", "all", "-p", "temprature=9"], "unknown parameter temprature; allowed: "),
     "no value": (["compute", "entropy", "-p", "seeds"], "-p 'seeds' is not name=value"),
     "word": (["compute", "entropy", "-p", "temperatures=hot"], "temperatures='hot' cannot be used; allowed: "),

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 
 class Statement(NamedTuple):
-    """What decides a statement, and the words beside it.
+    """The claims that decide a sentence about the paper, and the words that stand beside it.
 
     Arguments: ids of `claims`, of which the first that applies to a data set decides; what is `measured` (may be
-    empty); the statement in `short`, as a clause that stands alone.
+    empty); the sentence in `short`, as a clause that stands alone.
     """
 
     claims: tuple[str, ...]

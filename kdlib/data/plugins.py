@@ -1,6 +1,7 @@
 """Plug-ins: files of a folder that are imported once in each process; they register data sets and networks."""
 
 import importlib.util
+import os
 import sys
 import traceback
 from importlib.machinery import PathFinder
@@ -46,18 +47,22 @@ def load(place: Path | None = None) -> None:
 
 def failures() -> str:
     """The errors of plug-ins, and of a folder of them that is not there, as the end of a sentence; or empty."""
-    messages = [message for path, (_, message) in _failed.items() if path.exists()]
-    if paths.names_plugins() and not folder().is_dir():
-        messages.append(f"KDLIB_PLUGINS names {folder()}, which is no folder")
-    return "".join(f"; {message}" for message in messages)
+    return "".join(f"; {message}" for message in _messages())
 
 
 def warn() -> None:
     """Tell of each failure on standard error, once, where it stops nothing."""
-    for path, (_, message) in _failed.items():
-        if path.exists() and message not in _told:
+    for message in _messages():
+        if message not in _told:
             _told.add(message)
             print(f"kdlib: {message}", file=sys.stderr)
+
+
+def _messages() -> list[str]:
+    messages = [message for path, (_, message) in _failed.items() if path.exists()]
+    if paths.names_plugins() and not (folder().is_dir() and os.access(folder(), os.R_OK | os.X_OK)):
+        messages.append(f"KDLIB_PLUGINS names {folder()}, which is no folder that can be read: no plug-in is known")
+    return messages
 
 
 def running() -> Path | None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from ..data.registry import check_files
@@ -35,7 +36,7 @@ def checked(section: str, parameters: Mapping[str, Any], **given: Any) -> Settin
 def _check_stand_ins(section: str, given: Mapping[str, Any]) -> None:
     """Raise `InputError` where a section needs more of its teachers than the responses that a reader's own has."""
     if needs := SECTIONS[section].needs:
-        for role in (role for role in STAND_INS if given.get(role, role) != role):
+        for role in (role for role in STAND_INS if (given.get(role) or role) != role):
             allowed = ", ".join(name for name, other in SECTIONS.items() if not other.needs)
             raise InputError(
                 f"{role}={given[role]} is a teacher of your own, which has responses alone, and {section} needs "
@@ -48,6 +49,11 @@ def parameters_of(
 ) -> dict[str, dict[str, object]]:
     """Options and `-p name=value` as each section's parameters, of one or of all, checked."""
     names = named(section)
+    known = [*dict.fromkeys(accepted for name in names for accepted in SECTIONS[name].accepted)]
+    asked_for = [text.partition("=")[0].strip() for text in parameter or [] if "=" in text]
+    if unknown := [name for name in asked_for if name not in known]:
+        near = "".join(f"; did you mean {name}?" for name in get_close_matches(unknown[0], known, 1))
+        raise InputError(f"unknown parameter {unknown[0]}; allowed: {', '.join(known)}{near}")
     given = {name: parse_parameters(name, dataset, profile, parameter, strict=len(names) == 1) for name in names}
     without = [name for name in names if SECTIONS[name].needs]
     asked = {role for one in given.values() for role in one} & {*STAND_INS}

@@ -24,12 +24,18 @@ from .asked import checked
 
 
 def open_study(
-    section: str, parameters: Mapping[str, Any], *, store: Store | None = None, like: Study | None = None, **given: Any
+    section: str,
+    parameters: Mapping[str, Any],
+    *,
+    store: Store | Path | str | None = None,
+    like: Study | None = None,
+    **given: Any,
 ) -> Study:
     """Check all parameters of a section, load its data set, and see that the store has room: before any work.
 
     Arguments: `section`, one of `SECTIONS`; `parameters`, such as a notebook's `globals()` (see `settings.resolve`);
-    `like`, a study whose data set is shared instead of read again, if it was opened with the same parameters for it.
+    `store`, or its folder; `like`, a study whose data set is shared instead of read again, if it was opened with the
+    same parameters for it.
     Torch is made deterministic for the whole process, on a CPU with one thread (see `kdlib.configure_cpu`).
     Raises `InputError` for whatever cannot be used as asked.
     """
@@ -53,6 +59,8 @@ def open_study(
             "trained here, and has no sweet spot. Allowed besides: small, large"
         )
     devices.make_deterministic(device)
+    if isinstance(store, str | Path):
+        store = Store(store)
     store = store if store and store.rules else (store or Store()).recording(rules.digests())
     experiment = part(section, "experiment")
     definition = Section(section, experiment.units, experiment.tables)

@@ -45,7 +45,11 @@ def duration(text: str) -> float:
 
 
 def _literal(value: Any) -> Any:
-    """papermill passes `1e-3` and `[3, 9]` as strings: read them as what they say."""
+    """papermill passes `1e-3` and `[3, 9]` as strings: read them as what they say, arrays and ranges as lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, range):
+        return [*value]
     if isinstance(value, str):
         text = value.strip()
         if text.lower() in ("true", "false"):
@@ -83,6 +87,8 @@ def _sequence(check: Callable[[Any], Any], *, empty: bool = False, ordered: bool
     def check_all(value: Any) -> tuple:
         if isinstance(value, Mapping):
             raise ValueError
+        if isinstance(value, str):  # words without quotation marks, as a shell leaves them
+            value = [word.strip() for word in value.strip().removeprefix("[").removesuffix("]").split(",")]
         items = tuple(check(_literal(item)) for item in (value if isinstance(value, list | tuple) else [value]))
         if (not items and not empty) or len(set(items)) != len(items):
             raise ValueError

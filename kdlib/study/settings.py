@@ -112,7 +112,9 @@ def resolve(parameters: Mapping[str, Any], allowed: Iterable[str] | None = None,
         )
     named = {k: v for k, v in named.items() if v is not None}
     profile = named.pop("profile", None) or default_profile()
-    dataset = str(named.pop("dataset", "digits"))
+    dataset = named.pop("dataset", "digits")
+    if not isinstance(dataset, str):
+        raise InputError(f"dataset, a {type(dataset).__name__}, cannot be used; allowed: a name, such as 'digits'")
     find_source(dataset)
     values = profile_values(str(profile), dataset)
     for name, value in named.items():

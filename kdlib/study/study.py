@@ -18,7 +18,7 @@ from ..data import plugins, processes, registry
 from ..data.dataset import Dataset
 from ..errors import InputError, StoreError
 from ..progress import progress
-from ..training import costs, devices, models, own_teachers, students
+from ..training import arguments, costs, devices, models, own_teachers, students
 from ..training.config import Student, Teacher
 from ..training.systems import registry as systems
 from . import workers
@@ -149,6 +149,7 @@ class Study:
         Arguments: `capacity`, "small" or "large". The teacher is added to `teachers`. A reader's own may stand in for
         it; for those of the search none does.
         """
+        arguments.one_of("capacity", capacity, [*CAPACITIES])
         if batch_size is not None or capacity not in self.own:
             return self.trained_teacher(capacity, seed, batch_size)
         return self.uses(self.own[capacity].configuration(seed))
@@ -183,6 +184,7 @@ class Study:
         an earlier epoch or another teacher that is made of this one as it was after the epoch, it is that one's
         student by equation 4.
         """
+        arguments.positive("temperature", temperature)
         s = self.settings
         values = {
             "alpha": s.alpha,
@@ -253,6 +255,8 @@ class Study:
 
     def student_results(self, wanted: Iterable[Student]) -> list[dict[str, Tensor]]:
         """Results of students (see `distill`), in order; what the store lacks is trained, many at once."""
+        if isinstance(wanted, Student):
+            raise InputError("a list of students is needed, got one: put it into brackets")
         wanted = list(wanted)
         units = [self.store.get("student", s.config(self.dataset)) for s in wanted]
         lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]

@@ -126,10 +126,7 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
 
 
 def whole(name: str, value: Any, low: int, high: int | None = None, kind: type = int) -> None:
-    """Raise `InputError` for what is no whole number from `low` to `high`; `kind` is `Integral` for NumPy's as well.
-
-    NumPy's are no part of a configuration, whose identity is written as JSON.
-    """
+    """Raise `InputError` for what is no whole number from `low` to `high`; `kind` is `Integral` for NumPy's as well."""
     if isinstance(value, bool) or not isinstance(value, kind) or value < low or (high is not None and value > high):
         end = "" if high is None else f" to {high}"
         raise InputError(f"{name} {value!r} cannot be used; allowed: a whole number from {low}{end}")

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..data.dataset import Dataset
 from ..errors import InputError
 from .choices import SEEDINGS
-from .identity import added_field, canonical_json, identity_fields
+from .identity import added_field, canonical_json, identity_fields, with_plain_numbers
 from .models import network_identity
 from .systems import clusters
 from .systems.registry import find_system, parameters_in_order, system_identity
@@ -35,6 +35,9 @@ class Teacher:
     continues: "Teacher | None" = added_field(None)  # from whose last weights it goes on: it is fine-tuned
     information: float = added_field(0.0)  # weight of the conditional mutual information: see `systems.clusters`
     logits: str = added_field("")  # sha256 of the logits of a reader's own teacher, which is not trained
+
+    def __post_init__(self) -> None:
+        with_plain_numbers(self)
 
     def config(self, dataset: Dataset) -> dict[str, Any]:
         """The run's identity as a dictionary for JSON: the store derives the key of its unit from it."""
@@ -93,6 +96,7 @@ class Student:
     parameters: tuple[tuple[str, float], ...] = added_field(())  # of the system, also given as a mapping
 
     def __post_init__(self) -> None:
+        with_plain_numbers(self)
         if self.parameters:  # in one form for each meaning
             object.__setattr__(self, "parameters", parameters_in_order(self.system, self.parameters))
 

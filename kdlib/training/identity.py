@@ -17,6 +17,14 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def with_plain_numbers(configuration: Any) -> None:
+    """Put Python's numbers in the place of NumPy's and torch's, which JSON does not know, in a frozen dataclass."""
+    for one in fields(configuration):
+        value = getattr(configuration, one.name)
+        if getattr(value, "shape", None) == ():
+            object.__setattr__(configuration, one.name, value.item())
+
+
 def added_field(default: Any, before: Any = MISSING) -> Any:
     """A dataclass field that was added after units were published: see the rule at the head of this module.
 

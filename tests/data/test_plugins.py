@@ -184,6 +184,13 @@ def test_a_folder_of_plugins_that_is_not_there_is_named_where_it_is_missed(tmp_p
         kdlib.load_dataset("mine")
 
 
+def test_a_folder_of_plugins_that_is_not_there_is_told_where_nothing_is_missed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KDLIB_PLUGINS", str(tmp_path / "plugin"))
+    plugins.warn()
+    plugins.warn()
+    assert capsys.readouterr().err.count(f"KDLIB_PLUGINS names {tmp_path / 'plugin'}, which is no folder") == 1
+
+
 def test_a_network_of_a_plugin_that_failed_is_unknown_for_this_reason(folder):
     (folder / "mine.py").write_text("1 / 0\nimport kdlib\nkdlib.register_network('narrow', kdlib.Architecture((4,)))")
     plugins.load()

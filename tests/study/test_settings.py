@@ -36,7 +36,8 @@ REFUSED = {
     "temperatures: a flag": ("missing_class", {"temperatures": [True]}, "temperatures=.*positive"),
     "temperatures: twice the same": ("missing_class", {"temperatures": [9, 9.0]}, "temperatures=.*different"),
     "temperatures: a dictionary": ("missing_class", {"temperatures": {"3": 9}}, "temperatures=.*positive"),
-    "temperatures: an array": ("missing_class", {"temperatures": np.array([3, 9])}, "temperatures=.*positive"),
+    "temperatures: two axes": ("missing_class", {"temperatures": np.ones((2, 2))}, "temperatures=.*positive"),
+    "a data set that is no name": ("entropy", {"dataset": {}}, "dataset, a dict, cannot be used; .*such as 'digits'"),
     "alpha: above 1": ("missing_class", {"alpha": 1.5}, "alpha=1.5 .*allowed: a number from 0 to 1"),
     "alpha: below 0": ("missing_class", {"alpha": "-0.1"}, "alpha='-0.1' .*allowed: a number from 0 to 1"),
     "alpha: nan": ("missing_class", {"alpha": math.nan}, "alpha=nan .*allowed: a number from 0 to 1"),
@@ -130,6 +131,12 @@ def test_an_engine_that_does_not_exist_is_refused_before_any_work(monkeypatch, t
         ("temperatures", "3, 9", (3.0, 9.0)),
         ("temperatures", "9", (9.0,)),
         ("temperatures", ["3", "9"], (3.0, 9.0)),
+        ("temperatures", np.array([3, 9]), (3.0, 9.0)),
+        ("temperatures", [*np.arange(3, 5)], (3.0, 4.0)),
+        ("temperatures", range(3, 5), (3.0, 4.0)),
+        ("alpha", np.float32(0.5), 0.5),
+        ("selections", "random,lowest", ("random", "lowest")),
+        ("selections", "[random, lowest]", ("random", "lowest")),
         ("learning_rate", "1e-3", 1e-3),
         ("alpha", "1", 1.0),
         ("seeds", "2", 2),
@@ -143,7 +150,7 @@ def test_an_engine_that_does_not_exist_is_refused_before_any_work(monkeypatch, t
         ("device", "cpu", "cpu"),
     ],
 )
-def test_a_string_that_reads_as_a_value_is_that_value(name, text, value):
+def test_what_reads_as_a_value_is_that_value(name, text, value):
     resolved = getattr(resolve(SMOKE, **{name: text}), name)
     assert resolved == value and type(resolved) is type(value)
 

@@ -386,3 +386,21 @@ def test_validation_images_that_are_as_good_as_in_training_are_counted(seen):
     )
     said = [f"{seen} of 10 validation images equal a training image or are of its group"] * bool(seen)
     assert [note[: len(words)] for note, words in zip(limits(own), said, strict=True)] == said
+
+
+def test_a_study_is_asked_for_what_it_has_in_one_line(tmp_path):
+    here = kdlib.open_study("entropy", {"profile": "smoke"}, store=str(tmp_path))
+    teacher = here.teacher("small", 0)
+    for ask, message in (
+        (lambda: here.teacher("big", 0), "capacity 'big' cannot be used; allowed: small, large"),
+        (lambda: here.student(teacher, "warm"), "temperature must be positive and finite, got 'warm'"),
+        (lambda: here.student_results(here.student(teacher, 9)), "a list of students is needed"),
+    ):
+        with pytest.raises(kdlib.InputError, match=message):
+            ask()
+    assert not here.is_stored(teacher)
+
+
+def test_no_stand_in_is_called_no_teacher_of_the_readers_own(tmp_path):
+    with pytest.raises(kdlib.InputError, match="^unknown parameter large_teacher; allowed: dataset"):
+        kdlib.open_study("penultimate_layer", {"profile": "smoke", "large_teacher": None}, store=tmp_path)

@@ -6,12 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from kdlib import InputError, Student, Teacher, build_model
 from kdlib.study.store import unit_key
-from kdlib.training.identity import added_field, identity_fields
+from kdlib.training.identity import added_field, canonical_json, identity_fields
 from kdlib.training.students import make_schedule
 
 # Of each kind about twenty units as they were published, with the keys and seeds that they had then.
@@ -68,6 +69,15 @@ def test_the_frozen_units_are_of_every_kind_and_data_set():
     assert {u["config"]["measure"] for u in FROZEN if u["kind"] == "measure"} == {
         "entropy", "equal_confidence", "gradient_norms", "penultimate", "sweet_spot_entropy", "umap"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [np.int64, torch.tensor])
+def test_numbers_of_numpy_and_torch_are_pythons_in_a_configuration(number, digits):
+    teacher = Teacher("small_teacher", number(1), number(2), number(32))
+    plain = Teacher("small_teacher", 1, 2, 32)
+    assert canonical_json(teacher.config(digits)) == canonical_json(plain.config(digits))
+    students = [Student(teacher, number(2), 9.0, missing_class=number(3)), Student(plain, 2, 9.0, missing_class=3)]
+    assert len({canonical_json(student.config(digits)) for student in students}) == len({*students}) == 1
 
 
 def test_a_field_that_is_added_later_moves_no_key_and_no_seed_until_it_is_used():
