@@ -173,7 +173,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """While it lasts no other process is in this for the folder: a second one waits until the first has ended, or died.
+    """Hold an exclusive lock on a folder; another process waits until this one lets it go, or dies.
 
     The folder is made. Raises `StoreError` where its file system has no locks, else `OSError` as writing does.
     """

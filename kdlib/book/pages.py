@@ -2,7 +2,6 @@
 
 import codecs
 import hashlib
-import io
 import json
 import logging
 import os
@@ -18,7 +17,7 @@ from .. import paths
 from ..errors import InputError, NotebookError, StoreError
 from ..sections import SECTIONS
 from ..sections.asked import checked
-from ..study.store import Store
+from ..study.store import Store, as_parquet
 from . import MIME, kernels
 from .rerun import as_recorded, unlike
 
@@ -330,16 +329,12 @@ def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
 
 def _publish(page_path: Path, store: Store) -> None:
     """The reference page into book/, and its tables and small units into results/ (a read-only layer of the store)."""
-    import pyarrow
-    import pyarrow.parquet as parquet
-
     content = page_record(nbformat.read(page_path, as_version=4))
     root, dataset, section = paths.project_root(), content["dataset"], content["section"]
     reference = root / "book" / dataset / f"{section}.ipynb"
     results = root / "results" / dataset
-    buffer = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(list(store.parquet_rows(content["units"]))), buffer)
-    paths.write_whole(results / f"{section}.parquet", buffer.getvalue())  # first: it may hold the only copy of a unit
+    units = as_parquet([*store.parquet_rows(content["units"])], compression="snappy")  # that of all published files
+    paths.write_whole(results / f"{section}.parquet", units)  # first: it may hold the only copy of a unit
     for name, text in content["tables"].items():
         paths.write_whole(results / section / f"{name}.csv", text.encode())
     for old in (results / section).glob("*.csv"):

@@ -1,13 +1,12 @@
 """An export that grows while a campaign runs: a few files of bounded size, each whole at any time."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import paths
 from ..errors import InputError
-from .store import Store, verified_units
+from .store import Store, as_parquet, verified_units
 
 Row = dict[str, Any]
 UNITS, RESPONSES = "units", "responses"  # beginnings of the files' names
@@ -96,12 +95,7 @@ class Parcels:
                 path.unlink()
 
     def _write(self, kind: str, number: int, rows: list[Row]) -> None:
-        import pyarrow
-        import pyarrow.parquet as parquet
-
-        content = io.BytesIO()
-        parquet.write_table(pyarrow.Table.from_pylist(rows), content, compression="zstd")
-        paths.write_whole(self.folder / f"{kind}-{number:03}.parquet", content.getvalue())
+        paths.write_whole(self.folder / f"{kind}-{number:03}.parquet", as_parquet(rows))
 
 
 def parcels_in(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -199,6 +199,16 @@ def _checksum(header: dict[str, str], tensors: dict[str, "Tensor"]) -> str:
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy() if tensor.numel() else b"")
     return digest.hexdigest()
+
+
+def as_parquet(rows: Sequence[Mapping[str, str | bytes]], compression: str = "zstd") -> bytes:
+    """Content of a Parquet file of rows `key`, `kind`, `payload`, as `Store.parquet_rows` gives them."""
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    content = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), content, compression=compression)
+    return content.getvalue()
 
 
 class Store:
@@ -399,14 +409,10 @@ class Store:
         nothing = InputError(f"the store {self.root} holds no sound unit: there is nothing to export")
         if not any(self.paths()):
             raise nothing
-        import pyarrow
-        import pyarrow.parquet as parquet
-
-        folder.mkdir(parents=True, exist_ok=True)
         files = []
         for part in _parts(self.parquet_rows(path.stem for path in self.paths()), part_bytes):
             files.append(folder / f"units-{len(files) + 1:03}.parquet")
-            parquet.write_table(pyarrow.Table.from_pylist(part), files[-1], compression="zstd")
+            paths.write_whole(files[-1], as_parquet(part))
         if not files:
             raise nothing
         return files
@@ -431,9 +437,7 @@ class Store:
             ) from None
         if len(new):
             name = hashlib.sha256("".join(new["key"].to_pylist()).encode()).hexdigest()[:32]
-            content = io.BytesIO()
-            parquet.write_table(new, content, compression="zstd")
-            self._write(self.root / IMPORTED / f"{name}.parquet", content.getvalue())
+            self._write(self.root / IMPORTED / f"{name}.parquet", as_parquet(new.to_pylist()))
         vars(self).pop("_published", None)
         return len(units)
 

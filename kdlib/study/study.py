@@ -180,9 +180,9 @@ class Study:
     def student(self, teacher: Teacher, temperature: float, epoch: int | None = None, **changes: Any) -> Student:
         """Configuration of a student of a teacher's responses after an epoch (default: the last).
 
-        It has the study's settings but for `changes`, fields of `Student`. Of a `system` that only changes who teaches,
-        an earlier epoch or another teacher that is made of this one as it was after the epoch, it is that one's
-        student by equation 4.
+        It has the study's settings but for `changes`, fields of `Student`. If a `system` only replaces the teacher (by
+        an earlier checkpoint, or by one derived from it), the result is an ordinary student of the replacement, by
+        equation 4.
         """
         arguments.positive("temperature", temperature)
         s = self.settings

@@ -88,7 +88,7 @@ class System:
     loss: Callable[..., Tensor]
     parameters: tuple[Parameter, ...]
     main: str  # the parameter that is tuned on validation
-    grid: tuple[float, ...]  # its values there; beside the default that which leaves more to the labels is tried first
+    grid: tuple[float, ...]  # its values there; after the default that with more weight on the labels is tried
     verified: str  # what of it was read where
     reading: str = ""  # what is this companion's own reading or choice
     temperature: float | None = None  # as published; None: that of the study
