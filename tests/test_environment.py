@@ -119,6 +119,14 @@ def test_a_book_is_made_on_the_cores_that_a_containers_quota_leaves_or_on_as_man
     assert subprocess.check_output(["sh", "-c", f"echo {words}"], env=environment, text=True) == f"{jobs}\n"
 
 
+def test_the_profile_of_the_environment_is_that_of_the_book_and_one_that_is_given_wins(tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_PROFILE", "paper-cpu")
+    for asked, profile in ((["book"], "paper-cpu"), (["page"], "paper-cpu"), (["book", "PROFILE=smoke"], "smoke")):
+        assert re.search(rf"profile[= ]{profile}\b", would_be_made(tmp_path, *asked))
+    monkeypatch.delenv("KDLIB_PROFILE")
+    assert "profile=quick" in would_be_made(tmp_path, "book")
+
+
 @pytest.mark.skipif(not Path("/bin/bash").exists(), reason="macOS has it")
 def test_make_never_looks_for_a_program_by_itself(tmp_path):
     """The make of macOS would on the PATH that it was called with, which lacks the environment; for /bin/sh alone."""

@@ -210,13 +210,16 @@ def test_a_job_that_computes_has_as_many_workers_as_a_containers_quota_gives():
             "--only digits",
         ),
         (["profile=smoke"], list(SECTIONS), ""),
+        (["KDLIB_PROFILE=smoke"], list(SECTIONS), ""),
     ],
 )
 def test_a_book_is_of_what_was_asked_for_and_a_quick_one_leaves_out_a_long_section(asked, sections, shown):
     """It shows all pages that there are, or those of the data sets that were asked for."""
     command = ["--snakefile", "workflow/Snakefile", "--cores", "1", "-n", "--forceall"]
+    by_environment = dict(one.split("=") for one in asked if one.startswith("KDLIB"))
+    asked = [one for one in asked if not one.startswith("KDLIB")]
     command += ["--config", "datasets=digits", *asked, "--printshellcmds"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | by_environment
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *command], cwd=ROOT, env=environment, capture_output=True, text=True
     )
