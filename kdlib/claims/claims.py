@@ -24,9 +24,9 @@ from .inference import (
 from .intervals import Interval, t_interval
 from .judging import decide, seeds_that_would_decide
 from .registry import STATISTICS, Lacking, LackingColumn, Sections, Statistic, Tables
+from .rows import NOTHING
 
 DECIDED = ("reproduced", "direction only", "contradicted")
-NOTHING = Statistic(pd.Series(dtype=float))
 VERDICTS = (
     *("reproduced", "direction only", "undecided", "contradicted"),
     *("premise not met", "one seed, no verdict", "no verdict"),

@@ -184,7 +184,6 @@ def _of_a_column(error: KeyError) -> bool:
 
 
 STATISTICS = Registry()
-_of_teachers: set[str] = set()
 
 
 def statistic(function: Function) -> Function:
@@ -195,10 +194,10 @@ def statistic(function: Function) -> Function:
 
 def of_teachers(function: Function) -> Function:
     """Mark a statistic of a section that has students too, in which none of them has a part."""
-    _of_teachers.add(function.__name__)
+    function.of_teachers = True
     return function
 
 
 def is_of_teachers(name: str) -> bool:
     """True of a statistic that longer training of students cannot change, though its section has some."""
-    return STATISTICS[name].__name__ in _of_teachers
+    return getattr(STATISTICS[name], "of_teachers", False)

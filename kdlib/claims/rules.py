@@ -5,7 +5,6 @@ it is: those that its tables decide. A claim stands in the folder of its section
 page shows it, and names another `notebook` if that one's tables decide it.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..paths import read_text
-from ..training.identity import canonical_json
+from ..training.identity import identity_digest
 
 Entry = Mapping[str, Any]
 Rules = Mapping[str, Sequence[Entry]]  # the entries of each kind
@@ -89,7 +88,7 @@ def made(make: Callable[[Entry], Any], entry: Entry) -> Any:
 def digest(rules: Rules, section: str) -> str:
     """sha256 over what a section's entries say: not over comments, their order, or other sections' entries."""
     own = {kind: sorted((e for e in rules[kind] if e["notebook"] == section), key=lambda e: e["id"]) for kind in KINDS}
-    return hashlib.sha256(canonical_json(own).encode()).hexdigest()
+    return identity_digest(own)
 
 
 def digests() -> dict[str, str]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import paths
 from ..errors import InputError, StoreError
-from ..training.identity import canonical_json
+from ..training.identity import canonical_json, identity_digest
 
 if TYPE_CHECKING:  # it takes long to import, and names and sizes of units are wanted without
     from torch import Tensor
@@ -56,7 +56,7 @@ class Unit:
 def unit_key(kind: str, config: dict[str, Any]) -> str:
     """The name under which a unit is stored: 32 hex digits of sha256 over kind, recipe version and configuration."""
     identity = {"kind": kind, "recipe": RECIPE_VERSIONS[kind], "config": config}
-    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
+    return identity_digest(identity)[:32]
 
 
 def to_bytes(unit: Unit) -> bytes:
@@ -327,7 +327,7 @@ class Store:
             return
         from filelock import SoftFileLease, Timeout
 
-        name = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
+        name = identity_digest(identity)[:32]
         place = self.root / IN_HAND / f"{name}.lock"
         lease = SoftFileLease(place, lease_duration=LEASE)
         try:

@@ -1,6 +1,5 @@
 """Configurations of teachers and students: everything that decides their numbers, and so is their identity."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +8,7 @@ from torch import Tensor
 from ..data.dataset import Dataset
 from ..errors import InputError
 from .choices import SEEDINGS
-from .identity import added_field, canonical_json, identity_fields, with_plain_numbers
+from .identity import added_field, identity_digest, identity_fields, with_plain_numbers
 from .models import network_identity
 from .systems import clusters
 from .systems.registry import find_system, parameters_in_order, system_identity
@@ -144,7 +143,7 @@ class Student:
                 source = identity_fields(replace(self, precision="fp32"))
             case unknown:
                 raise InputError(f"unknown seeding {unknown!r}; allowed: {', '.join(SEEDINGS)}")
-        return int.from_bytes(hashlib.sha256(canonical_json(source).encode()).digest()[:6], "big")
+        return int(identity_digest(source)[:12], 16)
 
 
 def _identity_of_network(name: str, dataset: Dataset) -> dict[str, Any]:

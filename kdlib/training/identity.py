@@ -7,6 +7,7 @@ of its identity, and every key and seed of an earlier unit stays. A field withou
 `tests/training/test_identity.py` fails.
 """
 
+import hashlib
 import json
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any
@@ -15,6 +16,11 @@ from typing import Any
 def canonical_json(value: Any) -> str:
     """JSON text that is equal for equal values: sorted names, no spaces. Raises `ValueError` for nan and infinity."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def identity_digest(value: Any) -> str:
+    """Digest that equal configurations share: sha256 over their `canonical_json`, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def with_plain_numbers(configuration: Any) -> None:
