@@ -185,4 +185,4 @@ def listed(names: Sequence[object], most: int = 8) -> str:
 
 
 def _is_whole(word: str) -> bool:
-    return word.lstrip("-").isdecimal()
+    return word.removeprefix("-").isdecimal()

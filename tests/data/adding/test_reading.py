@@ -208,6 +208,11 @@ def test_classes_have_the_names_that_come_with_them(data, tmp_path):
     assert load_dataset("numbers").class_names == ("-1", "2", "10", "100")
 
 
+def test_names_of_classes_that_only_look_like_numbers_are_words(data, tmp_path):
+    add("dashes", write_folder(tmp_path / "dashes", X, Y, ["--5", "7", "-1", "10"]))
+    assert load_dataset("dashes").class_names == ("--5", "-1", "10", "7")
+
+
 def test_the_words_in_the_cells_of_a_mat_file_are_its_classes(data, tmp_path):
     savemat(tmp_path / "set.mat", {"X": COLOURS.transpose(1, 2, 3, 0), "y": np.array(WORDS, dtype=object)[Y]})
     add("cells", tmp_path / "set.mat")
