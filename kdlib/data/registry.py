@@ -1,6 +1,6 @@
 """Which data sets are known, by name, and how each is read. Nothing is read here; needs neither torch nor numpy."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -59,7 +59,7 @@ def register_dataset(
     understood). `family`: the data set of table 7 whose networks it uses. `class_names`, one a label, and `title` are
     shown as they are written. Raises `InputError` for a name that is no lower-case identifier, or that the book, a
     command, another data set of kdlib or another plug-in has, for a family that table 7 does not have, and for class
-    names without an order.
+    names without an order or of which two are the same.
     """
     if name in added.names():
         raise InputError(added.taken(name))
@@ -110,13 +110,17 @@ def check_title(title: str | None) -> None:
         raise InputError(f"the title of a data set must be one line, got {title!r}")
 
 
-def check_class_names(names: Iterable[str]) -> None:
-    """Raise `InputError` for the name of a class that no line can show."""
+def check_class_names(names: Sequence[str]) -> None:
+    """Raise `InputError` for the name of a class that no line can show, and for one that two classes have."""
     if unsaid := [name for name in names if not _is_line(name)]:
         raise InputError(
             f"the name {unsaid[0]!r} of a class holds a line break, a control character or bytes that are no UTF-8, "
             "and cannot be shown: give the class another name"
         )
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(names):
+        if (first := numbers.setdefault(name, number)) != number:
+            raise InputError(f"the classes {first} and {number} are both named {name!r}: give each a name of its own")
 
 
 def _is_line(text: str) -> bool:

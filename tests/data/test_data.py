@@ -211,6 +211,13 @@ def test_a_name_of_a_class_can_be_shown(names):
     assert "made_up" not in registry._sources
 
 
+@pytest.mark.parametrize("names", [["a", "b", "a"], [0, 1, "0"]], ids=str)
+def test_no_two_classes_have_one_name(names):
+    with pytest.raises(InputError, match="the classes 0 and 2 are both named '.': give each a name of its own"):
+        register_dataset("made_up", lambda root: arrays(), class_names=names)
+    assert "made_up" not in registry._sources
+
+
 @pytest.mark.parametrize("title", ["", "one\ntwo", 5])
 def test_a_title_is_one_line(title):
     with pytest.raises(InputError, match="must be one line"):

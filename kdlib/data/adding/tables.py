@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
+from .. import registry
 from .arrays import damaged
 from .parts import Options, Part, listed
 from .pictures import decode
@@ -125,6 +126,7 @@ def read_parquet(paths: Sequence[Path], options: Options, labelled: bool = True)
     images, said = decode(list(zip(places, contents, strict=True)), options.size, options.workers)
     groups = _groups(table.column_names, lambda name: table[name].to_numpy(), path, options)
     names = _class_names(table.schema, column) if labels.dtype.kind in "iu" else None
+    registry.check_class_names(names or ())
     said = [f"pictures are the column {held[0]!r}, labels {column!r}", *said]
     return Part(images, labels, names, groups, places), said
 

@@ -173,6 +173,11 @@ def one_parquet(place):
     return place / "set.parquet"
 
 
+def two_of_one_name(place):
+    parquet(place, "set.parquet", X, Y, ["ash", "beech", "cedar", "ash"])
+    return place / "set.parquet"
+
+
 def kept_back(*names, picked=""):
     """Parquet files of pictures whose labels are all -1, or one of them."""
 
@@ -350,6 +355,7 @@ BROKEN = {
     "a .mat that is cut short": (cut(mat(X=COLOURS.transpose(1, 2, 3, 0), y=Y)), "is cut short or damaged"),
     "Parquet with addresses": (addresses, "the column 'image' holds addresses ('https://example.org/a.png')"),
     "Parquet with names of files": (only_names, "the picture of row 0 has no bytes, only a name"),
+    "Parquet that names two classes alike": (two_of_one_name, "the classes 0 and 3 are both named 'ash': give each"),
     "Parquet whose labels are kept back": (kept_back("set.parquet", picked="set.parquet"), "all in the column 'label'"),
     "a folder of one such file": (kept_back("set.parquet"), "set.parquet has no labels: all in the column 'label' are"),
     "such a training part": (kept_back("train.parquet", "test.parquet"), "train.parquet has no labels: all in the"),
