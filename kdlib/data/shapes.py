@@ -1,9 +1,11 @@
 """A small data set that is drawn here: coloured shapes, as a folder of pictures by class."""
 
 import math
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import paths
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -21,11 +23,15 @@ def draw_shapes(folder: Path | str, *, per_class: int = 80, seed: int = 0) -> Pa
     """Draw a folder of PNG pictures by class, 16 x 16 pixels in colour, and return its path.
 
     Each shows one shape of random place, size, turn and colour on noise; circle and ellipse are alike, so are square
-    and rectangle. One seed draws the same pictures. Raises `InputError` for a folder that is there already.
+    and rectangle. One seed draws the same pictures. Raises `InputError` for numbers that are none, and for a folder
+    that is there already or cannot be one.
     """
     import numpy as np
 
-    folder = Path(folder)
+    for what, number, least in (("per_class", per_class, 1), ("seed", seed, 0)):
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
+            raise InputError(f"{what}={number!r} cannot be used; allowed: a whole number from {least}")
+    folder = paths.as_folder(paths.at_home(folder), "the folder")
     if folder.exists():
         raise InputError(f"{folder} is there already: name a folder that is not, for the pictures to be drawn")
     rng = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdlib import InputError, Store, load_dataset, open_study, register_dataset, select_examples
+from kdlib import InputError, Store, draw_shapes, load_dataset, open_study, register_dataset, select_examples
 from kdlib.data import at_hand, registry, sources
 from kdlib.data.sources import SHA256, TORCHVISION
 from kdlib.paths import data_dir
@@ -209,6 +209,30 @@ def test_a_name_of_a_class_can_be_shown(names):
     ):
         register_dataset("made_up", lambda root: arrays(), class_names=names)
     assert "made_up" not in registry._sources
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"per_class": "5"}, {"per_class": 2.0}, {"per_class": True}, {"per_class": 0}, {"seed": -1}, {"seed": None}],
+    ids=str,
+)
+def test_shapes_in_numbers_that_are_none_are_refused_before_a_folder_is_made(asked, tmp_path):
+    [(name, value)] = asked.items()
+    with pytest.raises(InputError, match=f"{name}={value!r} cannot be used; allowed: a whole number from"):
+        draw_shapes(tmp_path / "shapes", **asked)
+    assert not os.listdir(tmp_path)
+
+
+def test_shapes_are_drawn_where_a_folder_can_be_and_elsewhere_is_one_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert draw_shapes("~/shapes", per_class=np.int64(1), seed=np.int64(0)) == tmp_path / "shapes"
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    wrong = {5: "must be given as text or pathlib.Path, got 5", tmp_path / "file": "file cannot be used: .* is a file"}
+    wrong |= {tmp_path / "file" / "below": "below cannot be used", tmp_path / "link": "is a link to nowhere"}
+    for folder, words in wrong.items():
+        with pytest.raises(InputError, match=words):
+            draw_shapes(folder, per_class=1)
 
 
 @pytest.mark.parametrize("names", [["a", "b", "a"], [0, 1, "0"]], ids=str)
