@@ -1,5 +1,6 @@
 """Data sets as tensors in memory: a stratified validation split held out of train, a test split that logs its use."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
@@ -17,6 +18,7 @@ from .tensors import is_dense, of_classes, of_floats
 
 LEAST_IN_SUBSET = 10  # training examples of a class: one of them validates
 VALIDATING = 0.1  # of the training examples
+NAMED = 10  # classes that are named where examples of them are lacking
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,21 +139,20 @@ def load_dataset(
         examples = min(max(examples, least), most) if clip else examples
         if not least <= examples <= most:
             raise InputError(f"examples={examples} cannot be taken from {name}: allowed are {least} to {most}, or all")
-        positions = _subset(name, train_y, examples, LEAST_IN_SUBSET)
+        positions = _subset(train_y, examples, LEAST_IN_SUBSET)
         train_x, train_y = train_x[positions], train_y[positions]
     together = None if source.builtin else _together(name, source, root, train_x, positions)
-    train, validation = _validating(name, train_y, together)
-    if len(np.unique(train_y[validation])) < classes:
-        raise InputError(f"data set {name!r} is too small to be split: a class has no example among the validating 10%")
+    class_names = source.class_names or tuple(str(c) for c in range(classes))
+    train, validation = _validating(name, class_names, train_y, together)
     if test_examples is not None and max(test_examples, classes) < len(test_y) - classes:
-        test_positions = _subset(name, test_y, max(test_examples, classes), 1)
+        test_positions = _subset(test_y, max(test_examples, classes), 1)
         test_x, test_y = test_x[test_positions], test_y[test_positions]
     digest = forms.sha256(train_x, train_y, test_x, test_y, train, validation)
     dataset = Dataset(
         name=name,
         family=source.family,
         title=source.title,
-        class_names=source.class_names or tuple(str(c) for c in range(classes)),
+        class_names=class_names,
         images=_as_images(train_x),
         labels=torch.from_numpy(train_y.astype(np.int64)),
         train=torch.from_numpy(train),
@@ -182,17 +183,30 @@ def _together(name: str, source: Source, root: Path, images: np.ndarray, positio
     return division.units(*keys)
 
 
-def _validating(name: str, labels: np.ndarray, together: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _validating(
+    name: str, class_names: Sequence[str], labels: np.ndarray, together: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the examples that train and of those that validate, each sorted.
 
     They are drawn one by one where that divides nothing that belongs `together` [N], or where a class would otherwise
-    lack one of the parts.
+    lack one of the parts. Raises `InputError`, naming the class, where one of few examples has none that validates.
     """
-    train, validation = _split(name, labels, VALIDATING)
+    classes, counts = np.unique(labels, return_counts=True)
+    try:
+        train, validation = _split(labels, VALIDATING)
+        lacking = ~np.isin(classes, labels[validation])
+    except ValueError:  # scikit-learn's: a class has one example, or a tenth of all has fewer than classes
+        lacking = np.ones(len(classes), dtype=bool)
+    if lacking.any():
+        few, rarest = min(zip(counts[lacking].tolist(), classes[lacking].tolist(), strict=True))
+        raise InputError(
+            f"data set {name!r} is too small to be split: the class {class_names[rarest]!r} has {few} training "
+            f"example{'s' * (few != 1)}, too few for one among the validating {VALIDATING:.0%}; {LEAST_IN_SUBSET} of "
+            "each class are enough. Add some, or leave the class out of both splits"
+        )
     if not _seen(together, train, validation):
         return train, validation
     whole = division.divide(labels, together, VALIDATING, seed=0)
-    classes = np.unique(labels)
     if all(np.array_equal(np.unique(labels[part]), classes) for part in (whole, ~whole)):
         return np.flatnonzero(~whole), np.flatnonzero(whole)
     return train, validation
@@ -203,27 +217,22 @@ def _seen(together: np.ndarray | None, train: np.ndarray, validation: np.ndarray
     return 0 if together is None else int(np.isin(together[validation], together[train]).sum())
 
 
-def _split(name: str, labels: np.ndarray, second: int | float) -> tuple[np.ndarray, np.ndarray]:
+def _split(labels: np.ndarray, second: int | float) -> tuple[np.ndarray, np.ndarray]:
     """Indices of two stratified, seeded parts, each sorted; `second` is the size or share of the second part."""
     from sklearn.model_selection import train_test_split
 
-    try:
-        first, rest = train_test_split(np.arange(len(labels)), test_size=second, stratify=labels, random_state=0)
-    except ValueError as error:
-        raise InputError(
-            f"data set {name!r} is too small to be split with every class in both parts: {error}"
-        ) from error
+    first, rest = train_test_split(np.arange(len(labels)), test_size=second, stratify=labels, random_state=0)
     return np.sort(first), np.sort(rest)
 
 
-def _subset(name: str, labels: np.ndarray, size: int, least: int) -> np.ndarray:
+def _subset(labels: np.ndarray, size: int, least: int) -> np.ndarray:
     """Indices of a stratified, seeded subset, sorted; of a rare class it has `least` examples, or all that there are.
 
     Without rare classes it is what `_split` leaves, and nothing else; with them the others give up their share.
     """
     there = np.bincount(labels)
     divisible = np.flatnonzero(there[labels] > 1)  # one alone cannot be divided, and is taken below
-    chosen = divisible[_split(name, labels[divisible], len(divisible) - size)[0]]
+    chosen = divisible[_split(labels[divisible], len(divisible) - size)[0]]
     wanted = np.bincount(labels[chosen], minlength=len(there))
     lacking = np.maximum(np.minimum(least, there) - wanted, 0)
     if not lacking.any():
@@ -321,19 +330,30 @@ def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
             f"data set {name!r}: training images of {train_x.shape[1:]}, test images of {test_x.shape[1:]}"
         )
     there = {"training": np.unique(train_y), "test": np.unique(test_y)}
-    classes = int(there["training"][-1]) + 1
-    for split, labels in there.items():
-        if len(labels) != classes or labels[-1] >= classes:
-            lacking = np.setxor1d(np.arange(min(classes, 10**6)), labels)[:10].tolist()
-            hint = "; they begin with 1: subtract 1" if there["training"][0] == there["test"][0] == 1 else ""
-            raise InputError(
-                f"data set {name!r}: the {split} split must have every class from 0 to {classes - 1} and no other; "
-                f"wrong: {', '.join(map(str, lacking))}{hint}"
-            )
+    classes = max(int(labels[-1]) for labels in there.values()) + 1
+    if lacking := [split for split, labels in there.items() if len(labels) != classes]:
+        none = " and ".join(f"no {split} examples of {_absent(there[split], classes, source)}" for split in lacking)
+        advice = "Add some, or leave the class out of both splits"
+        if there["training"][0] == there["test"][0] == 1:
+            advice = "Labels begin with 1: subtract 1"
+        elif np.array_equal(*there.values()):
+            advice = "Number the classes without gaps: `names, y = np.unique(labels, return_inverse=True)` does"
+        raise InputError(
+            f"data set {name!r}: every class from 0 to {classes - 1} must have training and test examples, and there "
+            f"are {none}. {advice}"
+        )
     if classes < 2:
         raise InputError(f"data set {name!r} has one class; at least 2 are needed, to tell one from another")
     if source.class_names is not None and len(source.class_names) != classes:
         raise InputError(f"data set {name!r}: {len(source.class_names)} names for {classes} classes")
+
+
+def _absent(labels: np.ndarray, classes: int, source: Source) -> str:
+    """The first classes of which there is no label, with their names where the source has them."""
+    absent = np.setdiff1d(np.arange(min(classes, 10**6)), labels)
+    names = dict(enumerate(source.class_names or ()))
+    shown = [f"{c} ({names[c]!r})" if c in names else str(c) for c in absent[:NAMED].tolist()]
+    return ", ".join(shown) + (", ..." if len(absent) > NAMED else "")
 
 
 def _as_images(array: np.ndarray) -> Images | Tensor:

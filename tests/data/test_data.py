@@ -285,9 +285,17 @@ def test_a_size_that_is_none_and_a_device_that_is_none_are_refused_before_anythi
         (lambda a: (a[0][:-1], *a[1:]), "do not fit together"),
         (lambda a: (a[0], a[1] / 2, *a[2:]), "labels must be integers from 0"),
         (lambda a: (a[0], a[1] - 1, *a[2:]), "labels must be integers from 0"),
-        (lambda a: (a[0], a[1] + 1, a[2], a[3] + 1), "the training split must have every class .* wrong: 0"),
-        (lambda a: (*a[:3], np.minimum(a[3], 2)), "the test split must have every class .* wrong: 3"),
-        (lambda a: (*a[:3], a[3] + (a[3] == 3)), "the test split must have every class .* wrong: 3, 4"),
+        (
+            lambda a: (a[0], a[1] + 1, a[2], a[3] + 1),
+            "no training examples of 0 and no test examples of 0. Labels begin",
+        ),
+        (
+            lambda a: (*a[:3], np.minimum(a[3], 2)),
+            "from 0 to 3 must .* there are no test examples of 3. Add some, or leave",
+        ),
+        (lambda a: (*a[:3], a[3] + (a[3] == 3)), "no training examples of 4 and no test examples of 3. Add some"),
+        (lambda a: (a[0], np.minimum(a[1], 2), *a[2:]), "from 0 to 3 must .* there are no training examples of 3. Add"),
+        (lambda a: (a[0], a[1] * 2, a[2], a[3] * 2), "no test examples of 1, 3, 5. Number the classes without gaps"),
         (lambda a: (a[0], a[1] * 0, a[2], a[3] * 0), "one class; at least 2"),
         (lambda a: (*a[:2], a[2][:, 1:], a[3]), r"training images of \(6, 6\), test images of \(5, 6\)"),
         (lambda a: (a[0][:0], a[1][:0], *a[2:]), "there is nothing in them"),
@@ -298,16 +306,35 @@ def test_a_loader_that_gives_something_else_is_refused(wrong, message):
         registered(wrong(arrays()))
 
 
+@pytest.mark.parametrize("split", ["training", "test"])
+def test_a_class_without_examples_is_named_with_the_split_that_lacks_it(split):
+    images, labels, test_images, test_labels = arrays()
+    train, test = (
+        np.flatnonzero((y != 3) | (split != own)) for y, own in ((labels, "training"), (test_labels, "test"))
+    )
+    given = images[train], labels[train], test_images[test], test_labels[test]
+    with pytest.raises(InputError, match=rf"and there are no {split} examples of 3 \('owl'\). Add some, or leave"):
+        registered(given, class_names=["ant", "bee", "cat", "owl"])
+
+
 def test_a_set_too_small_to_split_is_refused():
-    with pytest.raises(InputError, match="'made_up' is too small to be split"):
+    """Of 30 examples 3 validate, and there are four classes."""
+    with pytest.raises(InputError, match="'made_up' is too small to be split: the class '2' has 7 training examples"):
         registered(arrays(examples=30))
 
 
-def test_a_class_that_would_be_missing_from_the_validation_split_is_refused():
+@pytest.mark.parametrize("few", [1, 2])
+def test_a_class_that_would_be_missing_from_the_validation_split_is_refused_by_its_name(few):
     images, labels, test_images, test_labels = arrays(examples=800)
-    kept = np.flatnonzero((labels != 2) | (np.arange(800) < 8))  # two examples of class 2
-    with pytest.raises(InputError, match="a class has no example among the validating 10%"):
-        registered((images[kept], labels[kept], test_images, test_labels))
+    kept = np.flatnonzero((labels != 2) | (np.arange(800) < 4 * few))
+    given = images[kept], labels[kept], test_images, test_labels
+    with pytest.raises(InputError) as caught:
+        registered(given, class_names=["ant", "bee", "cat", "owl"])
+    assert str(caught.value) == (
+        f"data set 'made_up' is too small to be split: the class 'cat' has {few} training example{'s' * (few > 1)}, "
+        "too few for one among the validating 10%; 10 of each class are enough. Add some, or leave the class out of "
+        "both splits"
+    )
 
 
 def test_a_clipped_subset_has_as_many_examples_as_the_classes_take():

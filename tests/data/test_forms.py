@@ -114,10 +114,10 @@ REFUSED = {
         labels(lambda y: np.repeat(y[:, None], 4, 1)),
         "training labels have the shape [300, 4]; allowed: [N]",
     ),
-    "labels from 1": (labels(lambda y: y + 1), "wrong: 0; they begin with 1: subtract 1"),
+    "labels from 1": (labels(lambda y: y + 1), "and no test examples of 0. Labels begin with 1: subtract 1"),
     "identity numbers": (
         labels(lambda y: y * 10**12),
-        "the training split must have every class from 0 to 9000000000000 and no other",
+        "every class from 0 to 9000000000000 must have training and test examples",
     ),
     "indices of a palette": (
         images(lambda x: x // 32),
