@@ -327,7 +327,8 @@ def _check_classes(name: str, source: Source, arrays: Arrays) -> None:
     train_x, train_y, test_x, test_y = arrays
     if train_x.shape[1:] != test_x.shape[1:]:
         raise InputError(
-            f"data set {name!r}: training images of {train_x.shape[1:]}, test images of {test_x.shape[1:]}"
+            f"data set {name!r}: training images of {train_x.shape[1:]}, test images of {test_x.shape[1:]}; all must "
+            "be of one size and have as many channels"
         )
     there = {"training": np.unique(train_y), "test": np.unique(test_y)}
     classes = max(int(labels[-1]) for labels in there.values()) + 1

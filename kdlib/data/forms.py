@@ -38,13 +38,19 @@ def read(given: Any) -> tuple[Arrays, tuple[str, ...]]:
         arrays[images], of_pixels = read_pixels(arrays[images], images)
         notes += [*of_labels, *of_pixels]
     both = [arrays["training images"], arrays["test images"]]
-    if both[0].ndim == 4 and channels_last(both[0].shape[1:]):
+    if both[0].shape[1:] != both[1].shape[1:]:
+        alike = [planes(images) for images in both]
+        if alike[0].shape[1:] == alike[1].shape[1:]:
+            one, other = map(_axes, both)
+            shape = alike[0].shape[1:]
+            meant = f"{_size(shape[-2:])} of {_channels(shape[0] if len(shape) == 3 else 1)}"
+            notes.append(f"training images {one} and test images {other} are read as {meant}")
+            arrays |= {"training images": alike[0], "test images": alike[1]}
+    elif both[0].ndim == 4 and channels_last(both[0].shape[1:]):
         shape = both[0].shape[1:]
         notes.append(f"images {_axes(both[0])} are read as [N, H, W, C]: {_size(shape[:2])} of {_channels(shape[2])}")
         arrays |= {
-            what: np.ascontiguousarray(np.moveaxis(arrays[what], -1, 1))
-            for what in ("training images", "test images")
-            if arrays[what].ndim == 4
+            what: np.ascontiguousarray(np.moveaxis(arrays[what], -1, 1)) for what in ("training images", "test images")
         }
     return tuple(arrays.values()), tuple(dict.fromkeys(notes))
 
@@ -61,6 +67,15 @@ def channels_last(shape: Sequence[int]) -> bool:
     if (middle == last) != (first == middle):
         return first == middle
     return last < first and first > 4
+
+
+def planes(images: np.ndarray) -> np.ndarray:
+    """Images [N, H, W] where they have one channel, be it first or last, and else [N, C, H, W]; rows as they are."""
+    if images.ndim != 4:
+        return images
+    if channels_last(images.shape[1:]):
+        images = np.moveaxis(images, -1, 1)
+    return np.ascontiguousarray(images[:, 0] if images.shape[1] == 1 else images)
 
 
 def sizes(images: Sequence[np.ndarray], counts: Sequence[np.ndarray], names: Sequence[str]) -> list[str]:

@@ -59,6 +59,17 @@ READ = {
         (np.moveaxis(COLOURS, -1, 1), Y, np.moveaxis(COLOURS, -1, 1)[:120], V),
     ),
     "[N, H, W, 1]": (images(lambda x: x[..., None]), "of 1 channel", (X[:, None], Y, U[:, None], V)),
+    "[N, H, W, 1] beside [N, H, W]": (
+        lambda: (X[..., None], Y, U, V),
+        "training images [300, 12, 12, 1] and test images [120, 12, 12] are read as 12 x 12 pixels of 1 channel",
+        PLAIN,
+    ),
+    "[N, H, W] beside [N, 1, H, W]": (lambda: (X, Y, U[:, None], V), "12 x 12 pixels of 1 channel", PLAIN),
+    "[N, 3, H, W] beside [N, H, W, 3]": (
+        lambda: (np.moveaxis(COLOURS, -1, 1), Y, COLOURS[:120], V),
+        "training images [300, 3, 12, 12] and test images [120, 12, 12, 3] are read as 12 x 12 pixels of 3 channels",
+        (np.moveaxis(COLOURS, -1, 1), Y, np.moveaxis(COLOURS, -1, 1)[:120], V),
+    ),
     "0 and 1": (
         images(lambda x: (x > 127).astype(np.uint8)),
         "black and white",
@@ -153,6 +164,7 @@ def test_a_clear_form_has_the_reading_that_is_meant_and_it_is_said(case, loaded)
     expected = torch.from_numpy(meant[0])
     expected = expected / 255 if expected.max() > 1 else expected
     torch.testing.assert_close(dataset.images[:], expected.float().view(dataset.images.shape))
+    torch.testing.assert_close(dataset.open_test("test")[0][:], dataset.images[: len(U)])
     assert torch.equal(dataset.labels, torch.from_numpy(Y))
     assert dataset.readings == tuple(line for line in describe(dataset) if line in dataset.readings)
 

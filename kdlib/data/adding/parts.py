@@ -51,13 +51,13 @@ class Options:
 
 
 def alike(*parts: Part) -> list[Part]:
-    """Parts whose images have one number of channels: grey ones become coloured where others of them are."""
-    if len({part.images.ndim for part in parts}) == 1:
+    """Parts whose images have their channels in one place, and as many: grey ones become coloured where others are."""
+    if len({part.images.shape[1:] for part in parts}) == 1:
         return list(parts)
-    return [
-        part if part.images.ndim == 4 else replace(part, images=np.repeat(part.images[:, None], 3, axis=1))
-        for part in parts
-    ]
+    images = [forms.planes(part.images) for part in parts]
+    if {own.ndim for own in images} == {3, 4}:
+        images = [own if own.ndim == 4 else np.repeat(own[:, None], 3, axis=1) for own in images]
+    return [replace(part, images=own) for part, own in zip(parts, images, strict=True)]
 
 
 def joined(first: Part, second: Part) -> Part:

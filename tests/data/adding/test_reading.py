@@ -346,6 +346,34 @@ def test_few_training_images_that_are_test_images_too_are_left_out_of_training(d
     assert len(load_dataset("mine").labels) == 400
 
 
+GREY = {"[N, H, W]": X, "[N, H, W, 1]": X[..., None], "[N, 1, H, W]": X[:, None]}
+COLOURED = {"[N, H, W, 3]": COLOURS, "[N, 3, H, W]": np.moveaxis(COLOURS, -1, 1)}
+
+
+@pytest.mark.parametrize("of_rest", [*GREY, *COLOURED])
+@pytest.mark.parametrize("of_train", [*GREY, *COLOURED])
+def test_parts_whose_channels_are_in_other_places_are_read_as_one_form(data, tmp_path, of_train, of_rest):
+    """Also a validation part, which goes with the training part; grey images are coloured where others are."""
+    train, rest = ((GREY | COLOURED)[form] for form in (of_train, of_rest))
+    grey = {of_train, of_rest} <= {*GREY}
+    add("mine", npz(tmp_path, **KERAS | {"x_train": train[TRAIN], "x_test": rest[TEST]}))
+    validated = {"x_train": train[:60], "y_train": Y[:60], "x_val": rest[60:80], "y_val": Y[60:80]}
+    add("validated", npz(tmp_path, **validated, x_test=train[TEST], y_test=Y[TEST]))
+
+    def seen(images):
+        return {image.tobytes() for image in (images if grey or images.ndim == 4 else np.stack([images] * 3, -1))}
+
+    of = {form: X if form in GREY else COLOURS for form in (of_train, of_rest)}
+    wanted_of = {"mine": [(of_train, TRAIN), (of_rest, TEST)]}
+    wanted_of |= {"validated": [(of_train, slice(0, 60)), (of_rest, slice(60, 80)), (of_train, TEST)]}
+    for name, pieces in wanted_of.items():
+        dataset = load_dataset(name)
+        assert dataset.shape == ((1, 8, 8) if grey else (3, 8, 8))
+        pixels = [dataset.images.pixels.numpy(), dataset.open_test("test")[0].pixels.numpy()]
+        ours = {np.moveaxis(image, 0, -1).tobytes() for part in pixels for image in part}
+        assert ours == set().union(*(seen(of[form][rows]) for form, rows in pieces))
+
+
 TYPES = {
     "whole": lambda images: images.astype(np.int64),
     "half": lambda images: (images / 255).astype(np.float16),
