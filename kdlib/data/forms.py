@@ -4,7 +4,7 @@ Every function takes what a loader gave and returns it in the form that the rest
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -199,9 +199,7 @@ def _check_shape(images: np.ndarray, labels: np.ndarray, what: str) -> None:
 
 def read_pixels(images: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
     """Images of any shape as uint8 or native floats in [0, 1], and how they were read; they must not be empty."""
-    if images.dtype.kind == "f" and not np.isfinite(images).all():
-        bad = int(np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(1))[0])
-        raise InputError(f"{what} hold nan or infinite values, first in image {bad}; allowed: floats in [0, 1]")
+    check_finite(images, what, "image {}".format)
     low, high = images.min(), images.max()
     found = f"images must be uint8, or floats in [0, 1]; {what} are {images.dtype} from {low:.6g} to {high:.6g}"
     if low < -ROUNDING:
@@ -220,6 +218,13 @@ def read_pixels(images: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
     if not whole and (low < 0 or high > 1):
         return _native(np.clip(images, 0, 1)), ["images that leave [0, 1] by a rounding are cut off there"]
     return _native(images), []
+
+
+def check_finite(images: np.ndarray, what: str, place: Callable[[int], str]) -> None:
+    """Raise `InputError` for images that hold nan or infinite values, with the `place` of the first by its index."""
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        bad = int(np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(1))[0])
+        raise InputError(f"{what} hold nan or infinite values, first in {place(bad)}; allowed: floats in [0, 1]")
 
 
 def _native(array: np.ndarray) -> np.ndarray:

@@ -219,6 +219,8 @@ def _checked(found: Found, seed: int, options: Options) -> tuple[Arrays, np.ndar
     parts = alike(*parts)
     labels, names = indexed(parts[0], parts[1] if len(parts) > 1 else None)
     _check_classes(names)
+    for part, what in zip(parts, ("training images", "test images") if len(parts) > 1 else ("images",), strict=True):
+        forms.check_finite(part.images, what, part.place)  # here, for once they are divided they have other places
     if len(parts) == 1:
         parts, labels = _divided(parts[0], labels[0], names, seed, said)
     _check_counts(labels, names)

@@ -99,7 +99,7 @@ def read_mat(path: Path) -> tuple[Part, list[str]]:
     if labels.dtype.kind in "iu" and set(np.unique(labels).tolist()) == set(range(1, 11)):
         labels = labels % 10
         said.append("labels are 1 to 10, and 10 is read as 0")
-    return Part(images, labels, places=_places(path, len(labels))), said
+    return Part(images, labels, places=_places(path, len(labels), "X")), said
 
 
 def _words(labels: np.ndarray, path: Path) -> np.ndarray:
@@ -155,11 +155,11 @@ def _part(images: np.ndarray, labels: np.ndarray, path: Path, what: str) -> Part
         raise InputError(f"{path}: {what} is an array of {images.dtype}; images must be numbers of one shape")
     if not labels.ndim or not images.ndim or len(images) != len(labels):
         raise InputError(f"{path}: {what} is {list(images.shape)} and its labels {list(labels.shape)}: N must be equal")
-    return Part(images, numeric_labels(labels, "labels"), places=_places(path, len(images)))
+    return Part(images, numeric_labels(labels, "labels"), places=_places(path, len(images), what))
 
 
-def _places(path: Path, count: int) -> list[str]:
-    return [f"{path.name}, image {i}" for i in range(count)]
+def _places(path: Path, count: int, what: str) -> list[str]:
+    return [f"{path.name}, image {i} of {what}" for i in range(count)]
 
 
 def damaged(path: Path, error: Exception) -> InputError:

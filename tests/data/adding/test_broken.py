@@ -383,6 +383,39 @@ def test_broken_data_are_one_line_that_says_what_and_nothing_is_left_behind(what
     assert not data.exists()
 
 
+def with_infinity(count):
+    """Floats, and an infinite one in this image of theirs."""
+    images = X / 255
+    images[count, 0, 0] = np.inf
+    return images
+
+
+def validated(place):
+    images = with_infinity(65)
+    parts = {"x_train": images[:60], "x_val": images[60:80], "x_test": images[80:]}
+    return npz(place, **parts, y_train=Y[:60], y_val=Y[60:80], y_test=Y[80:])
+
+
+INFINITE = {
+    "an undivided .npz": (lambda place: npz(place, x=with_infinity(57), y=Y), "images", "set.npz, image 57 of x"),
+    "an undivided table": (lambda place: csv(place, "set.csv", with_infinity(57), Y), "images", "set.csv, line 59"),
+    "a validation part": (validated, "training images", "set.npz, image 5 of x_val"),
+    "a test part": (
+        lambda place: npz(place, **KERAS | {"x_test": with_infinity(97)[80:], "x_train": X[:80] / 255}),
+        "test images",
+        "set.npz, image 17 of x_test",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", INFINITE)
+def test_an_infinite_pixel_is_named_by_the_place_where_it_was_found_not_by_one_after_the_division(what, data, tmp_path):
+    make, images, place = INFINITE[what]
+    with pytest.raises(InputError, match=f"^{images} hold nan or infinite values, first in {place};"):
+        add("mine", make(tmp_path))
+    assert not data.exists()
+
+
 OPTIONS = {
     "an unknown column of labels": ({"label": "kind"}, "has no column 'kind'; its columns: label, pixel0"),
     "an unknown column of groups": ({"group": "person"}, "has no column 'person' of groups"),
