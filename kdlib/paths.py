@@ -139,6 +139,12 @@ def as_folder(path: Path, named_by: str) -> Path:
     return path
 
 
+def can_be_written(folder: Path) -> bool:
+    """True if there is permission to put files into a folder, or to make it in the nearest one that is there."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    return os.access(there, os.W_OK | os.X_OK)
+
+
 def read_text(path: Path) -> str:
     """The characters of a file in UTF-8. Raises `InputError` for a file of other bytes, `OSError` as reading does."""
     try:

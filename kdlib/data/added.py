@@ -40,6 +40,16 @@ def folder(root: Path | None = None) -> Path:
     return (root or paths.data_dir()) / "added"
 
 
+def check_folder() -> None:
+    """Raise `InputError` where no set can be stored: before it is read and divided, for this takes its time."""
+    place = paths.as_folder(folder(), "the folder of added data sets")
+    if not paths.can_be_written(place):
+        raise InputError(
+            f"data sets cannot be added under {place}: there is no permission to write there. Change it, or let "
+            "KDLIB_DATA name another folder"
+        )
+
+
 def names(root: Path | None = None) -> list[str]:
     """Names of the sets that were added, sorted."""
     return sorted(path.stem for path in folder(root).glob("*.json") if not path.name.startswith("."))

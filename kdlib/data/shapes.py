@@ -34,6 +34,8 @@ def draw_shapes(folder: Path | str, *, per_class: int = 80, seed: int = 0) -> Pa
     folder = paths.as_folder(paths.at_home(folder), "the folder")
     if folder.exists():
         raise InputError(f"{folder} is there already: name a folder that is not, for the pictures to be drawn")
+    if not paths.can_be_written(folder):
+        raise InputError(f"{folder} cannot be made: there is no permission to write there. Change it, or name another")
     rng = np.random.default_rng(seed)
     for name in CLASSES:
         (folder / name).mkdir(parents=True)

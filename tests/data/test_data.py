@@ -233,6 +233,9 @@ def test_shapes_are_drawn_where_a_folder_can_be_and_elsewhere_is_one_error(tmp_p
     for folder, words in wrong.items():
         with pytest.raises(InputError, match=words):
             draw_shapes(folder, per_class=1)
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
+    with pytest.raises(InputError, match="others cannot be made: there is no permission to write there"):
+        draw_shapes(tmp_path / "others", per_class=1)
 
 
 @pytest.mark.parametrize("names", [["a", "b", "a"], [0, 1, "0"]], ids=str)

@@ -52,6 +52,7 @@ def add(
         raise InputError(added.taken(name) if name in added.names() else plugged)
     if family is not None:
         registry.check_family(family)
+    added.check_folder()
     options = options or Options()
     found = _read(path, test, options)
     arrays, groups, names, said = _checked(found, seed, options)

@@ -489,6 +489,30 @@ def test_a_data_folder_that_cannot_be_written_is_one_line(tmp_path, data):
         add("mine", npz(tmp_path, **KERAS))
 
 
+IN_THE_WAY = {
+    "file": "the folder of added data sets .* is a file; allowed: a folder",
+    "link": "the folder of added data sets .* is a link to nowhere, which is not there",
+    "permission": "data sets cannot be added under .*: there is no permission .* or let KDLIB_DATA name another folder",
+}
+
+
+@pytest.mark.parametrize("in_the_way", IN_THE_WAY)
+def test_a_folder_of_added_sets_that_cannot_be_written_is_one_line_before_anything_is_read(
+    in_the_way, tmp_path, data, monkeypatch
+):
+    data.mkdir()
+    if in_the_way == "file":
+        (data / "added").write_text("a file in its place")
+    elif in_the_way == "link":
+        (data / "added").symlink_to("nowhere")
+    else:
+        monkeypatch.setattr(os, "access", lambda place, mode: place != data)
+    before = os.listdir(data)
+    with pytest.raises(InputError, match=IN_THE_WAY[in_the_way]):
+        add("mine", tmp_path / "nowhere")
+    assert os.listdir(data) == before
+
+
 def test_a_file_without_permission_is_one_line(data, tmp_path, monkeypatch):
     place = write_folder(tmp_path / "given", X, Y)
     opened = Image.open
