@@ -99,7 +99,8 @@ def read_parquet(paths: Sequence[Path], options: Options, labelled: bool = True)
     held = [field.name for field in table.schema if _holds_pictures(field.type)]
     if not held:
         for field in table.schema:
-            if field.type in (pyarrow.string(), pyarrow.large_string()) and field.name.lower() not in LABELS:
+            is_named = field.name.lower() in LABELS or field.name in (options.label, options.group)
+            if field.type in (pyarrow.string(), pyarrow.large_string()) and not is_named:
                 value = next((str(v) for v in table[field.name] if v.is_valid), "")
                 what = "addresses" if "://" in value else "words"
                 raise InputError(

@@ -288,6 +288,14 @@ def test_what_belongs_together_is_on_one_side_of_the_division(data, tmp_path):
     assert not parts[0] & parts[1] and len(dataset.validation) in range(16, 24) and dataset.seen_in_training == 0
 
 
+def test_rows_of_pixels_in_parquet_may_have_labels_and_groups_of_words(data, tmp_path):
+    table = pd.DataFrame(X.reshape(120, -1)).rename(columns=str)
+    person = [f"p{i // 6}" for i in range(120)]
+    table.assign(tree=np.array(WORDS)[Y], person=person).to_parquet(tmp_path / "set.parquet")
+    _, said = add("trees", tmp_path / "set.parquet", options=Options(label="tree", group="person"))
+    assert load_dataset("trees").class_names == tuple(WORDS) and any("20 groups are kept" in line for line in said)
+
+
 def test_groups_of_a_training_part_with_a_test_part_are_kept_together_where_a_tenth_validates(data, tmp_path):
     person, options = np.arange(120) // 6, Options(group="person")
     train = people(tmp_path / "train.csv", TRAIN, person)
