@@ -17,7 +17,6 @@ from .registry import Arrays, Source, check_files, find_source
 from .tensors import is_dense, of_classes, of_floats
 
 LEAST_IN_SUBSET = 10  # training examples of a class: one of them validates
-VALIDATING = 0.1  # of the training examples
 NAMED = 10  # classes that are named where examples of them are lacking
 
 
@@ -193,7 +192,7 @@ def _validating(
     """
     classes, counts = np.unique(labels, return_counts=True)
     try:
-        train, validation = _split(labels, VALIDATING)
+        train, validation = _split(labels, division.VALIDATING)
         lacking = ~np.isin(classes, labels[validation])
     except ValueError:  # scikit-learn's: a class has one example, or a tenth of all has fewer than classes
         lacking = np.ones(len(classes), dtype=bool)
@@ -201,15 +200,13 @@ def _validating(
         few, rarest = min(zip(counts[lacking].tolist(), classes[lacking].tolist(), strict=True))
         raise InputError(
             f"data set {name!r} is too small to be split: the class {class_names[rarest]!r} has {few} training "
-            f"example{'s' * (few != 1)}, too few for one among the validating {VALIDATING:.0%}; {LEAST_IN_SUBSET} of "
-            "each class are enough. Add some, or leave the class out of both splits"
+            f"example{'s' * (few != 1)}, too few for one among the validating {division.VALIDATING:.0%}; "
+            f"{LEAST_IN_SUBSET} of each class are enough. Add some, or leave the class out of both splits"
         )
     if not _seen(together, train, validation):
         return train, validation
-    whole = division.divide(labels, together, VALIDATING, seed=0)
-    if all(np.array_equal(np.unique(labels[part]), classes) for part in (whole, ~whole)):
-        return np.flatnonzero(~whole), np.flatnonzero(whole)
-    return train, validation
+    whole = division.validating(labels, together)
+    return (train, validation) if whole is None else (np.flatnonzero(~whole), np.flatnonzero(whole))
 
 
 def _seen(together: np.ndarray | None, train: np.ndarray, validation: np.ndarray) -> int:

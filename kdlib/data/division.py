@@ -5,6 +5,8 @@ from hashlib import blake2b
 
 import numpy as np
 
+VALIDATING = 0.1  # of the training examples
+
 
 def digests(images: np.ndarray) -> np.ndarray:
     """A digest of each image [N], equal where two are equal pixel by pixel."""
@@ -61,3 +63,14 @@ def divide(labels: np.ndarray, together: np.ndarray, share: float, seed: int) ->
             second[members[i]] = True
             np.add.at(taken, own, 1)
     return second
+
+
+def validating(labels: np.ndarray, together: np.ndarray) -> np.ndarray | None:
+    """A mask [N] of the training examples that validate, which divides nothing; None where a class would lack a part.
+
+    Arguments: `labels` [N], integers from 0; `together` [N], numbers of `units`.
+    """
+    held_out = divide(labels, together, VALIDATING, seed=0)
+    classes = np.unique(labels)
+    both = all(np.array_equal(np.unique(labels[part]), classes) for part in (held_out, ~held_out))
+    return held_out if both else None

@@ -240,8 +240,17 @@ def _checked(found: Found, seed: int, options: Options) -> tuple[Arrays, np.ndar
         groups = groups if groups is None else groups[kept]
         _check_counts(arrays[1::2], names)
     if groups is not None:
-        said.append(f"{len(np.unique(groups)):,} groups of training images are kept together where a tenth validates")
+        said.append(_where_groups_validate(arrays, groups))
     return arrays, groups, names, said
+
+
+def _where_groups_validate(arrays: Arrays, groups: np.ndarray) -> str:
+    """What becomes of the training images' groups where the data set is loaded, in words."""
+    count = len(np.unique(groups))
+    what = f"{count:,} group{'s' * (count > 1)} of training images"
+    if division.validating(arrays[1], division.units(division.digests(arrays[0]), groups)) is None:
+        return f"{what} cannot be kept together, for every class must train and validate: a tenth is drawn one by one"
+    return f"{what} are kept together where a tenth validates"
 
 
 def _imaged(part: Part, options: Options, said: list[str]) -> Part:
@@ -271,15 +280,15 @@ def _check_classes(names: Sequence[str]) -> None:
         )
 
 
-def _check_counts(labels: Sequence[np.ndarray], names: Sequence[str]) -> None:
+def _check_counts(labels: Sequence[np.ndarray], names: Sequence[str], advice: str = "") -> None:
     counts = [np.bincount(part, minlength=len(names)) for part in labels]
     if (least := int(counts[0].min())) < LEAST_EXAMPLES:
         raise InputError(
             f"the class {names[int(counts[0].argmin())]!r} has {least} training example{'s' * (least != 1)}; each "
-            f"needs {LEAST_EXAMPLES}, of which a tenth validates"
+            f"needs {LEAST_EXAMPLES}, of which a tenth validates{advice}"
         )
     if not counts[1].min():
-        raise InputError(f"the class {names[int(counts[1].argmin())]!r} has no test example; each needs one")
+        raise InputError(f"the class {names[int(counts[1].argmin())]!r} has no test example; each needs one{advice}")
 
 
 def _check_size(images: np.ndarray, count: int) -> None:
@@ -313,13 +322,18 @@ def _divided(
     digests = division.digests(part.images)
     keys = [digests] if part.groups is None else [digests, part.groups]
     test = division.divide(labels, division.units(*keys), SHARE, seed)
+    parts = [labels[~test], labels[test]]
+    if part.groups is not None:
+        count = len(np.unique(part.groups))
+        kept = f"{count:,} group{'s are' if count > 1 else ' is'} kept together"
+        _check_counts(parts, names, f". {kept}: give smaller ones, or the test part itself with `--test`")
     twice = len(digests) - len(np.unique(digests))
     said.append(
         f"divided with seed {seed}: {SHARE:.0%} of each class are the test part"
-        + (f"; {len(np.unique(part.groups)):,} groups are kept together" if part.groups is not None else "")
+        + (f"; {kept}" if part.groups is not None else "")
         + (f"; {twice:,} images are there more than once, and equal ones on one side" if twice else "")
     )
-    return [_chosen(part, ~test), _chosen(part, test)], [labels[~test], labels[test]]
+    return [_chosen(part, ~test), _chosen(part, test)], parts
 
 
 def _unseen(arrays: Arrays, parts: Sequence[Part], said: list[str]) -> np.ndarray:

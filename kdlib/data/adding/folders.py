@@ -87,15 +87,15 @@ def read_classes(folder: Path, options: Options) -> tuple[Part, list[str]]:
         labels += [place.name] * len(own)
     if not pictures:
         raise InputError(f"{folder} has no folder of pictures: one for each class is wanted, with PNG or JPEG files")
-    images, said = decode(pictures, options.size, options.workers)
     groups = None
     if options.group is not None:
         names = [Path(place).name for place in pictures]
-        if alone := [name for name in names if options.group not in name]:
+        if alone := [name for name in names if name.find(options.group) < 1]:
             raise InputError(
                 f"--group {options.group!r}: a group is what precedes this in the name of a file; {alone[0]} has none"
             )
         groups = np.array([name.partition(options.group)[0] for name in names])
+    images, said = decode(pictures, options.size, options.workers)
     return Part(images, np.array(labels), None, groups, pictures), said
 
 

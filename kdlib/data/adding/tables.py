@@ -125,7 +125,7 @@ def read_parquet(paths: Sequence[Path], options: Options, labelled: bool = True)
         return None, [f"{path.name} has no labels (all are -1), and is left aside: no accuracy can be measured on it"]
     places = [f"{path.name}, row {i}" for i in range(len(contents))]
     images, said = decode(list(zip(places, contents, strict=True)), options.size, options.workers)
-    groups = _groups(table.column_names, lambda name: table[name].to_numpy(), path, options)
+    groups = _groups(table.column_names, lambda name: table[name].to_numpy(), path, options, 0)
     names = _class_names(table.schema, column) if labels.dtype.kind in "iu" else None
     registry.check_class_names(names or ())
     said = [f"pictures are the column {held[0]!r}, labels {column!r}", *said]
@@ -161,12 +161,22 @@ def _label_column(columns: Sequence[str], path: Path, options: Options) -> str:
     raise InputError(f"{path}: which column holds the labels? `--label COLUMN` says it; its columns: {listed(columns)}")
 
 
-def _groups(columns: Sequence[str], values: Any, path: Path, options: Options) -> np.ndarray | None:
+def _groups(columns: Sequence[str], values: Any, path: Path, options: Options, first: int) -> np.ndarray | None:
+    """The group of each row in words, if a column of them was named; `first`, the number of the first row."""
+    import pandas as pd
+
     if options.group is None:
         return None
     if options.group not in columns:
         raise InputError(f"{path} has no column {options.group!r} of groups; its columns: {listed(columns)}")
-    return np.asarray(values(options.group)).astype(str)
+    given = np.asarray(values(options.group))
+    groups = np.char.strip(given.astype(str))
+    if (lacking := pd.isna(given) | (groups == "")).any():
+        raise InputError(
+            f"{path}: row {first + lacking.argmax()} has no value in the column {options.group!r} of groups: each "
+            "example needs one, if only of its own"
+        )
+    return groups
 
 
 def _rows(
@@ -183,7 +193,7 @@ def _rows(
         options = Options(**vars(options) | {"label": columns[0]})
         said.append("it has no header: the first column is taken as the labels")
     label = _label_column(columns, path, options)
-    groups = _groups(columns, lambda name: table[name].to_numpy(), path, options)
+    groups = _groups(columns, lambda name: table[name].to_numpy(), path, options, first)
     numbers = [c for c in columns if c.lower() in NUMBERS and c not in (label, options.group)]
     if numbers:
         said.append(f"passed over: {listed(numbers)}, which counts the rows")

@@ -18,7 +18,7 @@ from kdlib.data.adding.add import add
 from kdlib.data.adding.parts import Options
 
 from .made import patches, png, write_folder
-from .test_reading import KERAS, MNIST, X, Y, arff, csv, idx, npz, parquet
+from .test_reading import KERAS, MNIST, X, Y, arff, csv, idx, npz, parquet, people
 
 COLOURS, _ = patches(120, 4, channels=3)
 
@@ -430,6 +430,38 @@ def test_an_option_that_does_not_fit_the_data_is_one_line(what, data, tmp_path):
         add("mine", csv(tmp_path, "set.csv", X, Y), options=Options(**options))
     [line] = str(caught.value).splitlines()
     assert words in line and not data.exists()
+
+
+@pytest.mark.parametrize("lacking", [[57], range(120)], ids=["one", "all"])
+@pytest.mark.parametrize("words", [True, False], ids=["words", "numbers"])
+@pytest.mark.parametrize("form", ["CSV", "Parquet", "pictures in Parquet"])
+def test_an_example_without_a_group_is_named_where_groups_are_asked_for(form, words, lacking, data, tmp_path):
+    table = pd.DataFrame(X.reshape(120, -1)).rename(columns=str).assign(label=Y)
+    if form == "pictures in Parquet":
+        table = pd.DataFrame({"image": [{"bytes": png(image)} for image in X], "label": Y})
+    person = [f"p{i // 6}" if words else i // 6 for i in range(120)]
+    table["person"] = pd.Series([None if i in lacking else own for i, own in enumerate(person)])
+    path = tmp_path / "set"
+    table.to_csv(path.with_suffix(".csv"), index=False)
+    table.to_parquet(path.with_suffix(".parquet"))
+    end, first = {"CSV": (".csv", 2), "Parquet": (".parquet", 1), "pictures in Parquet": (".parquet", 0)}[form]
+    with pytest.raises(InputError, match=f"row {first + lacking[0]} has no value in the column 'person' of groups"):
+        add("mine", path.with_suffix(end), options=Options(group="person"))
+    assert not data.exists()
+
+
+@pytest.mark.parametrize("mark", ["", "_", "-"])
+def test_a_picture_whose_name_has_nothing_before_the_mark_of_a_group_is_named(mark, data, tmp_path):
+    place = write_folder(tmp_path / "given", X, Y)
+    (place / "class_1" / "0001.png").rename(place / "class_1" / "_0001.png")
+    with pytest.raises(InputError, match=f"--group '{mark}': a group is what precedes this in the name"):
+        add("mine", place, options=Options(group=mark))
+
+
+def test_groups_that_leave_a_class_out_of_the_test_part_are_named_as_the_cause(data, tmp_path):
+    table = people(tmp_path / "people.csv", slice(None), np.where(Y == 3, 3, np.arange(120)))
+    with pytest.raises(InputError, match="the class '3' has no test example; each needs one. 91 groups are kept tog"):
+        add("mine", table, options=Options(group="person"))
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,14 @@ def test_groups_of_a_training_part_with_a_test_part_are_kept_together_where_a_te
     assert not there[0] & there[1] and len(dataset.validation) in range(6, 13)
 
 
+def test_of_groups_that_cannot_validate_without_a_class_it_is_said_that_they_are_divided(data, tmp_path):
+    two = people(tmp_path / "two.csv", slice(None), np.arange(120) >= 90)
+    _, said = add("two", two, options=Options(group="person"))
+    assert any("; 2 groups are kept together" in line for line in said)
+    assert sum(line.startswith("1 group of training images cannot be kept together") for line in said) == 1
+    assert load_dataset("two").seen_in_training == 9  # all that validate
+
+
 def test_what_cannot_be_kept_together_with_every_class_on_both_sides_validates_image_by_image_and_is_counted(data):
     own = np.where(Y == 0, 0, 1 + np.arange(120))  # class 0 is one group
     registry.enter("whole", registry.Source(lambda root: (X, Y, 255 - X, Y), groups=lambda root: own))
