@@ -16,7 +16,7 @@ from ..registry import Arrays
 from ..sources import SHA256, UNORDERED
 from . import folders
 from .arrays import idx_files, read_idx, read_mat, read_npz
-from .parts import Found, Options, Part, alike, indexed, listed, settled
+from .parts import Found, Options, Part, alike, check_options, indexed, listed, settled
 from .tables import read_arff, read_csv, read_parquet, shaped
 
 SHARE = 0.2  # of each class that becomes the test part of what comes undivided
@@ -215,6 +215,7 @@ def _read_files(files: Sequence[Path], options: Options, labelled: bool = True) 
 
 def _checked(found: Found, seed: int, options: Options) -> tuple[Arrays, np.ndarray | None, tuple[str, ...], list[str]]:
     """The four arrays of what was found, its training examples' groups, the classes' names, and what is to be said."""
+    check_options(options, found)
     said = list(found.said)
     parts = [_imaged(part, options, said) for part in (found.train, found.test) if part is not None]
     parts = alike(*parts)
@@ -301,7 +302,7 @@ def _check_size(images: np.ndarray, count: int) -> None:
     if needed > there:
         raise InputError(
             f"{count:,} images of {channels} x {height} x {width} need {needed / 2**30:.0f} GiB in memory, and this "
-            f"machine or its container has {there / 2**30:.0f}: `--size HEIGHTxWIDTH` makes pictures smaller"
+            f"machine or its container has {there / 2**30:.0f}: make them smaller, pictures by `--size HEIGHTxWIDTH`"
         )
 
 

@@ -96,7 +96,7 @@ def read_classes(folder: Path, options: Options) -> tuple[Part, list[str]]:
             )
         groups = np.array([name.partition(options.group)[0] for name in names])
     images, said = decode(pictures, options.size, options.workers)
-    return Part(images, np.array(labels), None, groups, pictures), said
+    return Part(images, np.array(labels), None, groups, pictures, ("size",)), said
 
 
 def _pictures(folder: Path) -> Iterator[str]:

@@ -15,7 +15,8 @@ class Part:
     """Some examples: `images` in one of the forms of `forms.read`, `labels` [N] of numbers or words.
 
     `class_names`, where given, has the name of each label from 0; `groups` [N], what must not be divided; `places`,
-    where each example was found, for a message.
+    where each example was found, for a message; `used`, the `Options` of a column of labels or of a picture's size that
+    it was read by.
     """
 
     images: np.ndarray
@@ -23,6 +24,7 @@ class Part:
     class_names: tuple[str, ...] | None = None
     groups: np.ndarray | None = None
     places: Sequence[str] | None = None
+    used: tuple[str, ...] = ()
 
     def place(self, index: int) -> str:
         """Where an example was found, in words."""
@@ -48,6 +50,32 @@ class Options:
     shape: tuple[int, ...] | None = None  # of a row of pixels
     size: tuple[int, int] | None = None  # (height, width) to which pictures are resized
     workers: int | None = None  # processes that decode pictures; None: one for each core
+
+
+# What each option does, and where: for a reader who gave it elsewhere.
+USES = {
+    "label": "names the column of labels of a table (CSV, ARFF, Parquet)",
+    "group": "names a column of a table (CSV, ARFF, Parquet), or what follows a group in the names of pictures",
+    "shape": "says what each row of pixels is, in a table (CSV, ARFF, Parquet) or an array that has images as rows",
+    "size": "resizes pictures (PNG, JPEG), which lie in a folder or in Parquet",
+}
+
+
+def check_options(options: Options, found: Found) -> None:
+    """Raise `InputError` for an option that nothing of what was found was read by: its reader would rely on it.
+
+    Groups must be the training part's, which alone is divided.
+    """
+    parts = [part for part in (found.train, found.test) if part is not None]
+    used = {name for part in parts for name in part.used}
+    used |= {"group"} if found.train.groups is not None else set()
+    used |= {"shape"} if any(part.images.ndim == 2 for part in parts) else set()
+    for name, does in USES.items():
+        if getattr(options, name) is not None and name not in used:
+            raise InputError(
+                f"--{name} does nothing for {found.kind}: it {does}. Give the data in such a form, or leave the option "
+                "out"
+            )
 
 
 def alike(*parts: Part) -> list[Part]:
@@ -76,7 +104,8 @@ def joined(first: Part, second: Part) -> Part:
         pixels = _of_one_scale(first.images, second.images)
         first, second = (replace(part, images=own) for part, own in zip((first, second), pixels, strict=True))
     places = None if first.places is None or second.places is None else [*first.places, *second.places]
-    return Part(both("images"), both("labels"), first.class_names, both("groups"), places)
+    used = (*first.used, *second.used)
+    return Part(both("images"), both("labels"), first.class_names, both("groups"), places, used)
 
 
 def _of_one_scale(*images: np.ndarray) -> list[np.ndarray]:

@@ -129,7 +129,7 @@ def read_parquet(paths: Sequence[Path], options: Options, labelled: bool = True)
     names = _class_names(table.schema, column) if labels.dtype.kind in "iu" else None
     registry.check_class_names(names or ())
     said = [f"pictures are the column {held[0]!r}, labels {column!r}", *said]
-    return Part(images, labels, names, groups, places), said
+    return Part(images, labels, names, groups, places, ("label", "size")), said
 
 
 def _holds_pictures(kind: "pyarrow.DataType") -> bool:
@@ -201,7 +201,7 @@ def _rows(
     _check_cells(table[[label, *pixels.columns]], path, first)
     said.append(f"labels are the column {label!r}, pixels the other {pixels.shape[1]:,}")
     places = [f"{path.name}, line {first + i}" for i in range(len(table))]
-    return Part(pixels.to_numpy(), table[label].to_numpy(), None, groups, places), said
+    return Part(pixels.to_numpy(), table[label].to_numpy(), None, groups, places, ("label",)), said
 
 
 def _check_cells(table: "pd.DataFrame", path: Path, first: int) -> None:

@@ -432,6 +432,44 @@ def test_an_option_that_does_not_fit_the_data_is_one_line(what, data, tmp_path):
     assert words in line and not data.exists()
 
 
+GIVEN = {"label": "kind", "group": "person", "shape": (8, 8), "size": (8, 8)}
+# What a reader has, and those of the options that it has no use for.
+WITHOUT_USE = {
+    "an .npz file of x_train": (lambda place: npz(place, **KERAS), ("label", "group", "shape", "size")),
+    "an .npz file of x,": (lambda place: npz(place, x=X.reshape(120, -1), y=Y), ("label", "group", "size")),
+    "IDX files": (
+        lambda place: idx(place, dict(zip(MNIST, KERAS.values(), strict=True)), True),
+        ("label", "group", "shape", "size"),
+    ),
+    "a .mat file": (mat(X=COLOURS.transpose(1, 2, 3, 0), y=Y), ("label", "group", "shape", "size")),
+    "a folder of pictures": (lambda place: write_folder(place, X, Y), ("label", "shape")),
+    "a CSV file": (lambda place: csv(place, "set.csv", X, Y), ("size",)),
+    "an ARFF file": (lambda place: arff(place, X, Y), ("size",)),
+    "a Parquet file": (one_parquet, ("shape",)),
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "option"), [(what, option) for what, (_, options) in WITHOUT_USE.items() for option in options]
+)
+def test_an_option_that_the_data_have_no_use_for_is_one_line_that_says_what_has(what, option, data, tmp_path):
+    make, _ = WITHOUT_USE[what]
+    place = tmp_path / "given"
+    place.mkdir()
+    with pytest.raises(InputError) as caught:
+        add("mine", make(place), options=Options(**{option: GIVEN[option]}))
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(f"--{option} does nothing for {what}") and line.endswith("or leave the option out")
+    assert not data.exists()
+
+
+def test_groups_of_the_test_part_alone_are_none(data, tmp_path):
+    train = npz(tmp_path, x=X[:80], y=Y[:80])
+    test = people(tmp_path / "test.csv", slice(80, 120), np.arange(120))
+    with pytest.raises(InputError, match="--group does nothing for an .npz file of x, y, its test part from "):
+        add("mine", train, test=test, options=Options(group="person"))
+
+
 @pytest.mark.parametrize("lacking", [[57], range(120)], ids=["one", "all"])
 @pytest.mark.parametrize("words", [True, False], ids=["words", "numbers"])
 @pytest.mark.parametrize("form", ["CSV", "Parquet", "pictures in Parquet"])

@@ -443,6 +443,15 @@ def test_palettes_opaque_alpha_orientation_and_grey_pictures_in_colour_are_read_
         assert sum(words in line for line in said) == 1
 
 
+def test_an_option_that_one_part_alone_has_a_use_for_is_taken(data, tmp_path):
+    table = csv(tmp_path, "set.csv", OBLONG[TRAIN], Y[TRAIN], label="kind")
+    array = npz(tmp_path, x=OBLONG[TEST], y=Y[TEST])
+    options = Options(label="kind", shape=(12, 8, 3))
+    add("table", table, test=array, options=options)
+    add("array", array, test=table, options=options)
+    assert load_dataset("table").shape == load_dataset("array").shape == (3, 12, 8)
+
+
 def test_pictures_of_many_sizes_are_resized_where_this_is_asked_for(data, tmp_path):
     place = write_folder(tmp_path / "given", X, Y)
     write_folder(place, patches(8, 4, 16, 10)[0], np.arange(8) % 4)
