@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import InputError
-from ..arguments import one_of
+from ..arguments import flag, instance, one_of, positive, whole
 
 KINDS = {
     "A": "another target, prepared once",
@@ -33,6 +33,13 @@ class Parameter:
     of: str = "term"  # one of `PARTS`; "total": it weighs the term and the hard labels
     least: float = 0.0
     most: float = math.inf
+
+    def check_types(self) -> None:
+        """Raise `InputError` for a name or origin that is no text, and for a range whose ends are no numbers."""
+        instance("a parameter's name", self.name, str, "'weight'")
+        instance(f"the origin of the parameter {self.name}", self.origin, str, "'my own choice'")
+        for end in (self.least, self.most):
+            instance(f"for the range of the parameter {self.name} a number", end, float | int, "0.0")
 
     def check(self, system: str, value: Any) -> None:
         """Raise `InputError` for a value that is no number in the parameter's range."""
@@ -69,6 +76,23 @@ class Gradient:
 
     fixed: Callable[..., Tensor]
     by_logits: Callable[..., Tensor]
+
+
+# Types of the parts of a system, with an example of each.
+TYPES: dict[str, tuple[Any, str]] = {
+    "title": (str, "'My system'"),
+    "reference": (str, "'hinton2015distilling'"),
+    "verified": (str, "'nothing'"),
+    "reading": (str, "'all formulas'"),
+    "loss": (Callable, "a function of student logits, teacher logits, labels and temperature"),
+    "parameters": (tuple | list, "(kdlib.Parameter('weight', 1.0, 'my own', of='total'), ...)"),
+    "grid": (tuple | list, "(0.3, 1.0, 3.0)"),
+    "fields": (tuple | list, "('alpha',)"),
+    "needs": (tuple | list, "('responses', 'labels')"),
+    "state": (State | None, "kdlib.State(start) or None"),
+    "gradient": (Gradient | None, "kdlib.Gradient(fixed, by_logits) or None"),
+    **dict.fromkeys(("prepare", "epochs", "path"), (Callable | None, "a function or None")),
+}
 
 
 @dataclass(frozen=True)
@@ -112,6 +136,7 @@ class System:
         """Raise `InputError` for an entry that does not hold together."""
         if not self.name.isidentifier():
             raise InputError(f"a system's name must be an identifier, got {self.name!r}")
+        self._check_types()
         defaults = self.defaults()
         one_of("the kind of a system", self.kind, KINDS)
         one_of("the main parameter of a system", self.main, defaults)
@@ -127,6 +152,23 @@ class System:
         total = self.defaults("total")
         if total and not {"hard", "weight"} <= {*total}:
             raise InputError(f"{self.name} weighs by {', '.join(total)} alone: of total it needs both hard and weight")
+
+    def _check_types(self) -> None:
+        for name, (kind, example) in TYPES.items():
+            instance(f"for the {name} of a system another type", getattr(self, name), kind, example)
+        for parameter in self.parameters:
+            instance("a parameter of a system", parameter, Parameter, "kdlib.Parameter('weight', 1.0, 'my own')")
+            parameter.check_types()
+        functions = {"start": self.state.start} if self.state else {}
+        functions |= {name: f for name in ("count", "turn") if (f := getattr(self.state, name, None)) is not None}
+        functions |= vars(self.gradient) if self.gradient else {}
+        for name, function in functions.items():
+            instance(f"for {name} a function", function, Callable, "that of a system of kdlib's")
+        if self.temperature is not None:
+            positive("the temperature of a system", self.temperature)
+        for name in ("timed", "coupled", "divided"):
+            flag(name, getattr(self, name))
+        whole("the version of a system", self.version, 1)
 
     def check_parameters(self, given: Mapping[str, Any]) -> None:
         """Raise `InputError` for parameters that the system does not have, or values that it does not take."""
