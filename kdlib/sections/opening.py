@@ -67,7 +67,8 @@ def open_study(
     said = [*limits(dataset), *_own_teachers(section, settings, dataset, store)]
     if "system_teachers" in SECTIONS[section].parameters:
         said += [
-            f"{s.name} is a system of your own: {s.title}, version {s.version}" for s in check_own(dataset.classes)
+            f"{s.name} is a system of your own: {s.title}, version {s.version}"
+            for s in check_own(dataset.classes, device)
         ]
     about = (definition, settings, dataset, store, clipped, said)
     first = Study(*about)  # of its own: what it reads counts as used by no page

@@ -1,9 +1,13 @@
 """A reader's own system, a loss in a plug-in, has its row in the table of related systems, marked as the reader's."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
-from kdlib import InputError, Parameter, System, load_dataset, open_study, register_system
+from kdlib import Gradient, InputError, Parameter, System, load_dataset, open_study, register_system
 from kdlib.book import present
 from kdlib.sections.related_systems import experiment
 from kdlib.training import own_teachers
@@ -73,19 +77,66 @@ def test_its_row_joins_the_table_and_starts_from_a_teacher_of_the_readers_own_as
     assert experiment.units(study)[0] == [] and all(map(study.is_stored, experiment.units(study)[1]))
 
 
-def test_a_loss_that_cannot_be_used_is_refused_before_any_work(places):
+def of_loss(loss, **more):
+    """A system of this loss."""
+    parameters = (Parameter("weight", 1.0, "me", of="total"), Parameter("hard", 0.1, "me", of="total"))
+    about = {"title": "t", "reference": "r", "kind": "B", "main": "weight", "grid": (1.0,), "verified": "nothing"}
+    return System(name="mine", loss=loss, parameters=parameters, **about, **more)
+
+
+UNUSABLE = {
+    "shape": (lambda z, v, y, *, temperature: (z - v).square().mean(-1), r"of two examples it gave \[2\]$"),
+    "scalar": (lambda z, v, y, *, temperature: (z - v).square().mean(), r"of two examples it gave \[\]$"),
+    "number": (lambda z, v, y, *, temperature: 1.0, "of two examples it gave float$"),
+    "infinity": (lambda z, v, y, *, temperature: z[:, :1].exp() / 0, r"finite number .*, \[B, 1\]; .* it gave inf$"),
+    "nan": (lambda z, v, y, *, temperature: z[:, :1] * math.nan, "must give a finite number .* it gave nan$"),
+    "arguments": (lambda z, v, y: z, "fails: TypeError"),
+    "softmax over the examples of a stack": (
+        lambda z, v, y, *, temperature: F.kl_div(
+            (z / temperature).log_softmax(1), (v / temperature).softmax(1), reduction="none"
+        ).sum(-1, keepdim=True),
+        r"gives other numbers for several students at once, \[K, B, C\].* use dim=-1",
+    ),
+    "sum over the examples of a stack": (
+        lambda z, v, y, *, temperature: (z - v).square().sum(1, keepdim=True),
+        "gives other numbers for several students at once.* use dim=-1",
+    ),
+    "classes where those of one student are": (
+        lambda z, v, y, *, temperature: F.cross_entropy(z, y, reduction="none")[:, None],
+        r"for several students at once, \[K, B, C\], fails: RuntimeError",
+    ),
+    "random numbers": (
+        lambda z, v, y, *, temperature: (z - v + torch.randn(z.shape)).square().mean(-1, keepdim=True),
+        "gives other numbers for several students at once.* no random numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_a_loss_that_cannot_be_used_is_refused_before_any_work(case, places):
+    (places / "plugins" / "my_system.py").unlink()
+    loss, words = UNUSABLE[case]
+    register_system(of_loss(loss))
+    with pytest.raises(InputError, match=words):
+        open_study("related_systems", SMALL)
+
+
+def test_a_gradient_in_closed_form_that_is_not_its_losss_for_several_students_at_once_is_refused(places):
     (places / "plugins" / "my_system.py").unlink()
 
-    def system(loss):
-        parameters = (Parameter("weight", 1.0, "me", of="total"), Parameter("hard", 0.1, "me", of="total"))
-        about = {"title": "t", "reference": "r", "kind": "B", "main": "weight", "grid": (1.0,), "verified": "nothing"}
-        return System(name="mine", loss=loss, parameters=parameters, **about)
+    def loss(z, v, y, *, temperature):
+        return (z.softmax(-1) - v.softmax(-1)).square().sum(-1, keepdim=True)
 
-    for loss, words in (
-        (lambda z, v, y, *, temperature: (z - v).square().mean(-1), r"of two examples it gave \[2\]"),
-        (lambda z, v, y, *, temperature: z[:, :1] / 0, "must give a finite number"),
-        (lambda z, v, y: z, "fails: TypeError"),
-    ):
-        register_system(system(loss))
-        with pytest.raises(InputError, match=words):
-            open_study("related_systems", SMALL)
+    def by_logits(axis):
+        def gradient(z, fixed, y, *, temperature):
+            p = z.softmax(axis)
+            slope = 2 * (p - fixed)
+            return p * (slope - (slope * p).sum(axis, keepdim=True)) / z.shape[-2]
+
+        return Gradient(lambda v, y, *, temperature: v.softmax(-1), gradient)
+
+    register_system(of_loss(loss, gradient=by_logits(-1)))
+    open_study("related_systems", SMALL)
+    register_system(of_loss(loss, gradient=by_logits(1)))
+    with pytest.raises(InputError, match=r"gradient of your system 'mine' is not that of its loss, .*\[K, B, C\]"):
+        open_study("related_systems", SMALL)

@@ -24,7 +24,7 @@ from kdlib import (
 )
 from kdlib.training.systems import teacher_free
 from kdlib.training.systems.decoupled import powers, soft_label_weights
-from kdlib.training.systems.registry import systems
+from kdlib.training.systems.registry import check_loss, systems
 from kdlib.training.systems.taught import evenly_spaced, largest_only, nearest_to_mean, path
 from kdlib.training.systems.terms import standardized
 from kdlib.training.targets import smooth_similarity
@@ -686,6 +686,12 @@ SQUARES = System(
 def test_an_entry_that_does_not_hold_together_is_refused(changes, message):
     with pytest.raises(InputError, match=message):
         register_system(replace(SQUARES, **changes))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_systems_loss_and_gradient_hold_for_several_students_at_once(name):
+    for classes in (2, 3, C):
+        check_loss(systems()[name], classes, torch.device("cpu"))
 
 
 def test_each_entry_is_complete():

@@ -1,6 +1,7 @@
 """Which systems there are, by name, and each one's term as a public function."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from ...data import plugins
 from ...errors import InputError
 from ..arguments import axes, fraction, instance, label_range, positive, whole
+from ..devices import own_defaults
 from . import decoupled, scale_free, scheduled, taught, teacher_free
 from .system import System
 
@@ -18,6 +20,7 @@ BUILTIN = {
     for module in (taught, teacher_free, scheduled, decoupled, scale_free)
     for system in module.SYSTEMS
 }
+TRIED_AT_ONCE = 3  # students that a reader's own loss is tried on: more than the two examples of each
 _registered: dict[str, System] = {}
 _of_plugins: set[str] = set()  # registered by plug-ins, which every process imports by itself
 
@@ -25,6 +28,8 @@ _of_plugins: set[str] = set()  # registered by plug-ins, which every process imp
 def register_system(system: System) -> None:
     """Make a distillation system known by its name, as `system` of a `Student` and to `system_loss`.
 
+    Its loss is called with logits [B, C] of one student, and with [K, B, C] of several at once: it must give the same
+    numbers, [..., B, 1], for either, as with dim=-1 for the classes. Before it trains it is tried on both.
     Raises `InputError` for the name of a system that kdlib brings or that another plug-in has, and for an entry that
     does not hold together.
     """
@@ -55,29 +60,76 @@ def systems() -> dict[str, System]:
     return BUILTIN | _registered
 
 
-def check_own(classes: int) -> list[System]:
-    """The systems that kdlib does not bring, each of whose terms was tried on two examples of so many classes.
-
-    Raises `InputError` for a term that fails, is not finite or has another shape than [2, 1].
-    """
+def check_own(classes: int, device: torch.device) -> list[System]:
+    """The systems that kdlib does not bring, each tried on examples of so many classes: see `check_loss`."""
     found = list(_registered.values())
-    logits = torch.linspace(-1, 1, 2 * classes).reshape(2, classes)
     for system in found:
-        values = system.defaults("term")
-        values |= {"progress": torch.tensor(0.5)} if system.timed else {}
-        values |= {"state": system.state.start(classes)} if system.state else {}
-        labels, temperature = torch.tensor([0, 1]), system.temperature or 4.0
-        try:
-            term = system.loss(logits, logits.flip(1), labels, temperature=temperature, **values)
-        except Exception as error:
-            raise InputError(f"the loss of your system {system.name!r} fails: {plugins.told(error)}") from error
+        check_loss(system, classes, device)
+    return found
+
+
+@own_defaults()
+def check_loss(system: System, classes: int, device: torch.device) -> None:
+    """Try a system's loss on two examples of so many classes: for one student, and for several at once as stacks do.
+
+    Raises `InputError` for a term that fails, is not finite or has another shape than [2, 1], and where several
+    students' terms, or a gradient in closed form, are not those of each student alone.
+    """
+    students = range(TRIED_AT_ONCE)
+    z, v = torch.randn(2, len(students), 2, classes, generator=torch.Generator().manual_seed(0)).to(device)
+    labels = torch.tensor([0, 1], device=device).expand(len(students), -1)
+    settings = [{"temperature": (k + 1) * (system.temperature or 4.0)} | system.defaults("term") for k in students]
+    together = {
+        name: torch.tensor([float(own[name]) for own in settings], device=device)[:, None, None] for name in settings[0]
+    }
+    what, z = f"the loss of your system {system.name!r}", z.requires_grad_()
+    with _failing(what):
+        moving = {"progress": torch.tensor(0.5, device=device)} if system.timed else {}
+        state = {"state": system.state.start(classes).to(device)} if system.state else {}
+        each = [system.loss(z[k], v[k], labels[k], **settings[k], **moving, **state) for k in students]
+    for term in each:
         if not isinstance(term, Tensor) or term.shape != (2, 1) or not term.isfinite().all():
             got = f"{list(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+            got = f"{term[~term.isfinite()][0].item()}" if got == "[2, 1]" else got
             raise InputError(
-                f"the loss of your system {system.name!r} must give a finite number for each example, [B, 1]; of two "
-                f"examples it gave {got}"
+                f"{what} must give a finite number for each example, [B, 1]; of two examples it gave {got}"
             )
-    return found
+    with _failing(f"{what}, for several students at once, [K, B, C],"):
+        state = {name: torch.stack([start] * len(students)) for name, start in state.items()}
+        terms = system.loss(z, v, labels, **together, **moving, **state)
+    if not _agree(terms, torch.stack(each)):
+        raise InputError(
+            f"{what} gives other numbers for several students at once, [K, B, C], than for each alone, [B, C]: use "
+            "dim=-1 for the classes and dim=-2 for the examples, and no random numbers"
+        )
+    if not system.gradient or classes == 2:  # where that of logits without a scale is 0, and nothing but rounding
+        return
+    what = f"the gradient of your system {system.name!r}"
+    with _failing(what):
+        fixed = system.gradient.fixed(v, labels, **together)
+        found = system.gradient.by_logits(z.detach(), fixed, labels, **together)
+        [expected] = torch.autograd.grad(terms.mean(-2).sum(), z)
+    if not _agree(found, expected):
+        raise InputError(
+            f"{what} is not that of its loss, averaged over the examples of each student, [K, B, C]: use dim=-1 for "
+            "the classes, and divide by z.shape[-2]; or leave it out"
+        )
+
+
+@contextmanager
+def _failing(what: str) -> Iterator[None]:
+    """Whatever a reader's own function raises is one `InputError`."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(f"{what} fails: {plugins.told(error)}") from error
+
+
+def _agree(found: Any, expected: Tensor) -> bool:
+    """Whether these are the same numbers but for rounding."""
+    least = 1e-5 + 1e-3 * expected.abs().max().item()
+    alike = isinstance(found, Tensor) and found.shape == expected.shape
+    return alike and torch.allclose(found.float(), expected.float(), rtol=1e-3, atol=least)
 
 
 def is_own(name: str) -> bool:
