@@ -258,6 +258,7 @@ class Study:
         if isinstance(wanted, Student):
             raise InputError("a list of students is needed, got one: put it into brackets")
         wanted = list(wanted)
+        students.check_students(wanted, self.dataset)
         units = [self.store.get("student", s.config(self.dataset)) for s in wanted]
         lacking = [s for s, unit in zip(wanted, units, strict=True) if unit is None]
         if lacking:
@@ -304,6 +305,7 @@ class Study:
 
         Arguments: `compute(student, data set, its teacher's logits [N, C])` returns named tensors.
         """
+        students.check_students(wanted, self.dataset)
         identities = {student: self._student_identity(name, student) for student in wanted}
         found = {student: self.store.get("measure", identity) for student, identity in identities.items()}
         if lacking := [student for student, unit in found.items() if unit is None]:

@@ -22,7 +22,7 @@ from .measures import accuracy, confusion, correct_bias
 from .models import ConvNet, build_model, find_architecture, is_tiny
 from .systems import divided
 from .systems.objective import Objective
-from .systems.registry import find_system, systems
+from .systems.registry import check_loss, find_system, is_own, systems
 from .targets import TARGETS
 from .teachers import predict
 
@@ -189,10 +189,23 @@ def check(students: Sequence[Student], dataset: Dataset, logits: Sequence[Tensor
         raise InputError(f"{len(logits)} tensors of logits were given for {len(students)} students")
     for different in {id(z): z for z in logits}.values():
         arguments.of_every_example("logits", different, dataset)
+    check_students(students, dataset)
+    for student in students:
+        choose_engine(student, dataset, engine)
+
+
+def check_students(students: Iterable[Student], dataset: Dataset) -> None:
+    """Raise `InputError` for students that cannot be trained as asked, whatever teaches them.
+
+    A system of a reader's own by which one is taught is tried, see `check_loss`.
+    """
     available = torch.bincount(dataset.labels[dataset.train], minlength=dataset.classes).tolist()
+    tried: set[str] = set()
     for student in students:
         _check_student(student, dataset, available)
-        choose_engine(student, dataset, engine)
+        if is_own(student.system) and student.system not in tried:
+            check_loss(find_system(student.system), dataset.classes, dataset.images.device)
+            tried.add(student.system)
 
 
 def _check_student(student: Student, dataset: Dataset, available: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import math
 import os
 import pickle
 import signal
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from joblib.externals.loky import get_reusable_executor
@@ -109,6 +111,42 @@ def test_a_student_of_hard_labels_or_of_uniform_soft_ones_is_the_same_without_it
         assert all(torch.equal(one[name], other[name]) for name in one)
     chosen = replace(students(without)[0], examples_per_class=10)  # by its teacher's entropy
     assert chosen.needs_responses and not any(s.needs_responses for s in students(without))
+
+
+def taught_by_a_system(**changes):
+    """Changes to a student that a system of a reader's own teaches, registered here."""
+    parameters = (kdlib.Parameter("weight", 1.0, "me", of="total"), kdlib.Parameter("hard", 0.1, "me", of="total"))
+    about = {"title": "t", "reference": "r", "kind": "B", "main": "weight", "grid": (1.0,), "verified": "nothing"}
+    kdlib.register_system(kdlib.System(name="mine", parameters=parameters, **about, **changes))
+    return {"system": "mine"}
+
+
+REFUSED = {
+    "temperature": (lambda: {"temperature": 0.0}, "temperature must be positive and finite, got 0.0"),
+    "nan": (lambda: {"temperature": math.nan}, "temperature must be positive and finite, got nan"),
+    "number of numpy": (lambda: {"epochs": np.int64(1)}, r"epochs np.int64\(1\) cannot be used"),
+    "one for each student": (
+        lambda: taught_by_a_system(loss=lambda z, v, y, *, temperature: (z - v).square().mean(-1)),
+        r"the loss of your system 'mine' must give .* it gave \[2\]",
+    ),
+    "one for all": (
+        lambda: taught_by_a_system(loss=lambda z, v, y, *, temperature: (z - v).square().mean()),
+        r"the loss of your system 'mine' must give .* it gave \[\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_student_that_cannot_be_trained_is_refused_before_its_teacher_is_trained(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(teachers, "train_teacher", lambda *_: pytest.fail("a teacher was trained"))
+    changes, message = REFUSED[case]
+    own = study(tmp_path)
+    student = replace(own.student(own.teacher("large", 0), 9), **changes())
+    for ask in (own.student_results, lambda wanted: own.measure_students("gradient_norms", wanted, gradient_norms)):
+        with pytest.raises(kdlib.InputError, match=message):
+            ask([student])
+        with pytest.raises(kdlib.InputError, match="a student's configuration is needed, such as"):
+            ask(["student"])
 
 
 def test_sections_share_their_teachers(tmp_path):

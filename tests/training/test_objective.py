@@ -204,6 +204,16 @@ def test_a_system_is_its_entry_alone_both_engines_train_by_it(gradient, tiny_tea
     assert not torch.equal(plain, squared)
 
 
+def test_a_loss_that_gives_no_number_for_each_example_is_refused_before_anything_is_trained(
+    tiny_teacher, logits, digits, monkeypatch
+):
+    monkeypatch.setattr(students, "train", lambda *_: pytest.fail("a student was trained"))
+    register_system(replace(SQUARES, loss=lambda z, v, y, *, temperature, scale: scale * (z - v).square().mean()))
+    wanted = [Student(tiny_teacher, 2, 4.0, system=name) for name in ("rbkd", "squares")]
+    with pytest.raises(InputError, match=r"your system 'squares' must give a finite number .* it gave \[\]"):
+        distill(wanted, digits, logits)
+
+
 def test_what_a_system_gave_before_its_version_was_raised_is_another_unit(tiny_teacher, digits, monkeypatch):
     dkd = Student(tiny_teacher, 2, 4.0, system="dkd")
     first = dkd.config(digits)
