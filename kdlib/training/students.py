@@ -24,7 +24,7 @@ from .systems import divided
 from .systems.objective import Objective
 from .systems.registry import check_loss, find_system, is_own, systems
 from .targets import TARGETS
-from .teachers import predict
+from .teachers import check_epochs, predict
 
 
 def target_logits(student: Student, dataset: Dataset, logits: Tensor) -> Tensor:
@@ -211,6 +211,9 @@ def check_students(students: Iterable[Student], dataset: Dataset) -> None:
 def _check_student(student: Student, dataset: Dataset, available: list[int]) -> None:
     arguments.instance("a student's configuration", student, Student, "kdlib.Student(teacher, 10, 9.0)")
     arguments.instance("a student's teacher", student.teacher, Teacher, "kdlib.Teacher('small_teacher', 0, 10, 32)")
+    arguments.whole("the epochs of a student's teacher", student.teacher.epochs, 0)
+    check_epochs(student.teacher)
+    arguments.whole("teacher_epoch", student.teacher_epoch, min(1, student.teacher.epochs), student.teacher.epochs)
     find_architecture(student.network, dataset.family)
     for name, allowed in (
         ("precision", PRECISIONS),
@@ -237,6 +240,12 @@ def _check_student(student: Student, dataset: Dataset, available: list[int]) -> 
         arguments.positive(name, getattr(student, name))
     arguments.finite("logit_scale", student.logit_scale)
     arguments.fraction("alpha", student.alpha)
+    kept, taught = student.teacher.kept_epochs, student.response_epochs
+    if kept and student.needs_responses and not (taught and {*taught} <= {*kept}):
+        raise InputError(
+            f"teacher_epoch {student.teacher_epoch} cannot be used: no responses are kept after it; allowed: "
+            f"{', '.join(map(str, kept))}"
+        )
 
 
 def train(

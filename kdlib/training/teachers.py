@@ -117,13 +117,7 @@ def _check(
     if teacher.class_distance and teacher.information:
         raise InputError("teacher: class_distance and information cannot both be given; allowed: one of them")
     arguments.one_of("precision", teacher.precision, PRECISIONS)
-    for name in ("kept_epochs", "checkpoints"):
-        if not isinstance(getattr(teacher, name), tuple | list):
-            raise InputError(f"{name} {getattr(teacher, name)!r} cannot be used; allowed: a tuple of epochs")
-        for epoch in getattr(teacher, name):
-            arguments.whole(f"an epoch in {name}", epoch, 1, teacher.epochs)
-    if any(b <= a for a, b in pairwise(teacher.kept_epochs)):  # responses are stored in the order of the epochs
-        raise InputError(f"kept_epochs {teacher.kept_epochs!r} cannot be used; allowed: ascending epochs, each once")
+    check_epochs(teacher)
     if (teacher.taught_by is None) != (teacher_logits is None):
         raise InputError("teacher: `teacher_logits` belong to an assistant, and to no other")
     if (teacher.continues is None) != (first_run is None):
@@ -141,6 +135,17 @@ def _check(
     if teacher_logits is not None:
         arguments.of_every_example("teacher_logits", teacher_logits, dataset)
         arguments.all_finite("teacher_logits", teacher_logits)
+
+
+def check_epochs(teacher: Teacher) -> None:
+    """Raise `InputError` for kept responses or weights of epochs that a teacher's training does not have."""
+    for name in ("kept_epochs", "checkpoints"):
+        if not isinstance(getattr(teacher, name), tuple | list):
+            raise InputError(f"{name} {getattr(teacher, name)!r} cannot be used; allowed: a tuple of epochs")
+        for epoch in getattr(teacher, name):
+            arguments.whole(f"an epoch in {name}", epoch, min(1, teacher.epochs), teacher.epochs)
+    if any(b <= a for a, b in pairwise(teacher.kept_epochs)):  # responses are stored in the order of the epochs
+        raise InputError(f"kept_epochs {teacher.kept_epochs!r} cannot be used; allowed: ascending epochs, each once")
 
 
 def responses(run: dict[str, Tensor], epoch: int | None = None) -> Tensor:

@@ -124,6 +124,8 @@ def taught_by_a_system(**changes):
 REFUSED = {
     "temperature": (lambda: {"temperature": 0.0}, "temperature must be positive and finite, got 0.0"),
     "nan": (lambda: {"temperature": math.nan}, "temperature must be positive and finite, got nan"),
+    "epoch": (lambda: {"teacher_epoch": 99}, "teacher_epoch 99 cannot be used; allowed: a whole number from 1 to 2"),
+    "epoch as text": (lambda: {"teacher_epoch": "a"}, "teacher_epoch 'a' cannot be used"),
     "number of numpy": (lambda: {"epochs": np.int64(1)}, r"epochs np.int64\(1\) cannot be used"),
     "one for each student": (
         lambda: taught_by_a_system(loss=lambda z, v, y, *, temperature: (z - v).square().mean(-1)),

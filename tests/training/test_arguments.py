@@ -13,6 +13,7 @@ import kdlib
 from kdlib import InputError, Student, Teacher, distill, responses, train_teacher
 from kdlib.study.workers import run_task
 from kdlib.training import students, teachers
+from kdlib.training.own_teachers import OwnTeacher
 
 # Each public function of tensors, and the axes of these: B, C, D stand for sizes, a digit for itself.
 FUNCTIONS = {
@@ -203,7 +204,21 @@ def test_measures_refuse_what_they_cannot_measure():
 
 TEACHER = Teacher("small_teacher", seed=0, epochs=2, batch_size=64)
 STUDENT = Student(TEACHER, 2, 9.0, epochs=1)
+KEPT = replace(TEACHER, epochs=10, kept_epochs=(5, 10))
 STUDENTS = {
+    "epoch": ({"teacher_epoch": 99}, "teacher_epoch 99 cannot be used; allowed: a whole number from 1 to 2"),
+    "epoch before the first": ({"teacher_epoch": 0}, "teacher_epoch 0 cannot be used; allowed: a whole number from 1"),
+    "epoch as text": ({"teacher_epoch": "a"}, "teacher_epoch 'a' cannot be used; allowed: a whole number from 1 to 2"),
+    "epoch that is not kept": (
+        {"teacher": KEPT, "teacher_epoch": 4},
+        "teacher_epoch 4 cannot be used: no responses are kept after it; allowed: 5, 10",
+    ),
+    "no snapshot up to the epoch": (
+        {"teacher": KEPT, "teacher_epoch": 4, "system": "snapshots"},
+        "teacher_epoch 4 cannot be used: no responses are kept after it; allowed: 5, 10",
+    ),
+    "teacher's epochs": ({"teacher": replace(TEACHER, epochs="2")}, "the epochs of a student's teacher '2' cannot be"),
+    "kept epochs": ({"teacher": replace(TEACHER, kept_epochs=2)}, "kept_epochs 2 cannot be used; allowed: a tuple"),
     "network": ({"network": "huge"}, "unknown network 'huge'; allowed: large_teacher"),
     "precision": ({"precision": "fp8"}, "precision 'fp8' cannot be used; allowed: fp32, bf16"),
     "targets": ({"targets": "none"}, "targets 'none' cannot be used; allowed: responses, shuffled"),
@@ -268,6 +283,13 @@ def test_a_student_that_cannot_be_trained_is_refused_before_any_other_is(case, d
         distill([*others, replace(STUDENT, **changes)], digits, responses(tiny_run))
     with pytest.raises(InputError, match=message):  # what workers call
         next(students.distill_each([*others, replace(STUDENT, **changes)], digits, [responses(tiny_run)] * 3))
+
+
+def test_an_epoch_that_no_student_needs_the_responses_of_may_be_one_that_is_not_kept(digits):
+    unkept = replace(STUDENT, teacher=KEPT, teacher_epoch=4)
+    students.check_students([replace(unkept, alpha=0.0), replace(unkept, system="label_smoothing")], digits)
+    students.check_students([replace(unkept, teacher_epoch=7, system="snapshots")], digits)  # those up to it
+    students.check_students([Student(OwnTeacher(*"abcd", 0.5, 0.5, "a", 0.5).configuration(0), 0, 9.0)], digits)
 
 
 @pytest.mark.parametrize("case", LOGITS)
