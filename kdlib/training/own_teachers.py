@@ -136,7 +136,7 @@ def add(name: str, dataset: str, path: Path | None = None) -> list[str]:
 
     whole = load_dataset(dataset)
     test_images, test_labels = whole.open_test("own teacher: accuracy of its responses")
-    given = _computed(name, whole.images, test_images) if path is None else _read(path)
+    given = _computed(name, whole.images, test_images) if path is None else _read(path, whole)
     parts = {
         part: _checked(part, *given[part], labels, whole.classes)
         for part, labels in zip(PARTS, (whole.labels, test_labels), strict=True)
@@ -197,10 +197,10 @@ def _again(name: str) -> str:
     return f"`kdlib teacher remove {name}`, then add it again"
 
 
-def _read(path: Path) -> dict[str, tuple[Any, Any]]:
+def _read(path: Path, dataset: "Dataset") -> dict[str, tuple[Any, Any]]:
     from .logits_files import read
 
-    return read(path)
+    return read(path, dataset.class_names)
 
 
 def _computed(name: str, *images: "Tensor") -> dict[str, tuple[Any, None]]:
@@ -244,8 +244,8 @@ def _checked(part: str, logits: Any, given: Any, labels: "Tensor", classes: int)
         )
     if given is None:
         return logits
-    if list(given.shape) != [len(labels)] or not torch.equal(given.long(), labels):
-        other = int((given.long() != labels).nonzero()[0]) if given.shape == labels.shape else None
+    if not torch.equal(given, labels):
+        other = int((given != labels).nonzero()[0]) if given.shape == labels.shape else None
         where = (
             f"row {other} has {int(given[other])}, the data set {int(labels[other])}" if other is not None else "length"
         )

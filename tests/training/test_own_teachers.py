@@ -94,6 +94,23 @@ BROKEN = {
         lambda a: spoiled(a, train=a["train"][::-1].copy(), train_labels=a["train_labels"][::-1].copy()),
         "train labels are not the data set's (row 0 has",
     ),
+    "a label that is nan": (
+        lambda a: spoiled(a, train_labels=np.where(np.arange(1287) == 7, np.nan, a["train_labels"])),
+        "train labels: row 7 has nan; allowed: integers from 0",
+    ),
+    "labels between the classes": (
+        lambda a: spoiled(a, test_labels=a["test_labels"] + 0.5),
+        "test labels: row 0 has ",
+    ),
+    "words of no class": (
+        lambda a: spoiled(a, test_labels=np.where(np.arange(510) == 3, "ten", a["test_labels"].astype(str))),
+        "test labels: row 3 has 'ten'; allowed: integers from 0, or words of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+    ),
+    "labels as objects": (
+        lambda a: spoiled(a, train_labels=a["train_labels"].astype(object)),
+        "array 'train_labels' cannot be read (ValueError: Object arrays cannot be loaded",
+    ),
+    "logits as words": (lambda a: spoiled(a, test=a["test"].astype(str)), "test logits are <U32; allowed: floats"),
     "labels of another length": (lambda a: spoiled(a, test_labels=a["test_labels"][1:]), "test labels are not"),
 }
 
@@ -126,6 +143,53 @@ def test_a_file_that_is_cut_missing_or_of_another_kind_is_refused(arrays, tmp_pa
     ):
         with pytest.raises(InputError, match=words.replace(".", r"\.")):
             read(tmp_path / name)
+
+
+def columns(labels, classes=10):
+    return np.eye(classes, dtype=int)[labels]
+
+
+FORMS = {
+    "words": lambda a: {f"{part}_labels": a[f"{part}_labels"].astype(str) for part in ("train", "test")},
+    "bytes": lambda a: {"train_labels": a["train_labels"].astype("S")},
+    "columns": lambda a: {"train_labels": a["train_labels"][:, None], "test_labels": columns(a["test_labels"])},
+    "whole floats": lambda a: {"train_labels": a["train_labels"].astype(np.float32)},
+    "another order of bytes": lambda a: {
+        "train": a["train"].astype(">f4"),
+        "test_labels": a["test_labels"].astype(">i8"),
+    },
+    "long floats": lambda a: {"test": a["test"].astype(np.longdouble)},
+    "other arrays": lambda a: {"class_names": np.array(["zero", "one"]), "history": np.array([{"loss": 1}], object)},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_labels_and_logits_may_be_of_any_type_that_is_clear_and_what_else_is_in_the_file_is_not_looked_at(
+    form, arrays, tmp_path
+):
+    own_teachers.add("plain", "digits", write(arrays, tmp_path / "plain.npz"))
+    own_teachers.add("mine", "digits", write(arrays | FORMS[form](arrays), tmp_path / "mine.npz"))
+    assert own_teachers.find("mine").sha256 == own_teachers.find("plain").sha256
+    other = arrays | FORMS[form](arrays)
+    other["train"], other["train_labels"] = other["train"][::-1], other["train_labels"][::-1]
+    with pytest.raises(InputError, match="train labels are not the data set's"):  # they were compared
+        own_teachers.add("other", "digits", write(other, tmp_path / "other.npz"))
+
+
+def test_labels_in_parquet_may_be_words_and_the_row_that_lacks_one_is_named(arrays, tmp_path):
+    path = write(arrays, tmp_path / "logits.parquet")
+    frame = pd.read_parquet(path)
+    names = [*"abcdefghij"]
+    words = frame.assign(label=[names[label] for label in frame.label])
+    for labels in (words.label, words.label.astype("category")):
+        words.assign(label=labels).to_parquet(path)
+        for part, (_, found) in read(path, names).items():
+            assert found.tolist() == arrays[f"{part}_labels"].tolist()
+    lacking = (frame.split == "train") & (frame["index"] == 5)
+    for labels, told in ((frame.label.astype("Int64"), "nan"), (words.label, "None")):
+        frame.assign(label=labels.mask(lacking)).to_parquet(path)
+        with pytest.raises(InputError, match=f"train labels: row 5 has {told}; allowed: integers from 0"):
+            read(path, names)
 
 
 def test_rows_in_another_order_without_labels_and_a_class_that_is_not_known_are_warned_of(arrays, tmp_path):
