@@ -6,7 +6,7 @@ neither weights nor epochs, and nothing here trains it. Needs neither torch nor 
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,7 +136,7 @@ def add(name: str, dataset: str, path: Path | None = None) -> list[str]:
 
     whole = load_dataset(dataset)
     test_images, test_labels = whole.open_test("own teacher: accuracy of its responses")
-    given = _computed(name, whole.images, test_images) if path is None else _read(path, whole)
+    given = _computed(name, whole, test_images, test_labels) if path is None else _read(path, whole)
     parts = {
         part: _checked(part, *given[part], labels, whole.classes)
         for part, labels in zip(PARTS, (whole.labels, test_labels), strict=True)
@@ -203,20 +203,31 @@ def _read(path: Path, dataset: "Dataset") -> dict[str, tuple[Any, Any]]:
     return read(path, dataset.class_names)
 
 
-def _computed(name: str, *images: "Tensor") -> dict[str, tuple[Any, None]]:
-    """Logits of a registered network for all images, with no labels."""
+def _computed(
+    name: str, dataset: "Dataset", test_images: "Tensor", test_labels: "Tensor"
+) -> dict[str, tuple[Any, None]]:
+    """Logits of a registered network for all images, with no labels: the first ones are looked at before the rest."""
     import torch
 
     respond = _registered[name]
     if isinstance(respond, torch.nn.Module):
         respond.eval()
+
+    def answers(part: str, images: "Tensor", labels: "Tensor") -> Iterator["Tensor"]:
+        batches = progress(images.split(BATCH), f"teacher {name}, {part} images", -(-len(images) // BATCH))
+        for k, some in enumerate(batches):
+            answer = torch.as_tensor(respond(some)).cpu()
+            if k == 0:
+                _checked(part, answer, None, labels[:BATCH], dataset.classes)
+            yield answer
+
     found = {}
-    for part, own in zip(PARTS, images, strict=True):
+    for part, images, labels in zip(PARTS, (dataset.images, test_images), (dataset.labels, test_labels), strict=True):
         try:
             with torch.no_grad():
-                count = -(-len(own) // BATCH)
-                batches = progress(own.split(BATCH), f"teacher {name}, {part} images", count)
-                found[part] = torch.cat([torch.as_tensor(respond(some)) for some in batches]), None
+                found[part] = torch.cat([*answers(part, images, labels)]), None
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(f"teacher {name!r} cannot respond to {part} images: {plugins.told(error)}") from error
     return found

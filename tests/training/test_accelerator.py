@@ -17,7 +17,7 @@ from kdlib.sections import SECTIONS
 from kdlib.sections.opening import open_study
 from kdlib.study.plan import make_plan
 from kdlib.study.store import Store
-from kdlib.training import devices, loop, models, stacked, teachers
+from kdlib.training import devices, loop, models, own_teachers, stacked, teachers
 
 from .. import accelerator
 from ..accelerator import Accelerator
@@ -102,6 +102,24 @@ def pictures() -> None:
 
 def test_what_figures_show_of_the_examples_comes_from_an_accelerator_as_arrays(process):
     process.submit(pictures).result()
+
+
+def answered_there(folder: str) -> tuple[str, str]:
+    """Digests of what a network answers on the accelerator, and of what the same one does on the CPU."""
+    network, own = torch.nn.Linear(64, 10), []
+    for name in ("there", "here"):
+        place = accelerator.device() if name == "there" else torch.device("cpu")
+        own_teachers.register_teacher(name, lambda images, place=place: network(images.flatten(1)).to(place))
+        with on(remote=True), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KDLIB_DATA", folder)
+            own_teachers.add(name, "digits")
+            own.append(own_teachers.find(name))
+    return own[0].sha256, own[1].sha256
+
+
+def test_a_registered_network_may_answer_on_an_accelerator(process, tmp_path):
+    there, here = process.submit(answered_there, str(tmp_path)).result()
+    assert there == here
 
 
 def strangers() -> None:

@@ -218,6 +218,30 @@ def test_a_registered_network_is_asked_about_every_image_and_its_failure_is_one_
             register_teacher(name, respond)
 
 
+@pytest.mark.parametrize(
+    ("respond", "message"),
+    [
+        (lambda images: torch.zeros(len(images), 3), r"train logits are \[256, 3\]; needed: \[256, 10\]"),
+        (lambda images: torch.zeros(len(images), 10).long(), "train logits are torch.int64; allowed: floats"),
+        (lambda images: torch.full((len(images), 10), torch.nan), "train logits must be finite"),
+        (lambda images: torch.full((len(images), 10), 0.1), "train rows are probabilities"),
+    ],
+)
+def test_a_registered_network_whose_first_answers_are_no_logits_is_asked_no_more(respond, message):
+    seen = []
+    register_teacher("mine", lambda images: seen.append(len(images)) or respond(images))
+    with pytest.raises(InputError, match=message):
+        own_teachers.add("mine", "digits")
+    assert seen == [256] and own_teachers.names() == []
+
+
+def test_a_registered_network_whose_later_answers_have_another_width_is_one_error():
+    widths = iter([10, 3, 10, 10, 10, 10, 10, 10])
+    register_teacher("mine", lambda images: torch.ones(len(images), next(widths)))
+    with pytest.raises(InputError, match="teacher 'mine' cannot respond to train images: RuntimeError"):
+        own_teachers.add("mine", "digits")
+
+
 def test_its_digest_is_in_the_key_of_all_that_is_computed_from_it_and_training_settings_are_not(arrays, tmp_path):
     for name, shift in (("one", 0), ("other", 1)):
         np.savez(tmp_path / f"{name}.npz", train=arrays["train"] + shift, test=arrays["test"])
