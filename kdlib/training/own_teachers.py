@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from .. import paths
@@ -134,6 +135,7 @@ def add(name: str, dataset: str, path: Path | None = None) -> list[str]:
         )
     from ..data.dataset import load_dataset
 
+    _check_writable(name)
     whole = load_dataset(dataset)
     test_images, test_labels = whole.open_test("own teacher: accuracy of its responses")
     given = _computed(name, whole, test_images, test_labels) if path is None else _read(path, whole)
@@ -321,7 +323,21 @@ def _write(own: OwnTeacher, tensors: dict[str, "Tensor"]) -> None:
     try:
         paths.write_whole(_path(own.name), content)
     except OSError as error:
-        raise StoreError(
-            f"teacher {own.name!r} cannot be stored under {folder()}: {error.strerror or error}. Make room there, or "
-            "let KDLIB_DATA name another folder"
-        ) from error
+        raise StoreError(_unwritable(own.name, error)) from error
+
+
+def _check_writable(name: str) -> None:
+    """Raise `InputError` where a teacher could not be stored: before its logits are asked for, and nothing is left."""
+    try:
+        there = next(place for place in (folder(), *folder().absolute().parents) if place.exists())
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise InputError(_unwritable(name, error)) from error
+
+
+def _unwritable(name: str, error: OSError) -> str:
+    return (
+        f"teacher {name!r} cannot be stored under {folder()}: {error.strerror or error}. Make room there, or let "
+        "KDLIB_DATA name another folder"
+    )

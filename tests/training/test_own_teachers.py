@@ -1,5 +1,7 @@
 """A reader's own teacher: whatever its file, its logits are the data set's, or one line says why they are not."""
 
+import errno
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -239,6 +241,23 @@ def test_a_registered_network_whose_later_answers_have_another_width_is_one_erro
     widths = iter([10, 3, 10, 10, 10, 10, 10, 10])
     register_teacher("mine", lambda images: torch.ones(len(images), next(widths)))
     with pytest.raises(InputError, match="teacher 'mine' cannot respond to train images: RuntimeError"):
+        own_teachers.add("mine", "digits")
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_a_network_is_asked(data, monkeypatch):
+    register_teacher("mine", lambda images: pytest.fail("the network was asked"))
+
+    def refuse(dir):
+        assert dir == data.parent
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:  # root may write everywhere
+        patch.setattr(own_teachers, "TemporaryFile", refuse)
+        with pytest.raises(InputError, match=f"'mine' cannot be stored under {data}/teachers: Permission denied"):
+            own_teachers.add("mine", "digits")
+    data.mkdir()
+    (data / "teachers").write_text("a file in its place")
+    with pytest.raises(InputError, match=f"'mine' cannot be stored under {data}/teachers: Not a directory"):
         own_teachers.add("mine", "digits")
 
 
