@@ -203,12 +203,14 @@ _networks: dict[str, Architecture] = {}
 def register_network(name: str, architecture: Architecture) -> None:
     """Register an architecture under a name, for `build_model` and as `network` of a `Teacher` or a `Student`.
 
-    Raises `InputError` for the name of a role of Table 7 or a variant of one, of another network that kdlib brings, or
-    of another plug-in's, and for what is no `Architecture`.
+    Raises `InputError` for a name that is no identifier, for that of a role of Table 7 or a variant of one, of another
+    network that kdlib brings, or of another plug-in's, and for what is no `Architecture`.
     """
     arguments.instance("the name of a network", name, str, "'my_network'")
     if name in (*ROLES, *VARIANTS, *FURTHER["mnist"]):
         raise InputError(f"a network cannot be registered as {name!r}: that is a role; choose another name")
+    if not name.isidentifier():
+        raise InputError(f"a network's name must be an identifier, such as 'my_network', got {name!r}")
     if not isinstance(architecture, Architecture):
         raise InputError(
             f"network {name!r} cannot be registered as a {type(architecture).__name__}; allowed: a kdlib.Architecture "

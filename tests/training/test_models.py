@@ -105,6 +105,14 @@ def test_a_registered_network_is_built_by_name():
     assert count_parameters(model) == (2 * 9 * 8 + 8) + (8 * 9 * 12 + 12) + (12 * 3 + 3)
 
 
+@pytest.mark.parametrize("name", ["", "My Net", "my-net", "2_layers", "a.b", "narrow\n"])
+def test_a_network_is_registered_under_an_identifier_alone(name):
+    with pytest.raises(InputError, match="a network's name must be an identifier, such as 'my_network', got"):
+        register_network(name, Architecture())
+    register_network("My_Net2", Architecture())
+    assert find_architecture("My_Net2") == Architecture()
+
+
 def test_an_unknown_network_or_family_is_refused_with_what_is_allowed():
     with pytest.raises(InputError, match="allowed: .*small_teacher"):
         build_model("huge_teacher")
