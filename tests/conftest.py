@@ -267,8 +267,8 @@ def registered_meanwhile_forgotten():
     from kdlib.training import models, own_teachers
     from kdlib.training.systems import registry as systems
 
-    places = [(registry, "_sources"), (models, "_networks"), (own_teachers, "_registered")]
-    places += [(systems, "_registered"), (systems, "_of_plugins")]
+    places = [(registry, "_sources"), (own_teachers, "_registered")]
+    places += [(models, "_networks"), (models, "_of_plugins"), (systems, "_registered"), (systems, "_of_plugins")]
     places += [(plugins, name) for name in ("_imported", "_failed", "_told", "_registered")]
     before = dict(registry._sources)
     with pytest.MonkeyPatch.context() as patch:

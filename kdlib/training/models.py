@@ -198,6 +198,7 @@ TINY_PIXELS = 16 * 16
 MIN_IM2COL_CHANNELS = 48  # output channels from which a matrix product gains more than im2col costs
 
 _networks: dict[str, Architecture] = {}
+_of_plugins: set[str] = set()  # registered by plug-ins, which every process imports by itself
 
 
 def register_network(name: str, architecture: Architecture) -> None:
@@ -218,6 +219,7 @@ def register_network(name: str, architecture: Architecture) -> None:
         )
     plugins.claim("network", name, _networks)
     _networks[name] = architecture
+    (_of_plugins.add if plugins.running() else _of_plugins.discard)(name)
 
 
 def find_architecture(name: str, family: str = "mnist", shape: tuple[int, int, int] | None = None) -> Architecture:
@@ -264,8 +266,8 @@ def _variant(name: str, family: str) -> Architecture:
 
 
 def registered_networks() -> dict[str, Architecture]:
-    """Architectures that were given to `register_network`, by name."""
-    return dict(_networks)
+    """Architectures that were given to `register_network` in this process, by name: no plug-in has them."""
+    return {name: architecture for name, architecture in _networks.items() if name not in _of_plugins}
 
 
 def network_identity(

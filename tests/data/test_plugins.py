@@ -236,6 +236,17 @@ def test_a_loader_of_this_process_that_cannot_be_sent_is_one_error_before_any_wo
     assert study.is_stored(runs[0])
 
 
+def test_what_a_plugin_registered_is_not_named_where_something_else_cannot_be_sent(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    (folder / "mine.py").write_text(MADE + "".join(f"{text}\n" for text, _ in REGISTERED.values()))
+    plugins.load()
+    register_dataset("unsent", Unsent())
+    kdlib.register_network("narrow", kdlib.Architecture((4,)))
+    study = open_study("entropy", {"dataset": "unsent", "profile": "smoke"}, store=Store(tmp_path / "store"))
+    with pytest.raises(InputError, match=r"\(the data set unsent, the network narrow\) cannot be sent to workers"):
+        study.tables()
+
+
 def test_the_readmes_loader_runs_as_printed(folder, tmp_path, monkeypatch):
     [(name, text)] = re.findall(r"```python\n# plugins/(\w+\.py)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     (folder / name).write_text(text)

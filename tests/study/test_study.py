@@ -326,6 +326,20 @@ def test_a_network_registered_here_alone_is_trained_in_workers_and_is_part_of_wh
     assert len(keys) == 2
 
 
+def test_a_plug_ins_network_is_trained_in_workers_that_import_it_by_themselves(tmp_path, monkeypatch):
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "mine.py").write_text("import kdlib\nkdlib.register_network('narrow', kdlib.Architecture((4,)))")
+    monkeypatch.setenv("KDLIB_PLUGINS", str(folder))
+    one = study(tmp_path / "store")
+    monkeypatch.setenv("KDLIB_WORKERS", "2")
+    wanted = [replace(one.teacher("small", 0), network="narrow", seed=seed) for seed in (0, 1)]
+    one.train_teachers(wanted)
+    assert all(map(one.is_stored, wanted)) and models.registered_networks() == {}
+    kdlib.register_network("narrow", kdlib.Architecture((6,)))  # in its place, here alone
+    assert models.registered_networks() == {"narrow": kdlib.Architecture((6,))}
+
+
 def test_identities_of_the_networks_of_table_7_do_not_depend_on_this(tmp_path):
     one = study(tmp_path)
     config = one.student(one.teacher("small", 0), 9).config(one.dataset)
