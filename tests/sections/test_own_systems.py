@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kdlib import Gradient, InputError, Parameter, System, load_dataset, open_study, register_system
+from kdlib import Gradient, InputError, Parameter, State, System, load_dataset, open_study, register_system
 from kdlib.book import present
 from kdlib.sections.related_systems import experiment
 from kdlib.training import own_teachers
@@ -139,4 +139,28 @@ def test_a_gradient_in_closed_form_that_is_not_its_losss_for_several_students_at
     open_study("related_systems", SMALL)
     register_system(of_loss(loss, gradient=by_logits(1)))
     with pytest.raises(InputError, match=r"gradient of your system 'mine' is not that of its loss, .*\[K, B, C\]"):
+        open_study("related_systems", SMALL)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (lambda state, z, y: state.add_(z.softmax(-1).sum((0, 1))), "changed otherwise for several students at once"),
+        (lambda state, z: None, "the state of your system 'mine' fails: TypeError"),
+    ],
+    ids=["sum over all students", "arguments"],
+)
+def test_a_state_that_is_not_each_students_own_is_refused(count, words, places):
+    (places / "plugins" / "my_system.py").unlink()
+
+    def loss(z, v, y, *, temperature, state):
+        return (z - v - state[..., None, :]).square().sum(-1, keepdim=True)
+
+    own = State(
+        torch.zeros, count=lambda state, z, y: state.add_(z.softmax(-1).sum(-2)), turn=lambda state: state.mul_(0.5)
+    )
+    register_system(of_loss(loss, state=own))
+    open_study("related_systems", SMALL)
+    register_system(of_loss(loss, state=State(torch.zeros, count=count)))
+    with pytest.raises(InputError, match=words):
         open_study("related_systems", SMALL)

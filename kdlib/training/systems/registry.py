@@ -73,7 +73,7 @@ def check_loss(system: System, classes: int, device: torch.device) -> None:
     """Try a system's loss on two examples of so many classes: for one student, and for several at once as stacks do.
 
     Raises `InputError` for a term that fails, is not finite or has another shape than [2, 1], and where several
-    students' terms, or a gradient in closed form, are not those of each student alone.
+    students' terms, states, or gradients in closed form are not those of each student alone.
     """
     students = range(TRIED_AT_ONCE)
     z, v = torch.randn(2, len(students), 2, classes, generator=torch.Generator().manual_seed(0)).to(device)
@@ -102,6 +102,8 @@ def check_loss(system: System, classes: int, device: torch.device) -> None:
             f"{what} gives other numbers for several students at once, [K, B, C], than for each alone, [B, C]: use "
             "dim=-1 for the classes and dim=-2 for the examples, and no random numbers"
         )
+    if state:
+        _check_changes(system, state["state"], z.detach(), labels)
     if not system.gradient or classes == 2:  # where that of logits without a scale is 0, and nothing but rounding
         return
     what = f"the gradient of your system {system.name!r}"
@@ -113,6 +115,27 @@ def check_loss(system: System, classes: int, device: torch.device) -> None:
         raise InputError(
             f"{what} is not that of its loss, averaged over the examples of each student, [K, B, C]: use dim=-1 for "
             "the classes, and divide by z.shape[-2]; or leave it out"
+        )
+
+
+def _check_changes(system: System, states: Tensor, z: Tensor, labels: Tensor) -> None:
+    """Raise `InputError` where a state is counted otherwise for several students at once than for each: see `State`."""
+    what = f"the state of your system {system.name!r}"
+
+    def changed(part: slice) -> Tensor:
+        found = states[part].clone()
+        if system.state.count:
+            system.state.count(found, z[part], labels[part])
+        if system.state.turn:
+            system.state.turn(found)
+        return found
+
+    with _failing(what):
+        together, each = changed(slice(None)), [changed(slice(k, k + 1)) for k in range(len(states))]
+    if not _agree(together, torch.cat(each)):
+        raise InputError(
+            f"{what} is changed otherwise for several students at once, [K, ...], than for each alone: count(state, "
+            "student logits [K, B, C], labels [K, B]) and turn(state) must hold for any K"
         )
 
 
