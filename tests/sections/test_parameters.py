@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from kdlib.sections import SECTIONS
-from kdlib.sections.penultimate_layer import experiment as penultimate_layer
+from kdlib.sections.penultimate_layer import tables as penultimate_layer
 
 from ..conftest import ROOT, TRAINED_SECTIONS
 
@@ -79,7 +79,7 @@ def without_umap(monkeypatch):
     def placed(study, teacher, epoch):
         return torch.zeros(len(penultimate_layer.shown_members(study)), 2)
 
-    monkeypatch.setattr(penultimate_layer, "_embedding", placed)
+    monkeypatch.setattr(penultimate_layer, "umap_embedding", placed)
 
 
 def shown(value: object) -> str:

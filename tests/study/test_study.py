@@ -126,7 +126,7 @@ REFUSED = {
     "nan": (lambda: {"temperature": math.nan}, "temperature must be positive and finite, got nan"),
     "epoch": (lambda: {"teacher_epoch": 99}, "teacher_epoch 99 cannot be used; allowed: a whole number from 1 to 2"),
     "epoch as text": (lambda: {"teacher_epoch": "a"}, "teacher_epoch 'a' cannot be used"),
-    "number of numpy": (lambda: {"epochs": np.int64(1)}, r"epochs np.int64\(1\) cannot be used"),
+    "half of an epoch": (lambda: {"epochs": np.float64(1.5)}, "epochs 1.5 cannot be used; allowed: a whole number"),
     "one for each student": (
         lambda: taught_by_a_system(loss=lambda z, v, y, *, temperature: (z - v).square().mean(-1)),
         r"the loss of your system 'mine' must give .* it gave \[2\]",
