@@ -32,6 +32,11 @@ def limits(dataset: Dataset) -> list[str]:
     channels = dataset.shape[0]
     if channels not in (1, 3):
         found.append(f"{channels} channels: pictures show their mean")
+    if dataset.classes == 2:
+        found.append(
+            "two classes: a student without the examples of one sees the other's alone, and no response can hold which "
+            "classes are alike"
+        )
     if dataset.classes > MANY:
         found.append(f"{dataset.classes} classes: figures name some of them, and print no numbers")
     return found

@@ -421,7 +421,7 @@ def test_a_class_with_few_held_out_examples_is_named_with_what_that_means(held_o
         validation=torch.arange(len(labels)),
         smallest_test_class=tested,
         shape=(1, 8, 8),
-        classes=2,
+        classes=3,
         seen_in_training=0,
     )
     assert [note[: len(words)] for note, words in zip(limits(few), said, strict=True)] == said
@@ -435,11 +435,25 @@ def test_validation_images_that_are_as_good_as_in_training_are_counted(seen):
         validation=torch.arange(30, 40),
         smallest_test_class=20,
         shape=(1, 8, 8),
-        classes=2,
+        classes=3,
         seen_in_training=seen,
     )
     said = [f"{seen} of 10 validation images equal a training image or are of its group"] * bool(seen)
     assert [note[: len(words)] for note, words in zip(limits(own), said, strict=True)] == said
+
+
+@pytest.mark.parametrize(("classes", "named"), [(2, True), (3, False)])
+def test_of_two_classes_it_is_said_that_none_is_like_another(classes, named):
+    own = SimpleNamespace(
+        readings=[],
+        labels=torch.arange(60) % classes,
+        validation=torch.arange(30, 60),
+        smallest_test_class=20,
+        shape=(1, 8, 8),
+        classes=classes,
+        seen_in_training=0,
+    )
+    assert any(note.startswith("two classes: ") for note in limits(own)) == named
 
 
 def test_a_study_is_asked_for_what_it_has_in_one_line(tmp_path):
