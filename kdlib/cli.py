@@ -83,7 +83,7 @@ teacher_app = typer.Typer(
 app.add_typer(teacher_app, name="teacher")
 
 Section = Annotated[str, typer.Argument(help=f"{ONE_SECTION}; several with commas between them, or all")]
-DatasetOption = Annotated[str | None, typer.Option(help="a data set that `kdlib data --list` names (default: digits)")]
+DatasetOption = Annotated[str | None, typer.Option(help="a data set that `kdlib data list` names (default: digits)")]
 ProfileOption = Annotated[
     str | None,
     typer.Option(help=f"how much is run: {PROFILES} (default: KDLIB_PROFILE, else {settings.DEFAULT_PROFILE})"),
@@ -149,39 +149,45 @@ def _unraisable(lost: Any) -> None:
     later.start()
 
 
+@data_app.command("list")
+def data_list() -> None:
+    """List all known data sets, and which are here."""
+    from .data.dataset import load_dataset
+
+    for known in registry.dataset_names():
+        if registry.is_absent(known):
+            typer.echo(f"{known:14} not here")
+            continue
+        try:
+            dataset = load_dataset(known)
+            shape = "x".join(map(str, dataset.shape))
+            state = f"here: {len(dataset.labels)} training and {dataset.test_size} test images of {shape}"
+        except InputError as error:
+            state = str(error)
+        typer.echo(f"{known:14} {state}")
+    for known, labels in human_labels.HUMAN_LABELS.items():
+        typer.echo(f"{known:14} {'here' if human_labels.is_here(known) else 'not here'}: {labels}")
+
+
 @data_app.command("show")
 def data_show(
     name: Annotated[
-        str | None, typer.Argument(help="one of those that --list names; without it, they are listed")
+        str | None, typer.Argument(help="one of those that `kdlib data list` names; without it, they are listed")
     ] = None,
     source: Annotated[
         Path | None, typer.Option("--from", **PATH, help="copy it from this folder, which has torchvision's layout")
     ] = None,
     download: Annotated[bool, typer.Option(help="fetch it from its publisher")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="list all known data sets, and which are here")] = False,
+    list_all: Annotated[bool, typer.Option("--list", hidden=True)] = False,
     verify: Annotated[bool, typer.Option(help="say whether its checksum is the publisher's")] = False,
 ) -> None:
     """List the known data sets, get one, or check one; `kdlib data NAME` is the same."""
     if name is None and (source is not None or download or verify):
         raise InputError(
-            "which data set is meant? `kdlib data --list` names them, `kdlib data NAME ...` gets or checks one"
+            "which data set is meant? `kdlib data list` names them, `kdlib data NAME ...` gets or checks one"
         )
     if list_all or name is None:
-        from .data.dataset import load_dataset
-
-        for known in registry.dataset_names():
-            if registry.is_absent(known):
-                typer.echo(f"{known:14} not here")
-                continue
-            try:
-                dataset = load_dataset(known)
-                shape = "x".join(map(str, dataset.shape))
-                state = f"here: {len(dataset.labels)} training and {dataset.test_size} test images of {shape}"
-            except InputError as error:
-                state = str(error)
-            typer.echo(f"{known:14} {state}")
-        for known, labels in human_labels.HUMAN_LABELS.items():
-            typer.echo(f"{known:14} {'here' if human_labels.is_here(known) else 'not here'}: {labels}")
+        data_list()
         return
     if name in human_labels.HUMAN_LABELS:
         if download:
@@ -662,8 +668,9 @@ def _there(folder: Path | None) -> Store:
     return store
 
 
-@store_app.command("ls")
-def store_ls(store: StoreOption = None) -> None:
+@store_app.command("list")
+@store_app.command("ls", hidden=True)
+def store_list(store: StoreOption = None) -> None:
     """List what was computed here: each unit's kind, key, size, seconds, and what it is."""
     for path in _there(store).paths():
         try:
@@ -683,9 +690,10 @@ def store_ls(store: StoreOption = None) -> None:
         typer.echo(f"{unit.kind:8} {path.stem} {size:>10} B {unit.provenance.get('seconds', 0):>8.1f} s  {about}")
 
 
-@store_app.command("rm")
-def store_rm(
-    keys: Annotated[list[str], typer.Argument(help="keys as `store ls` prints them, or beginnings of them")],
+@store_app.command("remove")
+@store_app.command("rm", hidden=True)
+def store_remove(
+    keys: Annotated[list[str], typer.Argument(help="keys as `store list` prints them, or beginnings of them")],
     store: StoreOption = None,
 ) -> None:
     """Remove what was computed, by key: it is computed again when it is needed."""
@@ -694,7 +702,7 @@ def store_rm(
     for key in keys:
         found = [path for path in known if path.stem.startswith(key)]
         if len(found) != 1:
-            raise InputError(f"key {key!r} names {len(found)} units; `kdlib store ls` lists them")
+            raise InputError(f"key {key!r} names {len(found)} units; `kdlib store list` lists them")
         chosen.update(found)
     for path in chosen:
         path.unlink()

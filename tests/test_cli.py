@@ -105,7 +105,8 @@ def test_systems_lists_every_one_with_its_parameters_and_for_programs_their_orig
 
 def test_data_lists_every_data_set_and_which_are_here(kdlib, tmp_path, monkeypatch):
     monkeypatch.setenv("KDLIB_DATA", str(tmp_path / "none"))
-    code, out, _ = kdlib("data", "--list")
+    code, out, _ = kdlib("data", "list")
+    assert kdlib("data")[1] == kdlib("data", "--list")[1] == out
     lines = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert code == 0 and set(lines) == {*registry.dataset_names(), *HUMAN_LABELS}
     assert all(lines.pop(name).startswith("not here: ") for name in HUMAN_LABELS)
@@ -167,16 +168,17 @@ def test_the_store_is_listed_verified_and_removed_from_by_key(kdlib, tmp_path):
     kdlib("compute", "missing_class", *SMALL)
     store = Store(tmp_path / "store")
     keys = [path.stem for path in store.paths()]
-    _, listed, _ = kdlib("store", "ls")
+    _, listed, _ = kdlib("store", "list")
+    assert kdlib("store", "ls")[1] == listed
     assert [line.split()[1] for line in listed.splitlines()] == keys
     assert all(" digits " in line and " B " in line and " s " in line for line in listed.splitlines())
     verified = f"{len(keys)} sound, 0 damaged or unreadable (a run computes damaged ones again)\n"
     assert kdlib("store", "verify")[:2] == (0, verified)
 
-    assert_one_line(kdlib("store", "rm", "zz"), "key 'zz' names 0 units; `kdlib store ls` lists them")
+    assert_one_line(kdlib("store", "rm", "zz"), "key 'zz' names 0 units; `kdlib store list` lists them")
     assert_one_line(kdlib("store", "rm", keys[0], ""), f"key '' names {len(keys)} units")
     assert [path.stem for path in store.paths()] == keys
-    assert kdlib("store", "rm", keys[0][:12], keys[1], keys[0]) == (0, "2 removed\n", "")
+    assert kdlib("store", "remove", keys[0][:12], keys[1], keys[0]) == (0, "2 removed\n", "")
     assert [path.stem for path in store.paths()] == keys[2:]
 
 
@@ -238,7 +240,7 @@ BAD = {
     "fetch": (["data", "digits", "--download"], "'digits' needs no files"),
     "fetch from": (["data", "mnist", "--from", "nowhere"], "nowhere holds no MNIST (torchvision's layout for 'mnist')"),
     "fetch twice": (["data", "mnist", "--from", ".", "--download"], "--from and --download exclude each other"),
-    "download what": (["data", "--download"], "which data set is meant? `kdlib data --list` names them"),
+    "download what": (["data", "--download"], "which data set is meant? `kdlib data list` names them"),
     "from, what": (["data", "--from", "nowhere"], "which data set is meant?"),
     "verify what": (["data", "--verify"], "which data set is meant?"),
     "a book of nothing": (["book", "--only", ""], "unknown data set ''; allowed: "),
@@ -252,7 +254,7 @@ BAD = {
     "compare: data set": (["compare", "--dataset", "imagenet"], "unknown data set 'imagenet'; allowed: "),
     "compare: profile": (["compare", "--profile", "huge"], "unknown profile 'huge'; allowed: smoke, quick, paper"),
     "compare: no page": (["compare", "--dataset", "digits", "--profile", "smoke"], "`kdlib run all --dataset digits "),
-    "store: key": (["store", "rm", "zz"], "key 'zz' names 0 units; `kdlib store ls` lists them"),
+    "store: key": (["store", "rm", "zz"], "key 'zz' names 0 units; `kdlib store list` lists them"),
     "store: nothing": (["store", "export", "units"], "holds no sound unit: there is nothing to export"),
     "campaign: nothing brought": (
         ["campaign", "--out", "out", "--from", "nowhere"],

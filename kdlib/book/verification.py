@@ -115,7 +115,7 @@ def _of_published(content: dict[str, Any]) -> list[str]:
     if several := sum(len(digests) > 1 for digests in _taught_by(origins).values()):
         found.append(
             f"{where}.parquet: of {several} of its teachers, students were taught by two trainings, on machines that "
-            "round otherwise: remove those of one (`kdlib store rm`), and compute them anew"
+            "round otherwise: remove those of one (`kdlib store remove`), and compute them anew"
         )
     if set(units) - set(content["units"]):
         found.append(f"{where}.parquet holds units that the page did not use")

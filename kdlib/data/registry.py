@@ -40,7 +40,7 @@ FAMILIES = ("mnist", "fashion_mnist", "cifar10")  # data sets of table 7, which 
 _sources: dict[str, Source] = {}
 # Names that mean something else: to a command, or in book/ and results/, where each data set has a folder of its name.
 TAKEN = {"all", "bibliography", "glossary", "habits", "index", "open_questions", "paper", "performance"}
-TAKEN |= {"changes", "own_data", "run_statistics", "scoreboard", "sections", "units", "add", "remove", "show"}
+TAKEN |= {"changes", "own_data", "run_statistics", "scoreboard", "sections", "units", "add", "list", "remove", "show"}
 TAKEN |= {*HUMAN_LABELS}
 
 

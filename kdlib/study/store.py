@@ -394,7 +394,7 @@ class Store:
             try:
                 read_unit(path)
                 sound.append(path)
-            except FileNotFoundError:  # removed meanwhile, as by `store rm`
+            except FileNotFoundError:  # removed meanwhile, as by `store remove`
                 continue
             except ValueError as error:
                 damaged.append((path, str(error)))
