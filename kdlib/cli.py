@@ -181,7 +181,7 @@ def data_show(
     list_all: Annotated[bool, typer.Option("--list", hidden=True)] = False,
     verify: Annotated[bool, typer.Option(help="say whether its checksum is the publisher's")] = False,
 ) -> None:
-    """List the known data sets, get one, or check one; `kdlib data NAME` is the same."""
+    """Get or check a data set, and tell how it was read; `kdlib data NAME` is the same."""
     if name is None and (source is not None or download or verify):
         raise InputError(
             "which data set is meant? `kdlib data list` names them, `kdlib data NAME ...` gets or checks one"

@@ -19,7 +19,7 @@ from .devices import has_bf16_instructions, own_defaults
 from .loop import descend
 from .losses import entropy, soft_labels
 from .measures import accuracy, confusion, correct_bias
-from .models import ConvNet, build_model, find_architecture, is_tiny
+from .models import build_model, find_architecture, is_tiny
 from .systems import divided
 from .systems.objective import Objective
 from .systems.registry import check_loss, find_system, is_own, systems
@@ -263,7 +263,7 @@ def train(
 
 def _train_stack(
     students: list[Student], dataset: Dataset, logits: list[Tensor], schedules: list[Schedule]
-) -> tuple[list[Tensor], list[ConvNet]]:
+) -> tuple[list[Tensor], list[nn.Module]]:
     """Train a stack, in two halves where the accelerator's memory does not hold all."""
     train_all = divided.train_stack if find_system(students[0].system).divided else stacked.train
     try:
