@@ -26,7 +26,7 @@ from ..claims.controls import Control, find, findings
 from ..claims.headlines import HEADLINES, Statement
 from ..claims.inference import LEVEL
 from ..claims.intervals import Interval
-from ..claims.registry import Tables, is_of_teachers
+from ..claims.registry import Tables, is_of_teachers, of_seeds
 from ..claims.rows import last_epoch
 from ..data.registry import find_source, known_names
 from ..report.formatting import as_written, format_interval
@@ -488,13 +488,7 @@ def _finite(value: float | None) -> float | None:
 
 def first_seeds(tables: SectionsOf, count: int) -> SectionsOf:
     """Tables cut down to the rows of the first teacher seeds; rows that belong to no seed stay."""
-    return {
-        name: {
-            section: {t: rows[rows["seed"] < count] if "seed" in rows else rows for t, rows in part.items()}
-            for section, part in sections.items()
-        }
-        for name, sections in tables.items()
-    }
+    return {name: of_seeds(sections, lambda seeds: seeds < count) for name, sections in tables.items()}
 
 
 def tables_of(records: Sequence[Mapping[str, Any]]) -> SectionsOf:

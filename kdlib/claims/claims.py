@@ -3,7 +3,6 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -247,10 +246,12 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Statist
     except Lacking as error:
         verdict = "not comparable" if error.args[0] in unlike else "not yet run"
         return Verdict(claim.id, tables.dataset, verdict, paper=paper, note=f"lacks {_lacking(error, unlike)}")
-    premise = None
+    premise, lacking = None, None
     if claim.premise:
-        with suppress(Lacking):  # which is said below
+        try:
             premise = statistic(claim.premise["statistic"], claim.notebook)
+        except Lacking as error:
+            lacking = f"lacks {_lacking(error, unlike)}{_how_to_know(claim, error, tables.dataset)}"
 
     def without(seed: int) -> tuple[Statistic, Statistic | None]:
         """What other seeds chose they choose anew; any other statistic loses a value."""
@@ -260,7 +261,7 @@ def _evaluate(claim: Claim, tables: Tables, unlike: set[str], statistic: Statist
     verdict = judge(claim, tables.dataset, found, premise=premise, without=without)
     beside = (verdict.note, found.note, *_beside(claim, verdict, found))
     verdict = replace(verdict, note="; ".join(filter(None, beside)), caution=found.caution)
-    return _with_premise(claim, verdict, unlike, statistic)
+    return _with_premise(claim, verdict, premise, lacking)
 
 
 def _lacking(error: Lacking, unlike: set[str]) -> str:
@@ -268,16 +269,16 @@ def _lacking(error: Lacking, unlike: set[str]) -> str:
     return f"{error.args[0]}{' with the same settings' if error.args[0] in unlike else ''}"
 
 
-def _with_premise(claim: Claim, verdict: Verdict, unlike: set[str], statistic: StatisticOf) -> Verdict:
-    """The verdict where the claim's premise holds, if it has one; else that it is not met, or that it is not known."""
+def _with_premise(claim: Claim, verdict: Verdict, premise: Statistic | None, lacking: str | None) -> Verdict:
+    """The verdict where the claim's premise holds, if it has one; else that it is not met, or that it is not known.
+
+    Arguments: the statistic of the premise, or what it lacks.
+    """
     if claim.premise is None or verdict.verdict not in VERDICTS[:4]:
         return verdict
+    if premise is None:
+        return _of_unknown_premise(claim, verdict, lacking)
     stated = claim.as_premise()
-    try:
-        premise = statistic(stated.statistic, claim.notebook)
-    except Lacking as error:
-        how = _how_to_know(claim, error, verdict.dataset)
-        return _of_unknown_premise(claim, verdict, f"lacks {_lacking(error, unlike)}{how}")
     held = decide(stated, None, premise, LEVEL)
     if held.tails is None:
         return _of_unknown_premise(claim, verdict, held.note or held.verdict)

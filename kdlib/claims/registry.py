@@ -33,6 +33,14 @@ class Section(dict[str, "DataFrame"]):
         raise Lacking(name)
 
 
+def of_seeds(sections: Sections, wanted: "Callable[[Series], Series]") -> Sections:
+    """Tables cut down to the rows of the teacher seeds that are wanted; rows that belong to no seed stay."""
+    return {
+        section: {name: rows[wanted(rows["seed"])] if "seed" in rows else rows for name, rows in part.items()}
+        for section, part in sections.items()
+    }
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables of one data set, as `tables["entropy"]["teachers"]`; `others` holds those of further data sets."""
@@ -54,14 +62,8 @@ class Tables:
 
     def without(self, seed: int) -> "Tables":
         """The tables without the rows of a teacher seed, those of the other data sets too."""
-
-        def rest(sections: Sections) -> Sections:
-            return {
-                section: {name: t[t["seed"] != seed] if "seed" in t else t for name, t in tables.items()}
-                for section, tables in sections.items()
-            }
-
-        return Tables(self.dataset, rest(self.sections), {name: rest(part) for name, part in self.others.items()})
+        own, *others = (of_seeds(part, lambda seeds: seeds != seed) for part in (self.sections, *self.others.values()))
+        return Tables(self.dataset, own, dict(zip(self.others, others, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .. import paths
 from ..errors import InputError
-from .store import Store, as_parquet, verified_units
+from .store import Row, Store, as_parquet, verified_units
 
-Row = dict[str, Any]
 UNITS, RESPONSES = "units", "responses"  # beginnings of the files' names
 ROOM_FOR_FORM = 1 << 16  # bytes of a file that are not its units
 

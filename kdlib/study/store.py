@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -27,7 +27,10 @@ from ..errors import InputError, StoreError
 from ..training.identity import canonical_json, identity_digest
 
 if TYPE_CHECKING:  # it takes long to import, and names and sizes of units are wanted without
+    import pyarrow
     from torch import Tensor
+
+Row = dict[str, str | bytes]
 
 # Bumped by hand when the numbers that a kind of unit holds would change for the same configuration.
 RECIPE_VERSIONS = {"teacher": 1, "responses": 1, "student": 1, "measure": 1, "activations": 1}
@@ -201,13 +204,14 @@ def _checksum(header: dict[str, str], tensors: dict[str, "Tensor"]) -> str:
     return digest.hexdigest()
 
 
-def as_parquet(rows: Sequence[Mapping[str, str | bytes]], compression: str = "zstd") -> bytes:
-    """Content of a Parquet file of rows `key`, `kind`, `payload`, as `Store.parquet_rows` gives them."""
+def as_parquet(rows: "list[Row] | pyarrow.Table", compression: str = "zstd") -> bytes:
+    """Content of a Parquet file of rows `key`, `kind`, `payload`, as `Store.parquet_rows` gives them, or of a table."""
     import pyarrow
     import pyarrow.parquet as parquet
 
     content = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), content, compression=compression)
+    table = rows if isinstance(rows, pyarrow.Table) else pyarrow.Table.from_pylist(rows)
+    parquet.write_table(table, content, compression=compression)
     return content.getvalue()
 
 
@@ -437,7 +441,7 @@ class Store:
             ) from None
         if len(new):
             name = hashlib.sha256("".join(new["key"].to_pylist()).encode()).hexdigest()[:32]
-            self._write(self.root / IMPORTED / f"{name}.parquet", as_parquet(new.to_pylist()))
+            self._write(self.root / IMPORTED / f"{name}.parquet", as_parquet(new))
         vars(self).pop("_published", None)
         return len(units)
 

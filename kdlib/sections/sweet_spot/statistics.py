@@ -31,8 +31,7 @@ def interior_optimal_batch_size(tables: Tables) -> Statistic:
 
     Batch sizes, each at its best epoch, are chosen on the other seeds. Empty with fewer than three batch sizes.
     """
-    rows = at(tables["sweet_spot"]["entropy"], temperature=9)
-    by_seed = rows.pivot_table(index=PAIR, columns="seed", values="validation_accuracy")
+    by_seed = accuracy_by_seed(at(tables["sweet_spot"]["entropy"], temperature=9))
     sizes = sorted(set(by_seed.index.get_level_values("batch_size")))
     if len(sizes) < 3:
         return NOTHING
@@ -209,9 +208,7 @@ def gain_at_the_best_pair(search: DataFrame, other: Series) -> Statistic:
 
     That pair is chosen on the other seeds: the best of many on the same seed would gain by chance.
     """
-    validation, test = (
-        search.pivot_table(index=PAIR, columns="seed", values=f"{split}_accuracy") for split in ("validation", "test")
-    )
+    validation, test = accuracy_by_seed(search), accuracy_by_seed(search, "test")
     chosen = best_on_other_seeds(validation)
     found = Series({seed: test.loc[pair, seed] for seed, pair in chosen.items()}, dtype=float)
     percents = DataFrame({"a": found, "b": other}).dropna()
@@ -223,12 +220,8 @@ def gain_at_the_best_pair(search: DataFrame, other: Series) -> Statistic:
 @statistic
 def general_minus_baseline_student_gain(tables: Tables) -> Statistic:
     """Gain in validation accuracy from the sweet spot over the average pair: general student minus single-layer one."""
-
-    def gains(student: str) -> Series:
-        return gains_of_searching(_accuracy_by_seed(tables, student))
-
-    pairs = len(_accuracy_by_seed(tables, "general"))
-    return Statistic(gains("general") - gains("baseline"), candidates=pairs)
+    general, baseline = (_accuracy_by_seed(tables, student) for student in ("general", "baseline"))
+    return Statistic(gains_of_searching(general) - gains_of_searching(baseline), candidates=len(general))
 
 
 @statistic
@@ -271,9 +264,9 @@ def gains_of_searching(by_seed: DataFrame) -> Series:
     return Series({s: by_seed.loc[pair, s] - by_seed[s].mean() for s, pair in chosen.items()}, dtype=float)
 
 
-def accuracy_by_seed(search: DataFrame) -> DataFrame:
-    """Validation accuracy of one student for each (batch size, epoch), a column for each teacher seed."""
-    return search.pivot_table(index=PAIR, columns="seed", values="validation_accuracy")
+def accuracy_by_seed(search: DataFrame, split: str = "validation") -> DataFrame:
+    """Accuracy on a split for each (batch size, epoch) of one student or teacher, a column for each teacher seed."""
+    return search.pivot_table(index=PAIR, columns="seed", values=f"{split}_accuracy")
 
 
 def _accuracy_by_seed(tables: Tables, student: str) -> DataFrame:
